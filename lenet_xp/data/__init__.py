@@ -1,0 +1,1 @@
+"""Data sources, preprocessing, augmentation, splits and the alphabet (NumPy and OpenCV only)."""
