@@ -1,0 +1,311 @@
+"""The layers of LeNet-5, each with its forward pass and its gradient written by hand.
+
+Read this file to see what backpropagation is: `forward` computes y from x and keeps what `backward`
+will read; `backward` takes dy, the gradient of the loss with respect to y, leaves the gradients of
+the layer's own parameters in `Param.gradient` and returns dx. How each operation is computed, and
+on which device, is the business of `ops`.
+
+Shapes: images are (C, H, W, N), dense activations (features, N), with the image index N last
+(ARCHITECTURE.md says why). Every array has the dtype of the ops object.
+"""
+
+import math
+
+import numpy as np
+
+from lenet_xp.ops import Array, Ops
+from lenet_xp.ops.reference import output_size
+
+
+class Param:
+    """A parameter: its value and its gradient, both views into the model's flat vectors.
+
+    Write into them (`p.value[...] = w`); a rebound name would no longer be the model's.
+    """
+
+    def __init__(self, value: Array, gradient: Array):
+        self.value = value
+        self.gradient = gradient
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
+class Layer:
+    """What all layers share: a name, parameters by attribute, forward and backward."""
+
+    name = ""
+    input_gradient = True  # the first layer of a network has nobody to hand dx to
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter, by the attribute that will hold it."""
+        return {}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one image's y for the shape of one image's x; ValueError if it can't be."""
+        return shape
+
+    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
+        """Take ops, and views into this layer's part of the model's flat vectors."""
+        self.ops = ops
+        start = 0
+        for name, shape in self.param_shapes().items():
+            end = start + math.prod(shape)
+            value = ops.xp.reshape(values[start:end], shape)
+            setattr(self, name, Param(value, ops.xp.reshape(gradients[start:end], shape)))
+            start = end
+
+    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+        """Draw the parameters; layers without any have nothing to do."""
+
+    def parts(self) -> tuple["Layer", ...]:
+        """The plain layers that this one stands for."""
+        return (self,)
+
+    def forward(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def backward(self, dy: Array) -> Array | None:
+        raise NotImplementedError
+
+
+class Conv2D(Layer):
+    """Convolution as im2col and one matrix product: y = W columns(x) + b.
+
+    x (C, H, W, N) -> y (O, OH, OW, N) with OH = (H + 2 padding - KH) // stride + 1. As everywhere
+    in deep learning the kernel is not flipped. weight (O, C, KH, KW), bias (O,).
+    Source: LeCun et al. 1998, section II.A; Chellapilla et al. 2006 for the matrix form.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        name: str = "",
+    ):
+        self.kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+        if min(in_channels, out_channels, *self.kernel, stride) < 1 or padding < 0:
+            raise ValueError("channels, kernel and stride must be at least 1, padding at least 0")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.stride, self.padding, self.name = stride, padding, name
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        weight = (self.out_channels, self.in_channels, *self.kernel)
+        return {"weight": weight, "bias": (self.out_channels,)}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 3 or shape[0] != self.in_channels:
+            raise ValueError(f"{self.name or 'Conv2D'} takes ({self.in_channels}, H, W), not {shape}")
+        rows, cols = (
+            output_size(s, k, self.stride, self.padding)
+            for s, k in zip(shape[1:], self.kernel, strict=True)
+        )
+        if min(rows, cols) < 1:
+            raise ValueError(f"{self.name or 'Conv2D'}: {shape} is smaller than the kernel")
+        return self.out_channels, rows, cols
+
+    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+        fan_in = self.in_channels * self.kernel[0] * self.kernel[1]
+        _initialise(self, rng, gain, fan_in)
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        self.columns = self.ops.im2col(x, self.kernel, self.stride, self.padding)
+        y = self.ops.affine(self._matrix(), self.columns, self.bias.value)
+        return self.ops.xp.reshape(y, (*self.output_shape(x.shape[:3]), x.shape[3]))
+
+    def backward(self, dy: Array) -> Array | None:
+        ops = self.ops
+        dy = ops.xp.reshape(dy, (self.out_channels, -1))
+        dweight = ops.matmul(dy, self.columns.T)
+        self.weight.gradient[...] = ops.xp.reshape(dweight, self.weight.shape)
+        self.bias.gradient[...] = ops.sum_columns(dy)
+        if not self.input_gradient:
+            return None
+        dcolumns = ops.matmul(self._matrix().T, dy)
+        return ops.col2im(dcolumns, self.x_shape, self.kernel, self.stride, self.padding)
+
+    def _matrix(self) -> Array:
+        return self.ops.xp.reshape(self.weight.value, (self.out_channels, -1))
+
+
+class Linear(Layer):
+    """Dense layer: y = W x + b, x (in, N) -> y (out, N). weight (out, in), bias (out,)."""
+
+    def __init__(self, in_features: int, out_features: int, name: str = ""):
+        if min(in_features, out_features) < 1:
+            raise ValueError("features must be at least 1")
+        self.in_features, self.out_features, self.name = in_features, out_features, name
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if shape != (self.in_features,):
+            raise ValueError(f"{self.name or 'Linear'} takes ({self.in_features},), not {shape}")
+        return (self.out_features,)
+
+    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+        _initialise(self, rng, gain, self.in_features)
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        return self.ops.affine(self.weight.value, x, self.bias.value)
+
+    def backward(self, dy: Array) -> Array | None:
+        self.weight.gradient[...] = self.ops.matmul(dy, self.x.T)
+        self.bias.gradient[...] = self.ops.sum_columns(dy)
+        return self.ops.matmul(self.weight.value.T, dy) if self.input_gradient else None
+
+
+def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, fan_in: int) -> None:
+    """Uniform weights of deviation gain / sqrt(fan_in), zero biases.
+
+    LeCun et al. 1998 draw from +-2.4 / fan_in; here the deviation follows LeCun's "Efficient
+    BackProp" (gain 1) and He et al. 2015 for rectifiers (gain sqrt 2).
+    """
+    bound = gain * math.sqrt(3.0 / fan_in)
+    layer.weight.value[...] = layer.ops.asarray(rng.uniform(-bound, bound, layer.weight.shape))
+    layer.bias.value[...] = 0.0
+
+
+class _Pool(Layer):
+    """What both pools share: size x size blocks side by side, rows and columns left over cut."""
+
+    def __init__(self, size: int = 2, name: str = ""):
+        if size < 1:
+            raise ValueError("the pool's size must be at least 1")
+        self.size, self.name = size, name
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 3 or min(shape[1:]) < self.size:
+            raise ValueError(f"{self.name or 'pool'} of {self.size} takes (C, H, W), not {shape}")
+        return shape[0], shape[1] // self.size, shape[2] // self.size
+
+
+class AvgPool2D(_Pool):
+    """The mean of each block. LeCun et al. 1998 add a trained scale and bias; here there is none."""
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return self.ops.average_pool(x, self.size)
+
+    def backward(self, dy: Array) -> Array:
+        return self.ops.average_pool_backward(dy, self.x_shape, self.size)
+
+
+class MaxPool2D(_Pool):
+    """The largest pixel of each block, to which alone the gradient returns."""
+
+    def forward(self, x: Array) -> Array:
+        self.x, self.y = x, self.ops.max_pool(x, self.size)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        return self.ops.max_pool_backward(dy, self.x, self.y, self.size)
+
+
+class Activation(Layer):
+    """y = f(x) for each element; dx = dy f'(x), with f' written in y so that only y is kept."""
+
+    kind = ""
+
+    def forward(self, x: Array) -> Array:
+        self.y = self.ops.activation(self.kind, x)
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        return self.ops.activation_backward(self.kind, dy, self.y)
+
+
+class Tanh(Activation):
+    """y = tanh(x), dx = dy (1 - y^2)."""
+
+    kind = "tanh"
+
+
+class ScaledTanh(Activation):
+    """y = A tanh(S x) with A = 1.7159, S = 2/3, dx = dy S (A - y^2 / A). LeCun et al. 1998, (6)."""
+
+    kind = "scaled_tanh"
+
+
+class ReLU(Activation):
+    """y = max(x, 0), dx = dy where y > 0, else 0."""
+
+    kind = "relu"
+
+
+class Flatten(Layer):
+    """(C, H, W, N) -> (C*H*W, N): free, for N is already last."""
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (math.prod(shape),)
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return self.ops.xp.reshape(x, (-1, x.shape[-1]))
+
+    def backward(self, dy: Array) -> Array:
+        return self.ops.xp.reshape(dy, self.x_shape)
+
+
+class Stage(Layer):
+    """Convolution, activation and average pool in one operation.
+
+    Gives what its three parts give one after the other; it stands apart because backends compute
+    it much faster than the three (`ops.stage`).
+    """
+
+    def __init__(self, conv: Conv2D, activation: Activation, pool: AvgPool2D):
+        self.conv, self.activation, self.pool = conv, activation, pool
+
+    def parts(self) -> tuple[Layer, ...]:
+        return self.conv, self.activation, self.pool
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        return self.conv.param_shapes()
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.pool.output_shape(self.conv.output_shape(shape))
+
+    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
+        self.ops = ops
+        for part in self.parts():
+            part.attach(ops, values, gradients)
+
+    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+        self.conv.initialise(rng, gain)
+
+    def forward(self, x: Array) -> Array:
+        weight, bias = self.conv.weight.value, self.conv.bias.value
+        y, self.saved = self.ops.stage(x, weight, bias, **self._settings())
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        weight, bias = self.conv.weight, self.conv.bias
+        dx, dweight, dbias = self.ops.stage_backward(
+            dy,
+            self.saved,
+            weight.value,
+            input_gradient=self.input_gradient,
+            **self._settings(),
+        )
+        weight.gradient[...] = dweight
+        bias.gradient[...] = dbias
+        return dx
+
+    def _settings(self) -> dict:
+        return {
+            "stride": self.conv.stride,
+            "padding": self.conv.padding,
+            "activation": self.activation.kind,
+            "pool": self.pool.size,
+        }
+
+
+ACTIVATIONS = {cls.kind: cls for cls in (Tanh, ScaledTanh, ReLU)}

@@ -1,0 +1,45 @@
+"""The loss: softmax and cross-entropy as one, for their gradient together is p - t."""
+
+import numpy as np
+
+from lenet_xp.ops import Array, Ops
+
+
+class SoftmaxCrossEntropy:
+    """Mean of -sum_k t_k log p_k over a batch, p = softmax(logits).
+
+    The target t is the label's unit vector, with label smoothing e: (1 - e) t + e / K.
+    """
+
+    def __init__(self, ops: Ops, smoothing: float = 0.0):
+        if not 0.0 <= smoothing < 1.0:
+            raise ValueError(f"label smoothing must lie in [0, 1), not {smoothing}")
+        self.ops, self.smoothing = ops, smoothing
+
+    def __call__(
+        self, logits: Array, labels: Array, scale: float | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Losses (N,), hits (N,) of 0 or 1, and dlogits (K, N) of scale * sum(losses).
+
+        logits (K, N), labels (N,) int64 that passed `check_labels`. scale is 1 / N, the mean over
+        the batch, unless the batch is a part of a larger one.
+        """
+        if scale is None:
+            scale = 1.0 / logits.shape[1]
+        return self.ops.softmax_cross_entropy(logits, labels, self.smoothing, scale)
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Host labels (N,) as int64; ValueError unless they are integers in [0, num_classes).
+
+    Checked once, on the host, for an index out of range wraps around silently on a GPU.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels must be a vector of integers, not {labels.ndim}-d {labels.dtype.name}"
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
+        wrong = labels[(labels < 0) | (labels >= num_classes)][0]
+        raise ValueError(f"label {wrong} is outside 0 .. {num_classes - 1}")
+    return labels.astype(np.int64, copy=False)

@@ -1,0 +1,365 @@
+"""The array contract: every operation of the network, in portable Python Array API style.
+
+`Ops` is the readable reference and the only place where arithmetic meets an array module. Backends
+subclass it and override methods with faster ones that give the same result; they never add any.
+
+Layout: activations are (C, H, W, N), channels first and the image index N innermost, so that every
+copy, sum and pool runs over long contiguous stretches, the output of a convolution's matrix product
+is the next layer's input, and flattening costs nothing. Dense activations are (features, N).
+Kernels are (O, C, KH, KW), dense weights (out, in).
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+Array = Any  # an array of whichever module the ops object carries
+
+SCALED_TANH = (1.7159, 2.0 / 3.0)  # amplitude and slope, LeCun et al. 1998, Appendix A
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
+    """How many positions a window of `kernel` takes along an axis of `size`."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+class Ops:
+    """The operations of the network over one array module, dtype and device."""
+
+    name = "reference"
+
+    def __init__(self, xp: Any, dtype: str = "float32", device: Any = None):
+        self.xp = xp
+        self.dtype = getattr(xp, dtype)
+        self.dtype_name = dtype
+        self.device = device
+
+    # Arrays and the device
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, for the run record."""
+        return "cpu" if self.device is None else str(self.device)
+
+    def sibling(self) -> "Ops":
+        """An ops object on the same device with workspaces of its own, for another thread."""
+        return type(self)(self.xp, self.dtype_name, self.device)
+
+    def step(self) -> AbstractContextManager:
+        """A context within which results may reuse memory and die when it ends.
+
+        Outside of it every result is a fresh array. What must outlive the step goes through
+        `to_host` or is written into an array made outside.
+        """
+        return nullcontext()
+
+    def asarray(self, host: np.ndarray) -> Array:
+        """A host array on the device, floats as `dtype`, integers as int64."""
+        integer = np.issubdtype(np.asarray(host).dtype, np.integer)
+        dtype = self.xp.int64 if integer else self.dtype
+        return self.xp.asarray(host, dtype=dtype, device=self.device)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """A device array as a NumPy array of its own."""
+        return np.array(array)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """An array of zeros that lives until it is dropped, in or out of a step."""
+        return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def arange(self, count: int) -> Array:
+        """The integers 0 .. count - 1 as int64."""
+        return self.xp.arange(count, dtype=self.xp.int64, device=self.device)
+
+    def as_float(self, x: Array) -> Array:
+        """A boolean array as 0 and 1 in `dtype`."""
+        return self.xp.astype(x, self.dtype)
+
+    def synchronize(self) -> None:
+        """Wait until everything asked of the device is done."""
+
+    # Convolution as a matrix product
+
+    def im2col(
+        self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0
+    ) -> Array:
+        """Windows of x (C, H, W, N) as columns (C*KH*KW, OH*OW*N).
+
+        Row (c, i, j) holds, for every output position and image, the pixel that the kernel entry
+        (c, i, j) meets there. Source: Chellapilla et al. 2006, section 3.
+        """
+        channels, height, width, count = x.shape
+        rows, cols = (
+            output_size(s, k, stride, padding) for s, k in zip((height, width), kernel, strict=True)
+        )
+        x = self._pad(x, padding)
+        shape = (channels, *kernel, rows, cols, count)
+        columns = self.zeros(shape)
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                columns[:, i, j, ...] = x[
+                    :, i : i + stride * rows : stride, j : j + stride * cols : stride, :
+                ]
+        return self.xp.reshape(columns, (channels * kernel[0] * kernel[1], rows * cols * count))
+
+    def col2im(
+        self,
+        columns: Array,
+        shape: tuple[int, int, int, int],
+        kernel: tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+    ) -> Array:
+        """The adjoint of `im2col`: every column entry added back to its pixel of (C, H, W, N)."""
+        channels, height, width, count = shape
+        rows, cols = (
+            output_size(s, k, stride, padding) for s, k in zip((height, width), kernel, strict=True)
+        )
+        columns = self.xp.reshape(columns, (channels, *kernel, rows, cols, count))
+        padded = (channels, height + 2 * padding, width + 2 * padding, count)
+        x = self.zeros(padded)
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                x[:, i : i + stride * rows : stride, j : j + stride * cols : stride, :] += columns[
+                    :, i, j, ...
+                ]
+        return x[:, padding : padding + height, padding : padding + width, :]
+
+    def _pad(self, x: Array, padding: int) -> Array:
+        if padding == 0:
+            return x
+        channels, height, width, count = x.shape
+        shape = (channels, height + 2 * padding, width + 2 * padding, count)
+        padded = self.zeros(shape)
+        padded[:, padding : padding + height, padding : padding + width, :] = x
+        return padded
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """The matrix product (M, K) @ (K, L)."""
+        return self.xp.matmul(a, b)
+
+    def affine(self, weight: Array, x: Array, bias: Array) -> Array:
+        """weight (M, K) @ x (K, L) + bias (M,) for each column."""
+        return self.matmul(weight, x) + bias[:, None]
+
+    def sum_columns(self, x: Array) -> Array:
+        """(M, L) summed over its columns: (M,)."""
+        return self.xp.sum(x, axis=1)
+
+    # Pooling
+
+    def average_pool(self, x: Array, size: int) -> Array:
+        """The mean of each size x size block of (C, H, W, N); rows and columns left over are cut."""
+        rows, cols = x.shape[1] // size, x.shape[2] // size
+        total = None
+        for i in range(size):
+            for j in range(size):
+                phase = x[:, i : rows * size : size, j : cols * size : size, :]
+                total = phase if total is None else total + phase
+        return total * (1.0 / size**2)
+
+    def average_pool_backward(
+        self, dy: Array, shape: tuple[int, int, int, int], size: int
+    ) -> Array:
+        """dx of `average_pool`: each output gradient shared evenly by its block."""
+        rows, cols = dy.shape[1], dy.shape[2]
+        dx = self.zeros(shape)
+        share = dy * (1.0 / size**2)
+        for i in range(size):
+            for j in range(size):
+                dx[:, i : rows * size : size, j : cols * size : size, :] = share
+        return dx
+
+    def max_pool(self, x: Array, size: int) -> Array:
+        """The largest of each size x size block of (C, H, W, N); rows, columns left over are cut."""
+        rows, cols = x.shape[1] // size, x.shape[2] // size
+        largest = None
+        for i in range(size):
+            for j in range(size):
+                phase = x[:, i : rows * size : size, j : cols * size : size, :]
+                largest = phase if largest is None else self.xp.maximum(largest, phase)
+        return largest
+
+    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
+        """dx of `max_pool`: the gradient goes to the first pixel that holds the block's maximum."""
+        rows, cols = y.shape[1], y.shape[2]
+        dx = self.zeros(x.shape)
+        free = y == y  # blocks whose maximum has not been met yet
+        for i in range(size):
+            for j in range(size):
+                block = (
+                    slice(None),
+                    slice(i, rows * size, size),
+                    slice(j, cols * size, size),
+                    slice(None),
+                )
+                winner = self.xp.logical_and(free, x[block] == y)
+                dx[block] = dy * self.as_float(winner)
+                free = self.xp.logical_and(free, self.xp.logical_not(winner))
+        return dx
+
+    # Activations: the derivative is written in the output y, so that x need not be kept
+
+    def activation(self, kind: str, x: Array) -> Array:
+        """f(x) for `tanh`, `scaled_tanh` (1.7159 tanh(2x/3)) or `relu`."""
+        if kind == "tanh":
+            return self.xp.tanh(x)
+        if kind == "scaled_tanh":
+            amplitude, slope = SCALED_TANH
+            return amplitude * self.xp.tanh(slope * x)
+        if kind == "relu":
+            return self.xp.maximum(x, self.zeros(x.shape))
+        raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
+
+    def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
+        """dy * f'(x), from the output y = f(x)."""
+        if kind == "tanh":
+            return dy * (1.0 - y * y)
+        if kind == "scaled_tanh":
+            amplitude, slope = SCALED_TANH
+            return dy * (slope * amplitude - (slope / amplitude) * (y * y))
+        if kind == "relu":
+            return dy * self.as_float(y > 0)
+        raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
+
+    # Convolution, activation and average pool as one operation
+
+    def stage(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array,
+        *,
+        stride: int,
+        padding: int,
+        activation: str,
+        pool: int,
+    ) -> tuple[Array, tuple]:
+        """average_pool(activation(convolution(x))) and what its backward pass needs.
+
+        The pattern stands twice in LeNet-5 and takes most of its time, so backends fuse it. What
+        is saved differs between them and is only good for `stage_backward` of the same object.
+        """
+        out_channels, _, *kernel = weight.shape
+        columns = self.im2col(x, tuple(kernel), stride, padding)
+        matrix = self.xp.reshape(weight, (out_channels, -1))
+        rows, cols = (
+            output_size(s, k, stride, padding)
+            for s, k in zip(x.shape[1:3], kernel, strict=True)
+        )
+        z = self.xp.reshape(
+            self.affine(matrix, columns, bias), (out_channels, rows, cols, x.shape[3])
+        )
+        a = self.activation(activation, z)
+        return self.average_pool(a, pool), (x.shape, columns, a)
+
+    def stage_backward(
+        self,
+        dy: Array,
+        saved: tuple,
+        weight: Array,
+        *,
+        stride: int,
+        padding: int,
+        activation: str,
+        pool: int,
+        input_gradient: bool,
+    ) -> tuple[Array | None, Array, Array]:
+        """(dx, dweight, dbias) of `stage`; dx is None unless `input_gradient`."""
+        shape, columns, a = saved
+        out_channels, _, *kernel = weight.shape
+        da = self.average_pool_backward(dy, a.shape, pool)
+        dz = self.xp.reshape(self.activation_backward(activation, da, a), (out_channels, -1))
+        dweight = self.xp.reshape(self.matmul(dz, columns.T), weight.shape)
+        dbias = self.sum_columns(dz)
+        if not input_gradient:
+            return None, dweight, dbias
+        matrix = self.xp.reshape(weight, (out_channels, -1))
+        dcolumns = self.matmul(matrix.T, dz)
+        return self.col2im(dcolumns, shape, tuple(kernel), stride, padding), dweight, dbias
+
+    # Loss
+
+    def softmax(self, logits: Array) -> Array:
+        """Probabilities (K, N) of logits (K, N), each column summing to one."""
+        shifted = logits - self.xp.max(logits, axis=0, keepdims=True)
+        e = self.xp.exp(shifted)
+        return e / self.xp.sum(e, axis=0, keepdims=True)
+
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, smoothing: float, scale: float
+    ) -> tuple[Array, Array, Array]:
+        """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
+
+        logits (K, N), labels (N,) int64. The target puts 1 - smoothing on the label and spreads
+        smoothing evenly over the K classes (Szegedy et al. 2016, section 7). A hit, 1 or 0 in the
+        dtype of the logits, says that no class has a larger logit than the label.
+        """
+        xp = self.xp
+        classes = logits.shape[0]
+        shifted = logits - xp.max(logits, axis=0, keepdims=True)
+        e = xp.exp(shifted)
+        total = xp.sum(e, axis=0, keepdims=True)
+        log_p = shifted - xp.log(total)
+        one_hot = self.as_float(self.arange(classes)[:, None] == labels[None, :])
+        target = one_hot * (1.0 - smoothing) + smoothing / classes
+        losses = -xp.sum(target * log_p, axis=0)
+        hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
+        return losses, hits, (e / total - target) * scale
+
+    # Parameter updates, in place over the flat vectors
+
+    def sgd_update(
+        self,
+        value: Array,
+        gradient: Array,
+        velocity: Array | None,
+        *,
+        learning_rate: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+    ) -> None:
+        """value -= learning_rate * direction, with velocity = momentum * velocity + gradient.
+
+        The direction is the velocity, or gradient + momentum * velocity with Nesterov's method
+        (Sutskever et al. 2013); without momentum it is the gradient. weight_decay is added to the
+        gradient as an L2 penalty.
+        """
+        if weight_decay:
+            gradient = gradient + weight_decay * value
+        direction = gradient
+        if velocity is not None:
+            velocity[...] = momentum * velocity + gradient
+            direction = gradient + momentum * velocity if nesterov else velocity
+        value[...] = value - learning_rate * direction
+
+    def adam_update(
+        self,
+        value: Array,
+        gradient: Array,
+        mean: Array,
+        square: Array,
+        *,
+        step: int,
+        learning_rate: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+        decoupled: bool,
+    ) -> None:
+        """Adam (Kingma & Ba 2015, algorithm 1); decoupled decay is AdamW (Loshchilov & Hutter 2019).
+
+        step counts from 1. mean and square are the running moments, updated in place.
+        """
+        beta1, beta2 = betas
+        if weight_decay and decoupled:
+            value[...] = value * (1.0 - learning_rate * weight_decay)
+        elif weight_decay:
+            gradient = gradient + weight_decay * value
+        mean[...] = beta1 * mean + (1.0 - beta1) * gradient
+        square[...] = beta2 * square + (1.0 - beta2) * gradient * gradient
+        rate = learning_rate / (1.0 - beta1**step)
+        root = self.xp.sqrt(square) * (1.0 - beta2**step) ** -0.5 + epsilon
+        value[...] = value - rate * (mean / root)

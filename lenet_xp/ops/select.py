@@ -1,0 +1,68 @@
+"""Which backend runs: asked for by name, or CuPy where it really works."""
+
+from lenet_xp.ops.numpy_ops import NumpyOps
+from lenet_xp.ops.reference import Ops
+
+BACKENDS = ("auto", "numpy", "cupy")
+
+INSTALL_HINT = (
+    "install the CuPy that matches the driver: pip install 'lenet-xp[cuda12]' (CUDA 12) "
+    "or 'lenet-xp[cuda13]' (CUDA 13)"
+)
+
+
+class BackendUnavailable(RuntimeError):
+    """The backend asked for cannot run here; the message says why and what to install."""
+
+
+def get_ops(backend: str = "auto", dtype: str = "float32") -> Ops:
+    """The ops object of a backend: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
+
+    dtype is "float32" or "float64". Raises BackendUnavailable where "cupy" cannot run, ValueError
+    for another name.
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+    if backend == "numpy":
+        return NumpyOps(dtype)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    try:
+        return _working_cupy(dtype)
+    except BackendUnavailable:
+        if backend == "cupy":
+            raise
+        return NumpyOps(dtype)
+
+
+def _working_cupy(dtype: str) -> Ops:
+    """CuPy's ops, after one elementwise kernel and one matrix product have given right results.
+
+    `import cupy` succeeds on machines with no GPU, and missing CUDA libraries only show in the
+    first call that needs them, so nothing less than a real computation is a proof.
+    """
+    from lenet_xp.ops.cupy_ops import CupyOps
+
+    try:
+        ops = CupyOps(dtype)
+    except ImportError as error:
+        reason = f"CuPy cannot be imported ({_one_line(error)})"
+        raise BackendUnavailable(f"{reason}; {INSTALL_HINT}") from error
+    try:
+        ones = ops.zeros((4, 4)) + 1.0
+        total = float(ops.to_host(ops.matmul(ones, ones)).sum())
+    except Exception as error:  # CuPy raises ImportError, RuntimeError, OSError and its own kinds
+        raise BackendUnavailable(
+            f"CuPy is installed but cannot compute ({_one_line(error)}); check the GPU and its "
+            f"driver with nvidia-smi, or {INSTALL_HINT}"
+        ) from error
+    if total != 64.0:
+        raise BackendUnavailable(
+            f"CuPy computed a wrong matrix product ({total}, not 64); check the GPU and its driver"
+        )
+    return ops
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:200]
