@@ -99,7 +99,8 @@ class Conv2D(Layer):
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != 3 or shape[0] != self.in_channels:
-            raise ValueError(f"{self.name or 'Conv2D'} takes ({self.in_channels}, H, W), not {shape}")
+            name = self.name or "Conv2D"
+            raise ValueError(f"{name} takes ({self.in_channels}, H, W), not {shape}")
         rows, cols = (
             output_size(s, k, self.stride, self.padding)
             for s, k in zip(shape[1:], self.kernel, strict=True)
@@ -188,7 +189,7 @@ class _Pool(Layer):
 
 
 class AvgPool2D(_Pool):
-    """The mean of each block. LeCun et al. 1998 add a trained scale and bias; here there is none."""
+    """The mean of each block, without the trained scale and bias of LeCun et al. 1998."""
 
     def forward(self, x: Array) -> Array:
         self.x_shape = x.shape

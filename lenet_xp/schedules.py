@@ -27,7 +27,7 @@ def cosine(peak: float, steps: int, floor: float = 0.0) -> Schedule:
 
 
 def one_cycle(peak: float, steps: int, warm_up: float = 0.25, start: float = 0.04) -> Schedule:
-    """Up from start * peak for a share `warm_up` of the run, then down to zero, both along a cosine.
+    """Up from start * peak for a share `warm_up` of the run, then down to zero, along cosines.
 
     Source: Smith & Topin 2018, with cosine sides.
     """

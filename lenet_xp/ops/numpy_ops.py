@@ -207,7 +207,7 @@ class _Block:
         pool: int,
     ):
         self.input_shape, self.weight_shape = input_shape, weight_shape
-        out_channels, channels, *kernel = weight_shape
+        _, channels, *kernel = weight_shape
         self.patch = tuple(k + (pool - 1) * stride for k in kernel)
         self.depth = channels * self.patch[0] * self.patch[1]
         self.stride, self.shift, self.pool = stride * pool, stride, pool

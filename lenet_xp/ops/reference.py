@@ -150,7 +150,7 @@ class Ops:
     # Pooling
 
     def average_pool(self, x: Array, size: int) -> Array:
-        """The mean of each size x size block of (C, H, W, N); rows and columns left over are cut."""
+        """The mean of each size x size block of (C, H, W, N); an incomplete edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
         total = None
         for i in range(size):
@@ -172,7 +172,7 @@ class Ops:
         return dx
 
     def max_pool(self, x: Array, size: int) -> Array:
-        """The largest of each size x size block of (C, H, W, N); rows, columns left over are cut."""
+        """The largest of each size x size block of (C, H, W, N); the same edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
         largest = None
         for i in range(size):
@@ -349,7 +349,7 @@ class Ops:
         weight_decay: float,
         decoupled: bool,
     ) -> None:
-        """Adam (Kingma & Ba 2015, algorithm 1); decoupled decay is AdamW (Loshchilov & Hutter 2019).
+        """Adam (Kingma & Ba 2015); with decoupled decay AdamW (Loshchilov & Hutter 2019).
 
         step counts from 1. mean and square are the running moments, updated in place.
         """

@@ -1,0 +1,113 @@
+"""Writing files whole or not at all: a reader never meets half a file."""
+
+import csv
+import io
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from lenet_xp.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Yield a binary file handle whose content takes the place of `path` once the block ends.
+
+    The bytes go to a temporary file in the same folder, reach the disk (fsync) and are renamed
+    over `path`. When anything fails, Ctrl-C included, the temporary file is removed and the old
+    file stays as it was. A symbolic link is followed; devices and pipes are refused.
+
+    Raises InputError for whatever the system refuses: full disk, missing or unwritable folder.
+    """
+    temporary = None
+    try:
+        target = _writable_target(path)
+        # A short random name: nobody else's file, and never too long where `path` itself is not.
+        temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+        with temporary.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def make_folder(path: str | os.PathLike) -> Path:
+    """Create the folder `path` with its parents unless it is there, and return it as a Path.
+
+    Raises InputError where it cannot be made, such as when a file has that name.
+    """
+    try:
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return folder
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError."""
+    with atomic_write(path) as handle:
+        handle.write(text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
+
+    NumPy scalars and arrays, paths and tuples are welcome. NaN and infinities, which JSON does
+    not have, become null. Raises InputError, and TypeError for what JSON cannot hold.
+    """
+    text = json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_csv(
+    path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Write one header line and `rows` as comma-separated UTF-8 text. Raises InputError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _writable_target(path: str | os.PathLike) -> Path:
+    """The file that `path` stands for, links followed. Raises OSError when it is not a file."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        # Renaming over /dev/null works for root, and takes /dev/null from everybody.
+        raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
+    return target
+
+
+def _cannot_write(path: str | os.PathLike, error: OSError) -> InputError:
+    reason = error.strerror or str(error)
+    return InputError(
+        f"cannot write {os.fspath(path)}: {reason}; free some space or choose another --out"
+    )
+
+
+def _as_json(value: Any) -> Any:
+    """`value` in the types that JSON knows."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _as_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

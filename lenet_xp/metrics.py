@@ -1,0 +1,107 @@
+"""Scores of a classifier, as pure functions of arrays. Labels are class indices from 0 to C-1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """The scores of one class, each from 0 to 1; `support` counts its true images."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """How often images of the class `true` were read as `predicted`; `share` is of all its images.
+
+    Both classes are given by name.
+    """
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the share of the (N,) predictions that equal the (N,) labels; 0 for no images."""
+    return float(np.mean(labels == predictions)) if len(labels) else 0.0
+
+
+def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Return how large a share of (N,) labels is among the k best of (N, C) probabilities.
+
+    Equal probabilities rank in class order, as argmax has it; 0 for no images.
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return float(np.mean(np.any(best == labels[:, None], axis=1))) if len(labels) else 0.0
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count (N,) labels against (N,) predictions: (C, C) int64, rows true, columns predicted.
+
+    Raises ValueError for an index outside 0 to C-1, which would land in another class's cell.
+    """
+    for indices in (labels, predictions):
+        if len(indices) and not 0 <= np.min(indices) <= np.max(indices) < num_classes:
+            raise ValueError(f"class indices must lie in 0 to {num_classes - 1}")
+    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
+    return confusion
+
+
+def per_class(confusion: np.ndarray, class_names: Sequence[str]) -> list[ClassScores]:
+    """Return precision, recall, F1 and support of each class, in class order.
+
+    confusion: (C, C) counts, rows true. A score that would divide by zero is 0.
+    """
+    hits, predicted, support = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    columns = (
+        class_names,
+        _ratio(hits, predicted).tolist(),
+        _ratio(hits, support).tolist(),
+        _ratio(2 * hits, predicted + support).tolist(),
+        support.tolist(),
+    )
+    return [ClassScores(*row) for row in zip(*columns, strict=True)]
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Return the mean F1 over the classes that occur, as a label or as a prediction.
+
+    confusion: (C, C) counts, rows true. 0 when nothing was counted.
+    """
+    occurrences = confusion.sum(axis=0) + confusion.sum(axis=1)
+    f1 = _ratio(2 * np.diag(confusion), occurrences)
+    return float(np.mean(f1[occurrences > 0])) if occurrences.any() else 0.0
+
+
+def confused_pairs(
+    confusion: np.ndarray, class_names: Sequence[str], top: int = 10
+) -> list[ConfusedPair]:
+    """Return the `top` most frequent errors, most frequent first, ties in class order.
+
+    confusion: (C, C) counts, rows true. Pairs that never occurred are left out.
+    """
+    share = _ratio(confusion, confusion.sum(axis=1, keepdims=True))
+    errors = confusion.copy()
+    np.fill_diagonal(errors, 0)
+    order = np.argsort(-errors, axis=None, kind="stable")[:top]
+    rows, columns = np.unravel_index(order, errors.shape)
+    return [
+        ConfusedPair(class_names[i], class_names[j], int(errors[i, j]), float(share[i, j]))
+        for i, j in zip(rows, columns, strict=True)
+        if errors[i, j] > 0
+    ]
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole in float64, and 0 where whole is 0."""
+    return part / np.where(whole == 0, 1, whole)

@@ -1,0 +1,93 @@
+"""Named ways to train: everything that decides the outcome of a run but its data and seed."""
+
+from dataclasses import asdict, dataclass, replace
+
+from lenet_xp.data.augment import Distortion
+from lenet_xp.layers import ACTIVATIONS
+from lenet_xp.ops import Array, Ops
+from lenet_xp.optim import SGD, Adam
+from lenet_xp.schedules import SCHEDULES, Schedule
+
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Network options, optimiser, schedule and distortion under a name.
+
+    learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
+    Raises ValueError for values that cannot be trained with.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int = 64
+    activation: str = "tanh"
+    squash_pools: bool = True
+    optimiser: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    distortion: Distortion | None = None
+
+    def __post_init__(self):
+        for field, known in (
+            ("activation", tuple(ACTIVATIONS)),
+            ("optimiser", OPTIMISERS),
+            ("schedule", tuple(SCHEDULES)),
+        ):
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} must be one of {', '.join(known)}")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch size must be at least 1")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise ValueError("the learning rate must be a positive number")
+
+    def with_options(self, **options: object) -> "Recipe":
+        """A copy with the options that are not None in place of its own."""
+        return replace(self, **{k: v for k, v in options.items() if v is not None})
+
+    def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> SGD | Adam:
+        """The recipe's optimiser over a model's flat vectors."""
+        if self.optimiser in ("adam", "adamw"):
+            return Adam(
+                ops,
+                values,
+                gradients,
+                weight_decay=self.weight_decay,
+                decoupled=self.optimiser == "adamw",
+            )
+        momentum = 0.0 if self.optimiser == "sgd" else self.momentum
+        return SGD(
+            ops,
+            values,
+            gradients,
+            momentum=momentum,
+            nesterov=self.optimiser == "nesterov",
+            weight_decay=self.weight_decay,
+        )
+
+    def make_schedule(self, steps: int) -> Schedule:
+        """The recipe's learning rate over a run of so many steps."""
+        return SCHEDULES[self.schedule](self.learning_rate, steps)
+
+    def to_dict(self) -> dict:
+        """Plain values, for the run record."""
+        return asdict(self)
+
+
+CLASSIC = Recipe(name="classic", epochs=10)
+BEST = Recipe(
+    name="best",
+    epochs=40,
+    activation="relu",
+    squash_pools=False,
+    optimiser="adamw",
+    learning_rate=4e-3,
+    weight_decay=0.01,
+    schedule="one-cycle",
+    distortion=Distortion(rotation=7.0, shear=0.12, scale=0.08, shift=1.2, elastic=0.9),
+)
+RECIPES = {recipe.name: recipe for recipe in (CLASSIC, BEST)}

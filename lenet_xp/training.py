@@ -1,0 +1,162 @@
+"""The training loop: epochs of steps, judged on validation, the best weights kept."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lenet_xp.data.batches import epoch_batches, prefetch
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.inference import cross_entropy, predict_probabilities
+from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
+from lenet_xp.model import LeNet5
+from lenet_xp.recipes import Recipe
+
+REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no longer a number; the message says where and what to try."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an epoch has come: what a progress bar shows."""
+
+    epoch: int
+    epochs: int
+    images: int
+    total: int
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class Fit:
+    """The outcome: one row of history per epoch, and the best weights on validation.
+
+    images_per_second counts training alone, without validation.
+    """
+
+    history: list[dict] = field(default_factory=list)
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    best_values: np.ndarray | None = None
+    train_seconds: float = 0.0
+    images_per_second: float = 0.0
+
+
+def fit(
+    model: LeNet5,
+    recipe: Recipe,
+    train: tuple[np.ndarray, np.ndarray],
+    val: tuple[np.ndarray, np.ndarray],
+    preprocessing: Preprocessing,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_epoch: Callable[[dict], None] = lambda row: None,
+) -> Fit:
+    """Train `model` and leave in it the weights that were best on validation.
+
+    train and val: (images (N, S, S) uint8, labels (N,)). The batches of an epoch depend on the
+    seed and the epoch's number alone, so a run is repeatable to the bit on one machine and backend.
+    on_progress is called about twice a second, on_epoch with each row of the history.
+    Raises TrainingDiverged, and ValueError for labels out of range.
+    """
+    images, labels = train[0], check_labels(train[1], model.config["num_classes"])
+    trainer = _Trainer(model, recipe, math.ceil(len(labels) / recipe.batch_size))
+    result = Fit()
+    for epoch in range(1, recipe.epochs + 1):
+        rng = np.random.default_rng([seed, epoch])
+        batches = epoch_batches(
+            images, labels, recipe.batch_size, preprocessing, rng, recipe.distortion
+        )
+        started = time.perf_counter()
+        loss, accuracy = trainer.epoch(epoch, batches, len(labels), on_progress)
+        seconds = time.perf_counter() - started
+        result.train_seconds += seconds
+        row = {
+            "epoch": epoch,
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            **_judge(model, val, preprocessing),
+            "learning_rate": trainer.learning_rate,
+            "seconds": seconds,
+        }
+        result.history.append(row)
+        _keep_best(result, row, model)
+        on_epoch(row)
+    result.images_per_second = recipe.epochs * len(labels) / result.train_seconds
+    model.values[...] = model.ops.asarray(result.best_values)
+    return result
+
+
+def _judge(model: LeNet5, val: tuple[np.ndarray, np.ndarray], preprocessing: Preprocessing) -> dict:
+    probabilities = predict_probabilities(model, val[0], preprocessing)
+    hits = probabilities.argmax(axis=1) == val[1]
+    return {
+        "val_loss": cross_entropy(probabilities, val[1]),
+        "val_accuracy": float(hits.mean()),
+    }
+
+
+def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
+    """Higher validation accuracy wins, then lower validation loss, then the earlier epoch."""
+    candidate = (row["val_accuracy"], -row["val_loss"])
+    if candidate > (result.best_accuracy, -result.best_loss):
+        result.best_accuracy, result.best_loss = row["val_accuracy"], row["val_loss"]
+        result.best_epoch = row["epoch"]
+        result.best_values = model.ops.to_host(model.values)
+
+
+class _Trainer:
+    """The state that lasts from step to step: optimiser, schedule and the step's number."""
+
+    def __init__(self, model: LeNet5, recipe: Recipe, steps_per_epoch: int):
+        self.model, self.ops, self.recipe = model, model.ops, recipe
+        self.loss = SoftmaxCrossEntropy(model.ops, recipe.label_smoothing)
+        self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
+        self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
+        self.steps = 0
+        self.learning_rate = self.schedule(0)
+
+    def epoch(
+        self, epoch: int, batches, count: int, on_progress: Callable[[Progress], None]
+    ) -> tuple[float, float]:
+        """Run one epoch of `count` images; its mean loss and accuracy, as they were met."""
+        ops = self.ops
+        losses, hits = ops.zeros((count,)), ops.zeros((count,))
+        done, reported = 0, time.perf_counter()
+        for x, labels in prefetch(batches):
+            with ops.step():
+                part = slice(done, done + len(labels))
+                losses[part], hits[part] = self.step(ops.asarray(x), ops.asarray(labels))
+            done += len(labels)
+            if time.perf_counter() - reported > REPORT_EVERY:
+                loss, accuracy = self._means(losses[:done], hits[:done], epoch)
+                on_progress(Progress(epoch, self.recipe.epochs, done, count, loss, accuracy))
+                reported = time.perf_counter()
+        loss, accuracy = self._means(losses, hits, epoch)
+        on_progress(Progress(epoch, self.recipe.epochs, done, count, loss, accuracy))
+        return loss, accuracy
+
+    def step(self, x, labels):
+        """One batch forward and backward and one step of the optimiser; its losses and hits."""
+        self.learning_rate = self.schedule(self.steps)
+        losses, hits, dlogits = self.loss(self.model.forward(x), labels)
+        self.model.backward(dlogits)
+        self.optimiser.step(self.learning_rate)
+        self.steps += 1
+        return losses, hits
+
+    def _means(self, losses, hits, epoch: int) -> tuple[float, float]:
+        loss = float(self.ops.to_host(losses).mean(dtype=np.float64))
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} in epoch {epoch}, by step {self.steps}: "
+                f"the learning rate {self.learning_rate:g} is too high; try a tenth of it"
+            )
+        return loss, float(self.ops.to_host(hits).mean(dtype=np.float64))
