@@ -28,3 +28,12 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -log p of the labels; probabilities that underflowed to 0 count as 1e-30."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+
+
+def feature_maps(
+    model: Sequential, image: np.ndarray, preprocessing: Preprocessing
+) -> dict[str, np.ndarray]:
+    """What C1, S2, C3 and S4 make of an image (S, S) uint8: name -> (maps, H, W)."""
+    ops = model.ops
+    outputs = model.trace(ops.asarray(to_network(image[None], preprocessing)))
+    return {name: ops.to_host(outputs[name])[..., 0] for name in ("C1", "S2", "C3", "S4")}

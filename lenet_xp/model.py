@@ -6,6 +6,7 @@ import numpy as np
 
 from lenet_xp.layers import (
     ACTIVATIONS,
+    Activation,
     AvgPool2D,
     Conv2D,
     Flatten,
@@ -48,7 +49,10 @@ class Sequential:
         layers[0].input_gradient = False
 
     def forward(self, x: Array) -> Array:
-        """y of the last layer for x (*input_shape, N)."""
+        """y of the last layer for x (*input_shape, N); ValueError for another shape."""
+        if tuple(x.shape[:-1]) != self.input_shape:
+            takes = ", ".join(map(str, self.input_shape))
+            raise ValueError(f"the network takes ({takes}, N), not {tuple(x.shape)}")
         for layer in self.layers:
             x = layer.forward(x)
         return x
@@ -73,8 +77,9 @@ class Sequential:
         for layer in self.layers:
             for part in layer.parts():
                 x = part.forward(x)
-                name = part.name or name
-                outputs[name] = x
+                name = part.name or (name if isinstance(part, Activation) else "")
+                if name:
+                    outputs[name] = x
         return outputs
 
     def summary(self) -> str:

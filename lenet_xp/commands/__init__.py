@@ -1,0 +1,1 @@
+"""The command lines: argparse and one call each; scripts/*.py start them."""

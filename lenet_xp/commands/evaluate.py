@@ -1,0 +1,115 @@
+"""Score a saved model on a data set."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.commands.terminal import (
+    add_backend_options,
+    add_data_option,
+    choose_ops,
+    parser,
+    run,
+    whole_number,
+)
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.splits import make_split
+from lenet_xp.files import make_folder
+from lenet_xp.inference import cross_entropy, predict_probabilities
+from lenet_xp.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
+from lenet_xp.model_file import load_model
+from lenet_xp.run import check_class_names
+
+EXAMPLES = """\
+  python scripts/evaluate.py runs/best/model.npz --data amhcd_64.zip
+      the test images of the run's own split: the same figures as in its metrics.json
+  python scripts/evaluate.py runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
+      a model of generated letters on every image of real handwriting"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("Score a saved model on a data set.", EXAMPLES)
+    p.add_argument("model", type=Path, help="the model.npz of a run")
+    add_data_option(p, None)
+    p.add_argument(
+        "--part",
+        choices=("test", "val", "train", "all"),
+        default="test",
+        help="which part of the data set's split (default: test)",
+    )
+    p.add_argument(
+        "--samples", type=whole_number(10), metavar="N", help="per letter, for synthetic data"
+    )
+    p.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
+    p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
+    p.add_argument("--json", action="store_true", help="print the scores as JSON")
+    add_backend_options(p)
+    return p.parse_args(arguments)
+
+
+def evaluate(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    ops = choose_ops(options)
+    saved = load_model(options.model, ops)
+    notes = saved.notes
+    dataset = load_dataset(
+        options.data,
+        saved.preprocessing,
+        samples_per_class=options.samples or notes.get("samples_per_class") or 400,
+        seed=options.seed if options.seed is not None else notes.get("seed", 0),
+        skip_bad=options.skip_bad,
+        cache=not options.no_cache,
+    )
+    labels = check_class_names(saved.class_names, dataset)
+    if options.part == "all":
+        chosen = np.arange(len(labels))
+    else:
+        chosen = getattr(make_split(dataset), options.part)
+    labels = labels[chosen]
+    probabilities = predict_probabilities(saved.model, dataset.images[chosen], saved.preprocessing)
+    predictions = probabilities.argmax(axis=1)
+    scores = {
+        "model": str(options.model),
+        "dataset": dataset.name,
+        "part": options.part,
+        "images": len(labels),
+        "skipped": len(dataset.skipped),
+        "accuracy": accuracy(labels, predictions),
+        "macro_f1": macro_f1(confusion_matrix(labels, predictions, len(saved.class_names))),
+        "top_3_accuracy": top_k_accuracy(probabilities, labels, min(3, len(saved.class_names))),
+        "loss": cross_entropy(probabilities, labels),
+        "backend": ops.name,
+        "device": ops.device_name,
+    }
+    if options.out:
+        from lenet_xp.report import write_analysis  # matplotlib is slow to import
+
+        write_analysis(
+            make_folder(options.out),
+            labels,
+            probabilities,
+            saved.class_names,
+            images=dataset.images[chosen],
+        )
+    _show(scores, options)
+
+
+def _show(scores: dict, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(scores, indent=2, ensure_ascii=False))
+        return
+    print(
+        f"accuracy {scores['accuracy']:.2%}, macro F1 {scores['macro_f1']:.2%}, "
+        f"top 3 {scores['top_3_accuracy']:.2%}, loss {scores['loss']:.4f} "
+        f"on {scores['images']:,} images ({scores['part']}) of {scores['dataset']}"
+    )
+    if options.out:
+        print(f"reports and plots in {options.out}/")
+
+
+def main() -> int:
+    """Entry point of scripts/evaluate.py."""
+    return run(evaluate)

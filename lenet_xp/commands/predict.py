@@ -1,0 +1,115 @@
+"""Read letters from image files with a saved model."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.commands.terminal import add_backend_options, choose_ops, parser, run, whole_number
+from lenet_xp.data.alphabet import letter
+from lenet_xp.data.image_file import SUFFIXES, read_image
+from lenet_xp.data.progress import progress_bar
+from lenet_xp.errors import InputError
+from lenet_xp.inference import predict_probabilities
+from lenet_xp.model_file import SavedModel, load_model
+
+EXAMPLES = """\
+  python scripts/predict.py runs/best/model.npz letter.png
+  python scripts/predict.py runs/best/model.npz photos/ --top 5 --json"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("Read one letter from each image.", EXAMPLES)
+    p.add_argument("model", type=Path, help="the model.npz of a run")
+    p.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="folders are searched"
+    )
+    p.add_argument(
+        "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
+    )
+    p.add_argument("--json", action="store_true", help="print the readings as JSON")
+    p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
+    add_backend_options(p)
+    return p.parse_args(arguments)
+
+
+def predict(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    ops = choose_ops(options)
+    saved = load_model(options.model, ops)
+    files, images, skipped = _read(_find(options.images), saved, options.skip_bad)
+    for file, reason in skipped:
+        print(f"skipped {file}: {reason}", file=sys.stderr)
+    if not files:
+        raise InputError("none of the images could be read; see the lines above")
+    probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
+    readings = [
+        {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
+        for file, row in zip(files, probabilities, strict=True)
+    ]
+    if options.json:
+        print(json.dumps(readings, indent=2, ensure_ascii=False))
+        return
+    width = max(len(reading["file"]) for reading in readings)
+    for reading in readings:
+        words = "   ".join(
+            f"{r['glyph']} {r['name']} {r['probability']:6.2%}" for r in reading["readings"]
+        )
+        print(f"{reading['file']:<{width}}  {words}")
+
+
+def _readings(row: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict]:
+    best = np.argsort(-row, kind="stable")[:top]
+    return [
+        {
+            "name": class_names[place],
+            "glyph": letter(class_names[place]).glyph,
+            "latin": letter(class_names[place]).latin,
+            "probability": float(row[place]),
+        }
+        for place in best
+    ]
+
+
+def _find(paths: list[Path]) -> list[Path]:
+    """Every image file named or in a folder named, folders in sorted order."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise InputError(f"{path}: holds no image; give a folder of {_kinds()} files")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def _kinds() -> str:
+    return ", ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
+
+
+def _read(
+    paths: list[Path], saved: SavedModel, skip_bad: bool
+) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
+    files, images, skipped = [], [], []
+    with progress_bar(len(paths), "reading", shown=len(paths) > 500) as advance:
+        for path in paths:
+            try:
+                images.append(saved.preprocessing.apply(read_image(path)))
+                files.append(path)
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                skipped.append((path, str(error)))
+            advance(1)
+    size = saved.preprocessing.size
+    return files, np.array(images, np.uint8).reshape(-1, size, size), skipped
+
+
+def main() -> int:
+    """Entry point of scripts/predict.py."""
+    return run(predict)

@@ -1,0 +1,110 @@
+"""How every command meets its user: one-line errors, exit statuses, shared options."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from lenet_xp.errors import InputError
+from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
+from lenet_xp.training import TrainingDiverged
+
+
+def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    try:
+        command(arguments)
+        sys.stdout.flush()
+        return 0
+    except (InputError, BackendUnavailable, TrainingDiverged) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: out of memory; try a smaller --batch-size or less data", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has left: nobody is there to be told
+        return 141
+
+
+def parser(description: str, examples: str) -> argparse.ArgumentParser:
+    """An argument parser whose --help ends with examples."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_backend_options(to: argparse.ArgumentParser) -> None:
+    """--backend, --no-fallback and --dtype."""
+    to.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="auto takes CuPy where a GPU really computes, else NumPy (default: auto)",
+    )
+    to.add_argument(
+        "--no-fallback",
+        action="store_true",
+        help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
+    )
+    to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+
+
+def add_data_option(to: argparse.ArgumentParser, default: str | None) -> None:
+    """--data, --skip-bad and --no-cache."""
+    to.add_argument(
+        "--data",
+        metavar="SOURCE",
+        default=default,
+        required=default is None,
+        help="'synthetic' (generated letters), 'amhcd' (fetched from Kaggle), a .zip or folder of "
+        "class folders, or a .npz in Keras' layout"
+        + (f" (default: {default})" if default else ""),
+    )
+    to.add_argument(
+        "--skip-bad", action="store_true", help="leave out unreadable images and list them"
+    )
+    to.add_argument(
+        "--no-cache", action="store_true", help="read the images again, and keep no copy"
+    )
+
+
+def choose_ops(options: argparse.Namespace) -> Ops:
+    """The ops that --backend asks for; NumPy, and a loud line, where CuPy was asked in vain."""
+    try:
+        return get_ops(options.backend, options.dtype)
+    except BackendUnavailable as error:
+        if options.no_fallback:
+            raise
+        print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
+        return get_ops("numpy", options.dtype)
+
+
+def whole_number(lowest: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `lowest`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {lowest} or more")
+        return value
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """An argparse type: a finite number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value

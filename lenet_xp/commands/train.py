@@ -1,0 +1,132 @@
+"""Train LeNet-5 and leave a judged model with its plots and records."""
+
+import argparse
+from pathlib import Path
+
+from lenet_xp.commands.progress import EpochLines
+from lenet_xp.commands.terminal import (
+    add_backend_options,
+    add_data_option,
+    choose_ops,
+    parser,
+    positive_number,
+    run,
+    whole_number,
+)
+from lenet_xp.data.alphabet import letter
+from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder
+from lenet_xp.recipes import RECIPES
+from lenet_xp.run import Run, train_run
+
+EXAMPLES = """\
+  python scripts/train.py
+      learn generated letters, with no download, and draw what was learned
+  python scripts/train.py --data amhcd_64.zip --recipe best --out runs/best
+      the most accurate recipe on real handwriting
+  python scripts/train.py --data mnist.npz --recipe best
+      the original benchmark
+  python scripts/train.py --backend cupy
+      on a CUDA GPU"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
+    add_data_option(p, "synthetic")
+    p.add_argument(
+        "--samples",
+        type=whole_number(10),
+        default=400,
+        metavar="N",
+        help="generated images per letter, for synthetic data (default: 400)",
+    )
+    p.add_argument(
+        "--recipe",
+        choices=sorted(RECIPES),
+        default="classic",
+        help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most accurate",
+    )
+    p.add_argument("--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's")
+    p.add_argument("--batch-size", type=whole_number(1), metavar="N")
+    p.add_argument("--learning-rate", type=positive_number, metavar="X")
+    p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
+    p.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where results go (default: runs/RECIPE-DATA, numbered if taken)",
+    )
+    p.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
+    p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
+    add_backend_options(p)
+    return p.parse_args(arguments)
+
+
+def _out_folder(options: argparse.Namespace) -> Path:
+    if options.out is None:
+        data = options.data if options.data in ("synthetic", "amhcd") else Path(options.data).stem
+        first = Path("runs") / f"{options.recipe}-{data}"
+        number = 1
+        out = first
+        while out.exists():
+            number += 1
+            out = first.with_name(f"{first.name}-{number}")
+        return make_folder(out)
+    out = options.out
+    if (out / "metrics.json").exists() and not options.overwrite:
+        raise InputError(f"{out}: holds a finished run; choose another --out, or add --overwrite")
+    return make_folder(out)
+
+
+def train(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    ops = choose_ops(options)
+    recipe = RECIPES[options.recipe].with_options(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+    )
+    out = _out_folder(options)
+    plan = Run(
+        data=options.data,
+        recipe=recipe,
+        seed=options.seed,
+        out=out,
+        samples_per_class=options.samples,
+        skip_bad=options.skip_bad,
+        cache=not options.no_cache,
+        plots=not options.no_plots,
+        backend_requested=options.backend,
+    )
+    with EpochLines() as lines:
+        record = train_run(plan, ops, lines)
+    _closing_words(record, out)
+
+
+def _closing_words(record: dict, out: Path) -> None:
+    print(
+        f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images never used "
+        f"before (best of {record['epochs']} epochs on validation: "
+        f"{record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})"
+    )
+    print(
+        f"{record['images_per_second']:,.0f} images/s on {record['backend']} ({record['device']}); "
+        f"results in {out}/"
+    )
+    pairs = record["confused_pairs"][:3]
+    if pairs:
+        words = ", ".join(
+            f"{letter(p['true']).glyph} {p['true']} as {letter(p['predicted']).glyph} "
+            f"{p['predicted']} ({p['count']})"
+            for p in pairs
+        )
+        print(f"most confused: {words}")
+    print(f"next: python scripts/predict.py {out / 'model.npz'} IMAGE_OR_FOLDER")
+    if record["dataset"] == "synthetic":
+        print("      python scripts/train.py --data amhcd --recipe best    (real handwriting)")
+
+
+def main() -> int:
+    """Entry point of scripts/train.py."""
+    return run(train)

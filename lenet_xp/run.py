@@ -1,0 +1,169 @@
+"""One training run, from a data source to a judged model on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.splits import Split, make_split
+from lenet_xp.errors import InputError
+from lenet_xp.files import write_csv, write_json
+from lenet_xp.inference import cross_entropy, predict_probabilities
+from lenet_xp.metrics import accuracy, confused_pairs, confusion_matrix
+from lenet_xp.model import LeNet5
+from lenet_xp.model_file import SavedModel, save_model
+from lenet_xp.ops import Ops
+from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.recipes import Recipe
+from lenet_xp.training import Fit, Progress, fit
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train on what, and where to put it."""
+
+    data: str
+    recipe: Recipe
+    out: Path
+    seed: int = 0
+    samples_per_class: int = 400
+    skip_bad: bool = False
+    cache: bool = True
+    plots: bool = True
+    backend_requested: str = "auto"
+
+
+class Reporter(Protocol):
+    """Who is told how the run goes."""
+
+    def say(self, text: str) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def epoch(self, row: dict, epochs: int, images: int) -> None: ...
+
+
+def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
+    """Train, judge once on the test set with the weights chosen on validation, write OUT.
+
+    Leaves model.npz, history.csv, metrics.json and, with plots, the analysis, and returns the
+    content of metrics.json. Raises InputError for data or folders that cannot be used.
+    """
+    write_json(run.out / "config.json", _config(run))  # an unwritable OUT shows before the work
+    dataset = load_dataset(
+        run.data,
+        samples_per_class=run.samples_per_class,
+        seed=run.seed,
+        skip_bad=run.skip_bad,
+        cache=run.cache,
+    )
+    for file, reason in dataset.skipped:
+        reporter.say(f"skipped {file}: {reason}")
+    split = make_split(dataset)
+    preprocessing = Preprocessing().fitted(dataset.images[split.train])
+    model = LeNet5(
+        len(dataset.class_names),
+        activation=run.recipe.activation,
+        squash_pools=run.recipe.squash_pools,
+        seed=run.seed,
+        ops=ops,
+    )
+    reporter.say(
+        f"{run.recipe.name} on {dataset.name}: {len(split.train):,} training, "
+        f"{len(split.val):,} validation, {len(split.test):,} test images; "
+        f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
+    )
+    result = fit(
+        model,
+        run.recipe,
+        (dataset.images[split.train], dataset.labels[split.train]),
+        (dataset.images[split.val], dataset.labels[split.val]),
+        preprocessing,
+        run.seed,
+        on_progress=reporter.progress,
+        on_epoch=lambda row: reporter.epoch(row, run.recipe.epochs, len(split.train)),
+    )
+    saved = SavedModel(model, preprocessing, dataset.class_names, _config(run))
+    save_model(run.out / "model.npz", saved)
+    write_csv(
+        run.out / "history.csv",
+        list(result.history[0]),
+        [list(row.values()) for row in result.history],
+    )
+    probabilities = predict_probabilities(model, dataset.images[split.test], preprocessing)
+    record = _record(run, ops, model, dataset, split, result, probabilities)
+    write_json(run.out / "metrics.json", record)
+    if run.plots:
+        from lenet_xp.analysis import draw_run  # matplotlib is slow to import
+
+        draw_run(run.out, saved, dataset, split, result.history, probabilities)
+    return record
+
+
+def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndarray:
+    """The data set's labels (N,) as outputs of a model; InputError for a class it does not know."""
+    places = {name: place for place, name in enumerate(model_names)}
+    unknown = [name for name in dataset.class_names if name not in places]
+    if unknown:
+        raise InputError(
+            f"{dataset.name}: the model knows no class {unknown[0]!r}; "
+            f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
+        )
+    return np.array([places[name] for name in dataset.class_names])[dataset.labels]
+
+
+def _config(run: Run) -> dict:
+    return {
+        "data": run.data,
+        "recipe": run.recipe.to_dict(),
+        "seed": run.seed,
+        "samples_per_class": run.samples_per_class if run.data == "synthetic" else None,
+    }
+
+
+def _record(
+    run: Run,
+    ops: Ops,
+    model: LeNet5,
+    dataset: Dataset,
+    split: Split,
+    result: Fit,
+    probabilities: np.ndarray,
+) -> dict:
+    labels = dataset.labels[split.test]
+    predictions = probabilities.argmax(axis=1)
+    pairs = confused_pairs(
+        confusion_matrix(labels, predictions, len(dataset.class_names)), dataset.class_names
+    )
+    return {
+        "recipe": run.recipe.name,
+        "dataset": dataset.name,
+        "n_train": len(split.train),
+        "n_val": len(split.val),
+        "n_test": len(split.test),
+        "skipped": len(dataset.skipped),
+        "split": split.name,
+        "seed": run.seed,
+        "epochs": run.recipe.epochs,
+        "batch_size": run.recipe.batch_size,
+        "backend_requested": run.backend_requested,
+        "backend": ops.name,
+        "device": ops.device_name,
+        "cpu": cpu_name(),
+        "dtype": ops.dtype_name,
+        "best_epoch": result.best_epoch,
+        "best_val_accuracy": result.best_accuracy,
+        "test_accuracy": accuracy(labels, predictions),
+        "test_loss": cross_entropy(probabilities, labels),
+        "train_seconds": result.train_seconds,
+        "images_per_second": result.images_per_second,
+        "parameters": int(model.values.shape[0]),
+        "confused_pairs": [vars(pair) for pair in pairs],
+        "config": _config(run),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
