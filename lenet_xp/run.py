@@ -34,6 +34,7 @@ class Run:
     skip_bad: bool = False
     cache: bool = True
     plots: bool = True
+    threads: int | None = None
     backend_requested: str = "auto"
 
 
@@ -84,6 +85,7 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
         (dataset.images[split.val], dataset.labels[split.val]),
         preprocessing,
         run.seed,
+        run.threads,
         on_progress=reporter.progress,
         on_epoch=lambda row: reporter.epoch(row, run.recipe.epochs, len(split.train)),
     )
@@ -94,7 +96,9 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
         list(result.history[0]),
         [list(row.values()) for row in result.history],
     )
-    probabilities = predict_probabilities(model, dataset.images[split.test], preprocessing)
+    probabilities = predict_probabilities(
+        model, dataset.images[split.test], preprocessing, run.threads
+    )
     record = _record(run, ops, model, dataset, split, result, probabilities)
     write_json(run.out / "metrics.json", record)
     if run.plots:
@@ -152,6 +156,7 @@ def _record(
         "batch_size": run.recipe.batch_size,
         "backend_requested": run.backend_requested,
         "backend": ops.name,
+        "threads": result.threads,
         "device": ops.device_name,
         "cpu": cpu_name(),
         "dtype": ops.dtype_name,

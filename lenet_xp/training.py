@@ -2,16 +2,19 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.inference import cross_entropy, predict_probabilities
+from lenet_xp.inference import cross_entropy, predict_with
 from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
 from lenet_xp.model import LeNet5
+from lenet_xp.ops import Array
+from lenet_xp.parallel import Workers, parts, worker_count
 from lenet_xp.recipes import Recipe
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
@@ -47,6 +50,7 @@ class Fit:
     best_values: np.ndarray | None = None
     train_seconds: float = 0.0
     images_per_second: float = 0.0
+    threads: int = 1
 
 
 def fit(
@@ -56,51 +60,45 @@ def fit(
     val: tuple[np.ndarray, np.ndarray],
     preprocessing: Preprocessing,
     seed: int = 0,
+    threads: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_epoch: Callable[[dict], None] = lambda row: None,
 ) -> Fit:
     """Train `model` and leave in it the weights that were best on validation.
 
     train and val: (images (N, S, S) uint8, labels (N,)). The batches of an epoch depend on the
-    seed and the epoch's number alone, so a run is repeatable to the bit on one machine and backend.
+    seed and the epoch's number alone, so a run is repeatable to the bit on one machine, backend and
+    number of threads.
+    threads: how many cores to use on a CPU, by default all that the process may.
     on_progress is called about twice a second, on_epoch with each row of the history.
     Raises TrainingDiverged, and ValueError for labels out of range.
     """
     images, labels = train[0], check_labels(train[1], model.config["num_classes"])
-    trainer = _Trainer(model, recipe, math.ceil(len(labels) / recipe.batch_size))
-    result = Fit()
-    for epoch in range(1, recipe.epochs + 1):
-        rng = np.random.default_rng([seed, epoch])
-        batches = epoch_batches(
-            images, labels, recipe.batch_size, preprocessing, rng, recipe.distortion
-        )
-        started = time.perf_counter()
-        loss, accuracy = trainer.epoch(epoch, batches, len(labels), on_progress)
-        seconds = time.perf_counter() - started
-        result.train_seconds += seconds
-        row = {
-            "epoch": epoch,
-            "train_loss": loss,
-            "train_accuracy": accuracy,
-            **_judge(model, val, preprocessing),
-            "learning_rate": trainer.learning_rate,
-            "seconds": seconds,
-        }
-        result.history.append(row)
-        _keep_best(result, row, model)
-        on_epoch(row)
+    result = Fit(threads=worker_count(model.ops, threads))
+    with Workers(result.threads) as workers:
+        steps = math.ceil(len(labels) / recipe.batch_size)
+        trainer = _Trainer(model, recipe, preprocessing, workers, steps)
+        for epoch in range(1, recipe.epochs + 1):
+            rng = np.random.default_rng([seed, epoch])
+            batches = epoch_batches(images, labels, recipe.batch_size, rng, recipe.distortion)
+            started = time.perf_counter()
+            loss, accuracy = trainer.epoch(epoch, batches, len(labels), on_progress)
+            seconds = time.perf_counter() - started
+            result.train_seconds += seconds
+            row = {
+                "epoch": epoch,
+                "train_loss": loss,
+                "train_accuracy": accuracy,
+                **trainer.judge(val),
+                "learning_rate": trainer.learning_rate,
+                "seconds": seconds,
+            }
+            result.history.append(row)
+            _keep_best(result, row, model)
+            on_epoch(row)
     result.images_per_second = recipe.epochs * len(labels) / result.train_seconds
     model.values[...] = model.ops.asarray(result.best_values)
     return result
-
-
-def _judge(model: LeNet5, val: tuple[np.ndarray, np.ndarray], preprocessing: Preprocessing) -> dict:
-    probabilities = predict_probabilities(model, val[0], preprocessing)
-    hits = probabilities.argmax(axis=1) == val[1]
-    return {
-        "val_loss": cross_entropy(probabilities, val[1]),
-        "val_accuracy": float(hits.mean()),
-    }
 
 
 def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
@@ -113,27 +111,38 @@ def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
 
 
 class _Trainer:
-    """The state that lasts from step to step: optimiser, schedule and the step's number."""
+    """The state that lasts from step to step: replicas, optimiser, schedule, the step's number."""
 
-    def __init__(self, model: LeNet5, recipe: Recipe, steps_per_epoch: int):
-        self.model, self.ops, self.recipe = model, model.ops, recipe
-        self.loss = SoftmaxCrossEntropy(model.ops, recipe.label_smoothing)
+    def __init__(
+        self,
+        model: LeNet5,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        workers: Workers,
+        steps_per_epoch: int,
+    ):
+        self.ops, self.recipe, self.preprocessing = model.ops, recipe, preprocessing
+        self.workers = workers
+        self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
+        self.losses = [SoftmaxCrossEntropy(r.ops, recipe.label_smoothing) for r in self.replicas]
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
 
     def epoch(
-        self, epoch: int, batches, count: int, on_progress: Callable[[Progress], None]
+        self,
+        epoch: int,
+        batches: Iterator[tuple[np.ndarray, np.ndarray]],
+        count: int,
+        on_progress: Callable[[Progress], None],
     ) -> tuple[float, float]:
         """Run one epoch of `count` images; its mean loss and accuracy, as they were met."""
-        ops = self.ops
-        losses, hits = ops.zeros((count,)), ops.zeros((count,))
+        losses, hits = self.ops.zeros((count,)), self.ops.zeros((count,))
         done, reported = 0, time.perf_counter()
-        for x, labels in prefetch(batches):
-            with ops.step():
-                part = slice(done, done + len(labels))
-                losses[part], hits[part] = self.step(ops.asarray(x), ops.asarray(labels))
+        for images, labels in prefetch(batches):
+            part = slice(done, done + len(labels))
+            self.step(images, labels, losses[part], hits[part])
             done += len(labels)
             if time.perf_counter() - reported > REPORT_EVERY:
                 loss, accuracy = self._means(losses[:done], hits[:done], epoch)
@@ -143,16 +152,38 @@ class _Trainer:
         on_progress(Progress(epoch, self.recipe.epochs, done, count, loss, accuracy))
         return loss, accuracy
 
-    def step(self, x, labels):
-        """One batch forward and backward and one step of the optimiser; its losses and hits."""
+    def step(self, images: np.ndarray, labels: np.ndarray, losses: Array, hits: Array) -> None:
+        """One batch forward and backward, one step of the optimiser; losses and hits filled in."""
         self.learning_rate = self.schedule(self.steps)
-        losses, hits, dlogits = self.loss(self.model.forward(x), labels)
-        self.model.backward(dlogits)
-        self.optimiser.step(self.learning_rate)
-        self.steps += 1
-        return losses, hits
+        scale = 1.0 / len(labels)
+        shares = parts(len(labels), self.workers.count)
 
-    def _means(self, losses, hits, epoch: int) -> tuple[float, float]:
+        def differentiate(replica: int, share: slice) -> None:
+            model, loss = self.replicas[replica], self.losses[replica]
+            with model.ops.step():
+                x = model.ops.image_batch(images[share], *self.preprocessing.scale_and_shift())
+                host_labels = model.ops.asarray(labels[share])
+                losses[share], hits[share], dlogits = loss(model.forward(x), host_labels, scale)
+                model.backward(dlogits)
+
+        self.workers.run([partial(differentiate, *job) for job in enumerate(shares)])
+        with self.ops.step():
+            total = self.replicas[0].gradients
+            for replica in self.replicas[1 : len(shares)]:
+                total += replica.gradients
+            self.optimiser.step(self.learning_rate)
+        self.steps += 1
+
+    def judge(self, val: tuple[np.ndarray, np.ndarray]) -> dict:
+        """Loss and accuracy on the validation images."""
+        probabilities = predict_with(self.workers, self.replicas, val[0], self.preprocessing)
+        hits = probabilities.argmax(axis=1) == val[1]
+        return {
+            "val_loss": cross_entropy(probabilities, val[1]),
+            "val_accuracy": float(hits.mean()),
+        }
+
+    def _means(self, losses: Array, hits: Array, epoch: int) -> tuple[float, float]:
         loss = float(self.ops.to_host(losses).mean(dtype=np.float64))
         if not math.isfinite(loss):
             raise TrainingDiverged(

@@ -69,7 +69,9 @@ def evaluate(arguments: list[str] | None = None) -> None:
     else:
         chosen = getattr(make_split(dataset), options.part)
     labels = labels[chosen]
-    probabilities = predict_probabilities(saved.model, dataset.images[chosen], saved.preprocessing)
+    probabilities = predict_probabilities(
+        saved.model, dataset.images[chosen], saved.preprocessing, options.threads
+    )
     predictions = probabilities.argmax(axis=1)
     scores = {
         "model": str(options.model),

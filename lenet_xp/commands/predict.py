@@ -45,7 +45,9 @@ def predict(arguments: list[str] | None = None) -> None:
         print(f"skipped {file}: {reason}", file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
-    probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
+    probabilities = predict_probabilities(
+        saved.model, images, saved.preprocessing, options.threads
+    )
     readings = [
         {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
         for file, row in zip(files, probabilities, strict=True)

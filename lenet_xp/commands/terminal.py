@@ -52,6 +52,12 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    to.add_argument(
+        "--threads",
+        type=whole_number(1),
+        metavar="N",
+        help="cores to use on a CPU (default: all that the process may)",
+    )
 
 
 def add_data_option(to: argparse.ArgumentParser, default: str | None) -> None:

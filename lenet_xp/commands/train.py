@@ -97,6 +97,7 @@ def train(arguments: list[str] | None = None) -> None:
         skip_bad=options.skip_bad,
         cache=not options.no_cache,
         plots=not options.no_plots,
+        threads=options.threads,
         backend_requested=options.backend,
     )
     with EpochLines() as lines:

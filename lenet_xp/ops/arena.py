@@ -1,5 +1,8 @@
 """Memory that a training step uses again, so that no step allocates."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
@@ -15,15 +18,14 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 class Arena:
-    """Hands out the same arrays in the same order, step after step.
+    """Hands out the same workspaces in the same order, step after step.
 
-    The k-th array taken in a step has the memory of the k-th array of every other step, grown to
-    the largest that was ever asked for. Closed (outside a step) it gives fresh arrays.
+    The k-th workspace asked for in a step is the k-th of the step before, as long as it was made
+    of the same; otherwise it is made anew. Closed (outside a step) every workspace is fresh.
     """
 
     def __init__(self) -> None:
-        self._slots: list[np.ndarray] = []  # flat memory, one slot per position
-        self._views: list[np.ndarray] = []  # the array last given at each position
+        self._kept: list[tuple[tuple, Any]] = []  # what it was made of, and the workspace
         self._next = -1  # position in the step; -1 while closed
 
     def __enter__(self) -> "Arena":
@@ -35,25 +37,19 @@ class Arena:
     def __exit__(self, *error: object) -> None:
         self._next = -1
 
-    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An uninitialised, aligned array: valid until the step ends, or for good outside one."""
+    def take(self, make: Callable[..., Any], *made_of: Any) -> Any:
+        """make(*made_of), or what it gave at this place of an earlier step."""
         position = self._next
         if position < 0:
-            return aligned_empty(shape, dtype)
+            return make(*made_of)
         self._next = position + 1
-        if position < len(self._views):
-            view = self._views[position]
-            if view.shape == shape and view.dtype == dtype:
-                return view
-        return self._resize(position, shape, dtype)
-
-    def _resize(self, position: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if position == len(self._slots):
-            self._slots.append(aligned_empty((size,), np.uint8))
-            self._views.append(self._slots[position])
-        elif self._slots[position].size < size:
-            self._slots[position] = aligned_empty((size,), np.uint8)
-        view = self._slots[position][:size].view(dtype).reshape(shape)
-        self._views[position] = view
-        return view
+        if position < len(self._kept):
+            known, workspace = self._kept[position]
+            if known == made_of:
+                return workspace
+            self._kept[position] = ((), None)  # let go of the old before the new is made
+        else:
+            self._kept.append(((), None))
+        workspace = make(*made_of)
+        self._kept[position] = (made_of, workspace)
+        return workspace

@@ -30,6 +30,10 @@ class CupyOps(Ops):
         integer = np.issubdtype(np.asarray(host).dtype, np.integer)
         return self.xp.asarray(host, dtype=self.xp.int64 if integer else self.dtype)
 
+    def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
+        pixels = self.xp.asarray(images).transpose(1, 2, 0)[None]
+        return pixels.astype(self.dtype, order="C") * self.dtype(scale) + self.dtype(shift)
+
     def zeros(self, shape: tuple[int, ...]) -> Array:
         return self.xp.zeros(shape, dtype=self.dtype)
 

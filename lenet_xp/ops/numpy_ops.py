@@ -1,11 +1,13 @@
 """NumPy on the CPU: the reference with preallocated results and a blocked stage."""
 
 from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lenet_xp.ops.arena import Arena
+from lenet_xp.ops.arena import Arena, aligned_empty
+from lenet_xp.ops.blocked import BlockedStage
 from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
 
 
@@ -25,7 +27,18 @@ class NumpyOps(Ops):
         return self._arena
 
     def _new(self, *shape: int) -> np.ndarray:
-        return self._arena.take(shape, self.dtype)
+        return self._arena.take(aligned_empty, shape, self.dtype)
+
+    def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
+        count, height, width = images.shape
+        pixels = images.reshape(count, height * width)
+        as_float = self._new(*pixels.shape)
+        np.copyto(as_float, pixels)
+        x = self._new(1, height, width, count)
+        flat = x.reshape(height * width, count)
+        np.multiply(as_float.T, self.dtype(scale), out=flat)
+        np.add(flat, self.dtype(shift), out=flat)
+        return x
 
     def im2col(
         self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0
@@ -34,8 +47,8 @@ class NumpyOps(Ops):
         rows = output_size(height, kernel[0], stride, padding)
         cols = output_size(width, kernel[1], stride, padding)
         columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
-        windows = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
-        columns.reshape(windows.shape)[...] = windows
+        view = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
+        columns.reshape(view.shape)[...] = view
         return columns
 
     def col2im(
@@ -131,8 +144,6 @@ class NumpyOps(Ops):
         np.multiply(out, self.dtype(slope / amplitude), out=out)
         return np.subtract(self.dtype(slope * amplitude), out, out=out)
 
-    # The stage, blocked by pooling windows: ARCHITECTURE.md has the drawing
-
     def stage(
         self,
         x: Array,
@@ -143,31 +154,15 @@ class NumpyOps(Ops):
         padding: int,
         activation: str,
         pool: int,
-    ) -> tuple[Array, tuple]:
-        block = _Block(x.shape, weight.shape, stride, padding, pool)
-        columns = self._new(block.depth + 1, block.rows * block.cols * x.shape[3])
-        windows = _windows(
-            self._pad(x, padding), block.patch, block.stride, (block.rows, block.cols)
-        )
-        columns[:-1].reshape(windows.shape)[...] = windows
-        columns[-1] = 1.0  # meets the bias, so that the product adds it
-        matrix = self._new(pool * pool * weight.shape[0], block.depth + 1)
-        matrix.fill(0.0)
-        block.kernels(matrix)[...] = weight
-        matrix[:, -1].reshape(-1, weight.shape[0])[...] = bias
-
-        a = np.matmul(matrix, columns, out=self._new(matrix.shape[0], columns.shape[1]))
-        self._activate(activation, a, out=a)
-        y = self._new(weight.shape[0], block.rows, block.cols, x.shape[3])
-        phases = a.reshape(pool * pool, *y.shape)
-        np.add.reduce(phases, axis=0, out=y)
-        np.multiply(y, self.dtype(1.0 / pool**2), out=y)
-        return y, (block, columns, matrix, a)
+    ) -> tuple[Array, BlockedStage]:
+        made_of = (x.shape, weight.shape, stride, padding, pool, self.dtype)
+        blocked = self._arena.take(BlockedStage, *made_of)
+        return blocked.forward(x, weight, bias, partial(self._activate, activation)), blocked
 
     def stage_backward(
         self,
         dy: Array,
-        saved: tuple,
+        saved: BlockedStage,
         weight: Array,
         *,
         stride: int,
@@ -176,61 +171,81 @@ class NumpyOps(Ops):
         pool: int,
         input_gradient: bool,
     ) -> tuple[Array | None, Array, Array]:
-        block, columns, matrix, a = saved
-        share = np.multiply(dy, self.dtype(1.0 / pool**2), out=self._new(*dy.shape))
-        dz = self._slope(activation, a, out=self._new(*a.shape))
-        phases = dz.reshape(pool * pool, *dy.shape)
-        np.multiply(phases, share, out=phases)
-        dmatrix = np.matmul(dz, columns.T, out=self._new(*matrix.shape))
-        dweight = block.kernels(dmatrix).sum(axis=(0, 1))
-        dbias = dmatrix[:, -1].reshape(-1, weight.shape[0]).sum(axis=0)
-        if not input_gradient:
-            return None, dweight, dbias
-        dcolumns = self.matmul(matrix[:, :-1].T, dz)
-        dx = self.col2im(dcolumns, block.input_shape, block.patch, block.stride, padding)
-        return dx, dweight, dbias
+        return saved.backward(dy, partial(self._slope, activation), input_gradient)
 
+    def softmax_cross_entropy(
+        self, logits: Array, labels: Array, smoothing: float, scale: float
+    ) -> tuple[Array, Array, Array]:
+        classes, count = logits.shape
+        at_label = (labels, np.arange(count))
+        p = np.subtract(logits, logits.max(axis=0), out=self._new(classes, count))
+        shifted = p[at_label]
+        hits = (shifted >= 0).astype(self.dtype)
+        mean_shifted = p.mean(axis=0) if smoothing else shifted
+        np.exp(p, out=p)
+        total = p.sum(axis=0)
+        losses = np.log(total) - (1.0 - smoothing) * shifted - smoothing * mean_shifted
+        np.divide(p, total, out=p)
+        p[at_label] -= 1.0 - smoothing
+        if smoothing:
+            p -= smoothing / classes
+        p *= scale
+        return losses, hits, p
 
-class _Block:
-    """The geometry of a stage whose columns are the patches that feed one pooling window each.
-
-    A patch yields the pool x pool outputs of one window, so the kernel matrix holds the kernel
-    once for every output of the window, shifted within the patch, and zeros elsewhere.
-    """
-
-    def __init__(
+    def sgd_update(
         self,
-        input_shape: tuple[int, int, int, int],
-        weight_shape: tuple[int, int, int, int],
-        stride: int,
-        padding: int,
-        pool: int,
-    ):
-        self.input_shape, self.weight_shape = input_shape, weight_shape
-        _, channels, *kernel = weight_shape
-        self.patch = tuple(k + (pool - 1) * stride for k in kernel)
-        self.depth = channels * self.patch[0] * self.patch[1]
-        self.stride, self.shift, self.pool = stride * pool, stride, pool
-        self.rows, self.cols = (
-            output_size(s, k, stride, padding) // pool
-            for s, k in zip(input_shape[1:3], kernel, strict=True)
-        )
+        value: Array,
+        gradient: Array,
+        velocity: Array | None,
+        *,
+        learning_rate: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+    ) -> None:
+        if velocity is not None or weight_decay:
+            super().sgd_update(
+                value,
+                gradient,
+                velocity,
+                learning_rate=learning_rate,
+                momentum=momentum,
+                nesterov=nesterov,
+                weight_decay=weight_decay,
+            )
+            return
+        move = np.multiply(gradient, self.dtype(learning_rate), out=self._new(*value.shape))
+        np.subtract(value, move, out=value)
 
-    def kernels(self, matrix: np.ndarray) -> np.ndarray:
-        """A view (pool, pool, O, C, KH, KW) of where the kernels stand in the block matrix."""
-        out_channels, channels, *kernel = self.weight_shape
-        row, item = matrix.strides
-        line = self.patch[1] * item
-        strides = (
-            self.pool * out_channels * row + self.shift * line,
-            out_channels * row + self.shift * item,
-            row,
-            self.patch[0] * line,
-            line,
-            item,
-        )
-        shape = (self.pool, self.pool, out_channels, channels, *kernel)
-        return as_strided(matrix, shape, strides)
+    def adam_update(
+        self,
+        value: Array,
+        gradient: Array,
+        mean: Array,
+        square: Array,
+        *,
+        step: int,
+        learning_rate: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+        decoupled: bool,
+    ) -> None:
+        work, beta1, beta2 = self._new(*value.shape), *map(self.dtype, betas)
+        rest1, rest2 = (self.dtype(1.0 - beta) for beta in betas)  # 1 - beta1 would lose digits
+        if weight_decay and decoupled:
+            np.multiply(value, self.dtype(1.0 - learning_rate * weight_decay), out=value)
+        elif weight_decay:
+            gradient = gradient + self.dtype(weight_decay) * value
+        np.multiply(mean, beta1, out=mean)
+        np.add(mean, np.multiply(gradient, rest1, out=work), out=mean)
+        np.multiply(square, beta2, out=square)
+        np.multiply(gradient, gradient, out=work)
+        np.add(square, np.multiply(work, rest2, out=work), out=square)
+        np.multiply(np.sqrt(square, out=work), self.dtype((1 - betas[1] ** step) ** -0.5), out=work)
+        np.divide(mean, np.add(work, self.dtype(epsilon), out=work), out=work)
+        rate = self.dtype(learning_rate / (1 - betas[0] ** step))
+        np.subtract(value, np.multiply(work, rate, out=work), out=value)
 
 
 def _windows(

@@ -24,6 +24,15 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
+def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slice, ...]:
+    """An index of (C, H, W, N): rows x cols pixels, `stride` apart, from (top, left) on.
+
+    It ends at the last of them: the standard leaves slices beyond an axis undefined.
+    """
+    bottom, right = top + stride * (rows - 1) + 1, left + stride * (cols - 1) + 1
+    return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
+
+
 class Ops:
     """The operations of the network over one array module, dtype and device."""
 
@@ -79,6 +88,13 @@ class Ops:
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
 
+    def image_batch(self, images: Array, scale: float, shift: float) -> Array:
+        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift."""
+        count, height, width = images.shape
+        pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
+        x = self.xp.astype(pixels, self.dtype) * scale + shift
+        return self.xp.reshape(x, (1, height, width, count))
+
     # Convolution as a matrix product
 
     def im2col(
@@ -98,9 +114,7 @@ class Ops:
         columns = self.zeros(shape)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                columns[:, i, j, ...] = x[
-                    :, i : i + stride * rows : stride, j : j + stride * cols : stride, :
-                ]
+                columns[:, i, j, ...] = x[_every(i, stride, rows, j, cols)]
         return self.xp.reshape(columns, (channels * kernel[0] * kernel[1], rows * cols * count))
 
     def col2im(
@@ -121,9 +135,7 @@ class Ops:
         x = self.zeros(padded)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                x[:, i : i + stride * rows : stride, j : j + stride * cols : stride, :] += columns[
-                    :, i, j, ...
-                ]
+                x[_every(i, stride, rows, j, cols)] += columns[:, i, j, ...]
         return x[:, padding : padding + height, padding : padding + width, :]
 
     def _pad(self, x: Array, padding: int) -> Array:
@@ -178,7 +190,7 @@ class Ops:
         for i in range(size):
             for j in range(size):
                 phase = x[:, i : rows * size : size, j : cols * size : size, :]
-                largest = phase if largest is None else self.xp.maximum(largest, phase)
+                largest = phase * 1.0 if largest is None else self.xp.maximum(largest, phase)
         return largest
 
     def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
@@ -239,7 +251,8 @@ class Ops:
         """average_pool(activation(convolution(x))) and what its backward pass needs.
 
         The pattern stands twice in LeNet-5 and takes most of its time, so backends fuse it. What
-        is saved differs between them and is only good for `stage_backward` of the same object.
+        is saved differs between them, is only good for `stage_backward` of the same object, and
+        only once: backward may compute in its place.
         """
         out_channels, _, *kernel = weight.shape
         columns = self.im2col(x, tuple(kernel), stride, padding)

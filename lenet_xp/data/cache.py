@@ -1,0 +1,99 @@
+"""Preprocessed data sets kept on disk, so that they are prepared once and not on every run."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.opencv import cv2
+
+FORMAT = 1
+
+# What decides the pixels besides the parameters. Their text is part of the key: a changed
+# preprocessing then never meets images an older one left.
+_MODULES = ("dataset", "framing", "image_file", "loading", "npz", "preprocess", "tree")
+
+
+def cache_folder() -> Path:
+    """$LENET_XP_CACHE, or lenet_xp in $XDG_CACHE_HOME or ~/.cache; it can be deleted any time."""
+    if chosen := os.environ.get("LENET_XP_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lenet_xp"
+
+
+def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -> Path:
+    """Where a source of that content, preprocessed in that way, is or would be kept."""
+    parameters = preprocessing.to_dict()
+    del parameters["mean"], parameters["std"]  # applied later, on the way into the network
+    package = files(__package__)
+    code = b"".join(package.joinpath(f"{each}.py").read_bytes() for each in _MODULES)
+    key = json.dumps([FORMAT, fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
+    return cache_folder() / f"{hashlib.sha256(key.encode() + code).hexdigest()[:32]}.npz"
+
+
+def read_cache(path: Path) -> Dataset | None:
+    """The data set kept at `path`, or None where there is none or it is damaged.
+
+    The file is a plain zip, whose checksums are verified while it is read, and holds no pickle.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            images, labels = stored["images"], stored["labels"]
+            about = json.loads(bytes(stored["about"]))
+        dataset = Dataset(
+            name=about["name"],
+            images=images,
+            labels=labels,
+            class_names=tuple(about["class_names"]),
+            files=tuple(about["files"]),
+            source_train=about["source_train"],
+            skipped=tuple((file, reason) for file, reason in about["skipped"]),
+        )
+        return dataset if len(images) == len(labels) else None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        RuntimeError,
+        SyntaxError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
+        return None  # also where one byte of it has changed: it is made again
+
+
+def write_cache(path: Path, dataset: Dataset) -> None:
+    """Keep a data set at `path`; where that cannot be written, do nothing.
+
+    It is written beside its place and then moved there, so that no reader meets half a file.
+    """
+    about = {
+        "name": dataset.name,
+        "class_names": dataset.class_names,
+        "files": dataset.files,
+        "source_train": dataset.source_train,
+        "skipped": dataset.skipped,
+    }
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, images=dataset.images, labels=dataset.labels, about=text)
+        temporary.replace(path)
+    except OSError:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

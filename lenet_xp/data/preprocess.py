@@ -1,0 +1,187 @@
+"""The one way from any picture to what the network sees, in training and in prediction alike."""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from lenet_xp.data.framing import frame, shrunk
+from lenet_xp.errors import InputError
+from lenet_xp.opencv import cv2
+
+POLARITIES = ("auto", "dark-on-light", "light-on-dark")
+BOXES = ("auto", "keep")
+
+# Pictures whose grey levels span less than this hold no ink, only paper and noise. The faintest
+# of AMHCD's images spans 57.
+BLANK_RANGE = 16
+
+# A picture this close to the target is padded, not scaled. LeCun (1998) put MNIST's 28x28 into
+# 32x32 in this way: scaling by 32/28 would only blur the strokes, and a rim of 1/16 is less than
+# hands differ by. Anything smaller is scaled, or a 16x16 letter would be read as half a letter.
+PADDED_FROM = 7 / 8
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Turns pictures into (size, size) uint8 with ink 255 on paper 0, and those into float32.
+
+    size: side of the result in pixels.
+    polarity: "dark-on-light", "light-on-dark", or "auto" to decide it for each picture.
+    box: "auto" crops to the ink where it fills only a small part of the picture; "keep" never.
+    contrast: whether each picture's lightest and darkest level become 0 and 255.
+    mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
+    Values out of range raise InputError.
+    """
+
+    size: int = 32
+    polarity: str = "auto"
+    box: str = "auto"
+    contrast: bool = True
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self):
+        _require(
+            _is_number(self.size, int) and 8 <= self.size <= 1024,
+            "size",
+            self.size,
+            "a whole number from 8 to 1024",
+        )
+        _require(self.polarity in POLARITIES, "polarity", self.polarity, " or ".join(POLARITIES))
+        _require(self.box in BOXES, "box", self.box, " or ".join(BOXES))
+        _require(isinstance(self.contrast, bool), "contrast", self.contrast, "true or false")
+        _require(
+            _is_number(self.mean) and 0 <= self.mean <= 1, "mean", self.mean, "a number from 0 to 1"
+        )
+        _require(
+            _is_number(self.std) and 0 < self.std <= 1,
+            "std",
+            self.std,
+            "a number above 0, at most 1",
+        )
+
+    def apply(self, image) -> np.ndarray:
+        """One picture of any size as (size, size) uint8, ink 255 on paper 0.
+
+        image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
+        A picture without ink gives zeros. Other shapes and dtypes raise InputError.
+        """
+        grey = _grey(np.asarray(image))
+        overview = shrunk(grey, 256)
+        low, high, _, _ = cv2.minMaxLoc(overview)
+        if high - low < BLANK_RANGE:
+            return np.zeros((self.size, self.size), np.uint8)
+        dark = self.polarity == "dark-on-light"
+        if self.polarity == "auto":
+            dark = ink_is_dark(overview, low, high)
+        ink = cv2.bitwise_not(grey) if dark else grey
+        if self.box == "auto":
+            ink = frame(ink)
+        ink = _fit(ink, self.size)
+        return _stretched(ink) if self.contrast else ink
+
+    def fitted(self, images) -> "Preprocessing":
+        """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
+
+        Give it the training images only. Images all of one level leave std at 1.
+        """
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images), 1024):  # bincount makes an int64 copy of what it counts
+            counts += np.bincount(images[start : start + 1024].reshape(-1), minlength=256)
+        level = np.arange(256) / 255
+        total = max(int(counts.sum()), 1)
+        mean = float(counts @ level) / total
+        std = math.sqrt(float(counts @ (level - mean) ** 2) / total)
+        return replace(self, mean=mean, std=std or 1.0)
+
+    def scale_and_shift(self) -> tuple[float, float]:
+        """The two numbers that standardise a pixel: scale * pixel + shift."""
+        return 1.0 / (255.0 * self.std), -self.mean / self.std
+
+    def standardise(self, images) -> np.ndarray:
+        """(images / 255 - mean) / std as float32, for (N, S, S) or (S, S) uint8."""
+        result = np.asarray(images).astype(np.float32)
+        result *= np.float32(1 / (255 * self.std))
+        result -= np.float32(self.mean / self.std)
+        return result
+
+    def to_dict(self) -> dict:
+        """The parameters as a dict of plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Preprocessing":
+        """The inverse of `to_dict`; a name left out has its default, a wrong one is InputError."""
+        if not isinstance(values, dict):
+            raise InputError(f"preprocessing: {values!r} is not a table of names and values")
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise InputError(f"preprocessing: there is no parameter {unknown[0]!r}")
+        return cls(**values)
+
+
+def ink_is_dark(grey, low, high) -> bool:
+    """Whether a grey picture, (H, W) uint8 with levels from low to high, is dark ink on paper.
+
+    Ink covers the smaller part of a picture and less still of its rim, so the mean level of the
+    whole and that of the rim both lie on the paper's side of the middle. They vote together: a
+    bold letter misleads the first, a letter that touches all borders the second.
+    """
+    height, width = grey.shape
+    rim = max(1, min(height, width) // 16)
+    whole = cv2.sumElems(grey)[0]
+    inner = cv2.sumElems(grey[rim : height - rim, rim : width - rim])[0]
+    rim_pixels = grey.size - (height - 2 * rim) * (width - 2 * rim)
+    return whole / grey.size + (whole - inner) / rim_pixels >= low + high
+
+
+def _grey(image):
+    """Any (H, W[, 1|3|4]) uint8 or uint16 picture as (H, W) uint8; transparent parts are white."""
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    channels = 1 if image.ndim == 2 else image.shape[2] if image.ndim == 3 else 0
+    if image.dtype != np.uint8 or channels not in (1, 3, 4) or min(image.shape[:2]) < 4:
+        raise InputError(
+            f"picture: shape {image.shape} of {image.dtype} cannot be used; give (H, W), (H, W, 3) "
+            "or (H, W, 4) of uint8 or uint16, at least 4 pixels a side"
+        )
+    image = np.ascontiguousarray(image)
+    if channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if channels == 4:
+        return _over_white(cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3])
+    return image.reshape(image.shape[:2])
+
+
+def _over_white(grey, alpha):
+    """A grey picture laid over white by its opacity; all (H, W) uint8."""
+    return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
+
+
+def _fit(ink, size):
+    """(H, W) ink on paper 0 brought to (size, size): padded if nearly as large, else scaled."""
+    height, width = ink.shape
+    if size >= max(height, width) and min(height, width) >= PADDED_FROM * size:
+        top, left = (size - height) // 2, (size - width) // 2
+        return cv2.copyMakeBorder(
+            ink, top, size - height - top, left, size - width - left, cv2.BORDER_CONSTANT, value=0
+        )
+    larger = max(height, width) > size
+    return cv2.resize(
+        ink, (size, size), interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR
+    )
+
+
+def _stretched(ink):
+    """Levels scaled so that the lowest is 0 and the highest 255."""
+    return cv2.normalize(ink, None, 0, 255, cv2.NORM_MINMAX)
+
+
+def _is_number(value, kind=(int, float)):
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _require(condition, name, value, expected):
+    if not condition:
+        raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")

@@ -1,0 +1,94 @@
+"""Several cores in one process: each thread takes a part of the batch through its own replica.
+
+NumPy lets go of the interpreter lock while it computes, so plain threads run side by side. Inside
+each the matrix library keeps to one thread, for two levels of threads would fight for the cores.
+Every part goes to the same replica each time and gradients are summed in the replicas' order, so a
+run with a given number of threads is repeatable to the bit.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from threadpoolctl import threadpool_limits
+
+from lenet_xp.ops import Ops
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_count(ops: Ops, threads: int | None) -> int:
+    """How many threads serve a backend: `threads` or every core on NumPy, one beside a GPU."""
+    return (threads or usable_cores()) if ops.name == "numpy" else 1
+
+
+def parts(count: int, pieces: int) -> list[slice]:
+    """`count` items in at most `pieces` slices of nearly the same size, none of them empty."""
+    pieces = max(min(count, pieces), 1)
+    ends = [count * (i + 1) // pieces for i in range(pieces)]
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class Workers:
+    """Threads that wait for work, the caller's among them: a context manager.
+
+    count: how many, the caller's included. Within the context the matrix library of every thread
+    keeps to one thread; the setting it had before returns at the end.
+    """
+
+    def __init__(self, count: int):
+        if count < 1:
+            raise ValueError(f"there must be at least 1 thread, not {count}")
+        self.count = count
+        self._jobs = [SimpleQueue() for _ in range(count - 1)]
+        self._done = [SimpleQueue() for _ in range(count - 1)]
+
+    def __enter__(self) -> "Workers":
+        self._limits = threadpool_limits(1, user_api="blas")
+        self._threads = [
+            threading.Thread(target=_serve, args=queues, name=f"worker-{i}", daemon=True)
+            for i, queues in enumerate(zip(self._jobs, self._done, strict=True), start=1)
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for jobs in self._jobs:
+            jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._limits.restore_original_limits()
+
+    def run(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """Run at most `count` jobs at once, the first in the caller's thread, and wait for all.
+
+        An exception of any job is raised here, after all have ended.
+        """
+        others = jobs[1:]
+        for job, queue in zip(others, self._jobs, strict=False):
+            queue.put(job)
+        errors = [_attempt(jobs[0])]
+        errors += [self._done[i].get() for i in range(len(others))]
+        for error in errors:
+            if error is not None:
+                raise error
+
+
+def _attempt(job: Callable[[], None]) -> BaseException | None:
+    try:
+        job()
+    except BaseException as error:
+        return error
+    return None
+
+
+def _serve(jobs: SimpleQueue, done: SimpleQueue) -> None:
+    while (job := jobs.get()) is not None:
+        done.put(_attempt(job))

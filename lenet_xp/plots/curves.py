@@ -1,0 +1,90 @@
+"""The picture of a training: loss, accuracy and learning rate over the epochs."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, quiet, save, title
+
+SMALLEST_ERROR = 0.0005  # where the accuracy axis ends, for a logarithm has no zero
+ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
+LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
+PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
+
+
+def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+    """Draw loss, accuracy and learning rate over the epochs.
+
+    history: one mapping an epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy
+    (0 to 1), learning_rate and seconds. A value that is missing, None or not finite leaves a gap.
+    Raises InputError when `path` cannot be written.
+    """
+    figure = new_figure(13.6, 4.4)
+    loss, accuracy, rate = (
+        add_axes(figure, left, 0.5, width, 3.2)
+        for left, width in ((0.8, 4.2), (6.0, 4.2), (11.1, 2.3))
+    )
+    epochs = _series(history, "epoch")
+    _draw_loss(loss, epochs, history)
+    _draw_accuracy(accuracy, epochs, history)
+    rate.plot(epochs, _series(history, "learning_rate"), color=GREEN, marker=".")
+    rate.set_ylim(bottom=0)
+    title(rate, "Learning rate")
+    for axes in (loss, accuracy, rate):
+        quiet(axes, "both")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
+        axes.set_xlabel("epoch")
+    seconds = np.nansum(_series(history, "seconds"))
+    rate.set_xlabel(f"epoch ({len(history)} took {seconds:.1f} s)")
+    save(figure, path)
+
+
+def _draw_loss(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
+    values = {part: _series(history, f"{part}_loss") for part, *_ in PARTS}
+    _draw_parts(axes, epochs, values)
+    _mark_log_axis(axes, values, LOSSES, [f"{loss:g}" for loss in LOSSES])
+    title(axes, "Loss")
+
+
+def _draw_accuracy(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
+    """The axis is the logarithm of the error: every halving of the errors is one step up."""
+    values = {
+        part: np.maximum(1 - _series(history, f"{part}_accuracy"), SMALLEST_ERROR)
+        for part, *_ in PARTS
+    }
+    _draw_parts(axes, epochs, values)
+    labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
+    _mark_log_axis(axes, values, 1 - ACCURACIES, labels)
+    axes.invert_yaxis()
+    title(axes, "Accuracy")
+
+
+def _draw_parts(axes: Axes, epochs: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+    for part, name, colour, line in PARTS:
+        if np.isfinite(values[part]).any():
+            axes.plot(epochs, values[part], line, color=colour, marker=".", label=name)
+    if axes.lines:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+
+
+def _mark_log_axis(
+    axes: Axes, values: Mapping[str, np.ndarray], ticks: np.ndarray, labels: Sequence[str]
+) -> None:
+    """Label a logarithmic axis at `ticks`, from the last one below the values to the next above."""
+    seen = np.concatenate(list(values.values()))
+    seen = seen[np.isfinite(seen) & (seen > 0)]
+    axes.set_yscale("log")
+    axes.set_yticks(ticks, labels)
+    axes.yaxis.set_minor_locator(NullLocator())
+    low, high = (seen.min() * 1.001, seen.max() * 0.999) if len(seen) else (1.0, 1.0)
+    below, above = ticks[ticks <= low], ticks[ticks >= high]
+    axes.set_ylim(max(below, default=ticks.min()) / 1.05, min(above, default=ticks.max()) * 1.05)
+
+
+def _series(history: Sequence[Mapping[str, float]], key: str) -> np.ndarray:
+    """One value an epoch as (E,) float64, NaN where there is none."""
+    values = np.array([epoch.get(key) for epoch in history], dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)

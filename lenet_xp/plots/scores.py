@@ -1,0 +1,84 @@
+"""Pictures of what a network gets wrong: its worst pairs, and the scores of each class."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from lenet_xp import metrics
+from lenet_xp.plots.canvas import (
+    BLUE,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    add_axes,
+    caption,
+    new_figure,
+    note,
+    percent,
+    quiet,
+    save,
+    shortened,
+    title,
+)
+
+
+def confused_pairs(
+    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike, top: int = 15
+) -> None:
+    """Draw how often each of the `top` most confused pairs occurred in (C, C) counts, rows true.
+
+    Raises InputError when `path` cannot be written.
+    """
+    pairs = metrics.confused_pairs(confusion, class_names, top)
+    if not pairs:
+        note(f"No confusions among {confusion.sum()} images", path)
+        return
+    height = 0.36 * len(pairs)
+    figure = new_figure(9, height + 0.8)
+    axes = add_axes(figure, 3.4, 0.6, 5.4, height)
+    rows = np.arange(len(pairs))
+    bars = axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=ORANGE)
+    labels = [f"{pair.count}  ({percent(pair.share)} of {shortened(pair.true)})" for pair in pairs]
+    axes.bar_label(bars, labels, padding=5, color=INK, fontsize=10)
+    names = [f"{caption(pair.true)}  read as  {caption(pair.predicted)}" for pair in pairs]
+    axes.set_yticks(rows, names, fontsize=12)
+    axes.set_ylim(len(pairs) - 0.5, -0.5)
+    axes.set_xlim(0, 1.5 * pairs[0].count)
+    axes.set_xticks([])
+    quiet(axes, "x")
+    axes.spines["bottom"].set_visible(False)
+    title(axes, "Most confused pairs")
+    save(figure, path)
+
+
+def per_class_scores(
+    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike
+) -> None:
+    """Draw F1, precision and recall of each class in (C, C) counts, rows true, worst F1 first.
+
+    Points rather than bars: good classes differ by a percent, and a bar must begin at zero.
+    Raises InputError when `path` cannot be written.
+    """
+    scores = sorted(metrics.per_class(confusion, class_names), key=lambda each: each.f1)
+    height = 0.28 * len(scores) + 0.2
+    figure = new_figure(8.6, height + 1.2)
+    axes = add_axes(figure, 1.6, 0.6, 6.7, height)
+    rows = np.arange(len(scores))
+    precision, recall, f1 = (
+        100 * np.array([getattr(each, name) for each in scores])
+        for name in ("precision", "recall", "f1")
+    )
+    low, high = np.minimum(precision, recall), np.maximum(precision, recall)
+    axes.hlines(rows, low, high, color=FAINT, linewidth=4)
+    axes.plot(precision, rows, "<", color=ORANGE, markersize=8, label="precision")
+    axes.plot(recall, rows, ">", color=GREEN, markersize=8, label="recall")
+    axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
+    axes.set_yticks(rows, [caption(each.name) for each in scores], fontsize=12)
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    quiet(axes, "both")
+    axes.set_xlabel("%")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
+    title(axes, f"Scores by class (macro F1 {percent(metrics.macro_f1(confusion), digits=2)})")
+    save(figure, path)

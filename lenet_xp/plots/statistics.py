@@ -1,0 +1,90 @@
+"""The picture that sets the images of two data sets side by side."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lenet_xp.plots.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    add_axes,
+    new_figure,
+    percent,
+    quiet,
+    save,
+    title,
+)
+
+COLOURS = (BLUE, ORANGE)
+BINS = 40
+
+
+def compare_statistics(
+    first: Mapping[str, np.ndarray],
+    second: Mapping[str, np.ndarray],
+    names: tuple[str, str],
+    path: str | os.PathLike,
+) -> None:
+    """Draw how each statistic is distributed over the images of two data sets.
+
+    first, second: statistic -> (N,) array, one value an image; "stroke_width" is headed "Stroke
+    width". Yes-or-no values (bool) become two shares, numbers two histograms of equal area with
+    their medians as lines. Both sides hold the same statistics. names: the two data sets.
+    Raises InputError when `path` cannot be written.
+    """
+    wide, high, margin, head = 4.0, 2.3, 0.3, 0.9  # inches
+    columns = min(3, len(first))
+    rows = -(-len(first) // columns)
+    figure = new_figure(margin + columns * (wide + margin), head + rows * (high + 0.75))
+    for place, key in enumerate(first):
+        row, column = divmod(place, columns)
+        left, top = margin + column * (wide + margin), head + row * (high + 0.75)
+        axes = add_axes(figure, left, top, wide, high)
+        draw = _draw_shares if first[key].dtype == bool else _draw_histograms
+        draw(axes, (first[key], second[key]))
+        title(axes, key.replace("_", " ").capitalize())
+    handles = [Patch(color=colour, alpha=0.6) for colour in COLOURS]
+    handles.append(Line2D([], [], color=GREY, linestyle="--"))
+    figure.legend(
+        handles, (*names, "median"), loc="upper left", ncols=3, frameon=False, fontsize=12
+    )
+    save(figure, path)
+
+
+def _draw_histograms(axes: Axes, pair: Sequence[np.ndarray]) -> None:
+    edges = _bin_edges(np.concatenate(pair))
+    for values, colour in zip(pair, COLOURS, strict=True):
+        density, _ = np.histogram(values, edges, density=True)
+        axes.stairs(density, edges, fill=True, color=colour, alpha=0.35)
+        axes.stairs(density, edges, color=colour, linewidth=1.5)
+        axes.axvline(np.median(values), color=colour, linewidth=1.5, linestyle="--")
+    quiet(axes, "x")
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
+def _draw_shares(axes: Axes, pair: Sequence[np.ndarray]) -> None:
+    shares = [float(np.mean(values)) for values in pair]
+    bars = axes.barh([0, 1], shares, height=0.6, color=COLOURS, alpha=0.6)
+    axes.bar_label(bars, [percent(share) for share in shares], padding=4, color=INK)
+    axes.set_xlim(0, 1.2)
+    axes.set_ylim(1.7, -0.7)
+    quiet(axes, "x")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines["bottom"].set_visible(False)
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """About 40 bins; whole numbers fill whole bins, or every other bin would look empty."""
+    if np.issubdtype(values.dtype, np.integer):
+        low, high = int(values.min()), int(values.max())
+        step = max(1, round((high - low) / BINS))
+        return np.arange(low, high + step + 1, step) - 0.5
+    return np.histogram_bin_edges(values, BINS)

@@ -1,0 +1,278 @@
+"""A call of every operation of the contract, to run on any backend and compare.
+
+A case is a function of an ops object and of `Inputs`, which draws the same values for every
+backend; it returns the device arrays that the operation gave.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import numpy as np
+
+from lenet_xp.ops import Array, Ops
+
+
+class Inputs:
+    """Draws input arrays for one ops object, and remembers what they held."""
+
+    def __init__(self, ops: Ops, seed: int = 0):
+        self.ops = ops
+        self.rng = np.random.default_rng(seed)
+        self.lent: list[tuple[Array, np.ndarray]] = []
+
+    def __call__(self, *shape: int) -> Array:
+        """Normal values that the operation must leave as they are."""
+        return self._lend(self.rng.normal(size=shape))
+
+    def coarse(self, *shape: int) -> Array:
+        """Small whole numbers, so that ties and zeros are common."""
+        return self._lend(self.rng.integers(-2, 3, shape).astype(np.float64))
+
+    def labels(self, classes: int, count: int) -> Array:
+        return self._lend(self.rng.integers(0, classes, count))
+
+    def mutable(self, *shape: int) -> Array:
+        """Positive values that the operation is meant to change."""
+        return self.ops.asarray(self.rng.uniform(0.5, 1.5, shape))
+
+    def _lend(self, host: np.ndarray) -> Array:
+        array = self.ops.asarray(host.copy())
+        self.lent.append((array, self.ops.to_host(array)))
+        return array
+
+    def assert_untouched(self) -> None:
+        for i, (array, before) in enumerate(self.lent):
+            same = np.array_equal(self.ops.to_host(array), before)
+            assert same, f"input {i} of shape {before.shape} was changed"
+
+    def overwrite(self) -> None:
+        for array, _ in self.lent:
+            array[...] = array * 0 + 1
+
+
+Case = Callable[[Ops, Inputs], tuple]
+CASES: dict[str, list[Case]] = {}
+
+
+def case(name: str, **axes: tuple) -> Callable[[Case], Case]:
+    """Register a case of an operation, once for every combination of the axes."""
+
+    def register(function: Case) -> Case:
+        for values in product(*axes.values()):
+            settings = dict(zip(axes, values, strict=True))
+            bound = lambda ops, draw, s=settings: function(ops, draw, **s)  # noqa: E731
+            CASES.setdefault(name, []).append(bound)
+        return function
+
+    return register
+
+
+def cases() -> Iterator[tuple[str, Case]]:
+    return ((name, function) for name, functions in CASES.items() for function in functions)
+
+
+# (C, H, W, N), kernel
+IMAGES = (((3, 9, 8, 4), (3, 2)), ((1, 9, 9, 1), (3, 3)), ((2, 7, 11, 33), (1, 4)))
+KINDS = ("tanh", "scaled_tanh", "relu")
+STAGES = (("tanh", 2), ("scaled_tanh", 1), ("relu", 3), ("relu", 2))
+
+
+@case("im2col", image=IMAGES, stride=(1, 2, 3), padding=(0, 1, 2))
+def _(ops, draw, image, stride, padding):
+    return (ops.im2col(draw(*image[0]), image[1], stride, padding),)
+
+
+@case("col2im", image=IMAGES, stride=(1, 2, 3), padding=(0, 1, 2))
+def _(ops, draw, image, stride, padding):
+    (c, h, w, n), (kh, kw) = image
+    rows, cols = (h + 2 * padding - kh) // stride + 1, (w + 2 * padding - kw) // stride + 1
+    columns = draw(c * kh * kw, rows * cols * n)
+    return (ops.col2im(columns, (c, h, w, n), (kh, kw), stride, padding),)
+
+
+@case("_pad", padding=(1, 2))
+def _(ops, draw, padding):
+    return (ops._pad(draw(2, 3, 4, 5), padding),)
+
+
+@case("matmul", transposed=(False, True))
+def _(ops, draw, transposed):
+    return (ops.matmul(draw(5, 7), draw(3, 7).T if transposed else draw(7, 3)),)
+
+
+@case("affine")
+def _(ops, draw):
+    return (ops.affine(draw(5, 7), draw(7, 3), draw(5)),)
+
+
+@case("sum_columns")
+def _(ops, draw):
+    return (ops.sum_columns(draw(5, 70)),)
+
+
+@case("average_pool", size=(1, 2, 3))
+def _(ops, draw, size):
+    return (ops.average_pool(draw(2, 9, 7, 5), size),)
+
+
+@case("average_pool_backward", size=(1, 2, 3))
+def _(ops, draw, size):
+    return (ops.average_pool_backward(draw(2, 9 // size, 7 // size, 5), (2, 9, 7, 5), size),)
+
+
+@case("max_pool", size=(1, 2, 3))
+def _(ops, draw, size):
+    return (ops.max_pool(draw.coarse(2, 9, 7, 5), size),)
+
+
+@case("max_pool_backward", size=(1, 2, 3))
+def _(ops, draw, size):
+    x = draw.coarse(2, 9, 7, 5)
+    y = ops.max_pool(x, size)
+    return (ops.max_pool_backward(draw(*y.shape), x, y, size),)
+
+
+@case("activation", kind=KINDS)
+def _(ops, draw, kind):
+    return ops.activation(kind, draw(2, 9, 7, 5)), ops.activation(kind, draw.coarse(6, 4))
+
+
+@case("activation_backward", kind=KINDS)
+def _(ops, draw, kind):
+    y = ops.activation(kind, draw.coarse(2, 9, 7, 5))
+    return (ops.activation_backward(kind, draw(*y.shape), y),)
+
+
+@case("stage", image=IMAGES, stage=STAGES)
+def _(ops, draw, image, stage, stride=1, padding=2):
+    x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
+    settings = {"stride": stride, "padding": padding, "activation": stage[0], "pool": stage[1]}
+    return (ops.stage(x, weight, bias, **settings)[0],)
+
+
+@case("stage_backward", image=IMAGES, stage=STAGES)
+def _(ops, draw, image, stage, stride=1, padding=2):
+    x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
+    settings = {"stride": stride, "padding": padding, "activation": stage[0], "pool": stage[1]}
+    y, saved = ops.stage(x, weight, bias, **settings)
+    return ops.stage_backward(draw(*y.shape), saved, weight, input_gradient=True, **settings)
+
+
+@case("softmax")
+def _(ops, draw):
+    return (ops.softmax(draw(33, 7) * 20.0),)
+
+
+@case("softmax_cross_entropy", smoothing=(0.0, 0.1))
+def _(ops, draw, smoothing):
+    return (
+        *ops.softmax_cross_entropy(draw(33, 70), draw.labels(33, 70), smoothing, 1 / 70),
+        *ops.softmax_cross_entropy(draw.coarse(5, 64), draw.labels(5, 64), smoothing, 0.5),
+    )
+
+
+@case("sgd_update", method=((0.0, False), (0.9, False), (0.9, True)), weight_decay=(0.0, 0.1))
+def _(ops, draw, method, weight_decay):
+    momentum, nesterov = method
+    value, velocity = draw.mutable(101), draw.mutable(101) if momentum else None
+    for learning_rate in (0.1, 0.02):
+        ops.sgd_update(
+            value,
+            draw(101),
+            velocity,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+        )
+    return (value,) if velocity is None else (value, velocity)
+
+
+@case("adam_update", weight_decay=(0.0, 0.1), decoupled=(False, True), moments=(0.0, 1.0))
+def _(ops, draw, weight_decay, decoupled, moments):
+    value, mean, square = draw.mutable(101), draw.mutable(101), draw.mutable(101)
+    mean[...] = mean * moments  # they start at zero, where rounding shows most
+    square[...] = square * moments
+    for step, learning_rate in enumerate((0.1, 0.02), start=1):
+        ops.adam_update(
+            value,
+            draw(101),
+            mean,
+            square,
+            step=step,
+            learning_rate=learning_rate,
+            betas=(0.9, 0.999),
+            epsilon=1e-8,
+            weight_decay=weight_decay,
+            decoupled=decoupled,
+        )
+    return value, mean, square
+
+
+@case("asarray")
+def _(ops, draw):
+    host = np.arange(6).reshape(2, 3)
+    assert ops.asarray(host).dtype == ops.asarray(host.astype(np.int32)).dtype == ops.xp.int64
+    return ops.asarray(host / 7), ops.as_float(ops.asarray(host) == 2)
+
+
+@case("image_batch", count=(1, 5))
+def _(ops, draw, count):
+    images = draw.rng.integers(0, 256, (count, 4, 6), dtype=np.uint8)
+    before = images.copy()
+    batch = ops.image_batch(images, 1 / 127.5, -1.0)
+    assert np.array_equal(images, before)
+    images[...] = 0  # the batch is no view of them
+    return (batch,)
+
+
+@case("as_float")
+def _(ops, draw):
+    return (ops.as_float(draw(5, 7) > 0),)
+
+
+@case("to_host")
+def _(ops, draw):
+    x = draw(5, 7)
+    host = ops.to_host(x)
+    assert isinstance(host, np.ndarray) and host.dtype == np.dtype(ops.dtype_name)
+    host[...] = 0.0  # a copy: x keeps its values
+    return (x * 1.0,)
+
+
+@case("zeros")
+def _(ops, draw):
+    return (ops.zeros((2, 3)),)
+
+
+@case("arange")
+def _(ops, draw):
+    assert ops.arange(9).dtype == ops.xp.int64
+    return (ops.as_float(ops.arange(9) == ops.asarray(np.arange(9))),)
+
+
+@case("sibling")
+def _(ops, draw):
+    other = ops.sibling()
+    assert type(other) is type(ops) and other is not ops and other.dtype == ops.dtype
+    return (other.affine(draw(5, 7), draw(7, 3), draw(5)),)
+
+
+@case("step")
+def _(ops, draw):
+    with ops.step():
+        kept = ops.to_host(ops.affine(draw(5, 7), draw(7, 3), draw(5)))
+    return (ops.asarray(kept),)
+
+
+@case("synchronize")
+def _(ops, draw):
+    y = ops.affine(draw(5, 7), draw(7, 3), draw(5))
+    ops.synchronize()
+    return (y,)
+
+
+@case("device_name")
+def _(ops, draw):
+    assert isinstance(ops.device_name, str) and ops.device_name
+    return ()

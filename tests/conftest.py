@@ -1,0 +1,97 @@
+"""Fixtures: `ops` over every backend that works here, `ops64` its float64 half, `shared` data.
+
+`pytest --backend cupy` runs the backend tests on CuPy and is an error where CuPy cannot compute;
+without the option CuPy's variants run where they can and the report's header says if they do.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from strict import StrictOps
+
+from lenet_xp.ops import BackendUnavailable, Ops, get_ops
+from lenet_xp.ops.numpy_ops import NumpyOps
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _reference(dtype: str) -> Ops:
+    import numpy
+
+    return Ops(numpy, dtype)
+
+
+MAKERS = {
+    "numpy": NumpyOps,
+    "reference": _reference,
+    "strict": StrictOps,
+    "cupy": partial(get_ops, "cupy"),
+}
+VARIANTS = {f"{name}-{dtype}": (name, dtype) for name in MAKERS for dtype in ("float64", "float32")}
+chosen_key = pytest.StashKey[list]()
+cupy_key = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("all", *MAKERS),
+        default="all",
+        help="run the backend tests on this one only; an error where it does not work",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    asked = config.getoption("--backend")
+    names = list(MAKERS) if asked == "all" else [asked]
+    config.stash[cupy_key] = "cupy: not asked for"
+    if "cupy" in names:
+        try:
+            config.stash[cupy_key] = f"cupy: {get_ops('cupy').device_name}"
+        except BackendUnavailable as error:
+            if asked == "cupy":
+                raise pytest.UsageError(f"--backend cupy: {error}") from error
+            names.remove("cupy")
+            config.stash[cupy_key] = f"cupy: left out, {error}"
+    config.stash[chosen_key] = [v for v, (name, _) in VARIANTS.items() if name in names]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return ["backends: " + ", ".join(config.stash[chosen_key]), config.stash[cupy_key]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = metafunc.config.stash[chosen_key]
+    if "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", chosen)
+    if "variant64" in metafunc.fixturenames:
+        slow = {"strict-float64"}  # the reference's own code, hundreds of times over
+        exact = [v for v in chosen if v.endswith("float64") and v not in slow]
+        metafunc.parametrize("variant64", exact)
+
+
+def _make(variant: str) -> Ops:
+    name, dtype = VARIANTS[variant]
+    return MAKERS[name](dtype)
+
+
+@pytest.fixture
+def ops(variant: str) -> Ops:
+    """A fresh ops object of every backend and dtype under test."""
+    return _make(variant)
+
+
+@pytest.fixture
+def ops64(variant64: str) -> Ops:
+    """A fresh float64 ops object of every backend under test but the strict one."""
+    return _make(variant64)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the checkout; the test is skipped where there is none."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data in {folder}")
+    return folder

@@ -1,0 +1,149 @@
+"""The choice of the backend, with a missing, a broken, a wrong and a working stand-in for CuPy,
+and the rule that nothing outside lenet_xp/ops knows of CuPy."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
+from lenet_xp.ops.numpy_ops import NumpyOps
+
+
+def stand_in(**replaced) -> ModuleType:
+    """NumPy posing as CuPy, with some functions replaced."""
+    module = ModuleType("cupy")
+    module.__dict__.update({name: getattr(np, name) for name in np.__all__})
+    module.asnumpy = np.array
+    module.__dict__.update(replaced)
+    return module
+
+
+def no_device(*arguments, **settings):
+    raise RuntimeError("cudaErrorNoDevice:\n no CUDA-capable device is detected")
+
+
+def no_library(*arguments, **settings):
+    raise ImportError("libcublas.so.12: cannot open shared object file")
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Puts a module, or None for a missing one, in CuPy's place."""
+    return lambda module: monkeypatch.setitem(sys.modules, "cupy", module)
+
+
+def test_numpy_by_name(install):
+    install(None)
+    for dtype in ("float32", "float64"):
+        ops = get_ops("numpy", dtype)
+        assert type(ops) is NumpyOps and ops.dtype_name == dtype
+        assert ops.zeros((2,)).dtype == np.dtype(dtype)
+    assert get_ops("numpy").dtype_name == "float32"
+
+
+@pytest.mark.parametrize("name", ("torch", "", "NumPy", "gpu"))
+def test_unknown_backend(name):
+    with pytest.raises(ValueError, match=rf"one of auto, numpy, cupy, not '{name}'"):
+        get_ops(name)
+    assert set(BACKENDS) == {"auto", "numpy", "cupy"}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("dtype", ("float16", "int64", "double"))
+def test_unknown_dtype(name, dtype):
+    with pytest.raises(ValueError, match=f"float32 or float64, not '{dtype}'"):
+        get_ops(name, dtype)
+
+
+def test_missing_cupy(install):
+    install(None)
+    with pytest.raises(BackendUnavailable, match="cannot be imported") as caught:
+        get_ops("cupy")
+    assert "pip install" in str(caught.value)
+    assert "cuda12" in str(caught.value) and "cuda13" in str(caught.value)
+    assert type(get_ops("auto")) is type(get_ops()) is NumpyOps
+
+
+@pytest.mark.parametrize("function", ("zeros", "matmul", "asnumpy"))
+@pytest.mark.parametrize("fault, words", ((no_device, "no CUDA-cap"), (no_library, "libcublas")))
+def test_cupy_that_cannot_compute(install, function, fault, words):
+    """As on a machine with CuPy but no GPU: the import works, the first real call does not."""
+    install(stand_in(**{function: fault}))
+    with pytest.raises(BackendUnavailable, match=words) as caught:
+        get_ops("cupy")
+    assert "\n" not in str(caught.value) and "nvidia-smi" in str(caught.value)
+    assert type(get_ops("auto", "float64")) is NumpyOps
+
+
+@pytest.mark.parametrize(
+    "wrong", (lambda a, b, out=None: a * 0, lambda a, b, out=None: a @ b + np.nan)
+)
+def test_cupy_that_computes_wrongly(install, wrong):
+    install(stand_in(matmul=wrong))
+    with pytest.raises(BackendUnavailable, match="wrong matrix product"):
+        get_ops("cupy")
+    assert type(get_ops("auto")) is NumpyOps
+
+
+def test_cupy_that_works(install):
+    install(stand_in())
+    for name in ("auto", "cupy"):
+        ops = get_ops(name, "float64")
+        assert ops.name == "cupy" and ops.xp is sys.modules["cupy"]
+        assert isinstance(ops, Ops) and ops.dtype_name == "float64"
+
+
+def test_the_option_for_a_missing_backend_is_an_error(tmp_path):
+    """`pytest --backend cupy` without a working CuPy fails; it must not pass by skipping."""
+    (tmp_path / "cupy.py").write_text("raise ImportError('not here')\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backend", "cupy"]
+    done = subprocess.run(
+        [*command, "tests/test_losses.py"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0 and "passed" not in done.stdout
+    assert "--backend cupy: CuPy cannot be imported" in done.stderr
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of the modules that a source file imports, lazily too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+        elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
+            names |= {a.value for a in node.args if isinstance(a, ast.Constant)}
+    return {name.split(".")[0] for name in names}
+
+
+def test_cupy_is_imported_inside_ops_alone():
+    inside = ROOT / "lenet_xp" / "ops"
+    sources = [p for folder in ("lenet_xp", "scripts") for p in (ROOT / folder).rglob("*.py")]
+    offenders = [p for p in sources if "cupy" in imported(p) and inside not in p.parents]
+    assert not offenders
+    assert [p for p in sources if "cupy" in imported(p)], "the scan finds no import at all"
+
+
+def test_layers_know_no_array_module():
+    """Layers, losses and optimisers reach arrays through ops; NumPy is for the host's arrays."""
+    for name in ("losses", "optim", "schedules"):
+        assert not {"torch", "cupy"} & imported(ROOT / "lenet_xp" / f"{name}.py")
+    for name in ("optim", "schedules"):
+        assert "numpy" not in imported(ROOT / "lenet_xp" / f"{name}.py")
+
+
+def test_importing_the_package_imports_no_cupy():
+    code = "import sys, lenet_xp.model, lenet_xp.ops.cupy_ops; sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

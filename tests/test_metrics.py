@@ -1,0 +1,119 @@
+"""The scores agree with scikit-learn and with cases counted by hand."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from lenet_xp import metrics
+from lenet_xp.metrics import ClassScores, ConfusedPair
+
+# Two a, three b, no c; one a and one b read as b and c.
+LABELS = np.array([0, 0, 1, 1, 1])
+PREDICTIONS = np.array([0, 1, 1, 1, 2])
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture(params=[33, 10, 2])
+def answers(request):
+    """Labels, predictions (about one in four wrong) and the number of classes."""
+    rng = np.random.default_rng(request.param)
+    labels = rng.integers(0, request.param, 500)
+    predictions = np.where(rng.random(500) < 0.25, rng.integers(0, request.param, 500), labels)
+    return labels, predictions, request.param
+
+
+def test_confusion_matrix_by_hand():
+    confusion = metrics.confusion_matrix(LABELS, PREDICTIONS, 4)
+    expected = [[1, 1, 0, 0], [0, 2, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(confusion, expected)
+    assert confusion.dtype == np.int64
+
+
+def test_confusion_matrix_and_accuracy_agree_with_sklearn(answers):
+    labels, predictions, count = answers
+    confusion = metrics.confusion_matrix(labels, predictions, count)
+    expected = sklearn_metrics.confusion_matrix(labels, predictions, labels=range(count))
+    np.testing.assert_array_equal(confusion, expected)
+    assert metrics.accuracy(labels, predictions) == pytest.approx(
+        sklearn_metrics.accuracy_score(labels, predictions)
+    )
+
+
+@pytest.mark.parametrize(("labels", "predictions"), [([0, 4], [0, 0]), ([0, 1], [0, -1])])
+def test_an_index_outside_the_classes_is_refused(labels, predictions):
+    with pytest.raises(ValueError, match="0 to 3"):
+        metrics.confusion_matrix(np.array(labels), np.array(predictions), 4)
+
+
+def test_per_class_by_hand():
+    confusion = metrics.confusion_matrix(LABELS, PREDICTIONS, 4)
+    third = pytest.approx(2 / 3)
+    assert metrics.per_class(confusion, NAMES) == [
+        ClassScores("a", 1.0, 0.5, third, 2),
+        ClassScores("b", third, third, third, 3),
+        ClassScores("c", 0.0, 0.0, 0.0, 0),
+        ClassScores("d", 0.0, 0.0, 0.0, 0),
+    ]
+
+
+@pytest.mark.filterwarnings("error")
+def test_per_class_and_macro_f1_agree_with_sklearn(answers):
+    labels, predictions, count = answers
+    confusion = metrics.confusion_matrix(labels, predictions, count)
+    expected = sklearn_metrics.precision_recall_fscore_support(
+        labels, predictions, labels=range(count), zero_division=0
+    )
+    scores = metrics.per_class(confusion, [str(index) for index in range(count)])
+    for name, values in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        np.testing.assert_allclose([getattr(each, name) for each in scores], values)
+    assert metrics.macro_f1(confusion) == pytest.approx(
+        sklearn_metrics.f1_score(labels, predictions, average="macro", zero_division=0)
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_macro_f1_leaves_out_classes_that_never_occur():
+    confusion = metrics.confusion_matrix(LABELS, PREDICTIONS, 4)
+    expected = sklearn_metrics.f1_score(LABELS, PREDICTIONS, average="macro", zero_division=0)
+    assert metrics.macro_f1(confusion) == pytest.approx(expected)
+    assert metrics.macro_f1(np.zeros((4, 4), dtype=np.int64)) == 0
+
+
+def test_confused_pairs_come_most_frequent_first_and_without_empty_ones():
+    confusion = np.array([[8, 2, 0], [5, 4, 1], [2, 0, 0]])
+    assert metrics.confused_pairs(confusion, NAMES[:3]) == [
+        ConfusedPair("b", "a", 5, 0.5),
+        ConfusedPair("a", "b", 2, 0.2),
+        ConfusedPair("c", "a", 2, 1.0),
+        ConfusedPair("b", "c", 1, 0.1),
+    ]
+    assert len(metrics.confused_pairs(confusion, NAMES[:3], top=2)) == 2
+    assert confusion[0, 0] == 8  # the caller's counts are untouched
+
+
+def test_no_confused_pairs_without_errors():
+    assert metrics.confused_pairs(np.diag([3, 4]), NAMES[:2]) == []
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_top_k_accuracy_agrees_with_sklearn(k):
+    rng = np.random.default_rng(k)
+    probabilities = rng.random((300, 33))
+    labels = np.arange(300) % 33
+    expected = sklearn_metrics.top_k_accuracy_score(labels, probabilities, k=k)
+    assert metrics.top_k_accuracy(probabilities, labels, k) == pytest.approx(expected)
+
+
+def test_top_1_accuracy_is_accuracy_also_where_probabilities_are_equal_or_nan():
+    probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [np.nan, np.nan], [np.nan, np.nan]])
+    labels = np.array([0, 1, 0, 1])
+    expected = metrics.accuracy(labels, probabilities.argmax(axis=1))
+    assert metrics.top_k_accuracy(probabilities, labels, 1) == expected == 0.5
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_images_score_zero():
+    none = np.zeros(0, dtype=np.int64)
+    assert metrics.accuracy(none, none) == 0
+    assert metrics.top_k_accuracy(np.zeros((0, 4)), none, 3) == 0
+    assert metrics.confusion_matrix(none, none, 4).sum() == 0

@@ -1,0 +1,214 @@
+"""LeNet-5: its parameters, shapes and weights, and its gradient as a whole."""
+
+import numpy as np
+import oracle
+import pytest
+from tolerances import FINITE_DIFFERENCE, NETWORK, assert_close
+
+from lenet_xp.layers import Flatten, Linear, MaxPool2D, Tanh
+from lenet_xp.losses import SoftmaxCrossEntropy
+from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.ops import get_ops
+
+SHAPES = {
+    "C1.weight": (6, 1, 5, 5),
+    "C1.bias": (6,),
+    "C3.weight": (16, 6, 5, 5),
+    "C3.bias": (16,),
+    "C5.weight": (120, 400),
+    "C5.bias": (120,),
+    "F6.weight": (84, 120),
+    "F6.bias": (84,),
+    "output.weight": (33, 84),
+    "output.bias": (33,),
+}
+NETWORKS = [(a, s) for a in ("tanh", "scaled_tanh", "relu") for s in (True, False)]
+
+
+def batch(ops, count: int = 2):
+    rng = np.random.default_rng(5)
+    images = ops.asarray(rng.normal(size=(1, 32, 32, count)))
+    return images, ops.asarray(rng.integers(0, 33, count))
+
+
+def test_parameters(ops):
+    model = LeNet5(ops=ops)
+    parameters = model.parameters()
+    assert {name: p.shape for name, p in parameters.items()} == SHAPES
+    assert list(parameters) == list(SHAPES)
+    assert model.values.shape == model.gradients.shape == (63_661,)
+    assert model.values.dtype == model.gradients.dtype == ops.dtype
+    assert LeNet5(10, ops=ops).values.shape == (63_661 - 23 * 85,)
+
+
+def test_parameters_view_the_flat_vectors(ops):
+    model = LeNet5(ops=ops)
+    numbers = np.arange(63_661.0)
+    model.values[...] = ops.asarray(numbers)
+    model.gradients[...] = ops.asarray(-numbers)
+    start = 0
+    for parameter in model.parameters().values():
+        size = int(np.prod(parameter.shape))
+        part = numbers[start : start + size].reshape(parameter.shape)
+        assert np.array_equal(ops.to_host(parameter.value), part)
+        assert np.array_equal(ops.to_host(parameter.gradient), -part)
+        parameter.value[...] = 0.5
+        parameter.gradient[...] = 0.25
+        start += size
+    assert start == 63_661
+    assert (ops.to_host(model.values) == 0.5).all()
+    assert (ops.to_host(model.gradients) == 0.25).all()
+
+
+def test_forward_and_backward_use_the_flat_vectors(ops):
+    model = LeNet5(ops=ops)
+    images, labels = batch(ops)
+    first = ops.to_host(model.forward(images))
+    _, _, dlogits = SoftmaxCrossEntropy(ops)(model.forward(images), labels)
+    model.gradients[...] = 1e3
+    model.backward(dlogits)
+    gradients = ops.to_host(model.gradients)
+    assert 0 < np.abs(gradients).max() < 100  # all written, nothing added to what was there
+    model.values[...] = model.values * 0.5
+    assert not np.allclose(ops.to_host(model.forward(images)), first)
+
+
+@pytest.mark.parametrize("activation, squash_pools", NETWORKS)
+def test_finite_differences(ops64, activation, squash_pools):
+    """The loss along a random direction of each parameter: every entry takes part in it."""
+    ops = ops64
+    model = LeNet5(activation=activation, squash_pools=squash_pools, ops=ops)
+    loss = SoftmaxCrossEntropy(ops, smoothing=0.1)
+    images, labels = batch(ops)
+    _, _, dlogits = loss(model.forward(images), labels)
+    model.backward(dlogits)
+    rng = np.random.default_rng(2)
+    for name, parameter in model.parameters().items():
+        value = ops.to_host(parameter.value)
+
+        def score(host: np.ndarray, parameter=parameter) -> float:
+            parameter.value[...] = ops.asarray(host)
+            return ops.to_host(loss(model.forward(images), labels)[0]).mean()
+
+        direction = rng.choice((-1.0, 1.0), parameter.shape)
+        expected = oracle.slope(score, value, direction, 1e-6)
+        actual = np.vdot(ops.to_host(parameter.gradient), direction)
+        scale = np.linalg.norm(ops.to_host(parameter.gradient))
+        assert abs(actual - expected) < FINITE_DIFFERENCE * scale, name
+        parameter.value[...] = ops.asarray(value)
+
+
+def test_same_seed_same_weights_on_every_backend(ops):
+    host = LeNet5(seed=3, ops=get_ops("numpy", "float64")).values
+    for _ in range(2):
+        values = ops.to_host(LeNet5(seed=3, ops=ops).values)
+        assert np.array_equal(values, host.astype(ops.dtype_name))
+    assert not np.array_equal(ops.to_host(LeNet5(seed=4, ops=ops).values), values)
+
+
+@pytest.mark.parametrize(
+    "activation, gain", (("tanh", 1.0), ("scaled_tanh", 1.0), ("relu", 2**0.5))
+)
+def test_initial_weights(ops64, activation, gain):
+    """Uniform of deviation gain / sqrt(fan-in), the output layer's gain always 1; zero biases."""
+    for name, parameter in LeNet5(activation=activation, ops=ops64).parameters().items():
+        value = ops64.to_host(parameter.value)
+        if name.endswith("bias"):
+            assert not value.any()
+            continue
+        fan_in = np.prod(parameter.shape[1:])
+        bound = (1.0 if name == "output.weight" else gain) * np.sqrt(3 / fan_in)
+        assert 0.9 * bound < np.abs(value).max() <= bound
+        assert abs(value.mean()) < 4 * bound / np.sqrt(3 * value.size)
+        assert 0.85 < value.std() / (bound / np.sqrt(3)) < 1.15
+
+
+def test_first_layer_gives_no_input_gradient(ops):
+    model = LeNet5(ops=ops)
+    assert [layer.input_gradient for layer in model.layers] == [False] + [True] * 9
+    logits = model.forward(batch(ops)[0])
+    dy = logits
+    for layer in reversed(model.layers[1:]):
+        dy = layer.backward(dy)
+        assert dy is not None
+    assert model.layers[0].backward(dy) is None
+
+
+def test_trace(ops):
+    model = LeNet5(ops=ops)
+    images, _ = batch(ops, 3)
+    outputs = model.trace(images)
+    assert {n: a.shape for n, a in outputs.items()} == {
+        "C1": (6, 28, 28, 3),
+        "S2": (6, 14, 14, 3),
+        "C3": (16, 10, 10, 3),
+        "S4": (16, 5, 5, 3),
+        "C5": (120, 3),
+        "F6": (84, 3),
+        "output": (33, 3),
+    }
+    assert_close(ops, model.forward(images), ops.to_host(outputs["output"]), NETWORK)
+    # with the activation that follows: S2 has been squashed twice, by C1's and by its own
+    pooled = ops.average_pool(outputs["C1"], 2)
+    assert_close(ops, outputs["S2"], np.tanh(ops.to_host(pooled)))
+    bare = LeNet5(squash_pools=False, ops=ops).trace(images)
+    assert_close(ops, bare["S2"], ops.to_host(pooled))
+
+
+def test_summary(ops):
+    lines = LeNet5(ops=ops).summary().splitlines()
+    assert lines[0].split() == ["layer", "kind", "output", "parameters"]
+    assert lines[-1].split() == ["total", "63,661"]
+    rows = {line.split()[0]: line for line in lines}
+    counts = {"C1": "156", "C3": "2,416", "C5": "48,120", "F6": "10,164", "output": "2,805"}
+    assert {name: rows[name].split()[-1] for name in counts} == counts
+    assert "6 x 28 x 28" in rows["C1"] and "16 x 5 x 5" in rows["S4"]
+    assert "1 x 32 x 32" in rows["input"] and "AvgPool2D" in rows["S2"]
+
+
+def test_replica_shares_values_but_not_gradients(ops):
+    model = LeNet5(10, activation="relu", squash_pools=False, ops=ops)
+    replica = model.replica()
+    assert replica.config == model.config and replica.ops is not ops
+    assert replica.values is model.values and replica.gradients is not model.gradients
+    images, _ = batch(ops)
+    logits = ops.to_host(model.forward(images))
+    assert np.array_equal(ops.to_host(replica.forward(images)), logits)
+    model.values[...] = model.values * 2.0  # an update of the one is seen by the other
+    changed = ops.to_host(model.forward(images))
+    assert not np.array_equal(changed, logits)
+    assert np.array_equal(ops.to_host(replica.forward(images)), changed)
+    replica.backward(replica.forward(images))
+    assert ops.to_host(replica.gradients).any() and not ops.to_host(model.gradients).any()
+
+
+def test_another_network(ops):
+    """The list of layers is open: a small one with a max pool, against the same by hand."""
+    model = Sequential(
+        [MaxPool2D(2, name="S1"), Flatten(), Linear(4, 3, name="F2"), Tanh()], (1, 4, 4), ops
+    )
+    rng = np.random.default_rng(0)
+    weights, x = rng.normal(size=15), rng.normal(size=(5, 1, 4, 4))
+    model.values[...] = ops.asarray(weights)
+    y = model.forward(ops.asarray(np.moveaxis(x, 0, -1)))
+    pooled = oracle.max_pool(x, 2).reshape(5, 4)
+    dense = oracle.linear(pooled, weights[:12].reshape(3, 4), weights[12:])
+    assert_close(ops, y, np.tanh(dense).T)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_classes": 1}, "num_classes must be at least 2, not 1"),
+        ({"activation": "gelu"}, "activation must be one of .*relu.*, not 'gelu'"),
+    ],
+)
+def test_wrong_arguments(ops, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LeNet5(**arguments, ops=ops)
+
+
+@pytest.mark.parametrize("shape", ((1, 28, 28, 2), (3, 32, 32, 2), (1, 32, 32), (2, 1, 32, 32)))
+def test_images_of_another_shape(ops, shape):
+    with pytest.raises(ValueError, match=r"\(1, 32, 32, N\).*not \(" + str(shape[0])):
+        LeNet5(ops=ops).forward(ops.zeros(shape))

@@ -1,0 +1,264 @@
+"""Every picture is a real, legible PNG whatever the classes, and shows what its data say.
+
+A glyph that the font lacks is only a warning to matplotlib; here every warning is a failure.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from lenet_xp import plots
+from lenet_xp.data.alphabet import letters
+from lenet_xp.errors import InputError
+from lenet_xp.plots.canvas import caption, new_page, put, save
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+LETTERS = tuple(each.name for each in letters())
+CLASSES = {
+    "33": LETTERS,
+    "10": tuple("0123456789"),
+    "2": ("ya", "yar"),
+    "odd": ("$", "$x^$", "a folder of whatever name, however long", "ⵣ"),
+}
+
+
+@pytest.fixture(params=CLASSES.values(), ids=CLASSES.keys())
+def names(request):
+    return request.param
+
+
+def read(path) -> np.ndarray:
+    """The picture at `path` (H, W, 3), once it is sure to be legible: a PNG of a size for a
+    screen, neither blank nor with anything cut off at its edges."""
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    picture = cv2.imread(str(path))
+    height, width = picture.shape[:2]
+    assert 100 < height < 2500 and 300 < width < 2500
+    assert np.mean(picture.min(axis=2) < 250) > 0.002
+    edges = (picture[:2], picture[-2:], picture[:, :2], picture[:, -2:])
+    assert all(edge.min() == 255 for edge in edges), "something runs over the edge"
+    return picture
+
+
+def orange(picture: np.ndarray) -> int:
+    """How many pixels are clearly more red than blue."""
+    return int(np.count_nonzero(picture[..., 2].astype(int) - picture[..., 0] > 25))
+
+
+def confusion(count: int, errors: int) -> np.ndarray:
+    """50 images a class, `errors` of each read as the class after it."""
+    diagonal = np.eye(count, dtype=np.int64)
+    return (50 - errors) * diagonal + errors * np.roll(diagonal, 1, axis=1)
+
+
+def answers(count: int, errors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """100 images, labels and probabilities of which `errors` name the class after the true one."""
+    labels = np.arange(100) % count
+    read_as = np.where(np.arange(100) < errors, (labels + 1) % count, labels)
+    probabilities = np.full((100, count), 0.1 / count)
+    probabilities[np.arange(100), read_as] = 0.9
+    images = np.zeros((100, 32, 32), dtype=np.uint8)
+    images[:, 8:24, 14:18] = 255
+    return images, labels, probabilities
+
+
+def history(epochs: int) -> list[dict[str, float]]:
+    return [
+        {
+            "epoch": epoch,
+            "train_loss": 2.0 / epoch,
+            "train_accuracy": 1 - 0.5 / epoch,
+            "val_loss": 2.5 / epoch,
+            "val_accuracy": 1 - 0.6 / epoch,
+            "learning_rate": 0.01 / epoch,
+            "seconds": 0.5,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def test_confusion_matrix_shows_errors_in_orange(tmp_path, names):
+    plots.confusion_matrix(confusion(len(names), 0), names, tmp_path / "right.png")
+    plots.confusion_matrix(confusion(len(names), 5), names, tmp_path / "wrong.png")
+    right, wrong = read(tmp_path / "right.png"), read(tmp_path / "wrong.png")
+    assert right.shape == wrong.shape
+    assert orange(wrong) > orange(right) + 100 * len(names)
+
+
+def test_confusion_matrix_of_no_images(tmp_path):
+    plots.confusion_matrix(np.zeros((10, 10), dtype=np.int64), CLASSES["10"], tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_confused_pairs(tmp_path, names):
+    plots.confused_pairs(confusion(len(names), 5), names, tmp_path / "a.png")
+    assert orange(read(tmp_path / "a.png")) > 5000
+
+
+def test_no_confused_pairs(tmp_path):
+    plots.confused_pairs(confusion(33, 0), LETTERS, tmp_path / "a.png")
+    assert orange(read(tmp_path / "a.png")) == 0
+
+
+def test_per_class_scores(tmp_path, names):
+    plots.per_class_scores(confusion(len(names), 5), names, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_per_class_scores_of_classes_that_never_occur(tmp_path):
+    counts = np.zeros((10, 10), dtype=np.int64)
+    counts[0, 0] = 3
+    plots.per_class_scores(counts, CLASSES["10"], tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_misclassified_shows_the_letters_that_were_read_wrong(tmp_path, names):
+    images, labels, probabilities = answers(len(names), errors=5)
+    plots.misclassified(images, labels, probabilities, names, tmp_path / "a.png")
+    picture = read(tmp_path / "a.png")
+    # One stroke a tile: 16 x 4 of 32 x 32 pixels, ink dark on light paper.
+    strokes = cv2.connectedComponentsWithStats((picture.max(axis=2) < 40).astype(np.uint8))[2]
+    assert np.count_nonzero(strokes[1:, cv2.CC_STAT_AREA] > 800) == 5
+
+
+def test_misclassified_stops_at_forty(tmp_path):
+    for errors in (40, 99):
+        path = tmp_path / f"{errors}.png"
+        plots.misclassified(*answers(33, errors), LETTERS, path)
+    shapes = {read(path).shape for path in tmp_path.iterdir()}
+    assert len(shapes) == 1
+
+
+def test_misclassified_without_errors(tmp_path):
+    plots.misclassified(*answers(33, 0), LETTERS, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("epochs", [1, 60])
+def test_learning_curves(tmp_path, epochs):
+    plots.learning_curves(history(epochs), tmp_path / "a.png")
+    assert orange(read(tmp_path / "a.png")) > 30
+
+
+def test_learning_curves_with_gaps(tmp_path):
+    epochs = history(6)
+    epochs[2]["train_loss"] = float("nan")
+    epochs[3]["train_loss"] = float("inf")
+    epochs[4]["train_loss"] = 0.0
+    for epoch in epochs:
+        epoch["val_loss"] = None
+        del epoch["val_accuracy"]
+    epochs[5]["train_accuracy"] = 1.0
+    plots.learning_curves(epochs, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_learning_curves_of_no_epochs(tmp_path):
+    plots.learning_curves([], tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def stages(value: float) -> dict[str, np.ndarray]:
+    shapes = {"C1": (6, 28, 28), "S2": (6, 14, 14), "C3": (16, 10, 10), "S4": (16, 5, 5)}
+    return {name: np.full(shape, value) for name, shape in shapes.items()}
+
+
+def test_feature_maps_are_red_above_zero_and_blue_below(tmp_path):
+    red_over_blue = {}
+    for value in (-1.0, 1.0):
+        path = tmp_path / f"{value}.png"
+        plots.feature_maps(np.zeros((32, 32)), stages(value), path)
+        picture = read(path).astype(int)
+        red_over_blue[value] = np.mean(picture[..., 2] - picture[..., 0])
+    assert red_over_blue[1.0] > 20
+    assert red_over_blue[-1.0] < -20
+
+
+def test_feature_maps_of_a_stage_share_one_scale(tmp_path):
+    pale = {"C1": np.concatenate([np.ones((1, 8, 8)), np.full((5, 8, 8), 0.01)])}
+    plots.feature_maps(np.zeros((12, 12)), pale, tmp_path / "pale.png")
+    plots.feature_maps(np.zeros((12, 12)), {"C1": np.ones((6, 8, 8))}, tmp_path / "full.png")
+    dark = [orange(read(tmp_path / name)) for name in ("pale.png", "full.png")]
+    assert dark[0] < 0.3 * dark[1]
+
+
+def test_feature_maps_of_a_wide_or_diverged_network(tmp_path):
+    wide = {"C1": np.ones((32, 28, 28)), "C3": np.full((40, 10, 10), np.nan)}
+    plots.feature_maps(np.zeros((32, 32)), wide, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 5, 5), (1, 1, 5, 5), (16, 6, 5, 5)])
+def test_filters(tmp_path, shape):
+    plots.filters(np.random.default_rng(0).normal(size=shape), tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_letter_sheet(tmp_path, names):
+    images = np.zeros((len(names), 6, 32, 32), dtype=np.uint8)
+    images[:, :, 8:24, 14:18] = 255
+    plots.letter_sheet(images, names, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_compare_statistics(tmp_path):
+    rng = np.random.default_rng(0)
+    first, second = (
+        {
+            "ink_share": rng.random(count),
+            "rows_touched": rng.integers(0, 65, count),
+            "columns_touched": np.full(count, 64),
+            "touches_border": rng.random(count) < 0.7,
+        }
+        for count in (500, 80)
+    )
+    plots.compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
+    assert orange(read(tmp_path / "a.png")) > 5000
+
+
+def test_captions_of_letters_and_of_other_classes():
+    assert caption("yagw") == "yagw ⴳⵯ"
+    assert caption("7") == "7"
+    assert len(caption("x" * 100)) < 20
+
+
+def test_a_missing_glyph_would_fail_these_tests(tmp_path):
+    _, page = new_page(4, 2)
+    page.text(1, 1, "字")
+    with pytest.raises(UserWarning, match="missing from font"):
+        save(page.figure, tmp_path / "a.png")
+
+
+def test_put_places_an_image_where_it_is_told(tmp_path):
+    figure, page = new_page(4, 2)
+    put(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
+    save(figure, tmp_path / "a.png")
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    black = np.argwhere(picture.max(axis=2) == 0)
+    np.testing.assert_allclose(black.min(axis=0), (55, 110), atol=1)
+    np.testing.assert_allclose(black.max(axis=0), (164, 329), atol=1)
+
+
+def test_a_picture_that_cannot_be_written_says_so(tmp_path):
+    with pytest.raises(InputError, match="cannot write"):
+        plots.learning_curves(history(2), tmp_path / "missing" / "a.png")
+
+
+def test_pictures_drawn_in_threads_equal_those_drawn_alone(tmp_path):
+    weights = np.random.default_rng(0).normal(size=(6, 1, 5, 5))
+    plots.filters(weights, tmp_path / "alone.png")
+    paths = [tmp_path / f"{index}.png" for index in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: plots.filters(weights, path), paths))
+    alone = (tmp_path / "alone.png").read_bytes()
+    assert all(path.read_bytes() == alone for path in paths)
+
+
+def test_plotting_leaves_pyplot_and_its_windows_alone():
+    code = "import sys, lenet_xp.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,134 @@
+"""The tables of an analysis say what the counts say, and their columns line up."""
+
+import csv
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from lenet_xp.data.alphabet import letters
+from lenet_xp.errors import InputError
+from lenet_xp.report import (
+    text_table,
+    write_analysis,
+    write_confused_pairs,
+    write_confusion,
+    write_per_class,
+)
+
+NAMES = tuple(each.name for each in letters())
+
+
+def _confusion() -> np.ndarray:
+    """20 images a letter, all right but five: three yar read as yarr, two yagw read as yag."""
+    confusion = np.diag(np.full(33, 20))
+    for true, read, count in (("yar", "yarr", 3), ("yagw", "yag", 2)):
+        row, column = NAMES.index(true), NAMES.index(read)
+        confusion[row, row] -= count
+        confusion[row, column] += count
+    return confusion
+
+
+def _table(path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def test_per_class_table_holds_every_letter_with_its_scores(tmp_path):
+    write_per_class(tmp_path, _confusion(), NAMES)
+    rows = {row["class"]: row for row in _table(tmp_path / "per_class.csv")}
+    assert tuple(rows) == NAMES
+    assert rows["yar"] == {
+        "class": "yar",
+        "latin": "r",
+        "precision": "1.0000",
+        "recall": "0.8500",
+        "f1": "0.9189",
+        "support": "20",
+        "glyph": "ⵔ",
+    }
+    assert rows["yarr"]["precision"] == "0.8696"
+    assert rows["yagw"]["glyph"] == "ⴳⵯ"
+
+
+def test_per_class_text_lines_up_and_shows_every_glyph(tmp_path):
+    write_per_class(tmp_path, _confusion(), NAMES)
+    header, *lines = (tmp_path / "per_class.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 33
+    # Numbers end where the heading of their column ends, and the glyph begins under its own.
+    for name in ("precision", "recall", "f1", "support"):
+        end = header.index(name) + len(name)
+        assert all(line[end - 1].isdigit() and line[end] == " " for line in lines)
+    start = header.index("glyph")
+    assert [line[start:] for line in lines] == [each.glyph for each in letters()]
+
+
+def test_confused_pairs_come_with_their_glyphs(tmp_path):
+    write_confused_pairs(tmp_path, _confusion(), NAMES)
+    assert [list(row.values()) for row in _table(tmp_path / "confused_pairs.csv")] == [
+        ["yar", "yarr", "3", "0.1500", "ⵔ", "ⵕ"],
+        ["yagw", "yag", "2", "0.1000", "ⴳⵯ", "ⴳ"],
+    ]
+    assert (tmp_path / "confused_pairs.txt").read_text(encoding="utf-8").splitlines() == [
+        "true  predicted  count   share  glyphs",
+        "yar   yarr           3  0.1500  ⵔ → ⵕ",
+        "yagw  yag            2  0.1000  ⴳⵯ → ⴳ",
+    ]
+
+
+def test_confusion_table_gives_the_counts_back(tmp_path):
+    write_confusion(tmp_path, _confusion(), NAMES)
+    rows = _table(tmp_path / "confusion.csv")
+    assert [row["true"] for row in rows] == list(NAMES)
+    counts = [[int(row[name]) for name in NAMES] for row in rows]
+    np.testing.assert_array_equal(counts, _confusion())
+
+
+def test_table_counts_accents_and_wide_signs_as_a_terminal_does():
+    assert text_table(("name", "n"), [("d\u0323a", "1"), ("字", "22")], left=(0,)) == (
+        "name   n\nd\u0323a     1\n字    22\n"
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("names", [NAMES, ("3", "8")])
+def test_an_analysis_leaves_every_table_and_picture(tmp_path, names):
+    labels = np.arange(200) % len(names)
+    predictions = np.where(np.arange(200) % 9 == 0, (labels + 1) % len(names), labels)
+    probabilities = np.full((200, len(names)), 0.01, dtype=np.float32)
+    probabilities[np.arange(200), predictions] = 0.9
+    images = np.random.default_rng(0).integers(0, 256, (200, 32, 32), dtype=np.uint8)
+    write_analysis(tmp_path / "new" / "run", labels, probabilities, names, images)
+    written = sorted(path.name for path in (tmp_path / "new" / "run").iterdir())
+    assert written == [
+        "confused_pairs.csv",
+        "confused_pairs.png",
+        "confused_pairs.txt",
+        "confusion.csv",
+        "confusion_matrix.png",
+        "misclassified.png",
+        "per_class.csv",
+        "per_class.png",
+        "per_class.txt",
+    ]
+    for path in (tmp_path / "new" / "run").glob("*.png"):
+        assert cv2.imread(str(path)) is not None
+
+
+def test_an_analysis_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write"):
+        write_analysis(
+            tmp_path / "file",
+            np.zeros(1, dtype=np.int64),
+            np.ones((1, 2)),
+            ("ya", "yar"),
+            np.zeros((1, 32, 32), dtype=np.uint8),
+        )
+
+
+def test_importing_the_report_does_not_load_matplotlib():
+    code = "import sys, lenet_xp.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
