@@ -77,7 +77,7 @@ def fit(
     result = Fit(threads=worker_count(model.ops, threads))
     with Workers(result.threads) as workers:
         steps = math.ceil(len(labels) / recipe.batch_size)
-        trainer = _Trainer(model, recipe, preprocessing, workers, steps)
+        trainer = Trainer(model, recipe, preprocessing, workers, steps)
         for epoch in range(1, recipe.epochs + 1):
             rng = np.random.default_rng([seed, epoch])
             batches = epoch_batches(images, labels, recipe.batch_size, rng, recipe.distortion)
@@ -110,7 +110,7 @@ def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
         result.best_values = model.ops.to_host(model.values)
 
 
-class _Trainer:
+class Trainer:
     """The state that lasts from step to step: replicas, optimiser, schedule, the step's number."""
 
     def __init__(

@@ -24,6 +24,27 @@ SPECK = 0.02
 BAR = 1 / 3
 
 
+def is_framed(inks) -> np.ndarray:
+    """Which of (N, H, W) uint8 pictures, ink bright, are certainly framed already: (N,) bool.
+
+    Only small pictures can be, and only those without the proportions of a bar.
+    """
+    count, height, width = inks.shape
+    if max(height, width) > DATASET_SIDE or min(height, width) < BAR * max(height, width):
+        return np.zeros(count, bool)
+    low = inks.min((1, 2)).astype(np.float32)
+    level = low + INK_LEVEL * (inks.max((1, 2)) - low)
+    mask = inks > level.astype(np.uint8)[:, None, None]
+    return (
+        np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width) >= SMALL_IN_DATASET
+    )
+
+
+def _extent(lines):
+    """From the first to the last true value of each row of (N, L) bool; L where there is none."""
+    return lines.shape[1] - lines.argmax(1) - lines[:, ::-1].argmax(1)
+
+
 def frame(ink) -> np.ndarray:
     """A picture's ink brought to AMHCD's framing; a picture that is framed already is returned.
 

@@ -16,6 +16,9 @@ from lenet_xp.errors import InputError
 # One task for this many pictures: a task for each would cost as much as the work in it.
 CHUNK = 128
 
+# Decoded pixels a task may hold before they are reduced: photos are not gathered as letters are.
+HELD = 2_000_000
+
 
 def prepare(
     count: int,
@@ -28,18 +31,23 @@ def prepare(
 
     picture: gives the picture of an index, from several threads at once.
     label, progress: what to call them in the report on standard error, and whether to give one.
-    Each picture is decoded, reduced and dropped before the next, so only results are held.
+    Pictures are decoded, reduced and dropped a chunk at a time, so that only results are held.
     Threads suffice: OpenCV lets go of the interpreter's lock while it decodes and scales.
     """
     images = np.zeros((count, preprocessing.size, preprocessing.size), np.uint8)
 
     def work(start):
-        errors = {}
+        errors, places, pictures = {}, [], []
         for index in range(start, min(start + CHUNK, count)):
             try:
-                images[index] = preprocessing.apply(picture(index))
+                pictures.append(picture(index))
+                places.append(index)
             except InputError as error:
                 errors[index] = error
+            if sum(each.size for each in pictures) > HELD:
+                images[places] = preprocessing.apply_all(pictures)
+                places, pictures = [], []
+        images[places] = preprocessing.apply_all(pictures)
         return errors
 
     starts = range(0, count, CHUNK)

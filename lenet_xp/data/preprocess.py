@@ -1,11 +1,12 @@
 """The one way from any picture to what the network sees, in training and in prediction alike."""
 
 import math
+from collections import defaultdict
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
-from lenet_xp.data.framing import frame, shrunk
+from lenet_xp.data.framing import frame, is_framed, shrunk
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
 
@@ -67,19 +68,40 @@ class Preprocessing:
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
         A picture without ink gives zeros. Other shapes and dtypes raise InputError.
         """
-        grey = _grey(np.asarray(image))
-        overview = shrunk(grey, 256)
-        low, high, _, _ = cv2.minMaxLoc(overview)
-        if high - low < BLANK_RANGE:
-            return np.zeros((self.size, self.size), np.uint8)
-        dark = self.polarity == "dark-on-light"
+        return self.apply_all([image])[0]
+
+    def apply_all(self, images) -> np.ndarray:
+        """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
+
+        Pictures of one size go through together: for small ones, calls cost more than pixels.
+        """
+        greys = [_grey(np.asarray(image)) for image in images]
+        places = defaultdict(list)
+        for place, grey in enumerate(greys):
+            places[grey.shape].append(place)
+        result = np.empty((len(greys), self.size, self.size), np.uint8)
+        for same in places.values():
+            result[same] = self._apply_stack(np.stack([greys[place] for place in same]))
+        return result
+
+    def _apply_stack(self, greys):
+        """(N, H, W) uint8 as (N, size, size) uint8."""
+        overviews = greys
+        if max(greys.shape[1:]) > 256:
+            overviews = np.stack([shrunk(grey, 256) for grey in greys])
+        blank = np.ptp(overviews.reshape(len(greys), -1), axis=1) < BLANK_RANGE
+        dark = np.full(len(greys), self.polarity == "dark-on-light")
         if self.polarity == "auto":
-            dark = ink_is_dark(overview, low, high)
-        ink = cv2.bitwise_not(grey) if dark else grey
+            dark = ink_is_dark(overviews)
+        inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
+        result = _fit_stack(inks, self.size)
         if self.box == "auto":
-            ink = frame(ink)
-        ink = _fit(ink, self.size)
-        return _stretched(ink) if self.contrast else ink
+            for place in np.flatnonzero(~is_framed(inks)):
+                result[place] = _fit(frame(inks[place]), self.size)
+        if self.contrast:
+            result = _stretched(result)
+        result[blank] = 0
+        return result
 
     def fitted(self, images) -> "Preprocessing":
         """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
@@ -121,19 +143,22 @@ class Preprocessing:
         return cls(**values)
 
 
-def ink_is_dark(grey, low, high) -> bool:
-    """Whether a grey picture, (H, W) uint8 with levels from low to high, is dark ink on paper.
+def ink_is_dark(greys) -> np.ndarray:
+    """Which of (N, H, W) uint8 pictures are dark ink on lighter paper: (N,) bool.
 
     Ink covers the smaller part of a picture and less still of its rim, so the mean level of the
     whole and that of the rim both lie on the paper's side of the middle. They vote together: a
     bold letter misleads the first, a letter that touches all borders the second.
     """
-    height, width = grey.shape
+    count, height, width = greys.shape
     rim = max(1, min(height, width) // 16)
-    whole = cv2.sumElems(grey)[0]
-    inner = cv2.sumElems(grey[rim : height - rim, rim : width - rim])[0]
-    rim_pixels = grey.size - (height - 2 * rim) * (width - 2 * rim)
-    return whole / grey.size + (whole - inner) / rim_pixels >= low + high
+    levels = greys.reshape(count, -1)
+    whole = levels.sum(1, dtype=np.uint32)
+    inner = greys[:, rim : height - rim, rim : width - rim]
+    rim_size = height * width - inner[0].size
+    rim_mean = (whole - inner.sum((1, 2), dtype=np.uint32)) / rim_size
+    middle = (levels.min(1).astype(float) + levels.max(1)) / 2
+    return whole / (height * width) + rim_mean >= 2 * middle
 
 
 def _grey(image):
@@ -173,9 +198,24 @@ def _fit(ink, size):
     )
 
 
-def _stretched(ink):
-    """Levels scaled so that the lowest is 0 and the highest 255."""
-    return cv2.normalize(ink, None, 0, 255, cv2.NORM_MINMAX)
+def _fit_stack(inks, size):
+    """(N, H, W) brought to (N, size, size), as `_fit` does with each."""
+    count, height, width = inks.shape
+    if height % size == 0 == width % size:
+        # Scaled by a whole number no picture meets its neighbour, so one tall picture will do.
+        tall = inks.reshape(count * height, width)
+        tall = cv2.resize(tall, (size, count * size), interpolation=cv2.INTER_AREA)
+        return tall.reshape(count, size, size)
+    return np.stack([_fit(ink, size) for ink in inks])
+
+
+def _stretched(inks):
+    """Levels of each of (N, S, S) scaled so that its lowest is 0 and its highest 255."""
+    low = inks.min((1, 2), keepdims=True)
+    span = (inks.max((1, 2), keepdims=True) - low).astype(np.float32)
+    levels = (inks - low).astype(np.float32)
+    levels *= 255 / np.maximum(span, 1)
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def _is_number(value, kind=(int, float)):

@@ -1,0 +1,1 @@
+"""Speed against peers, all interleaved in one run on one machine."""

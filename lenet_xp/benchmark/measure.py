@@ -1,0 +1,79 @@
+"""Timing that survives a noisy machine: contenders take turns, medians are compared."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to time: `call` does the work once, within the context that `setting` gives.
+
+    items: how many images, or floating-point operations, one call handles.
+    """
+
+    call: Callable[[], object]
+    items: float
+    setting: Callable[[], AbstractContextManager] = field(default=nullcontext)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call, one median per turn."""
+
+    turns: tuple[float, ...]
+    items: float
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.turns))
+
+    @property
+    def rate(self) -> float:
+        """Items a second, from the median."""
+        return self.items / self.median
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        low, high = np.percentile(self.turns, (25, 75))
+        return float((high - low) / 2 / self.median)
+
+
+def take_turns(
+    contenders: Mapping[str, Contender], turns: int, seconds: float
+) -> dict[str, Timing]:
+    """Time each contender in `turns` turns of about `seconds`, one after the other in each round.
+
+    Every round starts with another contender, so that none always runs on a hot or a cold machine.
+    """
+    repeats = {name: _warm_up(each, seconds) for name, each in contenders.items()}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    for turn in range(turns):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            each = contenders[name]
+            with each.setting():
+                each.call()  # its data back into the cache
+                single = []
+                for _ in range(repeats[name]):
+                    started = time.perf_counter()
+                    each.call()
+                    single.append(time.perf_counter() - started)
+            times[name].append(float(np.median(single)))
+    return {name: Timing(tuple(times[name]), contenders[name].items) for name in names}
+
+
+def _warm_up(contender: Contender, seconds: float) -> int:
+    """Call a contender for half a turn; how many calls fill a turn."""
+    calls, started = 0, time.perf_counter()
+    with contender.setting():
+        while calls < 3 or time.perf_counter() - started < seconds / 2:
+            contender.call()
+            calls += 1
+    each = (time.perf_counter() - started) / calls
+    return int(np.clip(seconds / each, 3, 2000))

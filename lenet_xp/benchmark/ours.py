@@ -1,0 +1,79 @@
+"""The contenders of this project: the fast network, and the textbook version of the same."""
+
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from lenet_xp.benchmark.measure import Contender
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.inference import SingleReader, predict_with
+from lenet_xp.losses import SoftmaxCrossEntropy
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import Ops, get_ops
+from lenet_xp.optim import SGD
+from lenet_xp.parallel import Workers
+from lenet_xp.recipes import CLASSIC
+from lenet_xp.training import Trainer
+
+PREPROCESSING = Preprocessing(mean=0.1, std=0.25)
+
+
+def random_batch(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, 32, 32) uint8 and labels (count,), always the same."""
+    rng = np.random.default_rng(count)
+    return rng.integers(0, 256, (count, 32, 32), dtype=np.uint8), rng.integers(0, 33, count)
+
+
+def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
+    """A whole training step from uint8 images: standardise, forward, backward, SGD.
+
+    stack: keeps the worker threads alive. Images are standardised within the step, while peers
+    are given finished tensors.
+    """
+    images, labels = random_batch(batch)
+    workers = Workers(min(threads, batch))
+    model = LeNet5(ops=get_ops("numpy"))
+    trainer = Trainer(model, CLASSIC, PREPROCESSING, workers, steps_per_epoch=1)
+    losses, hits = np.empty(batch, np.float32), np.empty(batch, np.float32)
+    setting = _Standing(stack, workers)
+    return Contender(partial(trainer.step, images, labels, losses, hits), batch, setting)
+
+
+def textbook_step(batch: int) -> Contender:
+    """The same step through the portable reference: fresh arrays, plain im2col."""
+    images, labels = random_batch(batch)
+    model = LeNet5(ops=Ops(np))
+    loss = SoftmaxCrossEntropy(model.ops)
+    optimiser = SGD(model.ops, model.values, model.gradients)
+
+    def step() -> None:
+        x = model.ops.image_batch(images, *PREPROCESSING.scale_and_shift())
+        model.backward(loss(model.forward(x), labels)[2])
+        optimiser.step(CLASSIC.learning_rate)
+
+    return Contender(step, batch)
+
+
+def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
+    """Probabilities of a batch of uint8 images; one image goes the low-latency way."""
+    images, _ = random_batch(batch)
+    model = LeNet5(ops=get_ops("numpy"))
+    if batch == 1:
+        reader = SingleReader(model, PREPROCESSING)
+        return Contender(partial(reader, images[0]), 1, partial(threadpool_limits, 1, "blas"))
+    workers = Workers(min(threads, batch))
+    replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
+    call = partial(predict_with, workers, replicas, images, PREPROCESSING)
+    return Contender(call, batch, _Standing(stack, workers))
+
+
+class _Standing:
+    """Gives a context in which workers are ready, without starting their threads each time."""
+
+    def __init__(self, stack: ExitStack, workers: Workers):
+        stack.enter_context(workers)
+
+    def __call__(self) -> AbstractContextManager:
+        return threadpool_limits(1, user_api="blas")
