@@ -7,9 +7,7 @@ import numpy as np
 
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5, Sequential
-from lenet_xp.parallel import Workers, parts, worker_count
-
-BATCH = 64  # of each thread: large enough to hide the calls, small enough for its cache
+from lenet_xp.parallel import Workers, parts, pieces, worker_count
 
 
 def predict_probabilities(
@@ -31,17 +29,37 @@ def predict_with(
     probabilities = np.empty((len(images), replicas[0].config["num_classes"]))
 
     def read(model: LeNet5, share: slice) -> None:
-        for start in range(share.start, share.stop, BATCH):
-            batch = slice(start, min(start + BATCH, share.stop))
+        for piece in pieces(model.ops, share):
             with model.ops.step():
-                x = model.ops.image_batch(images[batch], *preprocessing.scale_and_shift())
+                x = model.ops.image_batch(images[piece], *preprocessing.scale_and_shift())
                 p = model.ops.softmax(model.forward(x))
-                probabilities[batch] = model.ops.to_host(p).T
+                probabilities[piece] = model.ops.to_host(p).T
 
     if len(images):
         shares = parts(len(images), workers.count)
         workers.run([partial(read, *job) for job in zip(replicas, shares, strict=False)])
     return probabilities
+
+
+class SingleReader:
+    """Reads one image at a time, as soon as it can: all arrays are made beforehand.
+
+    It reads with the parameters that the model has now: after more training, make another.
+    """
+
+    def __init__(self, model: LeNet5, preprocessing: Preprocessing):
+        ops, size = model.ops, preprocessing.size
+        self._pixels = np.zeros((1, size, size), np.uint8)
+        scale, shift = preprocessing.scale_and_shift()
+        self._ops = ops
+        self._read = ops.capture(
+            lambda: ops.softmax(model.forward(ops.image_batch(self._pixels, scale, shift)))
+        )
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Class probabilities (K,) of a preprocessed image (S, S) uint8."""
+        np.copyto(self._pixels[0], image)
+        return self._ops.to_host(self._read())[:, 0]
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -54,63 +55,118 @@ def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
     """Read a model file onto `ops`. Raises InputError, in one line, for anything wrong with it."""
     path = Path(path)
     try:
+        if not path.is_file():
+            there = "is no file" if path.exists() else "no such file"
+            raise InputError(f"{there}; give the model.npz of a run")
         if path.stat().st_size > LARGEST:
-            raise InputError(f"{path}: too large for a model file; give the model.npz of a run")
-        arrays = _read_arrays(path)
-        header = _header(arrays.pop("header"), path)
-        model = LeNet5(**header["network"], ops=ops)
-        _fill(model, arrays, path)
-        names = tuple(map(str, header["class_names"]))
-        if len(names) != model.config["num_classes"]:
-            raise InputError(
-                f"{path}: {len(names)} class names for {model.config['num_classes']} outputs; "
-                "the file is damaged, train again or use another"
-            )
+            raise InputError("too large for a model file; give the model.npz of a run")
+        arrays = _arrays(path.read_bytes())
+        header = _header(arrays)
         preprocessing = Preprocessing.from_dict(header["preprocessing"])
+        names = header["class_names"]
+        model = _network(header["network"], names, arrays, ops)
         if preprocessing.size != model.input_shape[1]:
-            raise InputError(f"{path}: images of {preprocessing.size} pixels do not fit LeNet-5")
-        return SavedModel(model, preprocessing, names, dict(header["notes"]))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the model.npz of a run") from None
+            raise InputError(
+                f"preprocessing: images of {preprocessing.size} pixels do not fit LeNet-5; "
+                "train again or use another file"
+            )
+        return SavedModel(model, preprocessing, tuple(names), header["notes"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a lenet_xp model file ({reason})") from error
+    except Exception as error:  # a damaged or hostile file has a dozen ways to go wrong
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(
+            f"{path}: not a lenet_xp model file ({reason}); give the model.npz of a run"
+        ) from error
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
+def _arrays(npz: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file's bytes, as views: what a header declares is never allocated.
+
+    np.load would make room for an array of any declared size before it misses the data. An array
+    of objects, whose pickle could run code, cannot be such a view.
+    """
+    arrays = {}
+    with zipfile.ZipFile(BytesIO(npz)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise ValueError("its content is too large")
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        for entry in archive.infolist():
+            name, suffix = os.path.splitext(entry.filename)
+            if suffix != ".npy":
+                raise ValueError(f"it holds {entry.filename[:40]!r}, no header")
+            data = BytesIO(archive.read(entry))
+            if np.lib.format.read_magic(data) != (1, 0):
+                raise ValueError(f"{name} is of another version of NumPy's format")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(data)
+            flat = np.frombuffer(data.getbuffer()[data.tell() :], dtype)
+            arrays[name] = flat.reshape(shape, order="F" if fortran else "C")
+    return arrays
 
 
-def _header(raw: np.ndarray, path: Path) -> dict:
-    header = json.loads(raw.tobytes())
+def _header(arrays: dict[str, np.ndarray]) -> dict:
+    """The header, taken out of the arrays, its entries of the right kinds."""
+    if "header" not in arrays:
+        raise ValueError("it has no header")
+    try:
+        header = json.loads(arrays.pop("header").tobytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its header is damaged") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
     if header.get("version") != VERSION:
         raise InputError(
-            f"{path}: model format {header.get('version')}, but this lenet_xp reads {VERSION}; "
+            f"model format {header.get('version')!r:.20}, but this lenet_xp reads {VERSION}; "
             "install the version that wrote it"
         )
+    kinds = {"network": dict, "preprocessing": dict, "class_names": list, "notes": dict}
+    for key, kind in kinds.items():
+        if not isinstance(header.get(key), kind):
+            raise ValueError(f"its header has no {key}")
+    names = header["class_names"]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise ValueError("its class_names are not different strings")
     return header
 
 
-def _fill(model: LeNet5, arrays: dict[str, np.ndarray], path: Path) -> None:
+def _network(
+    config: dict, class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
+) -> LeNet5:
+    """The network of a header's description, its parameters filled from the arrays.
+
+    The number of classes is compared before anything of that size is made.
+    """
+    known = LeNet5(2, ops=ops).config
+    for name, value in config.items():
+        if type(value) is not type(known.get(name)):
+            raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")
+    outputs = config.get("num_classes")
+    if len(class_names) != outputs:
+        raise InputError(
+            f"{len(class_names)} class names for {outputs} outputs; "
+            "the file is damaged, train again or use another"
+        )
+    if "output.bias" in arrays and arrays["output.bias"].shape != (outputs,):
+        raise InputError(
+            f"output.bias is {arrays['output.bias'].shape}, but {outputs} classes need "
+            f"({outputs},); it is a model of another shape"
+        )
+    model = LeNet5(**config, ops=ops)
     parameters = model.parameters()
     if sorted(arrays) != sorted(parameters):
         odd = sorted(set(arrays) ^ set(parameters))[0]
-        raise InputError(f"{path}: parameter {odd} is missing or unknown; it is another network")
+        raise InputError(f"parameter {odd[:40]!r} is missing or unknown; it is another network")
     for name, parameter in parameters.items():
         array = arrays[name]
         if array.shape != tuple(parameter.shape) or array.dtype.kind != "f":
             raise InputError(
-                f"{path}: {name} is {array.dtype.name} {array.shape}, but this network needs "
+                f"{name} is {array.dtype.name} {array.shape}, but this network needs "
                 f"{tuple(parameter.shape)}; it is a model of another shape"
             )
-        if not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} holds values that are not finite; train again")
-        parameter.value[...] = model.ops.asarray(array)
+        with np.errstate(over="ignore"):
+            values = array.astype(ops.dtype_name)
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} holds values that are not finite; train again")
+        parameter.value[...] = ops.asarray(values)
+    return model

@@ -9,11 +9,16 @@ run with a given number of threads is repeatable to the bit.
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from queue import SimpleQueue
 
 from threadpoolctl import threadpool_limits
 
 from lenet_xp.ops import Ops
+
+# Images worked off at once: on a core as many as its second-level cache has room for, on a GPU as
+# many as keep it busy without filling its memory.
+CACHED, ON_GPU = 32, 4096
 
 
 def usable_cores() -> int:
@@ -28,10 +33,17 @@ def worker_count(ops: Ops, threads: int | None) -> int:
     return (threads or usable_cores()) if ops.name == "numpy" else 1
 
 
-def parts(count: int, pieces: int) -> list[slice]:
-    """`count` items in at most `pieces` slices of nearly the same size, none of them empty."""
-    pieces = max(min(count, pieces), 1)
-    ends = [count * (i + 1) // pieces for i in range(pieces)]
+def pieces(ops: Ops, share: slice) -> list[slice]:
+    """A thread's share of a batch in pieces of a size that suits the device."""
+    count = share.stop - share.start
+    cuts = parts(count, -(-count // (CACHED if ops.name == "numpy" else ON_GPU)))
+    return [slice(share.start + cut.start, share.start + cut.stop) for cut in cuts]
+
+
+def parts(count: int, number: int) -> list[slice]:
+    """`count` items in at most `number` slices of nearly the same size, none of them empty."""
+    number = max(min(count, number), 1)
+    ends = [count * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
@@ -39,7 +51,8 @@ class Workers:
     """Threads that wait for work, the caller's among them: a context manager.
 
     count: how many, the caller's included. Within the context the matrix library of every thread
-    keeps to one thread; the setting it had before returns at the end.
+    keeps to one thread; the setting it had before returns at the end. Every thread has the
+    caller's context, NumPy's handling of floating-point errors in it.
     """
 
     def __init__(self, count: int):
@@ -52,7 +65,9 @@ class Workers:
     def __enter__(self) -> "Workers":
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
-            threading.Thread(target=_serve, args=queues, name=f"worker-{i}", daemon=True)
+            threading.Thread(
+                target=copy_context().run, args=(_serve, *queues), name=f"worker-{i}", daemon=True
+            )
             for i, queues in enumerate(zip(self._jobs, self._done, strict=True), start=1)
         ]
         for thread in self._threads:

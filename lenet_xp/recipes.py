@@ -40,10 +40,18 @@ class Recipe:
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} must be one of {', '.join(known)}")
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("epochs and batch size must be at least 1")
+        for field in ("epochs", "batch_size"):
+            if not isinstance(getattr(self, field), int) or getattr(self, field) < 1:
+                raise ValueError(f"{field} must be a whole number of at least 1")
         if not 0.0 < self.learning_rate < float("inf"):
-            raise ValueError("the learning rate must be a positive number")
+            raise ValueError("learning_rate must be a positive number")
+        for field in ("momentum", "label_smoothing"):
+            if not 0.0 <= getattr(self, field) < 1.0:
+                raise ValueError(f"{field} must lie in [0, 1)")
+        if self.optimiser == "nesterov" and not self.momentum:
+            raise ValueError("momentum must be above 0 for Nesterov's method")
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise ValueError("weight_decay must not be negative")
 
     def with_options(self, **options: object) -> "Recipe":
         """A copy with the options that are not None in place of its own."""

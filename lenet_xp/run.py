@@ -11,7 +11,7 @@ from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split, make_split
 from lenet_xp.errors import InputError
-from lenet_xp.files import write_csv, write_json
+from lenet_xp.files import atomic_write, write_csv, write_json
 from lenet_xp.inference import cross_entropy, predict_probabilities
 from lenet_xp.metrics import accuracy, confused_pairs, confusion_matrix
 from lenet_xp.model import LeNet5
@@ -20,6 +20,26 @@ from lenet_xp.ops import Ops
 from lenet_xp.provenance import cpu_name, git_commit, versions
 from lenet_xp.recipes import Recipe
 from lenet_xp.training import Fit, Progress, fit
+
+ROOM = 2 * 2**20  # bytes: more than a run's results take
+RESULTS = (
+    "metrics.json",  # the sign of a finished run
+    "model.npz",
+    "history.csv",
+    "config.json",
+    "learning_curves.png",
+    "feature_maps.png",
+    "c1_filters.png",
+    "confusion.csv",
+    "confusion_matrix.png",
+    "confused_pairs.csv",
+    "confused_pairs.png",
+    "confused_pairs.txt",
+    "misclassified.png",
+    "per_class.csv",
+    "per_class.png",
+    "per_class.txt",
+)
 
 
 @dataclass(frozen=True)
@@ -51,10 +71,11 @@ class Reporter(Protocol):
 def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
     """Train, judge once on the test set with the weights chosen on validation, write OUT.
 
-    Leaves model.npz, history.csv, metrics.json and, with plots, the analysis, and returns the
-    content of metrics.json. Raises InputError for data or folders that cannot be used.
+    Leaves RESULTS, pictures and tables only with plots, and returns the content of metrics.json.
+    What an earlier run left in OUT is replaced once the training is over, not before.
+    Raises InputError for data or folders that cannot be used, TrainingDiverged.
     """
-    write_json(run.out / "config.json", _config(run))  # an unwritable OUT shows before the work
+    check_writable(run.out)
     dataset = load_dataset(
         run.data,
         samples_per_class=run.samples_per_class,
@@ -89,6 +110,8 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
         on_progress=reporter.progress,
         on_epoch=lambda row: reporter.epoch(row, run.recipe.epochs, len(split.train)),
     )
+    for name in RESULTS:  # of an earlier run, lest the old and the new stand side by side
+        (run.out / name).unlink(missing_ok=True)
     saved = SavedModel(model, preprocessing, dataset.class_names, _config(run))
     save_model(run.out / "model.npz", saved)
     write_csv(
@@ -100,12 +123,21 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
         model, dataset.images[split.test], preprocessing, run.threads
     )
     record = _record(run, ops, model, dataset, split, result, probabilities)
+    write_json(run.out / "config.json", _config(run))
     write_json(run.out / "metrics.json", record)
     if run.plots:
         from lenet_xp.analysis import draw_run  # matplotlib is slow to import
 
         draw_run(run.out, saved, dataset, split, result.history, probabilities)
     return record
+
+
+def check_writable(folder: Path) -> None:
+    """InputError before the work, not after it, where a folder cannot take its results."""
+    trial = folder / ".room-for-results"
+    with atomic_write(trial) as handle:
+        handle.write(bytes(ROOM))
+    trial.unlink()
 
 
 def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndarray:

@@ -14,7 +14,7 @@ from lenet_xp.inference import cross_entropy, predict_with
 from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
-from lenet_xp.parallel import Workers, parts, worker_count
+from lenet_xp.parallel import Workers, parts, pieces, worker_count
 from lenet_xp.recipes import Recipe
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
@@ -71,11 +71,12 @@ def fit(
     number of threads.
     threads: how many cores to use on a CPU, by default all that the process may.
     on_progress is called about twice a second, on_epoch with each row of the history.
-    Raises TrainingDiverged, and ValueError for labels out of range.
+    Raises TrainingDiverged, and ValueError for labels out of range or not one for each image.
     """
-    images, labels = train[0], check_labels(train[1], model.config["num_classes"])
+    (images, labels), val = (_checked(part, model.config["num_classes"]) for part in (train, val))
     result = Fit(threads=worker_count(model.ops, threads))
-    with Workers(result.threads) as workers:
+    # A loss that overflows is found and named below; NumPy's warnings would only come before it.
+    with np.errstate(over="ignore", invalid="ignore"), Workers(result.threads) as workers:
         steps = math.ceil(len(labels) / recipe.batch_size)
         trainer = Trainer(model, recipe, preprocessing, workers, steps)
         for epoch in range(1, recipe.epochs + 1):
@@ -89,7 +90,7 @@ def fit(
                 "epoch": epoch,
                 "train_loss": loss,
                 "train_accuracy": accuracy,
-                **trainer.judge(val),
+                **trainer.judge(val, epoch),
                 "learning_rate": trainer.learning_rate,
                 "seconds": seconds,
             }
@@ -99,6 +100,15 @@ def fit(
     result.images_per_second = recipe.epochs * len(labels) / result.train_seconds
     model.values[...] = model.ops.asarray(result.best_values)
     return result
+
+
+def _checked(
+    part: tuple[np.ndarray, np.ndarray], num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = part[0], check_labels(part[1], num_classes)
+    if not len(images) == len(labels) > 0:
+        raise ValueError(f"{len(images)} images need as many labels, not {len(labels)}")
+    return images, labels
 
 
 def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
@@ -124,6 +134,7 @@ class Trainer:
         self.ops, self.recipe, self.preprocessing = model.ops, recipe, preprocessing
         self.workers = workers
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
+        self.totals = [model.ops.zeros(model.values.shape) for _ in self.replicas]
         self.losses = [SoftmaxCrossEntropy(r.ops, recipe.label_smoothing) for r in self.replicas]
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
@@ -155,39 +166,62 @@ class Trainer:
     def step(self, images: np.ndarray, labels: np.ndarray, losses: Array, hits: Array) -> None:
         """One batch forward and backward, one step of the optimiser; losses and hits filled in."""
         self.learning_rate = self.schedule(self.steps)
-        scale = 1.0 / len(labels)
         shares = parts(len(labels), self.workers.count)
-
-        def differentiate(replica: int, share: slice) -> None:
-            model, loss = self.replicas[replica], self.losses[replica]
-            with model.ops.step():
-                x = model.ops.image_batch(images[share], *self.preprocessing.scale_and_shift())
-                host_labels = model.ops.asarray(labels[share])
-                losses[share], hits[share], dlogits = loss(model.forward(x), host_labels, scale)
-                model.backward(dlogits)
-
-        self.workers.run([partial(differentiate, *job) for job in enumerate(shares)])
+        self.workers.run(
+            [
+                partial(self._differentiate, replica, share, images, labels, losses, hits)
+                for replica, share in enumerate(shares)
+            ]
+        )
+        total = self.replicas[0].gradients
+        for replica in self.replicas[1 : len(shares)]:
+            total += replica.gradients
         with self.ops.step():
-            total = self.replicas[0].gradients
-            for replica in self.replicas[1 : len(shares)]:
-                total += replica.gradients
             self.optimiser.step(self.learning_rate)
         self.steps += 1
 
-    def judge(self, val: tuple[np.ndarray, np.ndarray]) -> dict:
+    def _differentiate(
+        self,
+        number: int,
+        share: slice,
+        images: np.ndarray,
+        labels: np.ndarray,
+        losses: Array,
+        hits: Array,
+    ) -> None:
+        """Leave in a replica the gradients of its share of the batch, worked off in pieces."""
+        model, loss, total = self.replicas[number], self.losses[number], self.totals[number]
+        ops, scale = model.ops, 1.0 / len(labels)
+        cuts = pieces(ops, share)
+        for piece in cuts:
+            with ops.step():
+                x = ops.image_batch(images[piece], *self.preprocessing.scale_and_shift())
+                on_device = ops.asarray(labels[piece])
+                losses[piece], hits[piece], dlogits = loss(model.forward(x), on_device, scale)
+                model.backward(dlogits)
+            if len(cuts) > 1:
+                total += model.gradients
+        if len(cuts) > 1:
+            model.gradients[...] = total
+            total[...] = 0.0
+
+    def judge(self, val: tuple[np.ndarray, np.ndarray], epoch: int) -> dict:
         """Loss and accuracy on the validation images."""
         probabilities = predict_with(self.workers, self.replicas, val[0], self.preprocessing)
         hits = probabilities.argmax(axis=1) == val[1]
         return {
-            "val_loss": cross_entropy(probabilities, val[1]),
+            "val_loss": self._finite(cross_entropy(probabilities, val[1]), epoch),
             "val_accuracy": float(hits.mean()),
         }
 
     def _means(self, losses: Array, hits: Array, epoch: int) -> tuple[float, float]:
-        loss = float(self.ops.to_host(losses).mean(dtype=np.float64))
+        loss = self._finite(float(self.ops.to_host(losses).mean(dtype=np.float64)), epoch)
+        return loss, float(self.ops.to_host(hits).mean(dtype=np.float64))
+
+    def _finite(self, loss: float, epoch: int) -> float:
         if not math.isfinite(loss):
             raise TrainingDiverged(
                 f"the loss is {loss} in epoch {epoch}, by step {self.steps}: "
                 f"the learning rate {self.learning_rate:g} is too high; try a tenth of it"
             )
-        return loss, float(self.ops.to_host(hits).mean(dtype=np.float64))
+        return loss

@@ -174,17 +174,10 @@ def _(ops, draw, smoothing):
 @case("sgd_update", method=((0.0, False), (0.9, False), (0.9, True)), weight_decay=(0.0, 0.1))
 def _(ops, draw, method, weight_decay):
     momentum, nesterov = method
+    settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     value, velocity = draw.mutable(101), draw.mutable(101) if momentum else None
     for learning_rate in (0.1, 0.02):
-        ops.sgd_update(
-            value,
-            draw(101),
-            velocity,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            nesterov=nesterov,
-            weight_decay=weight_decay,
-        )
+        ops.sgd_update(value, draw(101), velocity, learning_rate=learning_rate, **settings)
     return (value,) if velocity is None else (value, velocity)
 
 
@@ -226,6 +219,28 @@ def _(ops, draw, count):
     return (batch,)
 
 
+@case("capture")
+def _(ops, draw):
+    """A captured pass over every forward operation follows what its input holds."""
+    images = draw.rng.integers(0, 256, (2, 9, 8), dtype=np.uint8)
+    kernel, bias, dense = draw(3, 1, 2, 2), draw(3), draw(4, 12)
+
+    def forward():
+        x = ops.image_batch(images, 1 / 127.5, -1.0)
+        settings = {"stride": 1, "padding": 1, "activation": "tanh", "pool": 2}
+        y, _ = ops.stage(x, kernel, bias, **settings)  # (3, 5, 4, 2)
+        y = ops.max_pool(ops.average_pool(ops.activation("scaled_tanh", y), 1), 2)  # (3, 2, 2, 2)
+        columns = ops.im2col(y, (2, 2), padding=0)  # (12, 2)
+        y = ops.activation("relu", ops.affine(dense, columns, bias[:1] + 0.0 * dense[:, 0]))
+        return ops.softmax(ops.matmul(dense.T, y))
+
+    replay = ops.capture(forward)
+    images[...] = draw.rng.integers(0, 256, images.shape, dtype=np.uint8)
+    replayed = ops.to_host(replay())
+    assert np.allclose(replayed, ops.to_host(forward()), rtol=0, atol=1e-6)
+    return (ops.asarray(replayed),)
+
+
 @case("as_float")
 def _(ops, draw):
     return (ops.as_float(draw(5, 7) > 0),)
@@ -265,6 +280,33 @@ def _(ops, draw):
     return (ops.asarray(kept),)
 
 
+# Forward operations of x (2, 6, 6, 3), a weight (4, 2, 3, 3) and a bias
+STAGE = {"stride": 1, "padding": 1, "activation": "relu", "pool": 2}
+FORWARD = {
+    "im2col": lambda ops, x, w, b: ops.im2col(x, (3, 3), padding=1),
+    "affine": lambda ops, x, w, b: ops.affine(w[:, 0, 0, :], x[0, 0, :3, :], b),
+    "average_pool": lambda ops, x, w, b: ops.average_pool(x, 2),
+    "max_pool": lambda ops, x, w, b: ops.max_pool(x, 2),
+    "activation": lambda ops, x, w, b: ops.activation("scaled_tanh", x),
+    "stage": lambda ops, x, w, b: ops.stage(x, w, b, **STAGE)[0],
+    "softmax": lambda ops, x, w, b: ops.softmax(x[0, 0, :, :]),
+    "chain": lambda ops, x, w, b: ops.matmul(
+        w[:, 0, 0, :], ops.activation("tanh", ops.average_pool(x, 2))[0, 0, :, :]
+    ),
+}
+
+
+@case("capture", operation=tuple(FORWARD))
+def _(ops, draw, operation):
+    x, weight, bias = ops.zeros((2, 6, 6, 3)), draw(4, 2, 3, 3), draw(4)
+    repeat = ops.capture(lambda: FORWARD[operation](ops, x, weight, bias))
+    results = []
+    for _ in range(2):
+        x[...] = draw(2, 6, 6, 3)
+        results.append(repeat() * 1.0)
+    return tuple(results)
+
+
 @case("synchronize")
 def _(ops, draw):
     y = ops.affine(draw(5, 7), draw(7, 3), draw(5))
@@ -274,5 +316,5 @@ def _(ops, draw):
 
 @case("device_name")
 def _(ops, draw):
-    assert isinstance(ops.device_name, str) and ops.device_name
+    assert isinstance(ops.device_name, str)
     return ()

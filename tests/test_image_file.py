@@ -2,6 +2,8 @@
 
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -178,3 +180,11 @@ def test_opencv_prints_nothing_of_its_own(capfd):
         with pytest.raises(InputError):
             decode(data, "a")
     assert capfd.readouterr() == ("", "")
+
+
+def test_without_opencvs_libraries_one_line_says_what_to_install():
+    code = "import sys; sys.modules['cv2'] = None; import lenet_xp.opencv"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode and last.startswith("lenet_xp.errors.InputError: OpenCV cannot be")
+    assert "apt-get install" in last and "opencv-python-headless" in last

@@ -96,6 +96,30 @@ def test_other_shapes_and_types_are_refused(picture):
         Preprocessing().apply(picture)
 
 
+@pytest.mark.parametrize("box", ["auto", "keep"])
+@pytest.mark.parametrize("polarity", ["auto", "dark-on-light", "light-on-dark"])
+def test_many_at_once_give_what_each_gives(box, polarity):
+    rng = np.random.default_rng(0)
+    small = [cross(), 255 - cross(), cross(28), cross(40)[:, :9], np.full((64, 64), 9, np.uint8)]
+    noise = [rng.integers(0, 256, (64, 64)).astype(np.uint8) for _ in range(5)]
+    lost = np.full((64, 64), 255, np.uint8)
+    lost[30:40, 30:45] = 0
+    pictures = [*small, *noise, lost, ring(300, (100, 160, 200, 260)), np.dstack([cross()] * 3)]
+    chosen = Preprocessing(box=box, polarity=polarity)
+    together = chosen.apply_all(pictures)
+    assert together.shape == (len(pictures), 32, 32) and together.dtype == np.uint8
+    for picture, result in zip(pictures, together, strict=True):
+        np.testing.assert_array_equal(chosen.apply(picture), result)
+    assert chosen.apply_all([]).shape == (0, 32, 32)
+
+
+def test_ink_lost_in_a_small_picture_is_cut_out():
+    picture = np.full((64, 64), 255, np.uint8)
+    picture[20:36, 40:56] = cross(16, width=4)
+    assert Preprocessing().apply(picture)[[0, -1]].max() == 255
+    assert Preprocessing(box="keep").apply(picture)[[0, -1]].max() == 0
+
+
 def test_28_is_padded_by_2_and_16_is_scaled_up():
     digit = 255 - cross(28, ink=0, paper=255)
     result = Preprocessing().apply(digit)
@@ -137,7 +161,7 @@ def test_ya_keeps_its_blank_top_and_yar_fills_the_frame():
 
 def test_a_bar_stays_narrow():
     for picture in (np.full((300, 300), 255, np.uint8), np.full((200, 20), 255, np.uint8)):
-        height, width = picture.shape
+        width = picture.shape[1]
         picture[50:150, width // 2 - 5 : width // 2 + 5] = 0
         columns = Preprocessing().apply(picture).max(0) > 128
         assert 1 <= columns.sum() <= 6 and columns[14:18].any()
@@ -196,20 +220,26 @@ def test_bad_values_are_refused_in_one_line(values):
     assert "\n" not in str(caught.value)
 
 
+def assert_same_in_batches(one, other, pictures):
+    for start in range(0, len(pictures), 200):
+        batch = pictures[start : start + 200]
+        np.testing.assert_array_equal(one.apply_all(batch), other.apply_all(batch))
+
+
 def test_every_amhcd_polarity_is_found_and_no_frame_touched(shared):
-    auto, known = Preprocessing(), Preprocessing(polarity="dark-on-light", box="keep")
     with zipfile.ZipFile(shared / "amhcd_64.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         assert len(names) == 25740
-        for name in names[::23] + [n for n in names if "/ya/" in n or "/yan/" in n][::5]:
-            picture = decode(archive.read(name), name)
-            np.testing.assert_array_equal(auto.apply(picture), known.apply(picture), name)
+        chosen = names[::7] + [name for name in names if "/ya/" in name or "/yan/" in name]
+        pictures = [decode(archive.read(name), name) for name in chosen]
+    known = Preprocessing(polarity="dark-on-light", box="keep")
+    assert_same_in_batches(Preprocessing(), known, pictures)
 
 
 def test_every_mnist_digit_is_only_padded(shared):
     with np.load(shared / "mnist.npz") as arrays:
         digits = arrays["x_test"]
-    auto, known = Preprocessing(), Preprocessing(polarity="light-on-dark", box="keep")
-    for digit in digits[::5]:
-        np.testing.assert_array_equal(auto.apply(digit), known.apply(digit))
-        assert auto.apply(255 - digit)[2:30, 2:30].max() == 255
+    known = Preprocessing(polarity="light-on-dark", box="keep")
+    assert_same_in_batches(Preprocessing(), known, digits)
+    padded = Preprocessing().apply_all(255 - digits[:200])
+    assert padded[:, 2:30, 2:30].max((1, 2)).min() == 255 and padded[:, :2].max() == 0

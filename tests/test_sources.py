@@ -1,4 +1,4 @@
-"""Sources: folders, archives, .npz files, Kaggle and generated letters give one kind of data set."""
+"""Sources: folders, archives, .npz, Kaggle and generated letters give one kind of data set."""
 
 import os
 import stat

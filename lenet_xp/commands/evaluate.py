@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,19 @@ import numpy as np
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
+    add_samples_option,
     choose_ops,
+    made_folder,
     parser,
     run,
     whole_number,
 )
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
-from lenet_xp.files import make_folder
 from lenet_xp.inference import cross_entropy, predict_probabilities
 from lenet_xp.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
 from lenet_xp.model_file import load_model
-from lenet_xp.run import check_class_names
+from lenet_xp.run import check_class_names, check_writable
 
 EXAMPLES = """\
   python scripts/evaluate.py runs/best/model.npz --data amhcd_64.zip
@@ -39,9 +42,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         default="test",
         help="which part of the data set's split (default: test)",
     )
-    p.add_argument(
-        "--samples", type=whole_number(10), metavar="N", help="per letter, for synthetic data"
-    )
+    add_samples_option(p, None, "as in the training")
     p.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -52,17 +53,26 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def evaluate(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
+    with made_folder(options.out) if options.out else nullcontext():
+        _evaluate(options)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
     ops = choose_ops(options)
     saved = load_model(options.model, ops)
-    notes = saved.notes
+    if options.out:
+        check_writable(options.out)
+    notes = {name: value for name, value in saved.notes.items() if type(value) is int}
     dataset = load_dataset(
         options.data,
         saved.preprocessing,
-        samples_per_class=options.samples or notes.get("samples_per_class") or 400,
+        samples_per_class=options.samples or notes.get("samples_per_class", 400),
         seed=options.seed if options.seed is not None else notes.get("seed", 0),
         skip_bad=options.skip_bad,
         cache=not options.no_cache,
     )
+    for file, reason in dataset.skipped:
+        print(f"skipped {file}: {reason}", file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
     if options.part == "all":
         chosen = np.arange(len(labels))
@@ -90,7 +100,7 @@ def evaluate(arguments: list[str] | None = None) -> None:
         from lenet_xp.report import write_analysis  # matplotlib is slow to import
 
         write_analysis(
-            make_folder(options.out),
+            options.out,
             labels,
             probabilities,
             saved.class_names,

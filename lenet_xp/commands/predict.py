@@ -45,9 +45,7 @@ def predict(arguments: list[str] | None = None) -> None:
         print(f"skipped {file}: {reason}", file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
-    probabilities = predict_probabilities(
-        saved.model, images, saved.preprocessing, options.threads
-    )
+    probabilities = predict_probabilities(saved.model, images, saved.preprocessing, options.threads)
     readings = [
         {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
         for file, row in zip(files, probabilities, strict=True)
@@ -81,13 +79,19 @@ def _find(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = sorted(p for p in path.rglob("*") if _is_image(p))
             if not inside:
                 raise InputError(f"{path}: holds no image; give a folder of {_kinds()} files")
             found += inside
         else:
             found.append(path)
     return found
+
+
+def _is_image(path: Path) -> bool:
+    """False for what systems leave beside images, ._name.png for one."""
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def _kinds() -> str:
@@ -106,7 +110,7 @@ def _read(
             except InputError as error:
                 if not skip_bad:
                     raise
-                skipped.append((path, str(error)))
+                skipped.append((path, str(error).removeprefix(f"{path}: ")))
             advance(1)
     size = saved.preprocessing.size
     return files, np.array(images, np.uint8).reshape(-1, size, size), skipped

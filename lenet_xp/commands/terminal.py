@@ -1,32 +1,58 @@
 """How every command meets its user: one-line errors, exit statuses, shared options."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from lenet_xp.data.splits import ENOUGH
 from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.training import TrainingDiverged
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # what cannot show Tifinagh shows code points
+            stream.reconfigure(errors="backslashreplace")
     try:
         command(arguments)
         sys.stdout.flush()
         return 0
     except (InputError, BackendUnavailable, TrainingDiverged) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except MemoryError:
-        print("error: out of memory; try a smaller --batch-size or less data", file=sys.stderr)
-        return 2
+        return _failed("out of memory; try a smaller --batch-size or less data")
+    except UnicodeEncodeError as error:
+        name = error.object[max(error.start - 40, 0) : error.end + 40]
+        return _failed(f"the name {name!r} is not valid UTF-8; rename the file")
     except KeyboardInterrupt:
-        print("\nstopped by Ctrl-C", file=sys.stderr)
+        # A terminal shows ^C: the words go below it.
+        print("\n" * sys.stderr.isatty() + "stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has left: nobody is there to be told
+        _give_up_output()  # the reader of a pipe has left: nobody is there to be told
         return 141
+    except OSError as error:
+        _give_up_output()
+        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}")
+
+
+def _failed(message: str) -> int:
+    print("error:", *message.splitlines(), file=sys.stderr)
+    return 2
+
+
+def _give_up_output() -> None:
+    """Drop what standard output cannot take, or Python would complain of it at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -39,7 +65,7 @@ def parser(description: str, examples: str) -> argparse.ArgumentParser:
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
-    """--backend, --no-fallback and --dtype."""
+    """--backend, --no-fallback, --dtype and --threads."""
     to.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -54,7 +80,7 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(
         "--threads",
-        type=whole_number(1),
+        type=whole_number(1, 256),
         metavar="N",
         help="cores to use on a CPU (default: all that the process may)",
     )
@@ -68,14 +94,24 @@ def add_data_option(to: argparse.ArgumentParser, default: str | None) -> None:
         default=default,
         required=default is None,
         help="'synthetic' (generated letters), 'amhcd' (fetched from Kaggle), a .zip or folder of "
-        "class folders, or a .npz in Keras' layout"
-        + (f" (default: {default})" if default else ""),
+        "class folders, or a .npz in Keras' layout" + (f" (default: {default})" if default else ""),
     )
     to.add_argument(
         "--skip-bad", action="store_true", help="leave out unreadable images and list them"
     )
     to.add_argument(
         "--no-cache", action="store_true", help="read the images again, and keep no copy"
+    )
+
+
+def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead: str) -> None:
+    """--samples; no fewer than can be split into training, validation and test images."""
+    to.add_argument(
+        "--samples",
+        type=whole_number(ENOUGH, 10_000),
+        default=default,
+        metavar="N",
+        help=f"generated images per letter, for synthetic data (default: {instead})",
     )
 
 
@@ -90,16 +126,31 @@ def choose_ops(options: argparse.Namespace) -> Ops:
         return get_ops("numpy", options.dtype)
 
 
-def whole_number(lowest: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of at least `lowest`."""
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder; where the block fails and leaves it empty, it goes again with its parents."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # no longer empty
+            for each in new:
+                each.rmdir()
+        raise
+
+
+def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `lowest`, at most `highest` if given."""
+    span = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest:,}"
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = lowest - 1
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {lowest} or more")
+        if value < lowest or (highest is not None and value > highest):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
         return value
 
     return parse

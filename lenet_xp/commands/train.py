@@ -1,13 +1,16 @@
 """Train LeNet-5 and leave a judged model with its plots and records."""
 
 import argparse
+import os
 from pathlib import Path
 
 from lenet_xp.commands.progress import EpochLines
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
+    add_samples_option,
     choose_ops,
+    made_folder,
     parser,
     positive_number,
     run,
@@ -15,7 +18,6 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
-from lenet_xp.files import make_folder
 from lenet_xp.recipes import RECIPES
 from lenet_xp.run import Run, train_run
 
@@ -33,13 +35,7 @@ EXAMPLES = """\
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
     add_data_option(p, "synthetic")
-    p.add_argument(
-        "--samples",
-        type=whole_number(10),
-        default=400,
-        metavar="N",
-        help="generated images per letter, for synthetic data (default: 400)",
-    )
+    add_samples_option(p, 400, "400")
     p.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
@@ -64,18 +60,18 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _out_folder(options: argparse.Namespace) -> Path:
     if options.out is None:
-        data = options.data if options.data in ("synthetic", "amhcd") else Path(options.data).stem
+        data = Path(os.path.abspath(options.data)).stem
         first = Path("runs") / f"{options.recipe}-{data}"
         number = 1
         out = first
         while out.exists():
             number += 1
             out = first.with_name(f"{first.name}-{number}")
-        return make_folder(out)
+        return out
     out = options.out
     if (out / "metrics.json").exists() and not options.overwrite:
         raise InputError(f"{out}: holds a finished run; choose another --out, or add --overwrite")
-    return make_folder(out)
+    return out
 
 
 def train(arguments: list[str] | None = None) -> None:
@@ -100,7 +96,7 @@ def train(arguments: list[str] | None = None) -> None:
         threads=options.threads,
         backend_requested=options.backend,
     )
-    with EpochLines() as lines:
+    with made_folder(out), EpochLines() as lines:
         record = train_run(plan, ops, lines)
     _closing_words(record, out)
 

@@ -37,17 +37,18 @@ def prepare(
     images = np.zeros((count, preprocessing.size, preprocessing.size), np.uint8)
 
     def work(start):
-        errors, places, pictures = {}, [], []
-        for index in range(start, min(start + CHUNK, count)):
+        errors, places, pictures, held = {}, [], [], 0
+        stop = min(start + CHUNK, count)
+        for index in range(start, stop):
             try:
                 pictures.append(picture(index))
                 places.append(index)
+                held += pictures[-1].size
             except InputError as error:
                 errors[index] = error
-            if sum(each.size for each in pictures) > HELD:
+            if held > HELD or index + 1 == stop:
                 images[places] = preprocessing.apply_all(pictures)
-                places, pictures = [], []
-        images[places] = preprocessing.apply_all(pictures)
+                places, pictures, held = [], [], 0
         return errors
 
     starts = range(0, count, CHUNK)

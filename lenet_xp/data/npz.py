@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.image_file import MIN_SIDE
 from lenet_xp.data.loading import prepare
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
@@ -37,9 +38,7 @@ def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: b
         return train[index] if index < len(train) else test[index - len(train)]
 
     count = len(train) + len(test)
-    images, errors = prepare(count, picture, preprocessing, name, progress)
-    if errors:
-        raise InputError(f"{path}: {errors[min(errors)]}")
+    images, _ = prepare(count, picture, preprocessing, name, progress)
     return Dataset(name, images, np.concatenate(labels), class_names, source_train=len(train))
 
 
@@ -68,8 +67,12 @@ def _arrays(path):
 
 def _pictures(x, where):
     """Checked pictures as uint8."""
-    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3, 4)) or not x.size:
-        raise InputError(f"{where}: has shape {x.shape}; (N, H, W) or (N, H, W, 1|3|4) is expected")
+    grey_or_colour = x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3, 4))
+    if not grey_or_colour or not len(x) or min(x.shape[1:3]) < MIN_SIDE:
+        raise InputError(
+            f"{where}: has shape {x.shape}; (N, H, W) or (N, H, W, 1|3|4) of at least {MIN_SIDE} "
+            "pixels a side is expected"
+        )
     if x.dtype == np.uint8:
         return x
     if x.dtype.kind != "f":

@@ -121,22 +121,27 @@ class BlockedStage:
         return as_strided(x, self.column_pixels.shape, strides, writeable=False)
 
     def forward(
-        self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray, activate: Callable
+        self,
+        x: np.ndarray,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        activate: Callable,
+        run: Callable,
     ) -> np.ndarray:
-        """y (O, rows, cols, N); activate(a, out=a) works in place."""
+        """y (O, rows, cols, N); activate(a, out=a) works in place, run(f, ...) calls f(...)."""
         if self.padding:
             p = self.padding
-            self.padded[:, p : p + x.shape[1], p : p + x.shape[2]] = x
+            run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
         if x is not self._x:
             self._x, self._x_patches = x, self._patches(x)
-        np.copyto(self.column_pixels, self._x_patches)
+        run(np.copyto, self.column_pixels, self._x_patches)
         np.copyto(self.matrix_kernels, weight)
         np.copyto(self.matrix_biases, bias)
-        np.matmul(self.matrix, self.columns, out=self.a)
+        run(np.matmul, self.matrix, self.columns, out=self.a)
         activate(self.a, out=self.a)
-        np.add.reduce(self.phases, axis=1, out=self.y_groups)
-        return np.multiply(self.y, self.mean, out=self.y)
+        run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
+        return run(np.multiply, self.y, self.mean, out=self.y)
 
     def backward(
         self, dy: np.ndarray, slope: Callable, input_gradient: bool

@@ -1,7 +1,9 @@
 """NumPy on the CPU: the reference with preallocated results and a blocked stage."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -19,6 +21,7 @@ class NumpyOps(Ops):
     def __init__(self, dtype: str = "float32"):
         super().__init__(np, dtype)
         self._arena = Arena()
+        self._tape: list[Callable] | None = None  # the calls of a running capture
 
     def sibling(self) -> "NumpyOps":
         return NumpyOps(self.dtype_name)
@@ -29,15 +32,36 @@ class NumpyOps(Ops):
     def _new(self, *shape: int) -> np.ndarray:
         return self._arena.take(aligned_empty, shape, self.dtype)
 
+    def capture(self, compute: Callable[[], Array]) -> Callable[[], Array]:
+        if self._tape is not None:
+            raise RuntimeError("a capture is already running; captures do not nest")
+        self._tape = []
+        try:
+            result, calls = compute(), tuple(self._tape)
+        finally:
+            self._tape = None
+
+        def replay() -> Array:
+            for call in calls:
+                call()
+            return result
+
+        return replay
+
+    def _run(self, function: Callable, *arguments: Any, **options: Any) -> Any:
+        """Call a NumPy function that writes into `out`, and note the call if a capture runs."""
+        if self._tape is not None:
+            self._tape.append(partial(function, *arguments, **options))
+        return function(*arguments, **options)
+
     def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
         count, height, width = images.shape
-        pixels = images.reshape(count, height * width)
-        as_float = self._new(*pixels.shape)
-        np.copyto(as_float, pixels)
+        as_float = self._new(count, height * width)
+        self._run(np.copyto, as_float, images.reshape(count, height * width))
         x = self._new(1, height, width, count)
         flat = x.reshape(height * width, count)
-        np.multiply(as_float.T, self.dtype(scale), out=flat)
-        np.add(flat, self.dtype(shift), out=flat)
+        self._run(np.multiply, as_float.T, self.dtype(scale), out=flat)
+        self._run(np.add, flat, self.dtype(shift), out=flat)
         return x
 
     def im2col(
@@ -48,7 +72,7 @@ class NumpyOps(Ops):
         cols = output_size(width, kernel[1], stride, padding)
         columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
         view = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
-        columns.reshape(view.shape)[...] = view
+        self._run(np.copyto, columns.reshape(view.shape), view)
         return columns
 
     def col2im(
@@ -77,27 +101,35 @@ class NumpyOps(Ops):
         channels, height, width, count = x.shape
         padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
         padded.fill(0.0)
-        padded[:, padding : padding + height, padding : padding + width] = x
+        inside = padded[:, padding : padding + height, padding : padding + width]
+        self._run(np.copyto, inside, x)
         return padded
 
     def matmul(self, a: Array, b: Array) -> Array:
-        return np.matmul(a, b, out=self._new(a.shape[0], b.shape[1]))
+        return self._run(np.matmul, a, b, out=self._new(a.shape[0], b.shape[1]))
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         y = self.matmul(weight, x)
-        return np.add(y, bias[:, None], out=y)
+        return self._run(np.add, y, bias[:, None], out=y)
 
     def average_pool(self, x: Array, size: int) -> Array:
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        y = self._new(x.shape[0], rows, cols, x.shape[3])
+        y = self._pool(np.add, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
+        return self._run(np.multiply, y, self.dtype(1.0 / size**2), out=y)
+
+    def max_pool(self, x: Array, size: int) -> Array:
+        rows, cols = x.shape[1] // size, x.shape[2] // size
+        return self._pool(np.maximum, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
+
+    def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
+        """The phases of all blocks combined one after the other."""
+        rows, cols = out.shape[1] * size, out.shape[2] * size
+        self._run(np.copyto, out, x[:, 0:rows:size, 0:cols:size])
         for i in range(size):
             for j in range(size):
-                phase = x[:, i : rows * size : size, j : cols * size : size]
-                if i == j == 0:
-                    np.copyto(y, phase)
-                else:
-                    np.add(y, phase, out=y)
-        return np.multiply(y, self.dtype(1.0 / size**2), out=y)
+                if i or j:
+                    self._run(combine, out, x[:, i:rows:size, j:cols:size], out=out)
+        return out
 
     def average_pool_backward(
         self, dy: Array, shape: tuple[int, int, int, int], size: int
@@ -117,14 +149,14 @@ class NumpyOps(Ops):
 
     def _activate(self, kind: str, x: Array, out: Array) -> Array:
         if kind == "tanh":
-            return np.tanh(x, out=out)
+            return self._run(np.tanh, x, out=out)
         if kind == "relu":
-            return np.maximum(x, self.dtype(0.0), out=out)
+            return self._run(np.maximum, x, self.dtype(0.0), out=out)
         if kind == "scaled_tanh":
             amplitude, slope = map(self.dtype, SCALED_TANH)
-            np.multiply(x, slope, out=out)
-            np.tanh(out, out=out)
-            return np.multiply(out, amplitude, out=out)
+            self._run(np.multiply, x, slope, out=out)
+            self._run(np.tanh, out, out=out)
+            return self._run(np.multiply, out, amplitude, out=out)
         raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
@@ -157,7 +189,8 @@ class NumpyOps(Ops):
     ) -> tuple[Array, BlockedStage]:
         made_of = (x.shape, weight.shape, stride, padding, pool, self.dtype)
         blocked = self._arena.take(BlockedStage, *made_of)
-        return blocked.forward(x, weight, bias, partial(self._activate, activation)), blocked
+        activate = partial(self._activate, activation)
+        return blocked.forward(x, weight, bias, activate, self._run), blocked
 
     def stage_backward(
         self,
@@ -172,6 +205,14 @@ class NumpyOps(Ops):
         input_gradient: bool,
     ) -> tuple[Array | None, Array, Array]:
         return saved.backward(dy, partial(self._slope, activation), input_gradient)
+
+    def softmax(self, logits: Array) -> Array:
+        p, sums = self._new(*logits.shape), self._new(logits.shape[1])
+        self._run(np.maximum.reduce, logits, axis=0, out=sums)
+        self._run(np.subtract, logits, sums, out=p)
+        self._run(np.exp, p, out=p)
+        self._run(np.add.reduce, p, axis=0, out=sums)
+        return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, smoothing: float, scale: float

@@ -9,6 +9,7 @@ is the next layer's input, and flattening costs nothing. Dense activations are (
 Kernels are (O, C, KH, KW), dense weights (out, in).
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -94,6 +95,15 @@ class Ops:
         pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
         x = self.xp.astype(pixels, self.dtype) * scale + shift
         return self.xp.reshape(x, (1, height, width, count))
+
+    def capture(self, compute: Callable[[], Array]) -> Callable[[], Array]:
+        """A function that repeats what compute() does, on the same arrays, with less ado.
+
+        compute takes its input from an array that stays in place and uses the forward operations
+        of this object alone; what is written into that array counts in the next repetition, while
+        parameters must stay as they are. Every repetition gives its result in the same array.
+        """
+        return compute
 
     # Convolution as a matrix product
 

@@ -1,0 +1,134 @@
+"""The CPU benchmark: every contender at every batch size, the machine's peak beside them."""
+
+import platform
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import numpy as np
+from threadpoolctl import threadpool_info
+
+from lenet_xp import __version__
+from lenet_xp.benchmark import ours, peers
+from lenet_xp.benchmark.measure import Contender, Timing, take_turns
+from lenet_xp.provenance import cpu_name, git_commit, versions
+
+# Multiply-adds of one image: forward, and in training once more for the weights' gradients and
+# once for the inputs' of every layer but the first.
+FORWARD = 6 * 25 * 784 + 16 * 150 * 100 + 400 * 120 + 120 * 84 + 84 * 33
+TRAINING_FLOPS = 2 * (3 * FORWARD - 6 * 25 * 784)
+INFERENCE_FLOPS = 2 * FORWARD
+MATRIX = 1024  # side of the product that measures the peak
+
+
+def run_benchmark(
+    threads: int,
+    train_batches: tuple[int, ...],
+    read_batches: tuple[int, ...],
+    turns: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict:
+    """Time everything; a record with versions, timings, ratios and the floor.
+
+    turns: of each contender at each batch size. seconds: of one turn.
+    """
+    absent = peers.missing()
+    for name, reason in absent.items():
+        say(f"not taking part: {name} ({reason})")
+    torch_threads = None if "PyTorch" in absent else peers.best_torch_threads(threads)
+    record = {
+        "lenet_xp": __version__,
+        "git_commit": git_commit(),
+        "cpu": cpu_name(),
+        "system": platform.platform(),
+        "threads": threads,
+        "torch_threads": torch_threads,
+        "blas": _blas(),
+        "versions": versions() | peers.versions(),
+        "absent": absent,
+        "turns": turns,
+        "seconds_a_turn": seconds,
+        "training_flops": TRAINING_FLOPS,
+        "inference_flops": INFERENCE_FLOPS,
+        "training": [],
+        "inference": [],
+    }
+    for batch in train_batches:
+        record["training"].append(_one(_training, batch, threads, absent, turns, seconds))
+        say(_line("training", record["training"][-1]))
+    for batch in read_batches:
+        record["inference"].append(_one(_inference, batch, threads, absent, turns, seconds))
+        say(_line("inference", record["inference"][-1]))
+    return record
+
+
+def _training(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[str, Contender]:
+    contenders = {
+        "lenet_xp": ours.train_step(stack, batch, threads),
+        "lenet_xp, 1 thread": ours.train_step(stack, batch, 1),
+        "textbook NumPy": ours.textbook_step(batch),
+    }
+    if "PyTorch" not in absent:
+        contenders["PyTorch eager"] = peers.torch_step(batch, compiled=False)
+        contenders["PyTorch compiled"] = peers.torch_step(batch, compiled=True)
+    return contenders
+
+
+def _inference(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[str, Contender]:
+    contenders = {"lenet_xp": ours.inference(stack, batch, threads)}
+    if "PyTorch" not in absent:
+        contenders["PyTorch eager"] = peers.torch_inference(batch)
+    if not {"ONNX Runtime", "onnx"} & set(absent):
+        contenders["ONNX Runtime"] = peers.onnx_inference(batch, threads)
+    return contenders
+
+
+def _one(
+    make: Callable, batch: int, threads: int, absent: dict, turns: int, seconds: float
+) -> dict:
+    with ExitStack() as stack:
+        contenders = make(stack, batch, threads, absent)
+        contenders["sgemm peak"] = _peak()
+        timings = take_turns(contenders, turns, seconds)
+    peak = timings.pop("sgemm peak").rate
+    flops = TRAINING_FLOPS if make is _training else INFERENCE_FLOPS
+    first = timings["lenet_xp"]
+    return {
+        "batch": batch,
+        "sgemm_gflops": peak / 1e9,
+        "floor_images_per_second": peak / flops,
+        "share_of_floor": first.rate * flops / peak,
+        "contenders": {name: _entry(timing, first) for name, timing in timings.items()},
+    }
+
+
+def _entry(timing: Timing, first: Timing) -> dict:
+    return {
+        "milliseconds": 1e3 * timing.median,
+        "spread": timing.spread,
+        "images_per_second": timing.rate,
+        "lenet_xp_is_faster_by": timing.median / first.median,
+    }
+
+
+def _peak() -> Contender:
+    rng = np.random.default_rng(0)
+    a, b = (rng.random((MATRIX, MATRIX), np.float32) for _ in range(2))
+    out = np.empty_like(a)
+    return Contender(lambda: np.matmul(a, b, out=out), 2 * MATRIX**3)
+
+
+def _blas() -> list[dict]:
+    keys = ("internal_api", "version", "architecture", "num_threads")
+    return [
+        {key: library.get(key) for key in keys}
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+def _line(kind: str, row: dict) -> str:
+    figures = ", ".join(
+        f"{name} {entry['images_per_second']:,.0f}" for name, entry in row["contenders"].items()
+    )
+    return f"{kind}, batch {row['batch']}: images/s {figures}; {row['share_of_floor']:.0%} of sgemm"

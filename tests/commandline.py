@@ -1,0 +1,110 @@
+"""What the tests of the commands share: small data, calls in this process and in others."""
+
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from lenet_xp.commands import evaluate, predict, terminal, train
+from lenet_xp.opencv import cv2
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = {"train": train.train, "evaluate": evaluate.evaluate, "predict": predict.predict}
+QUICK = ("--epochs", "1", "--threads", "1", "--no-plots")
+
+
+class Outcome(NamedTuple):
+    """An exit status and what was printed."""
+
+    status: int
+    out: str
+    err: str
+
+    def assert_refused(self, *words: object) -> None:
+        """Status 2 and one line on standard error that holds every word."""
+        assert self.status == 2, self
+        assert self.out == ""
+        lines = self.err.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        assert len(errors) == 1 and errors[0] == lines[-1], self.err
+        told = [line for line in lines[:-1] if not line.endswith(" images")]  # of the progress
+        assert not told and "Traceback" not in self.err, self.err
+        assert all(str(word) in errors[0] for word in words), errors[0]
+
+
+@pytest.fixture
+def call(capsys):
+    """A function that runs a command in this process: call("train", "--data", ...)."""
+
+    def run(command: str, *arguments: object) -> Outcome:
+        capsys.readouterr()
+        try:
+            status = terminal.run(COMMANDS[command], [str(each) for each in arguments])
+        except SystemExit as left:  # argparse's way
+            status = left.code
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.Popen:
+    """A script in a process of its own, its output read as UTF-8."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / f"{command}.py", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen) -> Outcome:
+    """Wait for a script."""
+    out, err = process.communicate(timeout=300)
+    return Outcome(process.returncode, out or "", err)
+
+
+def letters_folder(path: Path, count: int = 15, side: int = 48) -> Path:
+    """Class folders of circles, strokes and crosses as JPEGs; `count` of each."""
+    rng = np.random.default_rng(0)
+    for name in ("ya", "yan", "yat"):
+        (path / name).mkdir(parents=True)
+        for number in range(count):
+            image = np.full((side, side), 240, np.uint8)
+            x, y = (int(v) for v in rng.integers(side // 2 - 4, side // 2 + 5, 2))
+            if name == "ya":
+                cv2.circle(image, (x, y), side // 4, 20, 3)
+            else:
+                cv2.line(image, (x, 6), (x, side - 7), 20, 3)
+            if name == "yat":
+                cv2.line(image, (6, y), (side - 7, y), 20, 3)
+            cv2.imwrite(str(path / name / f"{name}_{number}.jpeg"), image)
+    return path
+
+
+def png(width: int, height: int) -> bytes:
+    """A whole and valid black-and-white PNG of any size, small as a file."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(kind + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + kind + data + checksum
+
+    pack = zlib.compressobj(1)
+    row = b"\0" + bytes(-(-width // 8))
+    packed = b"".join(pack.compress(row) for _ in range(height)) + pack.flush()
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\0\0\0\0"
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Every file under a folder, hidden ones too."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
