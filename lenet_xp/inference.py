@@ -17,7 +17,8 @@ def predict_probabilities(
 
     threads: how many cores to use on a CPU, by default all that the process may.
     """
-    with Workers(worker_count(model.ops, threads)) as workers:
+    quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
+    with quiet, Workers(worker_count(model.ops, threads)) as workers:
         replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
         return predict_with(workers, replicas, images, preprocessing)
 
@@ -65,7 +66,7 @@ class SingleReader:
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -log p of the labels; probabilities that underflowed to 0 count as 1e-30."""
     chosen = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(chosen, 1e-30)).mean())
+    return float(0.0 - np.log(np.maximum(chosen, 1e-30)).mean())
 
 
 def feature_maps(

@@ -159,7 +159,7 @@ def test_a_finished_run_is_replaced_only_on_request(world, call, tmp_path):
     again = ["train", "--data", world / "letters", "--out", out, *QUICK]
     call(*again).assert_refused(out, "--overwrite")
     # A run that fails leaves the old one whole.
-    diverging = ["--learning-rate", "1e38", "--overwrite"]
+    diverging = ["--learning-rate", "1e38", "--batch-size", 4, "--overwrite"]
     call(*again, *diverging).assert_refused("learning rate 1e+38 is too high; try a tenth")
     assert {name: (out / name).read_bytes() for name in before} == before
     assert call(*again, "--overwrite").status == 0
@@ -212,10 +212,10 @@ def test_the_scripts_run_from_anywhere_and_write_plain_logs(world, tmp_path):
 
 def test_ctrl_c_is_130_and_one_line(world, tmp_path):
     process = start(
-        "train", "--data", world / "letters", "--epochs", 10**6, "--out", "a/b", cwd=tmp_path
+        "train", "--data", world / "letters", "--epochs", 5000, "--out", "a/b", cwd=tmp_path
     )
     for line in process.stderr:
-        if line.startswith("epoch 3/"):
+        if re.match(r"epoch +3/", line):
             break
     process.send_signal(signal.SIGINT)
     outcome = finish(process)

@@ -20,6 +20,7 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
+from lenet_xp.files import write_json
 from lenet_xp.inference import cross_entropy, predict_probabilities
 from lenet_xp.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
 from lenet_xp.model_file import load_model
@@ -106,6 +107,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             saved.class_names,
             images=dataset.images[chosen],
         )
+        write_json(options.out / "scores.json", scores)
     _show(scores, options)
 
 

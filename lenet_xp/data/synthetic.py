@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.handwriting import SIZE, Hand, hands, write
 from lenet_xp.data.strokes import SHAPES
+from lenet_xp.opencv import cv2
 
 _ZOOM = 3  # strokes are drawn this much larger, so that widths come in thirds of a pixel
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates

@@ -87,4 +87,5 @@ def _bin_edges(values: np.ndarray) -> np.ndarray:
         low, high = int(values.min()), int(values.max())
         step = max(1, round((high - low) / BINS))
         return np.arange(low, high + step + 1, step) - 0.5
-    return np.histogram_bin_edges(values, BINS)
+    # A single odd image would stretch the axis and leave all others in one bin.
+    return np.linspace(*np.percentile(values, (0, 99.8)), BINS + 1)

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Make results/: the real runs behind every figure and picture of the README.
+
+    python scripts/make_results.py --amhcd amhcd_64.zip --mnist mnist.npz
+
+Runs the same commands a user would, one after the other (about 15 minutes on 2 cores), and keeps
+records, tables and pictures. Pictures that show images of AMHCD or MNIST stay out: their terms are
+their own.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout, before any other
+
+import numpy as np
+
+from lenet_xp import plots
+from lenet_xp.commands.evaluate import evaluate
+from lenet_xp.commands.terminal import run
+from lenet_xp.commands.train import train
+from lenet_xp.data.alphabet import letters
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.statistics import picture_statistics
+from lenet_xp.data.synthetic import generate
+from lenet_xp.files import make_folder, write_text
+
+SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
+NOT_KEPT = {"model.npz"}
+
+
+def _options() -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--amhcd", required=True, help="the AMHCD zip or folder")
+    p.add_argument("--mnist", required=True, help="mnist.npz in Keras' layout")
+    p.add_argument("--out", type=Path, default=Path("results"))
+    p.add_argument("--only", nargs="+", metavar="NAME", help="make these results only")
+    return p.parse_args()
+
+
+def _keep(source: Path, target: Path, command: str, left_out: set[str]) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    make_folder(target)
+    for file in sorted(source.iterdir()):
+        if file.name not in left_out:
+            shutil.copy2(file, target / file.name)
+    write_text(target / "command.txt", command + "\n")
+
+
+def _train(name: str, arguments: list[str], options: argparse.Namespace, work: Path) -> None:
+    synthetic = "--data" not in arguments
+    left_out = NOT_KEPT | (set() if synthetic else SHOWS_DATA)
+    if options.mnist in arguments:
+        left_out = left_out | {"feature_maps.png"}
+    print(f"\n{name}: train {shlex.join(arguments)}", flush=True)
+    if run(train, [*arguments, "--out", str(work / name)]):
+        sys.exit(f"{name} failed")
+    shown = [Path(a).name if Path(a).exists() else a for a in arguments]
+    command = shlex.join(["python", "scripts/train.py", *shown, "--out", f"runs/{name}"])
+    _keep(work / name, options.out / name, command, left_out)
+
+
+def _transfer(options: argparse.Namespace, work: Path) -> None:
+    """The model of generated letters alone, on every image of real handwriting."""
+    name, model = "synthetic-to-amhcd", work / "best-synthetic" / "model.npz"
+    arguments = [str(model), "--data", options.amhcd, "--part", "all", "--out", str(work / name)]
+    if run(evaluate, arguments):
+        sys.exit(f"{name} failed")
+    command = (
+        "python scripts/evaluate.py runs/best-synthetic/model.npz "
+        f"--data {Path(options.amhcd).name} --part all --out runs/{name}"
+    )
+    _keep(work / name, options.out / name, command, SHOWS_DATA)
+
+
+def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
+    """Generated letters as pictures; beside real ones as statistics only."""
+    folder = make_folder(options.out / "generated-letters")
+    pictures, _ = generate(10, seed=0)
+    ink = (255 - pictures).reshape(33, 10, 64, 64)
+    names = [letter.name for letter in letters()]
+    plots.letter_sheet(ink, names, folder / "letters.png")
+    generated = load_dataset("synthetic", Preprocessing(size=64), samples_per_class=780)
+    real = load_dataset(options.amhcd, Preprocessing(size=64))
+    pair = [picture_statistics(each.images) for each in (generated, real)]
+    plots.compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
+    summary = {
+        key: {
+            name: [round(float(q), 4) for q in np.percentile(side[key], (5, 50, 95))]
+            for name, side in zip(("generated", "amhcd"), pair, strict=True)
+        }
+        for key in pair[0]
+        if pair[0][key].dtype != bool
+    }
+    text = json.dumps({"percentiles": [5, 50, 95], "statistics": summary}, indent=2)
+    write_text(folder / "statistics.json", text + "\n")
+
+
+def main() -> None:
+    options = _options()
+    amhcd, mnist = ["--data", options.amhcd], ["--data", options.mnist]
+    steps = {
+        "classic-synthetic": lambda name, work: _train(name, [], options, work),
+        "classic-amhcd": lambda name, work: _train(
+            name, [*amhcd, "--recipe", "classic", "--seed", "0"], options, work
+        ),
+        "best-amhcd": lambda name, work: _train(
+            name, [*amhcd, "--recipe", "best", "--seed", "0"], options, work
+        ),
+        "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
+        "best-synthetic": lambda name, work: _train(
+            name, ["--recipe", "best", "--samples", "800"], options, work
+        ),
+        "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
+        "generated-letters": lambda name, work: _letter_sheet(options, work),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in steps.items():
+            if options.only is None or name in options.only:
+                make(name, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
