@@ -89,7 +89,7 @@ class Recipe:
 CLASSIC = Recipe(name="classic", epochs=10)
 BEST = Recipe(
     name="best",
-    epochs=40,
+    epochs=60,
     activation="relu",
     squash_pools=False,
     optimiser="adamw",

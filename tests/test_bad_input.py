@@ -19,7 +19,6 @@ from lenet_xp.commands import predict, terminal
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.ops import get_ops
 
 __all__ = ["call"]  # the fixture
 

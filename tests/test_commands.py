@@ -100,7 +100,7 @@ def test_synthetic_letters_from_training_to_scores(tmp_path, call):
 
 def test_predict_says_what_the_api_says(world, call):
     model = world / "run" / "model.npz"
-    outcome = call("predict", model, world / "letters", "--top", 2, "--json", "--threads", 1)
+    outcome = call("predict", model, world / "letters", "--top", 2, "--json", "--backend", "numpy")
     readings = json.loads(outcome.out)
     files = sorted((world / "letters").rglob("*.jpeg"))
     assert [reading["file"] for reading in readings] == [str(file) for file in files]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import threading
 import warnings
 from dataclasses import replace
@@ -15,7 +16,7 @@ from lenet_xp import training
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.inference import predict_probabilities
+from lenet_xp.inference import cross_entropy, predict_probabilities
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
@@ -288,3 +289,11 @@ def test_every_optimiser_and_schedule_trains(optimiser, schedule):
 def test_recipes_are_validated(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)).split("_")[0]):
         Recipe(**{"name": "wrong", "epochs": 1} | wrong)
+
+
+def test_cross_entropy_by_hand():
+    probabilities = np.array([[0.5, 0.5], [1.0, 0.0], [0.25, 0.75]])
+    expected = (math.log(2) - math.log(0.75)) / 3
+    assert cross_entropy(probabilities, np.array([0, 0, 1])) == pytest.approx(expected)
+    assert cross_entropy(probabilities[[1]], np.array([1])) == pytest.approx(30 * math.log(10))
+    assert str(cross_entropy(probabilities[[1]], np.array([0]))) == "0.0"  # never -0.0

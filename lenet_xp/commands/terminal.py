@@ -1,7 +1,6 @@
 """How every command meets its user: one-line errors, exit statuses, shared options."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,24 +34,14 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
         print("\n" * sys.stderr.isatty() + "stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        _give_up_output()  # the reader of a pipe has left: nobody is there to be told
-        return 141
+        return 141  # the reader of a pipe has left: nobody is there to be told
     except OSError as error:
-        _give_up_output()
         return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
 def _failed(message: str) -> int:
     print("error:", *message.splitlines(), file=sys.stderr)
     return 2
-
-
-def _give_up_output() -> None:
-    """Drop what standard output cannot take, or Python would complain of it at its exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:

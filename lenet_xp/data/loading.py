@@ -89,7 +89,7 @@ def load_tree(
     if errors and not skip_bad:
         first = errors[min(errors)]
         more = f" ({len(errors)} such images)" if len(errors) > 1 else ""
-        raise InputError(f"{name}: {first}{more}, or have such images left out (skip_bad)")
+        raise InputError(f"{name}: {first}{more}, or leave such images out with --skip-bad")
     labels, files = np.array(tree.labels, np.int64), tree.files
     good = np.setdiff1d(np.arange(len(files)), list(errors))
     for label, class_name in enumerate(tree.class_names):
