@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout, before any other
 
-from lenet_xp.commands.train import main
+from lenet_xp.commands.start import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start("train"))
