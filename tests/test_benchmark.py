@@ -53,8 +53,8 @@ def test_the_floor_counts_the_layers_own_arithmetic():
             positions = math.prod(shape[1:])
             forward += math.prod(weight) * positions
             first = first or forward
-    assert cpu.FORWARD == forward
-    assert cpu.TRAINING_FLOPS == 2 * (3 * forward - first)
+    assert forward == cpu.FORWARD
+    assert 2 * (3 * forward - first) == cpu.TRAINING_FLOPS
 
 
 def test_the_textbook_and_the_fast_step_do_the_same_work():
@@ -107,6 +107,7 @@ def test_absent_peers_are_named_and_the_record_becomes_table_and_picture(tmp_pat
     for row in record["training"]:
         assert row["contenders"]["lenet_xp"]["lenet_xp_is_faster_by"] == 1.0
         assert 0 < row["share_of_floor"] < 1.5
+    assert record["pipeline"]["distorted_over_plain"] > 0
     table = text_table(record)
     assert "absent: PyTorch" in table and "training, batch 4" in table
     draw(record, tmp_path / "speed.png")

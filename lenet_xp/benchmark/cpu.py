@@ -11,6 +11,7 @@ from lenet_xp import __version__
 from lenet_xp.benchmark import ours, peers
 from lenet_xp.benchmark.measure import Contender, Timing, take_turns
 from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.recipes import BEST
 
 # Multiply-adds of one image: forward, and in training once more for the weights' gradients and
 # once for the inputs' of every layer but the first.
@@ -59,7 +60,28 @@ def run_benchmark(
     for batch in read_batches:
         record["inference"].append(_one(_inference, batch, threads, absent, turns, seconds))
         say(_line("inference", record["inference"][-1]))
+    record["pipeline"] = _pipeline(threads, turns)
+    say(f"distorted batches cost {record['pipeline']['distorted_over_plain']:.2f}x the time")
     return record
+
+
+def _pipeline(threads: int, turns: int) -> dict:
+    """What distorting the training images adds to the time of an epoch."""
+    with ExitStack() as stack:
+        timings = take_turns(
+            {
+                "plain": ours.epoch(stack, threads, None),
+                "distorted": ours.epoch(stack, threads, BEST.distortion),
+            },
+            turns,
+            seconds=0.0,
+        )
+    plain, distorted = timings["plain"], timings["distorted"]
+    return {
+        "plain_images_per_second": plain.rate,
+        "distorted_images_per_second": distorted.rate,
+        "distorted_over_plain": distorted.median / plain.median,
+    }
 
 
 def _training(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[str, Contender]:

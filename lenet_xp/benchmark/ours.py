@@ -7,6 +7,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lenet_xp.benchmark.measure import Contender
+from lenet_xp.data.augment import Distortion
+from lenet_xp.data.batches import epoch_batches
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.inference import SingleReader, predict_with
 from lenet_xp.losses import SoftmaxCrossEntropy
@@ -39,6 +41,21 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
     losses, hits = np.empty(batch, np.float32), np.empty(batch, np.float32)
     setting = _Standing(stack, workers)
     return Contender(partial(trainer.step, images, labels, losses, hits), batch, setting)
+
+
+def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Contender:
+    """An epoch of 2,048 images in batches of 64 with the whole input pipeline before it."""
+    images, labels = random_batch(2048)
+    workers = Workers(threads)
+    model = LeNet5(ops=get_ops("numpy"))
+    trainer = Trainer(model, CLASSIC, PREPROCESSING, workers, steps_per_epoch=32)
+    rng = np.random.default_rng(0)
+
+    def run() -> None:
+        batches = epoch_batches(images, labels, 64, rng, distortion)
+        trainer.epoch(1, batches, len(labels), lambda progress: None)
+
+    return Contender(run, len(labels), _Standing(stack, workers))
 
 
 def textbook_step(batch: int) -> Contender:

@@ -41,6 +41,13 @@ def text_table(record: dict) -> str:
                 f"{e['images_per_second']:10,.0f} {e['lenet_xp_is_faster_by']:6.2f}"
                 for name, e in row["contenders"].items()
             ]
+    pipeline = record["pipeline"]
+    lines += [
+        "",
+        f"an epoch with the input pipeline: {pipeline['plain_images_per_second']:,.0f} images/s, "
+        f"distorted {pipeline['distorted_images_per_second']:,.0f}: "
+        f"{pipeline['distorted_over_plain']:.2f} times the time",
+    ]
     for run in record.get("commands", []):
         lines += [
             "",
