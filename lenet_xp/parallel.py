@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp.ops import Ops
 
-# Images worked off at once: on a core as many as its second-level cache has room for, on a GPU as
+# Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
 # many as keep it busy without filling its memory.
-CACHED, ON_GPU = 32, 4096
+ON_CORE, ON_GPU = 32, 4096
 
 
 def usable_cores() -> int:
@@ -36,7 +36,7 @@ def worker_count(ops: Ops, threads: int | None) -> int:
 def pieces(ops: Ops, share: slice) -> list[slice]:
     """A thread's share of a batch in pieces of a size that suits the device."""
     count = share.stop - share.start
-    cuts = parts(count, -(-count // (CACHED if ops.name == "numpy" else ON_GPU)))
+    cuts = parts(count, -(-count // (ON_CORE if ops.name == "numpy" else ON_GPU)))
     return [slice(share.start + cut.start, share.start + cut.stop) for cut in cuts]
 
 
