@@ -154,7 +154,7 @@ def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndar
 
 def _config(run: Run) -> dict:
     return {
-        "data": run.data,
+        "data": Path(run.data).name,
         "recipe": run.recipe.to_dict(),
         "seed": run.seed,
         "samples_per_class": run.samples_per_class if run.data == "synthetic" else None,

@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from commandline import QUICK, ROOT, call, files_in, finish, letters_folder, start
+from commandline import QUICK, call, files_in, finish, letters_folder, start
 
 from lenet_xp.commands import train as train_command
 from lenet_xp.data.image_file import read_image
@@ -230,9 +230,3 @@ def test_a_reader_who_leaves_ends_the_command_quietly(world, tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=300) == 141
-
-
-def test_the_checkout_is_what_the_scripts_run():
-    for name in ("train", "evaluate", "predict"):
-        text = (ROOT / "scripts" / f"{name}.py").read_text()
-        assert f"from lenet_xp.commands.{name} import main" in text

@@ -85,7 +85,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     predictions = probabilities.argmax(axis=1)
     scores = {
-        "model": str(options.model),
+        "model": "/".join(options.model.parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
         "images": len(labels),
