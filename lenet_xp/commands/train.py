@@ -114,14 +114,19 @@ def _closing_words(record: dict, out: Path) -> None:
     pairs = record["confused_pairs"][:3]
     if pairs:
         words = ", ".join(
-            f"{letter(p['true']).glyph} {p['true']} as {letter(p['predicted']).glyph} "
-            f"{p['predicted']} ({p['count']})"
+            f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})"
             for p in pairs
         )
         print(f"most confused: {words}")
     print(f"next: python scripts/predict.py {out / 'model.npz'} IMAGE_OR_FOLDER")
     if record["dataset"] == "synthetic":
         print("      python scripts/train.py --data amhcd --recipe best    (real handwriting)")
+
+
+def _spoken(name: str) -> str:
+    """A class by glyph and name; one that is no letter of the alphabet by its name alone."""
+    glyph = letter(name).glyph
+    return name if glyph == name else f"{glyph} {name}"
 
 
 def main() -> int:
