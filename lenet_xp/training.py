@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,11 +11,13 @@ import numpy as np
 
 from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.gradients import GradientWorker
 from lenet_xp.inference import cross_entropy, predict_with
-from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
+from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
-from lenet_xp.parallel import Workers, parts, pieces, worker_count
+from lenet_xp.parallel import Workers, parts, worker_count
+from lenet_xp.processes import ForkedWorker, can_fork
 from lenet_xp.recipes import Recipe
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
@@ -76,9 +79,10 @@ def fit(
     (images, labels), val = (_checked(part, model.config["num_classes"]) for part in (train, val))
     result = Fit(threads=worker_count(model.ops, threads))
     # A loss that overflows is found and named below; NumPy's warnings would only come before it.
-    with np.errstate(over="ignore", invalid="ignore"), Workers(result.threads) as workers:
+    with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
+        workers = stack.enter_context(Workers(result.threads))
         steps = math.ceil(len(labels) / recipe.batch_size)
-        trainer = Trainer(model, recipe, preprocessing, workers, steps)
+        trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps))
         for epoch in range(1, recipe.epochs + 1):
             rng = np.random.default_rng([seed, epoch])
             batches = epoch_batches(images, labels, recipe.batch_size, rng, recipe.distortion)
@@ -121,7 +125,11 @@ def _keep_best(result: Fit, row: dict, model: LeNet5) -> None:
 
 
 class Trainer:
-    """The state that lasts from step to step: replicas, optimiser, schedule, the step's number."""
+    """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
+
+    A context manager: on Linux the workers beside the first are processes, elsewhere they are
+    threads, and both end with it.
+    """
 
     def __init__(
         self,
@@ -131,15 +139,33 @@ class Trainer:
         workers: Workers,
         steps_per_epoch: int,
     ):
-        self.ops, self.recipe, self.preprocessing = model.ops, recipe, preprocessing
-        self.workers = workers
+        self.ops, self.model, self.recipe = model.ops, model, recipe
+        self.preprocessing, self.workers = preprocessing, workers
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        self.totals = [model.ops.zeros(model.values.shape) for _ in self.replicas]
-        self.losses = [SoftmaxCrossEntropy(r.ops, recipe.label_smoothing) for r in self.replicas]
+        self.local = [
+            GradientWorker(replica, recipe.label_smoothing, preprocessing)
+            for replica in self.replicas
+        ]
+        self.forked: list[ForkedWorker] = []
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
+        self._open = ExitStack()
+
+    def __enter__(self) -> "Trainer":
+        if can_fork():
+            most = -(-self.recipe.batch_size // self.workers.count)
+            for _ in self.replicas[1:]:
+                own = LeNet5(**self.model.config, ops=self.ops.sibling())
+                worker = GradientWorker(own, self.recipe.label_smoothing, self.preprocessing)
+                forked = ForkedWorker(worker, most, self.preprocessing.size)
+                self.forked.append(self._open.enter_context(forked))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.forked.clear()
+        self._open.close()
 
     def epoch(
         self,
@@ -167,43 +193,42 @@ class Trainer:
         """One batch forward and backward, one step of the optimiser; losses and hits filled in."""
         self.learning_rate = self.schedule(self.steps)
         shares = parts(len(labels), self.workers.count)
-        self.workers.run(
-            [
-                partial(self._differentiate, replica, share, images, labels, losses, hits)
-                for replica, share in enumerate(shares)
-            ]
-        )
-        total = self.replicas[0].gradients
-        for replica in self.replicas[1 : len(shares)]:
-            total += replica.gradients
+        scale = 1.0 / len(labels)
+        if self.forked:
+            self._differentiate_in_processes(images, labels, losses, hits, shares, scale)
+            others = self.forked
+        else:
+            self.workers.run(
+                [
+                    partial(
+                        worker.differentiate,
+                        *(images[share], labels[share], scale, losses[share], hits[share]),
+                    )
+                    for worker, share in zip(self.local, shares, strict=False)
+                ]
+            )
+            others = self.replicas[1:]
+        for other in others[: len(shares) - 1]:  # in order: sums of floats depend on it
+            self.model.gradients += other.gradients
         with self.ops.step():
             self.optimiser.step(self.learning_rate)
         self.steps += 1
 
-    def _differentiate(
+    def _differentiate_in_processes(
         self,
-        number: int,
-        share: slice,
         images: np.ndarray,
         labels: np.ndarray,
         losses: Array,
         hits: Array,
+        shares: list[slice],
+        scale: float,
     ) -> None:
-        """Leave in a replica the gradients of its share of the batch, worked off in pieces."""
-        model, loss, total = self.replicas[number], self.losses[number], self.totals[number]
-        ops, scale = model.ops, 1.0 / len(labels)
-        cuts = pieces(ops, share)
-        for piece in cuts:
-            with ops.step():
-                x = ops.image_batch(images[piece], *self.preprocessing.scale_and_shift())
-                on_device = ops.asarray(labels[piece])
-                losses[piece], hits[piece], dlogits = loss(model.forward(x), on_device, scale)
-                model.backward(dlogits)
-            if len(cuts) > 1:
-                total += model.gradients
-        if len(cuts) > 1:
-            model.gradients[...] = total
-            total[...] = 0.0
+        own, *rest = shares
+        for forked, share in zip(self.forked, rest, strict=False):
+            forked.begin(self.model.values, images[share], labels[share], scale)
+        self.local[0].differentiate(images[own], labels[own], scale, losses[own], hits[own])
+        for forked, share in zip(self.forked, rest, strict=False):
+            forked.finish(losses[share], hits[share])
 
     def judge(self, val: tuple[np.ndarray, np.ndarray], epoch: int) -> dict:
         """Loss and accuracy on the validation images."""

@@ -37,7 +37,8 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
     images, labels = random_batch(batch)
     workers = Workers(min(threads, batch))
     model = LeNet5(ops=get_ops("numpy"))
-    trainer = Trainer(model, CLASSIC, PREPROCESSING, workers, steps_per_epoch=1)
+    recipe = CLASSIC.with_options(batch_size=batch)
+    trainer = stack.enter_context(Trainer(model, recipe, PREPROCESSING, workers, 1))
     losses, hits = np.empty(batch, np.float32), np.empty(batch, np.float32)
     setting = _Standing(stack, workers)
     return Contender(partial(trainer.step, images, labels, losses, hits), batch, setting)
@@ -48,7 +49,7 @@ def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Cont
     images, labels = random_batch(2048)
     workers = Workers(threads)
     model = LeNet5(ops=get_ops("numpy"))
-    trainer = Trainer(model, CLASSIC, PREPROCESSING, workers, steps_per_epoch=32)
+    trainer = stack.enter_context(Trainer(model, CLASSIC, PREPROCESSING, workers, 32))
     rng = np.random.default_rng(0)
 
     def run() -> None:

@@ -1,0 +1,84 @@
+"""Gradient workers in processes: the same gradients, and no process left behind."""
+
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lenet_xp import training
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.gradients import GradientWorker
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import get_ops
+from lenet_xp.processes import ForkedWorker, can_fork
+from lenet_xp.recipes import BEST, CLASSIC
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="this system trains with threads")
+
+PREPROCESSING = Preprocessing(mean=0.4, std=0.3)
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.integers(0, 256, (70, 32, 32), dtype=np.uint8), rng.integers(0, 33, 70)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def gradient_worker(seed=0):
+    return GradientWorker(LeNet5(ops=get_ops("numpy"), seed=seed), 0.1, PREPROCESSING)
+
+
+def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
+    images, labels = batch
+    local, other = gradient_worker(), gradient_worker(seed=5)  # the values travel with the order
+    expected = np.empty((2, 70), np.float32)
+    with ForkedWorker(other, most=80, size=32) as forked:
+        for count in (70, 40, 1):
+            local.differentiate(images[:count], labels[:count], 0.5, *expected[:, :count])
+            got = np.empty((2, count), np.float32)
+            forked.begin(local.model.values, images[:count], labels[:count], 0.5)
+            forked.finish(*got)
+            assert np.array_equal(got, expected[:, :count])
+            assert np.array_equal(forked.gradients, local.model.gradients)
+
+
+@pytest.mark.parametrize("recipe", (CLASSIC, BEST))
+def test_processes_and_threads_train_to_the_same_bits(batch, recipe, monkeypatch):
+    recipe = replace(recipe, epochs=2, batch_size=32)  # the last batch is of 6
+    values = []
+    for forks in (True, False):
+        monkeypatch.setattr(training, "can_fork", lambda forks=forks: forks)
+        model = LeNet5(ops=get_ops("numpy"))
+        training.fit(model, recipe, batch, batch, PREPROCESSING, threads=3)
+        values.append(model.values.copy())
+    assert np.array_equal(*values)
+
+
+def test_a_failure_in_the_process_is_told(batch):
+    images, labels = batch
+    with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
+        forked.begin(forked.values, images, labels + 100, 1.0)  # labels out of range
+        with pytest.raises(RuntimeError, match="worker process failed: IndexError"):
+            forked.finish(*np.empty((2, 70)))
+
+
+def test_the_death_of_the_process_is_told(batch):
+    images, labels = batch
+    with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
+        os.kill(forked._process.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match="it died"):
+            forked.begin(forked.values, images, labels, 1.0)
+            forked.finish(*np.empty((2, 70)))
+
+
+def test_the_process_ends_with_its_context():
+    with ForkedWorker(gradient_worker(), most=8, size=32) as forked:
+        os.kill(forked._process.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
+        assert forked._process.is_alive()
+    assert forked._process.exitcode == 0
