@@ -7,7 +7,7 @@ import numpy as np
 
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5, Sequential
-from lenet_xp.parallel import Workers, parts, pieces, worker_count
+from lenet_xp.parallel import ON_CORE, Workers, parts, pieces, worker_count
 
 
 def predict_probabilities(
@@ -37,7 +37,8 @@ def predict_with(
                 probabilities[piece] = model.ops.to_host(p).T
 
     if len(images):
-        shares = parts(len(images), workers.count)
+        # A share of fewer images costs more to hand over than it saves.
+        shares = parts(len(images), min(workers.count, -(-len(images) // ON_CORE)))
         workers.run([partial(read, *job) for job in zip(replicas, shares, strict=False)])
     return probabilities
 

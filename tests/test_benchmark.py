@@ -8,6 +8,7 @@ import pytest
 
 from lenet_xp.benchmark import cpu, ours, peers
 from lenet_xp.benchmark.measure import Contender, Timing, take_turns
+from lenet_xp.benchmark.memory import measure_command
 from lenet_xp.benchmark.table import draw, text_table
 from lenet_xp.inference import SingleReader, predict_probabilities
 from lenet_xp.model import LeNet5
@@ -35,6 +36,15 @@ def test_contenders_take_turns_in_their_own_setting():
     assert all(len(timing.turns) == 4 and timing.median > 0 for timing in timings.values())
     changes = [x for x, y in zip(log, [*log[1:], ""], strict=True) if x != y]
     assert len(changes) >= 5  # in turns, not one after the other
+
+
+def test_a_command_is_measured_without_its_starter():
+    ballast = np.ones(2**27)  # a gigabyte here must not count there
+    run = measure_command(["-c", "x = bytearray(200_000_000); x[::4096] = x[::4096]; exit(3)"])
+    assert ballast[-1] == 1.0
+    assert run["exit_status"] == 3
+    assert 190 < run["peak_megabytes"] < 400
+    assert run["seconds"] > 0 and run["cpu_seconds"] > 0
 
 
 def test_a_timing_speaks_of_its_median():

@@ -1,5 +1,9 @@
-"""How much memory and time a whole command takes, measured from outside."""
+"""How much memory and time a whole command takes, measured from outside.
 
+    python -m lenet_xp.benchmark.memory scripts/train.py --epochs 1
+"""
+
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +11,16 @@ import time
 
 
 def measure_command(arguments: list[str]) -> dict:
-    """Run this Python with arguments; its wall seconds, CPU seconds, peak memory in MB, status."""
+    """Run this Python with arguments; its wall seconds, CPU seconds, peak memory in MB, status.
+
+    The command is started by a small process of its own: the peak that Linux reports begins with
+    the size of whoever started the command.
+    """
+    starter = [sys.executable, "-m", __name__, *arguments]
+    return json.loads(subprocess.run(starter, capture_output=True, text=True, check=True).stdout)
+
+
+def _measure(arguments: list[str]) -> dict:
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -15,9 +28,13 @@ def measure_command(arguments: list[str]) -> dict:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return {
-        "command": " ".join(["python", *arguments]),
+        "command": " ".join(["python", *map(os.path.basename, arguments)]),
         "exit_status": process.returncode,
         "seconds": time.perf_counter() - started,
         "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_megabytes": usage.ru_maxrss / (1024 if sys.platform != "darwin" else 2**20),
+        "peak_megabytes": usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 1024),
     }
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(sys.argv[1:])))

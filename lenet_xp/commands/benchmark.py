@@ -41,6 +41,9 @@ def benchmark(arguments: list[str] | None = None) -> None:
 
     if options.out:
         make_folder(options.out)
+    commands = []
+    if not options.quick:
+        commands.append(measure_command(_training_command(options.command_data)))
     record = run_benchmark(
         options.threads or usable_cores(),
         train_batches=(64,) if options.quick else (1, 16, 64, 256, 512),
@@ -49,8 +52,7 @@ def benchmark(arguments: list[str] | None = None) -> None:
         seconds=0.15 if options.quick else 0.25,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    if not options.quick:
-        record["commands"] = [measure_command(_training_command(options.command_data))]
+    record["commands"] = commands
     print(text_table(record), end="")
     if options.out:
         write_json(options.out / "cpu.json", record)
