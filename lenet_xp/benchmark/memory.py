@@ -1,6 +1,6 @@
 """How much memory and time a whole command takes, measured from outside.
 
-    python -m lenet_xp.benchmark.memory scripts/train.py --epochs 1
+    python lenet_xp/benchmark/memory.py scripts/train.py --epochs 1
 """
 
 import json
@@ -16,7 +16,7 @@ def measure_command(arguments: list[str]) -> dict:
     The command is started by a small process of its own: the peak that Linux reports begins with
     the size of whoever started the command.
     """
-    starter = [sys.executable, "-m", __name__, *arguments]
+    starter = [sys.executable, __file__, *arguments]
     return json.loads(subprocess.run(starter, capture_output=True, text=True, check=True).stdout)
 
 
