@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import zlib
@@ -64,6 +65,8 @@ def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        # A test run in the background hands down a deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         **options,
     )
 

@@ -12,6 +12,7 @@ from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.tree import Tree
 from lenet_xp.errors import InputError
+from lenet_xp.opencv import cv2
 
 # One task for this many pictures: a task for each would cost as much as the work in it.
 CHUNK = 128
@@ -54,6 +55,8 @@ def prepare(
     starts = range(0, count, CHUNK)
     errors = {}
     workers = min(16, os.cpu_count() or 1)
+    inner = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # OpenCV's own threads would only fight with these for the cores
     with progress_bar(count, label, progress) as advance, ThreadPoolExecutor(workers) as pool:
         try:
             for start, found in zip(starts, pool.map(work, starts), strict=True):
@@ -62,6 +65,8 @@ def prepare(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # Ctrl-C ends after the chunks under way
             raise
+        finally:
+            cv2.setNumThreads(inner)
     return images, errors
 
 
