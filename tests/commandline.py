@@ -57,6 +57,12 @@ def call(capsys):
 
 def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.Popen:
     """A script in a process of its own, its output read as UTF-8."""
+    limit = options.pop("preexec_fn", lambda: None)
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf if run in the background
+        limit()
+
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     return subprocess.Popen(
         [sys.executable, ROOT / "scripts" / f"{command}.py", *map(str, arguments)],
@@ -65,8 +71,7 @@ def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        # A test run in the background hands down a deafness to Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=prepare,
         **options,
     )
 
