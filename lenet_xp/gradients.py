@@ -6,7 +6,9 @@ from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
-from lenet_xp.parallel import pieces
+from lenet_xp.parallel import parts, piece_size
+
+KEPT = 4  # captures: of the usual piece and of an epoch's last, with something to spare
 
 
 class GradientWorker:
@@ -16,10 +18,10 @@ class GradientWorker:
     """
 
     def __init__(self, model: LeNet5, smoothing: float, preprocessing: Preprocessing):
-        self.model = model
+        self.model, self.preprocessing = model, preprocessing
         self.loss = SoftmaxCrossEntropy(model.ops, smoothing)
         self.total = model.ops.zeros(model.values.shape)
-        self.standardise = preprocessing.scale_and_shift()
+        self._captured: dict[tuple[int, float], CapturedGradient] = {}
 
     def differentiate(
         self, images: np.ndarray, labels: np.ndarray, scale: float, losses: Array, hits: Array
@@ -28,16 +30,51 @@ class GradientWorker:
 
         labels (N,) int64 on the host; losses and hits (N,) are filled in.
         """
-        model, ops = self.model, self.model.ops
-        cuts = pieces(ops, slice(0, len(labels)))
+        count = len(labels)
+        cuts = parts(count, -(-count // piece_size(self.model.ops, count)))
         for piece in cuts:
-            with ops.step():
-                x = ops.image_batch(images[piece], *self.standardise)
-                on_device = ops.asarray(labels[piece])
-                losses[piece], hits[piece], dlogits = self.loss(model.forward(x), on_device, scale)
-                model.backward(dlogits)
+            step = self._step(piece.stop - piece.start, scale)
+            losses[piece], hits[piece] = step(images[piece], labels[piece])
             if len(cuts) > 1:
-                self.total += model.gradients
+                self.total += self.model.gradients
         if len(cuts) > 1:
-            model.gradients[...] = self.total
+            self.model.gradients[...] = self.total
             self.total[...] = 0.0
+
+    def _step(self, count: int, scale: float) -> "CapturedGradient":
+        if (count, scale) not in self._captured:
+            if len(self._captured) == KEPT:
+                self._captured.pop(next(iter(self._captured)))
+            self._captured[count, scale] = CapturedGradient(
+                self.model, self.loss, self.preprocessing, count, scale
+            )
+        return self._captured[count, scale]
+
+
+class CapturedGradient:
+    """Forward, loss and backward of `count` images, captured once and repeated on others."""
+
+    def __init__(
+        self,
+        model: LeNet5,
+        loss: SoftmaxCrossEntropy,
+        preprocessing: Preprocessing,
+        count: int,
+        scale: float,
+    ):
+        ops, size = model.ops, preprocessing.size
+        self._images, self._labels = np.zeros((count, size, size), np.uint8), np.zeros(count, int)
+
+        def compute() -> tuple[Array, Array]:
+            x = ops.image_batch(self._images, *preprocessing.scale_and_shift())
+            losses, hits, dlogits = loss(model.forward(x), ops.asarray(self._labels), scale)
+            model.backward(dlogits)
+            return losses, hits
+
+        self._repeat = ops.capture(compute)
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> tuple[Array, Array]:
+        """Losses and hits (count,), overwritten by the next call; gradients are in the model."""
+        np.copyto(self._images, images)
+        np.copyto(self._labels, labels)
+        return self._repeat()

@@ -7,7 +7,9 @@ import numpy as np
 
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5, Sequential
-from lenet_xp.parallel import ON_CORE, Workers, parts, pieces, worker_count
+from lenet_xp.parallel import Workers, parts, piece_size, worker_count
+
+FEW = 32  # images: a share of fewer costs more to hand over than it saves
 
 
 def predict_probabilities(
@@ -20,48 +22,59 @@ def predict_probabilities(
     quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
     with quiet, Workers(worker_count(model.ops, threads)) as workers:
         replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        return predict_with(workers, replicas, images, preprocessing)
+        return BatchReader(workers, replicas, preprocessing)(images)
 
 
-def predict_with(
-    workers: Workers, replicas: Sequence[LeNet5], images: np.ndarray, preprocessing: Preprocessing
-) -> np.ndarray:
-    """As `predict_probabilities`, on workers that stand ready, a replica for each."""
-    probabilities = np.empty((len(images), replicas[0].config["num_classes"]))
-
-    def read(model: LeNet5, share: slice) -> None:
-        for piece in pieces(model.ops, share):
-            with model.ops.step():
-                x = model.ops.image_batch(images[piece], *preprocessing.scale_and_shift())
-                p = model.ops.softmax(model.forward(x))
-                probabilities[piece] = model.ops.to_host(p).T
-
-    if len(images):
-        # A share of fewer images costs more to hand over than it saves.
-        shares = parts(len(images), min(workers.count, -(-len(images) // ON_CORE)))
-        workers.run([partial(read, *job) for job in zip(replicas, shares, strict=False)])
-    return probabilities
-
-
-class SingleReader:
-    """Reads one image at a time, as soon as it can: all arrays are made beforehand.
+class BatchReader:
+    """Reads any number of images, on workers that stand ready, a replica of the model for each.
 
     It reads with the parameters that the model has now: after more training, make another.
     """
 
-    def __init__(self, model: LeNet5, preprocessing: Preprocessing):
+    def __init__(self, workers: Workers, replicas: Sequence[LeNet5], preprocessing: Preprocessing):
+        self._workers, self._replicas, self._preprocessing = workers, replicas, preprocessing
+        self._readers: dict[tuple[int, int], Reader] = {}
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
+        probabilities = np.empty((len(images), self._replicas[0].config["num_classes"]))
+        if len(images):
+            shares = parts(len(images), min(self._workers.count, -(-len(images) // FEW)))
+            self._workers.run(
+                [partial(self._read, i, images[s], probabilities[s]) for i, s in enumerate(shares)]
+            )
+        return probabilities
+
+    def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
+        count = piece_size(self._replicas[worker].ops, len(images))
+        if (worker, count) not in self._readers:
+            reader = Reader(self._replicas[worker], self._preprocessing, count)
+            self._readers[worker, count] = reader
+        for start in range(0, len(images), count):
+            piece = slice(start, start + count)
+            probabilities[piece] = self._readers[worker, count](images[piece])
+
+
+class Reader:
+    """Reads up to `count` images at a time, as soon as it can: all arrays are made beforehand.
+
+    It reads with the parameters that the model has now: after more training, make another.
+    """
+
+    def __init__(self, model: LeNet5, preprocessing: Preprocessing, count: int = 1):
         ops, size = model.ops, preprocessing.size
-        self._pixels = np.zeros((1, size, size), np.uint8)
+        self._images = np.zeros((count, size, size), np.uint8)
         scale, shift = preprocessing.scale_and_shift()
         self._ops = ops
         self._read = ops.capture(
-            lambda: ops.softmax(model.forward(ops.image_batch(self._pixels, scale, shift)))
+            lambda: ops.softmax(model.forward(ops.image_batch(self._images, scale, shift))),
+            frozen=True,
         )
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Class probabilities (K,) of a preprocessed image (S, S) uint8."""
-        np.copyto(self._pixels[0], image)
-        return self._ops.to_host(self._read())[:, 0]
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities (N, K) of preprocessed images (N, S, S) uint8, N up to `count`."""
+        np.copyto(self._images[: len(images)], images)
+        return self._ops.to_host(self._read()).T[: len(images)]
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -116,22 +116,21 @@ class Conv2D(Layer):
     def forward(self, x: Array) -> Array:
         self.x_shape = x.shape
         self.columns = self.ops.im2col(x, self.kernel, self.stride, self.padding)
-        y = self.ops.affine(self._matrix(), self.columns, self.bias.value)
-        return self.ops.xp.reshape(y, (*self.output_shape(x.shape[:3]), x.shape[3]))
+        y = self.ops.affine(self._matrix(self.weight.value), self.columns, self.bias.value)
+        return self.ops.reshape(y, (*self.output_shape(x.shape[:3]), x.shape[3]))
 
     def backward(self, dy: Array) -> Array | None:
         ops = self.ops
-        dy = ops.xp.reshape(dy, (self.out_channels, -1))
-        dweight = ops.matmul(dy, self.columns.T)
-        self.weight.gradient[...] = ops.xp.reshape(dweight, self.weight.shape)
-        self.bias.gradient[...] = ops.sum_columns(dy)
+        dy = ops.reshape(dy, (self.out_channels, -1))
+        ops.matmul(dy, self.columns.T, out=self._matrix(self.weight.gradient))
+        ops.sum_columns(dy, out=self.bias.gradient)
         if not self.input_gradient:
             return None
-        dcolumns = ops.matmul(self._matrix().T, dy)
+        dcolumns = ops.matmul(self._matrix(self.weight.value).T, dy)
         return ops.col2im(dcolumns, self.x_shape, self.kernel, self.stride, self.padding)
 
-    def _matrix(self) -> Array:
-        return self.ops.xp.reshape(self.weight.value, (self.out_channels, -1))
+    def _matrix(self, weight: Array) -> Array:
+        return self.ops.reshape(weight, (self.out_channels, -1))
 
 
 class Linear(Layer):
@@ -158,8 +157,8 @@ class Linear(Layer):
         return self.ops.affine(self.weight.value, x, self.bias.value)
 
     def backward(self, dy: Array) -> Array | None:
-        self.weight.gradient[...] = self.ops.matmul(dy, self.x.T)
-        self.bias.gradient[...] = self.ops.sum_columns(dy)
+        self.ops.matmul(dy, self.x.T, out=self.weight.gradient)
+        self.ops.sum_columns(dy, out=self.bias.gradient)
         return self.ops.matmul(self.weight.value.T, dy) if self.input_gradient else None
 
 
@@ -249,10 +248,10 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         self.x_shape = x.shape
-        return self.ops.xp.reshape(x, (-1, x.shape[-1]))
+        return self.ops.reshape(x, (-1, x.shape[-1]))
 
     def backward(self, dy: Array) -> Array:
-        return self.ops.xp.reshape(dy, self.x_shape)
+        return self.ops.reshape(dy, self.x_shape)
 
 
 class Stage(Layer):
@@ -289,16 +288,15 @@ class Stage(Layer):
 
     def backward(self, dy: Array) -> Array | None:
         weight, bias = self.conv.weight, self.conv.bias
-        dx, dweight, dbias = self.ops.stage_backward(
+        return self.ops.stage_backward(
             dy,
             self.saved,
             weight.value,
+            dweight=weight.gradient,
+            dbias=bias.gradient,
             input_gradient=self.input_gradient,
             **self._settings(),
         )
-        weight.gradient[...] = dweight
-        bias.gradient[...] = dbias
-        return dx
 
     def _settings(self) -> dict:
         return {

@@ -33,11 +33,10 @@ def worker_count(ops: Ops, threads: int | None) -> int:
     return (threads or usable_cores()) if ops.name == "numpy" else 1
 
 
-def pieces(ops: Ops, share: slice) -> list[slice]:
-    """A thread's share of a batch in pieces of a size that suits the device."""
-    count = share.stop - share.start
-    cuts = parts(count, -(-count // (ON_CORE if ops.name == "numpy" else ON_GPU)))
-    return [slice(share.start + cut.start, share.start + cut.stop) for cut in cuts]
+def piece_size(ops: Ops, count: int) -> int:
+    """Of how many images a piece of `count` images is, at most, to suit the device."""
+    most = ON_CORE if ops.name == "numpy" else ON_GPU
+    return -(-count // -(-count // most))
 
 
 def parts(count: int, number: int) -> list[slice]:

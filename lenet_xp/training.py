@@ -12,7 +12,7 @@ import numpy as np
 from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.gradients import GradientWorker
-from lenet_xp.inference import cross_entropy, predict_with
+from lenet_xp.inference import BatchReader, cross_entropy
 from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
@@ -210,8 +210,7 @@ class Trainer:
             others = self.replicas[1:]
         for other in others[: len(shares) - 1]:  # in order: sums of floats depend on it
             self.model.gradients += other.gradients
-        with self.ops.step():
-            self.optimiser.step(self.learning_rate)
+        self.optimiser.step(self.learning_rate)
         self.steps += 1
 
     def _differentiate_in_processes(
@@ -232,7 +231,8 @@ class Trainer:
 
     def judge(self, val: tuple[np.ndarray, np.ndarray], epoch: int) -> dict:
         """Loss and accuracy on the validation images."""
-        probabilities = predict_with(self.workers, self.replicas, val[0], self.preprocessing)
+        read = BatchReader(self.workers, self.replicas, self.preprocessing)
+        probabilities = read(val[0])
         hits = probabilities.argmax(axis=1) == val[1]
         return {
             "val_loss": self._finite(cross_entropy(probabilities, val[1]), epoch),

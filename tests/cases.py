@@ -97,7 +97,10 @@ def _(ops, draw, padding):
 
 @case("matmul", transposed=(False, True))
 def _(ops, draw, transposed):
-    return (ops.matmul(draw(5, 7), draw(3, 7).T if transposed else draw(7, 3)),)
+    a, b = draw(5, 7), draw(3, 7).T if transposed else draw(7, 3)
+    out = ops.zeros((5, 3))
+    assert ops.matmul(a, b, out=out) is out
+    return ops.matmul(a, b), out
 
 
 @case("affine")
@@ -107,7 +110,15 @@ def _(ops, draw):
 
 @case("sum_columns")
 def _(ops, draw):
-    return (ops.sum_columns(draw(5, 70)),)
+    x, out = draw(5, 70), ops.zeros((5,))
+    assert ops.sum_columns(x, out=out) is out
+    return ops.sum_columns(x), out
+
+
+@case("reshape")
+def _(ops, draw):
+    x = draw(2, 3, 4, 5)
+    return ops.reshape(x, (6, 20)) * 1.0, ops.reshape(x[:, 1:, :3, :], (4, -1)) * 1.0
 
 
 @case("average_pool", size=(1, 2, 3))
@@ -155,7 +166,9 @@ def _(ops, draw, image, stage, stride=1, padding=2):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
     settings = {"stride": stride, "padding": padding, "activation": stage[0], "pool": stage[1]}
     y, saved = ops.stage(x, weight, bias, **settings)
-    return ops.stage_backward(draw(*y.shape), saved, weight, input_gradient=True, **settings)
+    dweight, dbias = ops.zeros(weight.shape), ops.zeros(bias.shape)
+    into = {"dweight": dweight, "dbias": dbias, "input_gradient": True}
+    return ops.stage_backward(draw(*y.shape), saved, weight, **into, **settings), dweight, dbias
 
 
 @case("softmax")
@@ -273,38 +286,61 @@ def _(ops, draw):
     return (other.affine(draw(5, 7), draw(7, 3), draw(5)),)
 
 
-@case("step")
-def _(ops, draw):
-    with ops.step():
-        kept = ops.to_host(ops.affine(draw(5, 7), draw(7, 3), draw(5)))
-    return (ops.asarray(kept),)
-
-
-# Forward operations of x (2, 6, 6, 3), a weight (4, 2, 3, 3) and a bias
+# Operations of x (2, 6, 6, 3), a weight (4, 2, 3, 3) and a bias
 STAGE = {"stride": 1, "padding": 1, "activation": "relu", "pool": 2}
-FORWARD = {
+CAPTURED = {
     "im2col": lambda ops, x, w, b: ops.im2col(x, (3, 3), padding=1),
+    "col2im": lambda ops, x, w, b: ops.col2im(
+        ops.im2col(x, (3, 3), 1, 1), (2, 6, 6, 3), (3, 3), 1, 1
+    ),
     "affine": lambda ops, x, w, b: ops.affine(w[:, 0, 0, :], x[0, 0, :3, :], b),
+    "sum_columns": lambda ops, x, w, b: ops.sum_columns(x[0, 0, :, :]),
+    "reshape": lambda ops, x, w, b: ops.reshape(x[:, 1:5, 1:5, :], (2, -1)),
     "average_pool": lambda ops, x, w, b: ops.average_pool(x, 2),
+    "average_pool_backward": lambda ops, x, w, b: ops.average_pool_backward(x, (2, 13, 12, 3), 2),
     "max_pool": lambda ops, x, w, b: ops.max_pool(x, 2),
+    "max_pool_backward": lambda ops, x, w, b: ops.max_pool_backward(
+        ops.average_pool(x, 5), x, ops.max_pool(x, 5), 5
+    ),
     "activation": lambda ops, x, w, b: ops.activation("scaled_tanh", x),
+    "activation_backward": lambda ops, x, w, b: ops.activation_backward("scaled_tanh", x, x),
     "stage": lambda ops, x, w, b: ops.stage(x, w, b, **STAGE)[0],
+    "stage_backward": lambda ops, x, w, b: stage_backward(ops, x, w, b),
     "softmax": lambda ops, x, w, b: ops.softmax(x[0, 0, :, :]),
+    "softmax_cross_entropy": lambda ops, x, w, b: ops.softmax_cross_entropy(
+        x[0, 0, :, :], ops.asarray(np.array([0, 5, 2])), 0.1, 0.5
+    )[2],
     "chain": lambda ops, x, w, b: ops.matmul(
         w[:, 0, 0, :], ops.activation("tanh", ops.average_pool(x, 2))[0, 0, :, :]
     ),
 }
 
 
-@case("capture", operation=tuple(FORWARD))
+def stage_backward(ops, x, w, b):
+    y, saved = ops.stage(x, w, b, **STAGE)
+    into = {"dweight": ops.zeros(w.shape), "dbias": ops.zeros(b.shape), "input_gradient": True}
+    return ops.stage_backward(y, saved, w, **into, **STAGE)
+
+
+@case("capture", operation=tuple(CAPTURED))
 def _(ops, draw, operation):
-    x, weight, bias = ops.zeros((2, 6, 6, 3)), draw(4, 2, 3, 3), draw(4)
-    repeat = ops.capture(lambda: FORWARD[operation](ops, x, weight, bias))
+    """A repetition sees what its inputs hold now, parameters among them."""
+    x, weight, bias = ops.zeros((2, 6, 6, 3)), ops.zeros((4, 2, 3, 3)), ops.zeros((4,))
+    repeat = ops.capture(lambda: CAPTURED[operation](ops, x, weight, bias))
     results = []
     for _ in range(2):
-        x[...] = draw(2, 6, 6, 3)
+        x[...], weight[...], bias[...] = draw(2, 6, 6, 3), draw(4, 2, 3, 3), draw(4)
         results.append(repeat() * 1.0)
     return tuple(results)
+
+
+@case("capture", operation=tuple(CAPTURED))
+def _(ops, draw, operation):
+    """With parameters that stay, frozen or not makes no difference."""
+    x, weight, bias = ops.zeros((2, 6, 6, 3)), draw(4, 2, 3, 3), draw(4)
+    repeat = ops.capture(lambda: CAPTURED[operation](ops, x, weight, bias), frozen=True)
+    x[...] = draw(2, 6, 6, 3)
+    return (repeat() * 1.0,)
 
 
 @case("synchronize")

@@ -10,7 +10,7 @@ from lenet_xp.benchmark import cpu, ours, peers
 from lenet_xp.benchmark.measure import Contender, Timing, take_turns
 from lenet_xp.benchmark.memory import measure_command
 from lenet_xp.benchmark.table import draw, text_table
-from lenet_xp.inference import SingleReader, predict_probabilities
+from lenet_xp.inference import Reader, predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 
@@ -80,13 +80,15 @@ def test_the_textbook_and_the_fast_step_do_the_same_work():
     assert gap < 1e-5
 
 
-def test_a_single_reader_gives_the_probabilities_of_the_batch():
+def test_a_reader_of_few_gives_the_probabilities_of_the_batch():
     images, _ = ours.random_batch(6)
     model = LeNet5(ops=get_ops("numpy"))
     together = predict_probabilities(model, images, ours.PREPROCESSING)
-    reader = SingleReader(model, ours.PREPROCESSING)
-    for image, expected in zip(images, together, strict=True):
-        np.testing.assert_allclose(reader(image), expected, atol=1e-6)
+    for count in (1, 4):
+        reader = Reader(model, ours.PREPROCESSING, count)
+        for start in range(0, 6, count):
+            piece = slice(start, start + count)
+            np.testing.assert_allclose(reader(images[piece]), together[piece], atol=1e-6)
 
 
 def test_onnx_runtime_reads_what_we_read():

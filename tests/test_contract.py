@@ -1,5 +1,5 @@
 """What the contract promises of every operation: inputs left alone, results that can be kept,
-the dtype of the ops object, and steps that change nothing but where results live."""
+the dtype of the ops object, and captures that change nothing but where results live."""
 
 import tracemalloc
 
@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from cases import CASES, Inputs
 
+from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, MaxPool2D, ReLU, ScaledTanh
 from lenet_xp.losses import SoftmaxCrossEntropy
-from lenet_xp.model import LeNet5
-from lenet_xp.ops.arena import ALIGNMENT, Arena, aligned_empty
+from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.ops import Array
+from lenet_xp.ops.aligned import ALIGNMENT, aligned_empty
 from lenet_xp.ops.numpy_ops import NumpyOps
 
 
@@ -23,7 +25,7 @@ def test_inputs_are_untouched_and_dtype_kept(ops, name):
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_results_outside_a_step_are_independent(ops, name):
+def test_results_are_independent(ops, name):
     for function in CASES[name]:
         draw = Inputs(ops)
         results = function(ops, draw)
@@ -34,125 +36,107 @@ def test_results_outside_a_step_are_independent(ops, name):
             assert np.array_equal(ops.to_host(result), before)
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"step"}))
-def test_a_step_gives_the_same_results(ops, name):
-    """Twice over, with the memory of the step before full of other numbers."""
-    outside = [[ops.to_host(r) for r in f(ops, Inputs(ops))] for f in CASES[name]]
-    for seed in (1, 0):
-        inside = []
-        for function in CASES[name]:
-            with ops.step():
-                inside.append([ops.to_host(r) for r in function(ops, Inputs(ops, seed))])
-    for a, b in zip(outside, inside, strict=True):
-        for expected, actual in zip(a, b, strict=True):
-            assert np.array_equal(actual, expected)
-
-
-def train_step(model: LeNet5, count: int, seed: int = 0) -> tuple:
+def train_step(model: LeNet5, x: Array, labels: np.ndarray) -> tuple:
     """Logits, losses and every gradient of one batch."""
-    rng = np.random.default_rng(seed)
-    x = model.ops.asarray(rng.normal(size=(1, 32, 32, count)))
-    labels = model.ops.asarray(rng.integers(0, 33, count))
     logits = model.forward(x)
-    losses, _, dlogits = SoftmaxCrossEntropy(model.ops, 0.1)(logits, labels)
+    loss = SoftmaxCrossEntropy(model.ops, 0.1)
+    losses, _, dlogits = loss(logits, model.ops.asarray(labels))
     model.backward(dlogits)
     return logits, losses, model.gradients
 
 
-@pytest.mark.parametrize("activation", ("tanh", "relu"))
-def test_steps_of_different_batch_sizes(ops, activation):
+def batch(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(1, 32, 32, count)), rng.integers(0, 33, count)
+
+
+@pytest.mark.parametrize("activation", ("tanh", "scaled_tanh", "relu"))
+def test_a_captured_training_step_is_the_step(ops, activation):
+    """On new images, new labels and new parameters each time, for two batch sizes in turns."""
     model = LeNet5(activation=activation, ops=ops)
-    sizes = (2, 5, 1, 5, 2)
-    fresh = {n: [ops.to_host(a) for a in train_step(model, n)] for n in set(sizes)}
-    for count in sizes:
-        with ops.step():
-            results = [ops.to_host(a) for a in train_step(model, count)]
-        for actual, expected in zip(results, fresh[count], strict=True):
-            assert np.array_equal(actual, expected)
+    held = {n: (ops.zeros((1, 32, 32, n)), np.zeros(n, np.int64)) for n in (5, 2)}
+    repeat = {
+        n: ops.capture(lambda x=x, labels=labels: train_step(model, x, labels))
+        for n, (x, labels) in held.items()
+    }
+    for seed, count in enumerate((5, 2, 5)):
+        images, labels = batch(count, seed)
+        model.values[...] = model.values * 1.1
+        expected = [ops.to_host(a) for a in train_step(model, ops.asarray(images), labels)]
+        held[count][0][...] = ops.asarray(images)
+        held[count][1][...] = labels
+        for actual, right in zip(repeat[count](), expected, strict=True):
+            assert np.array_equal(ops.to_host(actual), right)
 
 
-def test_a_gradient_of_a_step_survives_a_forward_pass_of_another(ops):
-    model = LeNet5(ops=ops)
-    with ops.step():
-        train_step(model, 3)
-    gradients = ops.to_host(model.gradients)
-    with ops.step():
-        model.forward(ops.asarray(np.ones((1, 32, 32, 3))))
-    assert np.array_equal(ops.to_host(model.gradients), gradients)
+@pytest.mark.parametrize("layers", ("max", "plain"))
+def test_other_networks_can_be_captured(ops, layers):
+    """Padding, a pool that leaves an edge, and layers that no stage takes together."""
+    pool = MaxPool2D(2) if layers == "max" else AvgPool2D(2)
+    network = [
+        Conv2D(1, 3, 3, padding=1),
+        ScaledTanh(),
+        pool,
+        Conv2D(3, 4, 2, stride=2, padding=1),
+        ReLU(),
+        Flatten(),
+        Linear(64, 5),
+    ]
+    model = Sequential(network, (1, 15, 14), ops)
+    for layer in model.layers:
+        layer.initialise(np.random.default_rng(1), 1.0)
+    x = ops.zeros((1, 15, 14, 3))
+
+    def step():
+        logits = model.forward(x)
+        model.backward(logits)
+        return logits, model.gradients
+
+    repeat = ops.capture(step)
+    for seed in range(2):
+        x[...] = ops.asarray(np.random.default_rng(seed).normal(size=x.shape))
+        repeated = [ops.to_host(a) for a in repeat()]
+        for actual, expected in zip(repeated, step(), strict=True):
+            assert np.array_equal(actual, ops.to_host(expected))
 
 
-def test_a_step_that_fails_closes(ops):
-    with pytest.raises(KeyError), ops.step():
+def test_a_capture_that_fails_closes(ops):
+    def fail():
         raise KeyError
-    with ops.step():
-        ops.activation("tanh", ops.zeros((3, 2)))
-    first, second = (ops.activation("tanh", ops.asarray(np.full((3, 2), v))) for v in (1.0, 2.0))
-    np.testing.assert_allclose(ops.to_host(first), np.tanh(1.0), rtol=1e-6)
-    np.testing.assert_allclose(ops.to_host(second), np.tanh(2.0), rtol=1e-6)
+
+    with pytest.raises(KeyError):
+        ops.capture(fail)
+    x = ops.zeros((3, 2))
+    repeat = ops.capture(lambda: ops.activation("tanh", x))
+    x[...] = x + 1.0
+    np.testing.assert_allclose(ops.to_host(repeat()), np.tanh(1.0), rtol=1e-6)
 
 
-# NumPy's arena: the memory of a step is allocated once
+def test_numpy_captures_do_not_nest():
+    ops = NumpyOps()
+    with pytest.raises(RuntimeError, match="do not nest"):
+        ops.capture(lambda: ops.capture(lambda: None))
 
 
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
-def test_numpy_steps_use_the_same_memory_again(dtype):
+def test_a_repetition_on_numpy_allocates_nothing(dtype):
     ops = NumpyOps(dtype)
     model = LeNet5(ops=ops)
-    for count in (8, 3, 1, 8):  # a new size makes new workspaces, the same size none
-        addresses = set()
-        for _ in range(3):
-            with ops.step():
-                addresses.add(train_step(model, count)[0].ctypes.data)
-        assert len(addresses) == 1
-
-    batch = ops.zeros((1, 32, 32, 64))
+    x, labels = ops.asarray(batch(64, 0)[0]), batch(64, 0)[1]
+    repeat = ops.capture(lambda: train_step(model, x, labels))
     tracemalloc.start()
-    peaks = []
+    addresses = set()
     for _ in range(3):
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        with ops.step():
-            logits = model.forward(batch)
-            model.backward(logits)
-        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        addresses.add(repeat()[0].ctypes.data)
+        assert tracemalloc.get_traced_memory()[1] - before < 100_000  # the workspaces are 9 MB
     tracemalloc.stop()
-    # after the first step, what is left are gradients of the size of a kernel
-    assert max(peaks[1:]) < 0.02 * peaks[0]
+    assert len(addresses) == 1
 
 
-def test_arena():
-    arena = Arena()
-
-    def take(*shape, dtype=np.float32):
-        return arena.take(aligned_empty, shape, dtype)
-
-    outside = take(3, 5), take(3, 5)
-    assert not np.shares_memory(*outside)
-    with arena:
-        first = take(7), take(4, 3, dtype=np.float64)
-        assert not np.shares_memory(*first)
-    with arena:
-        again = take(7), take(4, 3, dtype=np.float64)
-        extra = take(5)
-    assert all(a is b for a, b in zip(first, again, strict=True))
-    with arena:
-        other = take(8), take(4, 3, dtype=np.float32)
-    assert other[0].shape == (8,) and other[1].dtype == np.float32
-    for array in (*outside, *first, extra, *other):
+def test_arrays_are_aligned():
+    for shape, dtype in (((7,), np.float32), ((4, 3), np.float64), ((1, 2, 5), np.float32)):
+        array = aligned_empty(shape, dtype)
+        assert array.shape == shape and array.dtype == dtype
         assert array.ctypes.data % ALIGNMENT == 0
-    with arena, pytest.raises(RuntimeError, match="do not nest"), arena:
-        pass
-    with arena:  # the failed nesting has not left it half open
-        assert take(8).shape == (8,)
-
-
-def test_arena_survives_a_workspace_that_cannot_be_made():
-    arena = Arena()
-
-    def fail(size):
-        raise MemoryError(size)
-
-    with pytest.raises(MemoryError), arena:
-        arena.take(fail, 2)
-    with arena:
-        assert arena.take(aligned_empty, (2,), np.float32).shape == (2,)

@@ -31,11 +31,10 @@ def train(ops: Ops, activation: str, method: str) -> tuple[np.ndarray, np.ndarra
     for step in range(STEPS):
         batch = slice(0, 3) if step % 2 else slice(3, 8)  # of two sizes
         x, y = ops.asarray(images[..., batch]), ops.asarray(labels[batch])
-        with ops.step():
-            losses, _, dlogits = loss(model.forward(x), y)
-            history.append(ops.to_host(losses).mean(dtype=float))
-            model.backward(dlogits)
-            optimiser.step(rate * (1 - step / STEPS))
+        losses, _, dlogits = loss(model.forward(x), y)
+        history.append(ops.to_host(losses).mean(dtype=float))
+        model.backward(dlogits)
+        optimiser.step(rate * (1 - step / STEPS))
     return np.array(history), ops.to_host(model.values) - start
 
 

@@ -1,6 +1,6 @@
 """How much memory and time a whole command takes, measured from outside.
 
-    python lenet_xp/benchmark/memory.py scripts/train.py --epochs 1
+python lenet_xp/benchmark/memory.py scripts/train.py --epochs 1
 """
 
 import json

@@ -10,7 +10,7 @@ from lenet_xp.benchmark.measure import Contender
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.batches import epoch_batches
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.inference import SingleReader, predict_with
+from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
@@ -79,12 +79,12 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
     images, _ = random_batch(batch)
     model = LeNet5(ops=get_ops("numpy"))
     if batch == 1:
-        reader = SingleReader(model, PREPROCESSING)
-        return Contender(partial(reader, images[0]), 1, partial(threadpool_limits, 1, "blas"))
+        reader = Reader(model, PREPROCESSING)
+        return Contender(partial(reader, images), 1, partial(threadpool_limits, 1, "blas"))
     workers = Workers(min(threads, batch))
     replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-    call = partial(predict_with, workers, replicas, images, PREPROCESSING)
-    return Contender(call, batch, _Standing(stack, workers))
+    reader = BatchReader(workers, replicas, PREPROCESSING)
+    return Contender(partial(reader, images), batch, _Standing(stack, workers))
 
 
 class _Standing:

@@ -114,8 +114,7 @@ def _closing_words(record: dict, out: Path) -> None:
     pairs = record["confused_pairs"][:3]
     if pairs:
         words = ", ".join(
-            f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})"
-            for p in pairs
+            f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})" for p in pairs
         )
         print(f"most confused: {words}")
     print(f"next: python scripts/predict.py {out / 'model.npz'} IMAGE_OR_FOLDER")

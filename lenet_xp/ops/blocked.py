@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lenet_xp.ops.arena import aligned_empty
+from lenet_xp.ops.aligned import aligned_empty
 from lenet_xp.ops.reference import output_size
 
 # Below this many multiplications OpenBLAS takes a path without packing, faster for flat matrices.
@@ -62,11 +62,8 @@ class BlockedStage:
         self.share = new(*self.y.shape)
         self.dmatrices = new(self.groups, self.depth + 1, outputs)
         self.dmatrix = new(self.depth + 1, outputs)
-        self.dweight, self.dbias = new(*kernels), new(out_channels)
         self.mean = dtype(1.0 / pool**2)
         self._make_views()
-        self._x: np.ndarray | None = None
-        self._dx: tuple | None = None
 
     def _choose_group(self, outputs: int) -> int:
         """Rows to a product: the most that keep it small, or all where even one row is large."""
@@ -120,52 +117,51 @@ class BlockedStage:
         strides = (self.group_rows * step * h, c, h, w, step * h, step * w, n)
         return as_strided(x, self.column_pixels.shape, strides, writeable=False)
 
-    def forward(
-        self,
-        x: np.ndarray,
-        weight: np.ndarray,
-        bias: np.ndarray,
-        activate: Callable,
-        run: Callable,
-    ) -> np.ndarray:
-        """y (O, rows, cols, N); activate(a, out=a) works in place, run(f, ...) calls f(...)."""
+    def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable) -> None:
+        """Set the block matrix; run(f, ...) calls f(...)."""
+        run(np.copyto, self.matrix_kernels, weight)
+        run(np.copyto, self.matrix_biases, bias)
+
+    def forward(self, x: np.ndarray, activate: Callable, run: Callable) -> np.ndarray:
+        """y (O, rows, cols, N); activate(a, out=a) works in place."""
         if self.padding:
             p = self.padding
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
-        if x is not self._x:
-            self._x, self._x_patches = x, self._patches(x)
-        run(np.copyto, self.column_pixels, self._x_patches)
-        np.copyto(self.matrix_kernels, weight)
-        np.copyto(self.matrix_biases, bias)
-        run(np.matmul, self.matrix, self.columns, out=self.a)
-        activate(self.a, out=self.a)
-        run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
+        # Group by group, so that what a group's product gave is still near the core.
+        for i, patches in enumerate(self._patches(x)):
+            run(np.copyto, self.column_pixels[i], patches)
+            run(np.matmul, self.matrix, self.columns[i], out=self.a[i])
+            activate(self.a[i], out=self.a[i])
+            run(np.add.reduce, self.phases[i], axis=0, out=self.y_groups[i])
         return run(np.multiply, self.y, self.mean, out=self.y)
 
     def backward(
-        self, dy: np.ndarray, slope: Callable, input_gradient: bool
-    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-        """(dx or None, dweight, dbias); slope(a, out=a) turns f(x) into f'(x) in place."""
-        np.multiply(dy, self.mean, out=self.share)
-        slope(self.a, out=self.a)
-        np.multiply(self.phases, self.share_groups, out=self.phases)
-        np.matmul(self.columns, self.a.swapaxes(1, 2), out=self.dmatrices)
-        np.add.reduce(self.dmatrices, axis=0, out=self.dmatrix)
-        np.add.reduce(self.dmatrix_kernels, axis=(0, 1), out=self.dweight)
-        np.add.reduce(self.dmatrix_biases, axis=0, out=self.dbias)
-        return self._input_gradient() if input_gradient else None, self.dweight, self.dbias
+        self,
+        dy: np.ndarray,
+        dweight: np.ndarray,
+        dbias: np.ndarray,
+        slope: Callable,
+        run: Callable,
+    ) -> None:
+        """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
+        run(np.multiply, dy, self.mean, out=self.share)
+        for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
+            slope(a, out=a)
+            run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])
+            run(np.matmul, columns, a.T, out=self.dmatrices[i])
+        run(np.add.reduce, self.dmatrices, axis=0, out=self.dmatrix)
+        run(np.add.reduce, self.dmatrix_kernels, axis=(0, 1), out=dweight)
+        run(np.add.reduce, self.dmatrix_biases, axis=0, out=dbias)
 
-    def _input_gradient(self) -> np.ndarray:
-        """dx: the columns' gradients, which take the place of the columns, folded back."""
-        if self._dx is None:
-            self._dx = self._make_fold()
-        sums, additions, sorting, dx = self._dx
-        np.matmul(self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
-        sums.fill(0.0)
+    def input_gradient(self, run: Callable) -> np.ndarray:
+        """dx, after `backward`: the columns' gradients, written over the columns, folded back."""
+        sums, additions, sorting, dx = self._make_fold()
+        run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
+        run(sums.fill, 0.0)
         for place, part in additions:
-            np.add(place, part, out=place)
-        np.copyto(*sorting)
+            run(np.add, place, part, out=place)
+        run(np.copyto, *sorting)
         return dx
 
     def _make_fold(self) -> tuple:

@@ -1,16 +1,19 @@
-"""NumPy on the CPU: the reference with preallocated results and a blocked stage."""
+"""NumPy on the CPU: the reference with a blocked stage, and captures that repeat in place."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lenet_xp.ops.arena import Arena, aligned_empty
+from lenet_xp.ops.aligned import aligned_empty
 from lenet_xp.ops.blocked import BlockedStage
 from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
+
+# NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
+# otherwise. Ours are long runs already, and with short buffers it takes more of them as they are.
+BUFFER = 1024
 
 
 class NumpyOps(Ops):
@@ -20,30 +23,32 @@ class NumpyOps(Ops):
 
     def __init__(self, dtype: str = "float32"):
         super().__init__(np, dtype)
-        self._arena = Arena()
         self._tape: list[Callable] | None = None  # the calls of a running capture
+        self._frozen = False  # whether it may leave out what depends on parameters alone
+        self._moves = np.empty(0, self.dtype)  # what an update works with
 
     def sibling(self) -> "NumpyOps":
         return NumpyOps(self.dtype_name)
 
-    def step(self) -> AbstractContextManager:
-        return self._arena
-
     def _new(self, *shape: int) -> np.ndarray:
-        return self._arena.take(aligned_empty, shape, self.dtype)
+        return aligned_empty(shape, self.dtype)
 
-    def capture(self, compute: Callable[[], Array]) -> Callable[[], Array]:
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         if self._tape is not None:
             raise RuntimeError("a capture is already running; captures do not nest")
-        self._tape = []
+        self._tape, self._frozen = [], frozen
         try:
             result, calls = compute(), tuple(self._tape)
         finally:
             self._tape = None
 
-        def replay() -> Array:
-            for call in calls:
-                call()
+        def replay() -> Any:
+            usual = np.setbufsize(BUFFER)
+            try:
+                for call in calls:
+                    call()
+            finally:
+                np.setbufsize(usual)
             return result
 
         return replay
@@ -54,19 +59,27 @@ class NumpyOps(Ops):
             self._tape.append(partial(function, *arguments, **options))
         return function(*arguments, **options)
 
+    def _prepare(self, function: Callable, *arguments: Any, **options: Any) -> Any:
+        """As `_run`, for what depends on parameters alone."""
+        if self._frozen and self._tape is not None:
+            return function(*arguments, **options)
+        return self._run(function, *arguments, **options)
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if not x.flags.c_contiguous:
+            x = self._run(_copy, x, out=self._new(*x.shape))
+        return x.reshape(shape)
+
     def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
         count, height, width = images.shape
-        as_float = self._new(count, height * width)
-        self._run(np.copyto, as_float, images.reshape(count, height * width))
+        transposed = np.empty((height * width, count), images.dtype)
+        self._run(np.copyto, transposed, images.reshape(count, height * width).T)
         x = self._new(1, height, width, count)
-        flat = x.reshape(height * width, count)
-        self._run(np.multiply, as_float.T, self.dtype(scale), out=flat)
-        self._run(np.add, flat, self.dtype(shift), out=flat)
-        return x
+        self._run(np.copyto, x.reshape(transposed.shape), transposed)
+        self._run(np.multiply, x, self.dtype(scale), out=x)
+        return self._run(np.add, x, self.dtype(shift), out=x)
 
-    def im2col(
-        self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0
-    ) -> Array:
+    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
         channels, height, width, count = x.shape
         rows = output_size(height, kernel[0], stride, padding)
         cols = output_size(width, kernel[1], stride, padding)
@@ -88,11 +101,11 @@ class NumpyOps(Ops):
         cols = output_size(width, kernel[1], stride, padding)
         columns = columns.reshape(channels, *kernel, rows, cols, count)
         x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        x.fill(0.0)
+        self._run(x.fill, 0.0)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 pixels = x[:, i : i + stride * rows : stride, j : j + stride * cols : stride]
-                np.add(pixels, columns[:, i, j], out=pixels)
+                self._run(np.add, pixels, columns[:, i, j], out=pixels)
         return x[:, padding : padding + height, padding : padding + width]
 
     def _pad(self, x: Array, padding: int) -> Array:
@@ -105,12 +118,17 @@ class NumpyOps(Ops):
         self._run(np.copyto, inside, x)
         return padded
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        return self._run(np.matmul, a, b, out=self._new(a.shape[0], b.shape[1]))
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        out = self._new(a.shape[0], b.shape[1]) if out is None else out
+        return self._run(np.matmul, a, b, out=out)
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         y = self.matmul(weight, x)
         return self._run(np.add, y, bias[:, None], out=y)
+
+    def sum_columns(self, x: Array, out: Array | None = None) -> Array:
+        out = self._new(x.shape[0]) if out is None else out
+        return self._run(np.add.reduce, x, axis=1, out=out)
 
     def average_pool(self, x: Array, size: int) -> Array:
         rows, cols = x.shape[1] // size, x.shape[2] // size
@@ -137,11 +155,29 @@ class NumpyOps(Ops):
         rows, cols = dy.shape[1], dy.shape[2]
         dx = self._new(*shape)
         if rows * size != shape[1] or cols * size != shape[2]:
-            dx.fill(0.0)
-        share = np.multiply(dy, self.dtype(1.0 / size**2), out=self._new(*dy.shape))
+            self._run(dx.fill, 0.0)
+        mean = self.dtype(1.0 / size**2)
+        share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
         for i in range(size):
             for j in range(size):
-                dx[:, i : rows * size : size, j : cols * size : size] = share
+                phase = dx[:, i : rows * size : size, j : cols * size : size]
+                self._run(np.copyto, phase, share)
+        return dx
+
+    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
+        rows, cols = y.shape[1] * size, y.shape[2] * size
+        dx = self._new(*x.shape)
+        if (rows, cols) != x.shape[1:3]:
+            self._run(dx.fill, 0.0)
+        free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
+        self._run(free.fill, True)
+        for i in range(size):
+            for j in range(size):
+                phase = np.s_[:, i:rows:size, j:cols:size]
+                self._run(np.equal, x[phase], y, out=winner)
+                self._run(np.logical_and, winner, free, out=winner)
+                self._run(np.multiply, dy, winner, out=dx[phase])
+                self._run(np.greater, free, winner, out=free)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
@@ -161,20 +197,20 @@ class NumpyOps(Ops):
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
         slope = self._slope(kind, y, out=self._new(*y.shape))
-        return np.multiply(slope, dy, out=slope)
+        return self._run(np.multiply, slope, dy, out=slope)
 
     def _slope(self, kind: str, y: Array, out: Array) -> Array:
         """f'(x) written in y = f(x); out may be y itself."""
         if kind == "relu":
-            return np.greater(y, self.dtype(0.0), out=out, casting="unsafe")
+            return self._run(np.greater, y, self.dtype(0.0), out=out, casting="unsafe")
         if kind not in ("tanh", "scaled_tanh"):
             raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
-        np.multiply(y, y, out=out)
+        self._run(np.multiply, y, y, out=out)
         if kind == "tanh":
-            return np.subtract(self.dtype(1.0), out, out=out)
+            return self._run(np.subtract, self.dtype(1.0), out, out=out)
         amplitude, slope = SCALED_TANH
-        np.multiply(out, self.dtype(slope / amplitude), out=out)
-        return np.subtract(self.dtype(slope * amplitude), out, out=out)
+        self._run(np.multiply, out, self.dtype(slope / amplitude), out=out)
+        return self._run(np.subtract, self.dtype(slope * amplitude), out, out=out)
 
     def stage(
         self,
@@ -187,10 +223,9 @@ class NumpyOps(Ops):
         activation: str,
         pool: int,
     ) -> tuple[Array, BlockedStage]:
-        made_of = (x.shape, weight.shape, stride, padding, pool, self.dtype)
-        blocked = self._arena.take(BlockedStage, *made_of)
-        activate = partial(self._activate, activation)
-        return blocked.forward(x, weight, bias, activate, self._run), blocked
+        blocked = BlockedStage(x.shape, weight.shape, stride, padding, pool, self.dtype)
+        blocked.place(weight, bias, self._prepare)
+        return blocked.forward(x, partial(self._activate, activation), self._run), blocked
 
     def stage_backward(
         self,
@@ -198,13 +233,16 @@ class NumpyOps(Ops):
         saved: BlockedStage,
         weight: Array,
         *,
+        dweight: Array,
+        dbias: Array,
         stride: int,
         padding: int,
         activation: str,
         pool: int,
         input_gradient: bool,
-    ) -> tuple[Array | None, Array, Array]:
-        return saved.backward(dy, partial(self._slope, activation), input_gradient)
+    ) -> Array | None:
+        saved.backward(dy, dweight, dbias, partial(self._slope, activation), self._run)
+        return saved.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:
         p, sums = self._new(*logits.shape), self._new(logits.shape[1])
@@ -217,21 +255,34 @@ class NumpyOps(Ops):
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, smoothing: float, scale: float
     ) -> tuple[Array, Array, Array]:
-        classes, count = logits.shape
-        at_label = (labels, np.arange(count))
-        p = np.subtract(logits, logits.max(axis=0), out=self._new(classes, count))
-        shifted = p[at_label]
-        hits = (shifted >= 0).astype(self.dtype)
-        mean_shifted = p.mean(axis=0) if smoothing else shifted
-        np.exp(p, out=p)
-        total = p.sum(axis=0)
-        losses = np.log(total) - (1.0 - smoothing) * shifted - smoothing * mean_shifted
-        np.divide(p, total, out=p)
-        p[at_label] -= 1.0 - smoothing
-        if smoothing:
-            p -= smoothing / classes
-        p *= scale
-        return losses, hits, p
+        run, (classes, count) = self._run, logits.shape
+        p, one_hot = self._new(classes, count), self._new(classes, count)
+        row, shifted, losses, hits = (self._new(count) for _ in range(4))
+        run(np.maximum.reduce, logits, axis=0, out=row)
+        run(np.subtract, logits, row, out=p)
+        run(np.equal, np.arange(classes)[:, None], labels, out=one_hot, casting="unsafe")
+        work = self._new(classes, count)
+        run(np.multiply, one_hot, p, out=work)
+        run(np.add.reduce, work, axis=0, out=shifted)
+        run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
+        if smoothing:  # one_hot becomes the target
+            run(np.multiply, one_hot, self.dtype(1.0 - smoothing), out=one_hot)
+            run(np.add, one_hot, self.dtype(smoothing / classes), out=one_hot)
+            run(np.multiply, one_hot, p, out=work)
+            run(np.add.reduce, work, axis=0, out=shifted)
+        run(np.exp, p, out=p)
+        run(np.add.reduce, p, axis=0, out=row)
+        run(np.divide, p, row, out=p)
+        run(np.log, row, out=losses)
+        run(np.subtract, losses, shifted, out=losses)
+        run(np.subtract, p, one_hot, out=p)
+        return losses, hits, run(np.multiply, p, self.dtype(scale), out=p)
+
+    def _scratch(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Room for an update, the same each time: what it holds is dead when the update ends."""
+        if self._moves.shape != shape:
+            self._moves = self._new(*shape)
+        return self._moves
 
     def sgd_update(
         self,
@@ -255,7 +306,7 @@ class NumpyOps(Ops):
                 weight_decay=weight_decay,
             )
             return
-        move = np.multiply(gradient, self.dtype(learning_rate), out=self._new(*value.shape))
+        move = np.multiply(gradient, self.dtype(learning_rate), out=self._scratch(value.shape))
         np.subtract(value, move, out=value)
 
     def adam_update(
@@ -272,7 +323,7 @@ class NumpyOps(Ops):
         weight_decay: float,
         decoupled: bool,
     ) -> None:
-        work, beta1, beta2 = self._new(*value.shape), *map(self.dtype, betas)
+        work, beta1, beta2 = self._scratch(value.shape), *map(self.dtype, betas)
         rest1, rest2 = (self.dtype(1.0 - beta) for beta in betas)  # 1 - beta1 would lose digits
         if weight_decay and decoupled:
             np.multiply(value, self.dtype(1.0 - learning_rate * weight_decay), out=value)
@@ -296,3 +347,8 @@ def _windows(
     c, h, w, n = x.strides
     shape = (x.shape[0], *kernel, *grid, x.shape[3])
     return as_strided(x, shape, (c, h, w, h * stride, w * stride, n), writeable=False)
+
+
+def _copy(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    np.copyto(out, x)
+    return out

@@ -10,7 +10,6 @@ Kernels are (O, C, KH, KW), dense weights (out, in).
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,13 @@ def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slic
     return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
 
 
+def _into(out: Array | None, result: Array) -> Array:
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
 class Ops:
     """The operations of the network over one array module, dtype and device."""
 
@@ -53,19 +59,14 @@ class Ops:
         return "cpu" if self.device is None else str(self.device)
 
     def sibling(self) -> "Ops":
-        """An ops object on the same device with workspaces of its own, for another thread."""
+        """An ops object on the same device, for another thread."""
         return type(self)(self.xp, self.dtype_name, self.device)
 
-    def step(self) -> AbstractContextManager:
-        """A context within which results may reuse memory and die when it ends.
-
-        Outside of it every result is a fresh array. What must outlive the step goes through
-        `to_host` or is written into an array made outside.
-        """
-        return nullcontext()
-
     def asarray(self, host: np.ndarray) -> Array:
-        """A host array on the device, floats as `dtype`, integers as int64."""
+        """A host array on the device, floats as `dtype`, integers as int64.
+
+        On the host, an array that is so already is not copied.
+        """
         integer = np.issubdtype(np.asarray(host).dtype, np.integer)
         dtype = self.xp.int64 if integer else self.dtype
         return self.xp.asarray(host, dtype=dtype, device=self.device)
@@ -75,7 +76,7 @@ class Ops:
         return np.array(array)
 
     def zeros(self, shape: tuple[int, ...]) -> Array:
-        """An array of zeros that lives until it is dropped, in or out of a step."""
+        """An array of zeros in `dtype`."""
         return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
 
     def arange(self, count: int) -> Array:
@@ -96,20 +97,24 @@ class Ops:
         x = self.xp.astype(pixels, self.dtype) * scale + shift
         return self.xp.reshape(x, (1, height, width, count))
 
-    def capture(self, compute: Callable[[], Array]) -> Callable[[], Array]:
-        """A function that repeats what compute() does, on the same arrays, with less ado.
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """x in another shape, its own memory where that is possible."""
+        return self.xp.reshape(x, shape)
 
-        compute takes its input from an array that stays in place and uses the forward operations
-        of this object alone; what is written into that array counts in the next repetition, while
-        parameters must stay as they are. Every repetition gives its result in the same array.
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
+        """Run compute() and return a function that does the same again, with less ado.
+
+        compute reads host arrays and parameters that stay in place and does all its arithmetic
+        through the operations of this object, updates excepted: what is written into its inputs
+        counts in the next repetition. Every repetition gives its results in the same arrays.
+        frozen: parameters will not change, so what depends on them alone need not be repeated.
         """
+        compute()
         return compute
 
     # Convolution as a matrix product
 
-    def im2col(
-        self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0
-    ) -> Array:
+    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
         """Windows of x (C, H, W, N) as columns (C*KH*KW, OH*OW*N).
 
         Row (c, i, j) holds, for every output position and image, the pixel that the kernel entry
@@ -157,17 +162,17 @@ class Ops:
         padded[:, padding : padding + height, padding : padding + width, :] = x
         return padded
 
-    def matmul(self, a: Array, b: Array) -> Array:
-        """The matrix product (M, K) @ (K, L)."""
-        return self.xp.matmul(a, b)
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """The matrix product (M, K) @ (K, L), written into `out` if it is given."""
+        return _into(out, self.xp.matmul(a, b))
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         """weight (M, K) @ x (K, L) + bias (M,) for each column."""
         return self.matmul(weight, x) + bias[:, None]
 
-    def sum_columns(self, x: Array) -> Array:
-        """(M, L) summed over its columns: (M,)."""
-        return self.xp.sum(x, axis=1)
+    def sum_columns(self, x: Array, out: Array | None = None) -> Array:
+        """(M, L) summed over its columns: (M,), written into `out` if it is given."""
+        return _into(out, self.xp.sum(x, axis=1))
 
     # Pooling
 
@@ -268,8 +273,7 @@ class Ops:
         columns = self.im2col(x, tuple(kernel), stride, padding)
         matrix = self.xp.reshape(weight, (out_channels, -1))
         rows, cols = (
-            output_size(s, k, stride, padding)
-            for s, k in zip(x.shape[1:3], kernel, strict=True)
+            output_size(s, k, stride, padding) for s, k in zip(x.shape[1:3], kernel, strict=True)
         )
         z = self.xp.reshape(
             self.affine(matrix, columns, bias), (out_channels, rows, cols, x.shape[3])
@@ -283,24 +287,26 @@ class Ops:
         saved: tuple,
         weight: Array,
         *,
+        dweight: Array,
+        dbias: Array,
         stride: int,
         padding: int,
         activation: str,
         pool: int,
         input_gradient: bool,
-    ) -> tuple[Array | None, Array, Array]:
-        """(dx, dweight, dbias) of `stage`; dx is None unless `input_gradient`."""
+    ) -> Array | None:
+        """Write dweight and dbias of `stage`; return dx, or None unless `input_gradient`."""
         shape, columns, a = saved
         out_channels, _, *kernel = weight.shape
         da = self.average_pool_backward(dy, a.shape, pool)
         dz = self.xp.reshape(self.activation_backward(activation, da, a), (out_channels, -1))
-        dweight = self.xp.reshape(self.matmul(dz, columns.T), weight.shape)
-        dbias = self.sum_columns(dz)
+        self.matmul(dz, columns.T, out=self.xp.reshape(dweight, (out_channels, -1)))
+        self.sum_columns(dz, out=dbias)
         if not input_gradient:
-            return None, dweight, dbias
+            return None
         matrix = self.xp.reshape(weight, (out_channels, -1))
         dcolumns = self.matmul(matrix.T, dz)
-        return self.col2im(dcolumns, shape, tuple(kernel), stride, padding), dweight, dbias
+        return self.col2im(dcolumns, shape, tuple(kernel), stride, padding)
 
     # Loss
 
