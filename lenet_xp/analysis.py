@@ -23,8 +23,12 @@ def draw_run(
     split: Split,
     history: list[dict],
     probabilities: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> None:
-    """Write the pictures and reports of a run; probabilities (N, K) are of the test images."""
+    """Write the pictures and reports of a run; probabilities (N, K) are of the test images.
+
+    They are as trained, without the temperature. groups: (N,) writers of the test images, if known.
+    """
     plots.learning_curves(history, out / "learning_curves.png")
     image = _shown_image(saved, dataset, split)
     maps = feature_maps(saved.model, image, saved.preprocessing)
@@ -37,6 +41,8 @@ def draw_run(
         probabilities,
         dataset.class_names,
         images=dataset.images[split.test],
+        temperature=saved.temperature,
+        groups=groups,
     )
 
 

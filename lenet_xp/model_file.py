@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lenet_xp.calibration import HIGHEST, LOWEST, apply_temperature
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.files import atomic_write
+from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 
@@ -32,6 +34,19 @@ class SavedModel:
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     notes: dict
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are to be divided by; 1 in files older than this note."""
+        return self.notes.get("temperature", 1.0)
+
+    def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
+
+        What a user is to be shown; `predict_probabilities` gives them as trained.
+        """
+        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return apply_temperature(plain, self.temperature)
 
 
 def save_model(path: str | os.PathLike, saved: SavedModel) -> None:
@@ -127,6 +142,9 @@ def _header(arrays: dict[str, np.ndarray]) -> dict:
     names = header["class_names"]
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise ValueError("its class_names are not different strings")
+    temperature = header["notes"].get("temperature", 1.0)
+    if type(temperature) not in (int, float) or not LOWEST <= temperature <= HIGHEST:
+        raise ValueError(f"its temperature cannot be {temperature!r:.20}")
     return header
 
 

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp import metrics
+from lenet_xp.calibration import BINS, apply_temperature, reliability
 from lenet_xp.data.alphabet import letter
-from lenet_xp.files import make_folder, write_csv, write_text
+from lenet_xp.files import make_folder, write_csv, write_json, write_text
+from lenet_xp.groups import GroupScore, per_group
+from lenet_xp.intervals import wilson_interval
+from lenet_xp.judgement import TARGETS, calibration
+from lenet_xp.rejection import RejectionCurve, rejection_curve
 
 LISTED_PAIRS = 50
+LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image is too many
 
 
 def write_analysis(
@@ -20,11 +26,14 @@ def write_analysis(
     probabilities: np.ndarray,
     class_names: Sequence[str],
     images: np.ndarray,
+    temperature: float = 1.0,
+    groups: np.ndarray | None = None,
 ) -> None:
     """Write every table and picture of a tested network into `out_dir`.
 
-    labels: (N,) class indices. probabilities: (N, C) float, one row an image. class_names: C
-    names. images: (N, S, S) uint8, ink 255 on paper 0. `out_dir` is created if need be.
+    labels: (N,) class indices. probabilities: (N, C) float, one row an image, as trained.
+    class_names: C names. images: (N, S, S) uint8, ink 255 on paper 0. temperature: of the model.
+    groups: (N,) integers, the writers of the images, if known. `out_dir` is created if need be.
     Raises InputError when a file cannot be written.
     """
     folder = make_folder(out_dir)
@@ -32,6 +41,10 @@ def write_analysis(
     write_per_class(folder, confusion, class_names)
     write_confused_pairs(folder, confusion, class_names)
     write_confusion(folder, confusion, class_names)
+    write_calibration(folder, labels, probabilities, temperature)
+    scaled = apply_temperature(probabilities, temperature)
+    curve = rejection_curve(scaled, labels)
+    write_rejection(folder, curve)
     # Here, because matplotlib takes half a second to import and not every run draws.
     from lenet_xp import plots
 
@@ -39,6 +52,16 @@ def write_analysis(
     plots.per_class_scores(confusion, class_names, folder / "per_class.png")
     plots.confused_pairs(confusion, class_names, folder / "confused_pairs.png")
     plots.misclassified(images, labels, probabilities, class_names, folder / "misclassified.png")
+    before, after = (reliability(each, labels) for each in (probabilities, scaled))
+    named = {"as trained": before}
+    if temperature != 1.0:
+        named[f"at temperature {temperature:.2f}"] = after
+    plots.reliability(named, folder / "reliability.png")
+    plots.rejection(curve, TARGETS, folder / "rejection.png")
+    if groups is not None:
+        scores = per_group(probabilities.argmax(axis=1) == labels, groups)
+        write_per_writer(folder, scores)
+        plots.per_group(scores, folder / "per_writer.png")
 
 
 def write_per_class(folder: Path, confusion: np.ndarray, class_names: Sequence[str]) -> None:
@@ -93,6 +116,54 @@ def write_confusion(folder: Path, confusion: np.ndarray, class_names: Sequence[s
     """
     rows = [(name, *counts) for name, counts in zip(class_names, confusion.tolist(), strict=True)]
     write_csv(folder / "confusion.csv", ("true", *class_names), rows)
+
+
+def write_calibration(
+    folder: Path, labels: np.ndarray, probabilities: np.ndarray, temperature: float
+) -> None:
+    """Write calibration.json: errors and bins of (N, C) probabilities before and after scaling.
+
+    labels: (N,). temperature: of the model, 1 for none. Raises InputError.
+    """
+    scaled = apply_temperature(probabilities, temperature)
+    sides = {}
+    for name, each in (("before", probabilities), ("after", scaled)):
+        sides[name] = calibration(each, labels) | {"bins": vars(reliability(each, labels))}
+    definition = f"{BINS} bins of equal width on the top probability (Guo et al. 2017)"
+    about = {"definition": definition, "images": len(labels), "temperature": temperature}
+    write_json(folder / "calibration.json", about | sides)
+
+
+def write_rejection(folder: Path, curve: RejectionCurve) -> None:
+    """Write rejection.csv: thresholds, what share of the images they answer, how many rightly.
+
+    At most 200 rows, evenly over the coverage, the last of them all images. Raises InputError.
+    """
+    wanted = np.arange(1, LISTED_COVERAGES + 1) / LISTED_COVERAGES
+    # The first point that answers as many, and the end whatever a sum was rounded to.
+    places = np.unique(np.searchsorted(curve.coverage[:-1], wanted)) if len(curve.coverage) else []
+    columns = (curve.thresholds[places], curve.coverage[places], curve.accuracy[places])
+    # The threshold in full: most are so near to 1 that rounded ones would answer other images.
+    rows = [
+        (str(threshold), f"{coverage:.6f}", f"{accuracy:.6f}")
+        for threshold, coverage, accuracy in zip(*map(np.ndarray.tolist, columns), strict=True)
+    ]
+    write_csv(folder / "rejection.csv", ("threshold", "coverage", "accuracy"), rows)
+
+
+def write_per_writer(folder: Path, scores: Sequence[GroupScore]) -> None:
+    """Write per_writer.csv and per_writer.txt: accuracy of each writer in the order given.
+
+    The ends are those of the 95 % interval. Raises InputError.
+    """
+    header = ("writer", "images", "errors", "accuracy", "low", "high")
+    rows = []
+    for each in scores:
+        ends = wilson_interval(each.hits, each.images)
+        shares = (f"{share:.4f}" for share in (each.accuracy, *ends))
+        rows.append((str(each.group), str(each.images), str(each.images - each.hits), *shares))
+    write_csv(folder / "per_writer.csv", header, rows)
+    write_text(folder / "per_writer.txt", text_table(header, rows, left=()))
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:

@@ -6,14 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
+from lenet_xp.calibration import fit_temperature, log_probabilities
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split, make_split
 from lenet_xp.errors import InputError
 from lenet_xp.files import atomic_write, write_csv, write_json
-from lenet_xp.inference import cross_entropy, predict_probabilities
-from lenet_xp.metrics import accuracy, confused_pairs, confusion_matrix
+from lenet_xp.inference import predict_probabilities
+from lenet_xp.judgement import judge
+from lenet_xp.metrics import confused_pairs, confusion_matrix
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
@@ -30,6 +32,7 @@ RESULTS = (
     "learning_curves.png",
     "feature_maps.png",
     "c1_filters.png",
+    "calibration.json",
     "confusion.csv",
     "confusion_matrix.png",
     "confused_pairs.csv",
@@ -39,7 +42,11 @@ RESULTS = (
     "per_class.csv",
     "per_class.png",
     "per_class.txt",
+    "reliability.png",
+    "rejection.csv",
+    "rejection.png",
 )
+OF_WRITERS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # where writers are known
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,10 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
         on_progress=reporter.progress,
         on_epoch=lambda row: reporter.epoch(row, run.recipe.epochs, len(split.train)),
     )
-    for name in RESULTS:  # of an earlier run, lest the old and the new stand side by side
+    saved = _with_temperature(run, model, preprocessing, dataset, split)
+    # Of an earlier run, lest the old and the new stand side by side.
+    for name in (*RESULTS, *OF_WRITERS):
         (run.out / name).unlink(missing_ok=True)
-    saved = SavedModel(model, preprocessing, dataset.class_names, _config(run))
     save_model(run.out / "model.npz", saved)
     write_csv(
         run.out / "history.csv",
@@ -122,7 +130,7 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
     probabilities = predict_probabilities(
         model, dataset.images[split.test], preprocessing, run.threads
     )
-    record = _record(run, ops, model, dataset, split, result, probabilities)
+    record = _record(run, ops, saved, dataset, split, result, probabilities)
     write_json(run.out / "config.json", _config(run))
     write_json(run.out / "metrics.json", record)
     if run.plots:
@@ -161,10 +169,20 @@ def _config(run: Run) -> dict:
     }
 
 
+def _with_temperature(
+    run: Run, model: LeNet5, preprocessing: Preprocessing, dataset: Dataset, split: Split
+) -> SavedModel:
+    """The trained model, its temperature fitted to the validation images and noted."""
+    val = predict_probabilities(model, dataset.images[split.val], preprocessing, run.threads)
+    temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
+    notes = _config(run) | {"temperature": temperature}
+    return SavedModel(model, preprocessing, dataset.class_names, notes)
+
+
 def _record(
     run: Run,
     ops: Ops,
-    model: LeNet5,
+    saved: SavedModel,
     dataset: Dataset,
     split: Split,
     result: Fit,
@@ -172,6 +190,7 @@ def _record(
 ) -> dict:
     labels = dataset.labels[split.test]
     predictions = probabilities.argmax(axis=1)
+    scores = judge(labels, probabilities, saved.temperature)
     pairs = confused_pairs(
         confusion_matrix(labels, predictions, len(dataset.class_names)), dataset.class_names
     )
@@ -194,11 +213,11 @@ def _record(
         "dtype": ops.dtype_name,
         "best_epoch": result.best_epoch,
         "best_val_accuracy": result.best_accuracy,
-        "test_accuracy": accuracy(labels, predictions),
-        "test_loss": cross_entropy(probabilities, labels),
+        **{f"test_{name}": score for name, score in scores.items()},
+        "temperature": saved.temperature,
         "train_seconds": result.train_seconds,
         "images_per_second": result.images_per_second,
-        "parameters": int(model.values.shape[0]),
+        "parameters": int(saved.model.values.shape[0]),
         "confused_pairs": [vars(pair) for pair in pairs],
         "config": _config(run),
         "versions": versions(),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from commandline import QUICK, call, files_in, finish, letters_folder, start
 
+from lenet_xp.calibration import apply_temperature
 from lenet_xp.commands import train as train_command
 from lenet_xp.data.image_file import read_image
 from lenet_xp.inference import predict_probabilities
@@ -79,6 +80,11 @@ def test_evaluate_repeats_the_runs_own_figures(world, metrics, call):
     shown = call(*arguments)
     assert shown.status == 0
     assert f"accuracy {metrics['test_accuracy']:.2%}" in shown.out
+    low, high = metrics["test_accuracy_interval"]
+    assert f"(95% interval {low:.2%} to {high:.2%})" in shown.out
+    assert f"{scores['ece']:.2%} as trained, {scores['ece_scaled']:.2%} at" in shown.out
+    for name in ("ece", "ece_scaled", "loss_scaled", "brier_score", "macro_f1"):
+        assert scores[name] == pytest.approx(metrics[f"test_{name}"], rel=1e-5)
     everything = json.loads(call(*arguments, "--json", "--part", "all").out)
     assert everything["images"] == 45
 
@@ -90,12 +96,21 @@ def test_synthetic_letters_from_training_to_scores(tmp_path, call):
     assert files_in(out) == ["config.json", "history.csv", "metrics.json", "model.npz"]
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["dataset"] == "synthetic" and metrics["parameters"] == 63_661
+    # The temperature was fitted to the validation images.
+    saved = load_model(out / "model.npz", get_ops("numpy"))
+    assert saved.temperature == saved.notes["temperature"] == metrics["temperature"] != 1
+    synthetic = ["evaluate", out / "model.npz", "--data", "synthetic", "--json"]
+    val = json.loads(call(*synthetic, "--part", "val").out)
+    assert val["temperature"] == saved.temperature
+    assert val["loss_scaled"] < val["loss"]
     # The file knows its samples and seed.
-    scored = call("evaluate", out / "model.npz", "--data", "synthetic", "--json", "--out", "report")
+    scored = call(*synthetic, "--out", "report")
     scores = json.loads(scored.out)
     assert scores["accuracy"] == metrics["test_accuracy"]
     assert scores["loss"] == pytest.approx(metrics["test_loss"], rel=1e-5)
-    assert "per_class.csv" in files_in(tmp_path / "report")
+    written = files_in(tmp_path / "report")
+    made = {"per_class.csv", "calibration.json", "reliability.png", "rejection.csv"}
+    assert made | {"rejection.png"} <= set(written)
 
 
 def test_predict_says_what_the_api_says(world, call):
@@ -106,7 +121,8 @@ def test_predict_says_what_the_api_says(world, call):
     assert [reading["file"] for reading in readings] == [str(file) for file in files]
     saved = load_model(model, get_ops("numpy"))
     images = np.array([saved.preprocessing.apply(read_image(file)) for file in files])
-    probabilities = predict_probabilities(saved.model, images, saved.preprocessing, 1)
+    plain = predict_probabilities(saved.model, images, saved.preprocessing, 1)
+    probabilities = apply_temperature(plain, saved.temperature)
     for reading, row in zip(readings, probabilities, strict=True):
         best = np.argsort(-row)[:2]
         told = [(each["name"], each["probability"]) for each in reading["readings"]]

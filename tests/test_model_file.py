@@ -95,6 +95,21 @@ def test_a_model_comes_back_as_it_was(tmp_path, ops):
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
 
 
+def test_a_temperature_scales_what_users_see_and_old_files_have_none(file, tmp_path, numpy_ops):
+    old = load_model(file, numpy_ops)
+    images = np.random.default_rng(1).integers(0, 256, (9, 32, 32), dtype=np.uint8)
+    plain = predict_probabilities(old.model, images, old.preprocessing, 1)
+    assert old.temperature == 1.0
+    np.testing.assert_array_equal(old.probabilities(images, 1), plain)
+    notes = NOTES | {"temperature": 1.5}
+    save_model(tmp_path / "new.npz", SavedModel(old.model, PREPROCESSING, NAMES, notes))
+    new = load_model(tmp_path / "new.npz", numpy_ops)
+    assert new.temperature == 1.5
+    powers = plain ** (1 / 1.5)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(new.probabilities(images, 1), expected)
+
+
 def test_a_model_travels_between_dtypes(file, numpy_ops):
     double, single = load_model(file, get_ops("numpy", "float64")), load_model(file, numpy_ops)
     assert double.model.values.dtype == np.float64
@@ -249,6 +264,12 @@ def test_arrays_of_another_network(file, refused, changed, words):
         (["preprocessing", "surprise"], 1, ["surprise"]),
         (["preprocessing"], [], ["preprocessing"]),
         (["notes"], "none", ["notes"]),
+        (["notes", "temperature"], "warm", ["temperature"]),
+        (["notes", "temperature"], True, ["temperature"]),
+        (["notes", "temperature"], None, ["temperature"]),
+        (["notes", "temperature"], 0.0, ["temperature"]),
+        (["notes", "temperature"], 1e300, ["temperature"]),
+        (["notes", "temperature"], float("nan"), ["temperature"]),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from lenet_xp import plots
+from lenet_xp.calibration import reliability
 from lenet_xp.data.alphabet import letters
 from lenet_xp.errors import InputError
+from lenet_xp.groups import GroupScore
 from lenet_xp.plots.canvas import caption, new_page, put, save
+from lenet_xp.rejection import rejection_curve
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -219,6 +222,55 @@ def test_compare_statistics(tmp_path):
     )
     plots.compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
     assert orange(read(tmp_path / "a.png")) > 5000
+
+
+def doubts(count: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (count, 10) and labels of which about one in ten names another class."""
+    rng = np.random.default_rng(count)
+    probabilities = rng.dirichlet(np.full(10, 0.02 * scale), count)
+    return probabilities, np.array([rng.choice(10, p=row) for row in probabilities], dtype=int)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_reliability_of_one_and_of_two(tmp_path, count):
+    before, after = (reliability(*doubts(count, scale)) for scale in (1, 2))
+    plots.reliability({"as trained": before}, tmp_path / "one.png")
+    named = {"as trained": before, "at temperature 12.34": after}
+    plots.reliability(named, tmp_path / "two.png")
+    one, two = read(tmp_path / "one.png"), read(tmp_path / "two.png")
+    assert one.shape == two.shape and (one != two).any()
+    if count:
+        assert orange(one) > 100  # bars of the only curve are twice as wide
+        assert orange(two) < orange(one)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3000])
+@pytest.mark.parametrize("targets", [(), (0.995, 0.999), (0.1, 1.0)])
+def test_rejection(tmp_path, count, targets):
+    plots.rejection(rejection_curve(*doubts(count, 1)), targets, tmp_path / "a.png")
+    read(tmp_path / "a.png")
+
+
+def test_rejection_marks_only_the_accuracies_that_are_reached(tmp_path):
+    curve = rejection_curve(*doubts(3000, 4))
+    plots.rejection(curve, (0.9,), tmp_path / "reached.png")
+    plots.rejection(curve, (), tmp_path / "none.png")
+    assert orange(read(tmp_path / "reached.png")) > orange(read(tmp_path / "none.png")) + 50
+
+
+def test_rejection_where_all_or_nothing_is_right(tmp_path):
+    for shift in (0, 1):
+        labels = (np.arange(50) + shift) % 10
+        curve = rejection_curve(np.eye(10)[np.arange(50) % 10], labels)
+        plots.rejection(curve, (0.995, 0.999), tmp_path / f"{shift}.png")
+        read(tmp_path / f"{shift}.png")
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 60, 300])
+def test_accuracy_by_writer(tmp_path, count):
+    scores = [GroupScore(number, 80, 70 + number % 11) for number in range(count)]
+    plots.per_group(sorted(scores, key=lambda each: each.accuracy), tmp_path / "a.png")
+    read(tmp_path / "a.png")
 
 
 def test_captions_of_letters_and_of_other_classes():

@@ -1,6 +1,7 @@
 """The tables of an analysis say what the counts say, and their columns line up."""
 
 import csv
+import json
 import subprocess
 import sys
 
@@ -10,12 +11,15 @@ import pytest
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.errors import InputError
+from lenet_xp.rejection import rejection_curve
 from lenet_xp.report import (
     text_table,
     write_analysis,
+    write_calibration,
     write_confused_pairs,
     write_confusion,
     write_per_class,
+    write_rejection,
 )
 
 NAMES = tuple(each.name for each in letters())
@@ -103,6 +107,7 @@ def test_an_analysis_leaves_every_table_and_picture(tmp_path, names):
     write_analysis(tmp_path / "new" / "run", labels, probabilities, names, images)
     written = sorted(path.name for path in (tmp_path / "new" / "run").iterdir())
     assert written == [
+        "calibration.json",
         "confused_pairs.csv",
         "confused_pairs.png",
         "confused_pairs.txt",
@@ -112,9 +117,69 @@ def test_an_analysis_leaves_every_table_and_picture(tmp_path, names):
         "per_class.csv",
         "per_class.png",
         "per_class.txt",
+        "rejection.csv",
+        "rejection.png",
+        "reliability.png",
     ]
     for path in (tmp_path / "new" / "run").glob("*.png"):
         assert cv2.imread(str(path)) is not None
+
+
+def _answers(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of `count` images of 3 classes, some of them wrong."""
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet((0.1, 0.1, 0.1), count)
+    return np.array([rng.choice(3, p=row) for row in probabilities], dtype=int), probabilities
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_analysis_of_known_writers_adds_theirs(tmp_path):
+    labels, probabilities = _answers(120)
+    images = np.zeros((120, 32, 32), dtype=np.uint8)
+    writers = np.arange(120) % 4
+    write_analysis(tmp_path, labels, probabilities, NAMES[:3], images, 1.5, writers)
+    rows = _table(tmp_path / "per_writer.csv")
+    assert {row["writer"] for row in rows} == {"0", "1", "2", "3"}
+    wrong = probabilities.argmax(axis=1) != labels
+    for row in rows:
+        assert int(row["errors"]) == wrong[writers == int(row["writer"])].sum()
+        assert row["images"] == "30"
+        assert float(row["low"]) < float(row["accuracy"]) < float(row["high"]) <= 1
+    assert len((tmp_path / "per_writer.txt").read_text().splitlines()) == 5
+    assert cv2.imread(str(tmp_path / "per_writer.png")) is not None
+
+
+def test_calibration_is_told_before_and_after_the_temperature(tmp_path):
+    labels, probabilities = _answers(300)
+    write_calibration(tmp_path, labels, probabilities, 3.0)
+    told = json.loads((tmp_path / "calibration.json").read_text())
+    assert (told["images"], told["temperature"]) == (300, 3.0)
+    for side in (told["before"], told["after"]):
+        bins = side["bins"]
+        gaps = [
+            count / 300 * abs(right - said)
+            for count, right, said in zip(
+                bins["counts"], bins["accuracy"], bins["confidence"], strict=True
+            )
+            if count
+        ]
+        assert sum(bins["counts"]) == 300 and sum(gaps) == pytest.approx(side["ece"])
+    assert told["before"]["ece"] != told["after"]["ece"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 200, 5148])
+def test_rejection_table_is_short_and_ends_with_all_images(tmp_path, count):
+    labels, probabilities = _answers(count)
+    write_rejection(tmp_path, rejection_curve(probabilities, labels))
+    rows = _table(tmp_path / "rejection.csv")
+    assert len(rows) == min(count, 200)
+    for row in rows:
+        kept = probabilities.max(axis=1) >= float(row["threshold"])
+        assert float(row["coverage"]) == pytest.approx(kept.mean(), abs=1e-6)
+    if count:
+        right = probabilities.argmax(axis=1) == labels
+        assert float(rows[-1]["coverage"]) == 1
+        assert float(rows[-1]["accuracy"]) == pytest.approx(right.mean(), abs=1e-6)
 
 
 def test_an_analysis_that_cannot_be_written_says_so(tmp_path):

@@ -21,8 +21,8 @@ from lenet_xp.commands.terminal import (
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
 from lenet_xp.files import write_json
-from lenet_xp.inference import cross_entropy, predict_probabilities
-from lenet_xp.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
+from lenet_xp.inference import predict_probabilities
+from lenet_xp.judgement import judge
 from lenet_xp.model_file import load_model
 from lenet_xp.run import check_class_names, check_writable
 
@@ -83,17 +83,14 @@ def _evaluate(options: argparse.Namespace) -> None:
     probabilities = predict_probabilities(
         saved.model, dataset.images[chosen], saved.preprocessing, options.threads
     )
-    predictions = probabilities.argmax(axis=1)
     scores = {
         "model": "/".join(options.model.parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
         "images": len(labels),
         "skipped": len(dataset.skipped),
-        "accuracy": accuracy(labels, predictions),
-        "macro_f1": macro_f1(confusion_matrix(labels, predictions, len(saved.class_names))),
-        "top_3_accuracy": top_k_accuracy(probabilities, labels, min(3, len(saved.class_names))),
-        "loss": cross_entropy(probabilities, labels),
+        **judge(labels, probabilities, saved.temperature),
+        "temperature": saved.temperature,
         "backend": ops.name,
         "device": ops.device_name,
     }
@@ -106,6 +103,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             probabilities,
             saved.class_names,
             images=dataset.images[chosen],
+            temperature=saved.temperature,
         )
         write_json(options.out / "scores.json", scores)
     _show(scores, options)
@@ -115,10 +113,17 @@ def _show(scores: dict, options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(scores, indent=2, ensure_ascii=False))
         return
+    low, high = scores["accuracy_interval"]
     print(
-        f"accuracy {scores['accuracy']:.2%}, macro F1 {scores['macro_f1']:.2%}, "
-        f"top 3 {scores['top_3_accuracy']:.2%}, loss {scores['loss']:.4f} "
-        f"on {scores['images']:,} images ({scores['part']}) of {scores['dataset']}"
+        f"accuracy {scores['accuracy']:.2%} (95% interval {low:.2%} to {high:.2%}), "
+        f"macro F1 {scores['macro_f1']:.2%}, top 3 {scores['top_3_accuracy']:.2%}, "
+        f"loss {scores['loss']:.4f} on {scores['images']:,} images "
+        f"({scores['part']}) of {scores['dataset']}"
+    )
+    print(
+        f"calibration error {scores['ece']:.2%} as trained, {scores['ece_scaled']:.2%} at "
+        f"temperature {scores['temperature']:.2f}; 99.9% right on "
+        f"{scores['coverage_at_0.999']:.1%} of the images, the most certain"
     )
     if options.out:
         print(f"reports and plots in {options.out}/")

@@ -12,7 +12,6 @@ from lenet_xp.data.alphabet import letter
 from lenet_xp.data.image_file import SUFFIXES, read_image
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.errors import InputError
-from lenet_xp.inference import predict_probabilities
 from lenet_xp.model_file import SavedModel, load_model
 
 EXAMPLES = """\
@@ -45,7 +44,7 @@ def predict(arguments: list[str] | None = None) -> None:
         print(f"skipped {file}: {reason}", file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
-    probabilities = predict_probabilities(saved.model, images, saved.preprocessing, options.threads)
+    probabilities = saved.probabilities(images, options.threads)
     readings = [
         {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
         for file, row in zip(files, probabilities, strict=True)

@@ -9,6 +9,7 @@ from lenet_xp.plots.letters import letter_sheet, misclassified
 from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
 from lenet_xp.plots.statistics import compare_statistics
+from lenet_xp.plots.trust import per_group, rejection, reliability
 
 __all__ = [
     "compare_statistics",
@@ -20,4 +21,7 @@ __all__ = [
     "letter_sheet",
     "misclassified",
     "per_class_scores",
+    "per_group",
+    "rejection",
+    "reliability",
 ]

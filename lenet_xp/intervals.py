@@ -1,0 +1,57 @@
+"""How far an accuracy may lie from the one measured, because only so many were tested."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+BLOCK = 500  # resamples drawn at once, so that thousands of groups do not fill the memory
+
+
+def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of an accuracy of `hits` in `count` independent images; (0, 1) for none.
+
+    Unlike accuracy ± 2 deviations it stays within 0 to 1 and keeps its promise near 100 %.
+    Images of one writer are not independent: `bootstrap_interval` resamples writers.
+    Source: Wilson 1927, JASA 22, 209-212, without continuity correction.
+    """
+    if not 0 <= hits <= count:
+        raise ValueError(f"hits must lie in 0 to {count}, not {hits}")
+    if count == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, spread = hits / count, z * z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
+    # At both ends the sum is exact on paper and not in floats.
+    low = 0.0 if hits == 0 else centre - half
+    return low, 1.0 if hits == count else centre + half
+
+
+def bootstrap_interval(
+    correct: np.ndarray, groups: np.ndarray, level: float = LEVEL, seed: int = 0
+) -> tuple[float, float]:
+    """Return the interval of the accuracy when whole groups (writers) are drawn anew.
+
+    correct: (N,) bool, which images were read right. groups: (N,) integers. Of G groups, G are
+    drawn with replacement, 10,000 times, and all their images counted; the interval is between
+    the percentiles of the resampled accuracies. With few groups it is somewhat too narrow.
+    Raises ValueError for fewer than two groups, which cannot say how groups differ.
+    Source: Efron and Tibshirani 1993, chapter 13; Davison and Hinkley 1997, section 3.8.
+    """
+    names, places = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"the interval needs two groups at least, not {len(names)}")
+    images = np.bincount(places)
+    hits = np.bincount(places, weights=correct)
+    rng = np.random.default_rng(seed)
+    even = np.full(len(names), 1 / len(names))
+    accuracies = []
+    for _ in range(RESAMPLES // BLOCK):
+        drawn = rng.multinomial(len(names), even, size=BLOCK)  # how often each group
+        accuracies.append(drawn @ hits / (drawn @ images))
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.concatenate(accuracies), (tail, 1 - tail))
+    return float(low), float(high)

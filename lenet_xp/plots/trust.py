@@ -1,0 +1,150 @@
+"""Pictures of how far a network can be trusted: its probabilities, its doubts, its writers."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator, PercentFormatter
+
+from lenet_xp.calibration import Reliability, expected_calibration_error
+from lenet_xp.groups import GroupScore, deviation
+from lenet_xp.intervals import wilson_interval
+from lenet_xp.plots.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    add_axes,
+    new_figure,
+    note,
+    percent,
+    quiet,
+    save,
+    title,
+)
+from lenet_xp.rejection import RejectionCurve, coverage_at
+
+STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
+IN_PERCENT = {"xmax": 1, "symbol": " %"}
+NAMED_GROUPS = 80  # past them the groups' names would run into each other
+
+
+def reliability(curves: dict[str, Reliability], path: str | os.PathLike) -> None:
+    """Draw accuracy against confidence of one or two reliabilities by name, and their images.
+
+    Whiskers are 95 % intervals: a bin of few images says little. On the diagonal the network is
+    right as often as it says. Raises InputError when `path` cannot be written.
+    """
+    figure = new_figure(6.9, 7.8)
+    upper = add_axes(figure, 1.1, 1.1, 5.4, 4.2)
+    lower = add_axes(figure, 1.1, 5.8, 5.4, 1.3)
+    upper.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle=":")
+    for (name, curve), style in zip(curves.items(), STYLES, strict=False):
+        ece = percent(expected_calibration_error(curve), digits=2)
+        _draw_bins(upper, curve, style, f"{name} (calibration error {ece})")
+    upper.set_ylabel("accuracy")
+    heading = {"title": "Is it right as often as it says?", "alignment": "left"}
+    heading["title_fontproperties"] = {"weight": "bold", "size": 12}
+    upper.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), frameon=False, **heading)
+    _draw_counts(lower, list(curves.values()))
+    lower.set_xlabel("confidence: the probability of the reading")
+    for axes in (upper, lower):
+        quiet(axes, "both")
+        axes.set_xlim(-0.02, 1.02)
+        axes.xaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
+    upper.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
+    upper.set_ylim(-0.03, 1.03)
+    save(figure, path)
+
+
+def rejection(curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike) -> None:
+    """Draw the accuracy of the images answered against how many are, marking target accuracies.
+
+    Raises InputError when `path` cannot be written.
+    """
+    if not len(curve.coverage):
+        note("No images to answer", path)
+        return
+    figure = new_figure(8.6, 4.8)
+    axes = add_axes(figure, 1.1, 0.6, 7.1, 3.5)
+    axes.plot(curve.coverage, curve.accuracy, color=BLUE)
+    axes.plot(curve.coverage[-1], curve.accuracy[-1], "o", color=BLUE)
+    marks = [(target, coverage_at(curve, target)) for target in targets]
+    for (target, coverage), colour, marker in zip(marks, (ORANGE, GREEN), "sD", strict=False):
+        if coverage > 0:
+            label = f"{percent(target)} right: answer {percent(coverage)}"
+            reached = curve.accuracy[np.searchsorted(curve.coverage, coverage)]
+            axes.plot(coverage, reached, marker, color=colour, markersize=8, label=label)
+    axes.plot([], [], "o", color=BLUE, label=f"answer all: {percent(curve.accuracy[-1], 2)} right")
+    axes.legend(loc="lower left", frameon=False)
+    errors = np.flatnonzero(curve.accuracy < 1)
+    first = curve.coverage[errors[0]] if len(errors) else 1.0
+    axes.set_xlim(max(0.0, 1 - 1.2 * (1 - first) - 0.02), 1.004)
+    axes.set_ylim(top=1 + 0.05 * (1 - curve.accuracy.min()) + 0.0002)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(**IN_PERCENT))
+    axes.set_xlabel("images answered, the least certain refused first")
+    axes.set_ylabel("right among the answered")
+    quiet(axes, "both")
+    title(axes, "Accuracy when the least certain are refused")
+    save(figure, path)
+
+
+def per_group(scores: Sequence[GroupScore], path: str | os.PathLike, kind: str = "writer") -> None:
+    """Draw the accuracy of each group, in the order given, with its 95 % interval.
+
+    Raises InputError when `path` cannot be written.
+    """
+    if not scores:
+        note(f"No {kind}s to compare", path)
+        return
+    named = len(scores) <= NAMED_GROUPS
+    width = float(np.clip(0.19 * len(scores), 5.5, 15))
+    figure = new_figure(width + 1.4, 4.8)
+    axes = add_axes(figure, 1.0, 0.6, width, 3.4)
+    places = np.arange(len(scores))
+    accuracy = np.array([each.accuracy for each in scores])
+    ends = np.array([wilson_interval(each.hits, each.images) for each in scores])
+    axes.vlines(places, *ends.T, color=GREY, linewidth=1)
+    axes.plot(places, accuracy, "o", color=BLUE, markersize=5)
+    mean = float(accuracy.mean())
+    axes.axhline(mean, color=ORANGE, linestyle="--", linewidth=1.2, zorder=0)
+    axes.set_xlim(-0.8, len(scores) - 0.2)
+    axes.set_xticks(places if named else [], [each.group for each in scores] if named else [])
+    axes.tick_params(axis="x", labelrotation=90, labelsize=9)
+    axes.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
+    who = kind if named else f"{len(scores)} {kind}s"
+    axes.set_xlabel(f"{who}, the worst first (whisker: 95 % interval, dashed: mean)")
+    axes.set_ylabel("accuracy")
+    quiet(axes, "y")
+    spread = f" ± {percent(deviation(scores), 2)}" if len(scores) > 1 else ""
+    title(axes, f"Accuracy by {kind}: mean {percent(mean, 2)}{spread}")
+    save(figure, path)
+
+
+def _draw_bins(axes: Axes, curve: Reliability, style: tuple[str, str, str], label: str) -> None:
+    """The bins that are not empty, each at its mean confidence."""
+    colour, marker, line = style
+    filled = np.flatnonzero(curve.counts)
+    x, y, counts = curve.confidence[filled], curve.accuracy[filled], curve.counts[filled]
+    hits = np.rint(y * counts).astype(int)
+    ends = [wilson_interval(h, n) for h, n in zip(hits.tolist(), counts.tolist(), strict=True)]
+    axes.vlines(x, *np.reshape(ends, (-1, 2)).T, color=colour, linewidth=1, alpha=0.6)
+    axes.plot(x, y, line, color=colour, marker=marker, markersize=5, label=label)
+
+
+def _draw_counts(axes: Axes, curves: Sequence[Reliability]) -> None:
+    """Images of each bin, a bar of each curve side by side."""
+    for number, (curve, (colour, *_)) in enumerate(zip(curves, STYLES, strict=False)):
+        width = np.diff(curve.edges) / len(curves)
+        left = curve.edges[:-1] + number * width
+        axes.bar(left, curve.counts, 0.9 * width, align="edge", color=colour)
+    # Most images crowd into the last bin, and a single one elsewhere must still be seen.
+    axes.set_yscale("symlog", linthresh=1)
+    most = max(1, *(int(curve.counts.max()) for curve in curves))
+    ticks = [0, *(10**power for power in range(len(str(most))))]
+    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0, 1.5 * most)
+    axes.set_ylabel("images")

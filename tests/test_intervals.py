@@ -1,0 +1,79 @@
+"""The intervals agree with published values, with SciPy, and with every resample there can be."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lenet_xp.intervals import bootstrap_interval, wilson_interval
+
+# Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3
+PUBLISHED = (
+    (81, 263, 0.2553, 0.3662),
+    (15, 148, 0.0624, 0.1605),
+    (0, 20, 0.0, 0.1611),
+    (1, 29, 0.0061, 0.1718),
+)
+
+
+@pytest.mark.parametrize(("hits", "count", "low", "high"), PUBLISHED)
+def test_wilson_gives_the_published_values(hits, count, low, high):
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_wilson_agrees_with_scipy(level):
+    for count in (1, 7, 5148):
+        for hits in {0, 1, count // 2, count - 1, count}:
+            expected = stats.binomtest(hits, count).proportion_ci(level, method="wilson")
+            assert wilson_interval(hits, count, level) == pytest.approx(tuple(expected))
+
+
+def test_wilson_at_the_ends():
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert wilson_interval(0, 50)[0] == 0.0 and wilson_interval(50, 50)[1] == 1.0
+    with pytest.raises(ValueError, match="0 to 5"):
+        wilson_interval(6, 5)
+
+
+def test_bootstrap_finds_the_percentiles_of_every_resample_there_can_be():
+    """Four writers of unlike size have 256 resamples, all counted here, image by image."""
+    groups = np.repeat([3, 7, 11, 12], [2, 10, 5, 3])
+    correct = np.ones(20, dtype=bool)
+    correct[[0, 1, 4, 6, 13, 17, 18]] = False
+    exact = []
+    for drawn in product((3, 7, 11, 12), repeat=4):
+        exact.append(np.concatenate([correct[groups == name] for name in drawn]).mean())
+    for level in (0.5, 0.9):
+        ends = np.array(bootstrap_interval(correct, groups, level))
+        below = np.array([np.mean(exact < end - 1e-9) for end in ends])
+        reached = np.array([np.mean(exact <= end + 1e-9) for end in ends])
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        assert (below - 0.02 < tails).all() and (tails < reached + 0.02).all()
+
+
+def test_bootstrap_agrees_with_scipy_for_writers_of_one_size():
+    rng = np.random.default_rng(0)
+    groups = rng.permutation(np.repeat(np.arange(60), 50))
+    ease = rng.uniform(0.85, 1, 60)
+    correct = rng.random(3000) < ease[groups]
+    each = np.array([correct[groups == name].mean() for name in range(60)])
+    drawn = stats.bootstrap((each,), np.mean, method="percentile").confidence_interval
+    width = drawn.high - drawn.low
+    low, high = bootstrap_interval(correct, groups)
+    assert (low, high) == pytest.approx(tuple(drawn), abs=0.05 * width)
+    assert (low, high) == bootstrap_interval(correct, groups)  # seeded
+
+
+def test_writers_who_differ_widen_the_interval():
+    groups = np.repeat(np.arange(20), 100)
+    correct = np.arange(2000) % 100 < np.where(groups < 4, 50, 100)
+    low, high = bootstrap_interval(correct, groups)
+    naive = wilson_interval(int(correct.sum()), len(correct))
+    assert high - low > 3 * (naive[1] - naive[0])
+
+
+def test_one_writer_says_nothing_of_others():
+    with pytest.raises(ValueError, match="two groups"):
+        bootstrap_interval(np.ones(9, dtype=bool), np.zeros(9, dtype=np.int64))
