@@ -23,8 +23,9 @@ GAINS = {"tanh": 1.0, "scaled_tanh": 1.0, "relu": math.sqrt(2.0)}
 class Sequential:
     """Layers one after the other, their parameters views into `values` and `gradients`.
 
-    layers: from input to output. values: share another model's parameters instead of owning new
-    ones (a worker thread's model does). Raises ValueError where shapes do not fit.
+    layers: from input to output. values, gradients: flat vectors to use instead of new ones, such
+    as another model's values (a worker thread's model has them) or memory that processes share.
+    Raises ValueError where shapes do not fit.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Sequential:
         input_shape: tuple[int, ...],
         ops: Ops,
         values: Array | None = None,
+        gradients: Array | None = None,
     ):
         self.layers, self.input_shape, self.ops = layers, tuple(input_shape), ops
         self.shapes = [self.input_shape]
@@ -40,7 +42,7 @@ class Sequential:
             self.shapes.append(layer.output_shape(self.shapes[-1]))
         sizes = [sum(math.prod(s) for s in layer.param_shapes().values()) for layer in layers]
         self.values = ops.zeros((sum(sizes),)) if values is None else values
-        self.gradients = ops.zeros((sum(sizes),))
+        self.gradients = ops.zeros((sum(sizes),)) if gradients is None else gradients
         start = 0
         for layer, size in zip(layers, sizes, strict=True):
             part = slice(start, start + size)
@@ -121,6 +123,7 @@ class LeNet5(Sequential):
         seed: int = 0,
         ops: Ops | None = None,
         values: Array | None = None,
+        gradients: Array | None = None,
     ):
         if num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, not {num_classes}")
@@ -145,12 +148,17 @@ class LeNet5(Sequential):
             act(),
             Linear(84, num_classes, name="output"),
         ]
-        super().__init__(layers, (1, 32, 32), get_ops() if ops is None else ops, values)
+        ops = get_ops() if ops is None else ops
+        super().__init__(layers, (1, 32, 32), ops, values, gradients)
         if values is None:
             rng = np.random.default_rng(seed)
             for layer in layers:
                 layer.initialise(rng, GAINS[activation] if layer is not layers[-1] else 1.0)
 
-    def replica(self) -> "LeNet5":
-        """The same network on the same parameters, with gradients and workspaces of its own."""
-        return LeNet5(**self.config, ops=self.ops.sibling(), values=self.values)
+    def replica(self, values: Array | None = None, gradients: Array | None = None) -> "LeNet5":
+        """The same network for another worker: on the same parameters, or on memory given for them.
+
+        Its gradients and its ops object are its own.
+        """
+        values = self.values if values is None else values
+        return LeNet5(**self.config, ops=self.ops.sibling(), values=values, gradients=gradients)

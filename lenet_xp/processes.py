@@ -27,18 +27,17 @@ def can_fork() -> bool:
 class ForkedWorker:
     """Does what a `GradientWorker` does, in another process; a context manager.
 
-    worker: what to run there; its model must share its values with nobody. most: images in the
-    largest share. The process ends with the context, and with its parent however that dies.
+    worker: what to run there; both vectors of its model lie in memory from `shared`. most: images
+    in the largest share. The process ends with the context, and with its parent however that dies.
     """
 
     def __init__(self, worker: GradientWorker, most: int, size: int):
         self._worker = worker
-        values = worker.model.values
-        self.values, self.gradients = (_shared(values.shape, values.dtype) for _ in range(2))
-        self._images = _shared((most, size, size), np.uint8)
-        self._labels = _shared((most,), np.int64)
-        self._losses, self._hits = (_shared((most,), values.dtype) for _ in range(2))
-        self._scale = _shared((1,), np.float64)
+        self.values, self.gradients = worker.model.values, worker.model.gradients
+        self._images = shared((most, size, size), np.uint8)
+        self._labels = shared((most,), np.int64)
+        self._losses, self._hits = (shared((most,), self.values.dtype) for _ in range(2))
+        self._scale = shared((1,), np.float64)
 
     def __enter__(self) -> "ForkedWorker":
         context = multiprocessing.get_context("fork")
@@ -88,7 +87,6 @@ class ForkedWorker:
     def _serve(self, pipe: "multiprocessing.connection.Connection") -> None:
         """The process's life: orders in, gradients out, until the pipe ends."""
         self._pipe.close()
-        model = self._worker.model
         with threadpool_limits(1, user_api="blas"):
             while True:
                 try:
@@ -96,7 +94,6 @@ class ForkedWorker:
                 except (EOFError, OSError):
                     return
                 try:
-                    model.values[...] = self.values
                     self._worker.differentiate(
                         self._images[:count],
                         self._labels[:count],
@@ -104,14 +101,13 @@ class ForkedWorker:
                         self._losses[:count],
                         self._hits[:count],
                     )
-                    self.gradients[...] = model.gradients
                     answer = OK
                 except Exception as error:
                     answer = f"{type(error).__name__}: {error}".encode()[:1000]
                 pipe.send_bytes(answer)
 
 
-def _shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array of zeros in memory that a forked process shares."""
+def shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array of zeros in memory that a process forked later shares."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)

@@ -17,7 +17,7 @@ from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.parallel import Workers, parts, worker_count
-from lenet_xp.processes import ForkedWorker, can_fork
+from lenet_xp.processes import ForkedWorker, can_fork, shared
 from lenet_xp.recipes import Recipe
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
@@ -157,7 +157,8 @@ class Trainer:
         if can_fork():
             most = -(-self.recipe.batch_size // self.workers.count)
             for _ in self.replicas[1:]:
-                own = LeNet5(**self.model.config, ops=self.ops.sibling())
+                values = self.model.values
+                own = self.model.replica(*(shared(values.shape, values.dtype) for _ in range(2)))
                 worker = GradientWorker(own, self.recipe.label_smoothing, self.preprocessing)
                 forked = ForkedWorker(worker, most, self.preprocessing.size)
                 self.forked.append(self._open.enter_context(forked))

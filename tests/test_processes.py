@@ -13,7 +13,7 @@ from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.gradients import GradientWorker
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
-from lenet_xp.processes import ForkedWorker, can_fork
+from lenet_xp.processes import ForkedWorker, can_fork, shared
 from lenet_xp.recipes import BEST, CLASSIC
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="this system trains with threads")
@@ -32,7 +32,10 @@ def rng():
 
 
 def gradient_worker(seed=0):
-    return GradientWorker(LeNet5(ops=get_ops("numpy"), seed=seed), 0.1, PREPROCESSING)
+    model = LeNet5(ops=get_ops("numpy"), seed=seed)
+    own = model.replica(*(shared(model.values.shape, np.float32) for _ in range(2)))
+    own.values[...] = model.values
+    return GradientWorker(own, 0.1, PREPROCESSING)
 
 
 def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
