@@ -1,29 +1,21 @@
-"""The model file: parameters, preprocessing and class names in one .npz, no pickle inside.
+"""The model file: parameters, preprocessing and class names in one container."""
 
-npz is NumPy's own container, so a model opens anywhere NumPy does; a JSON text beside the arrays
-holds everything that is not an array.
-"""
-
-import json
 import os
-import zipfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from lenet_xp.calibration import HIGHEST, LOWEST, apply_temperature
+from lenet_xp.container import LARGEST, read_container, write_container
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
-from lenet_xp.files import atomic_write
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 
 FORMAT = "lenet_xp model"
 VERSION = 1
-LARGEST = 64 * 2**20  # bytes: far above any LeNet-5, so a hostile file costs little
 
 
 @dataclass(frozen=True)
@@ -61,9 +53,7 @@ def save_model(path: str | os.PathLike, saved: SavedModel) -> None:
         "class_names": list(saved.class_names),
         "notes": saved.notes,
     }
-    text = json.dumps(header, ensure_ascii=False).encode()
-    with atomic_write(path) as handle:
-        np.savez(handle, header=np.frombuffer(text, np.uint8), **arrays)
+    write_container(path, header, arrays)
 
 
 def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
@@ -75,8 +65,8 @@ def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
             raise InputError(f"{there}; give the model.npz of a run")
         if path.stat().st_size > LARGEST:
             raise InputError("too large for a model file; give the model.npz of a run")
-        arrays = _arrays(path.read_bytes())
-        header = _header(arrays)
+        header, arrays = read_container(path.read_bytes())
+        _check_header(header)
         preprocessing = Preprocessing.from_dict(header["preprocessing"])
         names = header["class_names"]
         model = _network(header["network"], names, arrays, ops)
@@ -97,38 +87,9 @@ def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
         ) from error
 
 
-def _arrays(npz: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file's bytes, as views: what a header declares is never allocated.
-
-    np.load would make room for an array of any declared size before it misses the data. An array
-    of objects, whose pickle could run code, cannot be such a view.
-    """
-    arrays = {}
-    with zipfile.ZipFile(BytesIO(npz)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError("its content is too large")
-        for entry in archive.infolist():
-            name, suffix = os.path.splitext(entry.filename)
-            if suffix != ".npy":
-                raise ValueError(f"it holds {entry.filename[:40]!r}, no header")
-            data = BytesIO(archive.read(entry))
-            if np.lib.format.read_magic(data) != (1, 0):
-                raise ValueError(f"{name} is of another version of NumPy's format")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(data)
-            flat = np.frombuffer(data.getbuffer()[data.tell() :], dtype)
-            arrays[name] = flat.reshape(shape, order="F" if fortran else "C")
-    return arrays
-
-
-def _header(arrays: dict[str, np.ndarray]) -> dict:
-    """The header, taken out of the arrays, its entries of the right kinds."""
-    if "header" not in arrays:
-        raise ValueError("it has no header")
-    try:
-        header = json.loads(arrays.pop("header").tobytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError("its header is damaged") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+def _check_header(header: dict) -> None:
+    """InputError or ValueError unless it is ours and its entries are of the right kinds."""
+    if header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
     if header.get("version") != VERSION:
         raise InputError(
@@ -145,7 +106,6 @@ def _header(arrays: dict[str, np.ndarray]) -> dict:
     temperature = header["notes"].get("temperature", 1.0)
     if type(temperature) not in (int, float) or not LOWEST <= temperature <= HIGHEST:
         raise ValueError(f"its temperature cannot be {temperature!r:.20}")
-    return header
 
 
 def _network(

@@ -52,8 +52,26 @@ def refused(tmp_path, numpy_ops):
 
 
 def arrays_of(path):
+    """A file's arrays, its checksum left out so that they can be tampered with."""
     with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+        arrays = dict(stored)
+    header = json.loads(arrays["header"].tobytes())
+    assert len(header.pop("sha256")) == 64
+    return arrays | {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+
+
+def test_a_changed_bit_breaks_the_checksum(file, refused):
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    arrays["F6.weight"] = arrays["F6.weight"].copy()
+    arrays["F6.weight"][3, 5] *= 1.0000002
+    refused(packed(arrays), "checksum")
+
+
+def test_a_file_without_a_checksum_opens(file, numpy_ops):
+    content = packed(arrays_of(file))  # as version 0.1.0 wrote them
+    file.write_bytes(content)
+    assert load_model(file, numpy_ops).class_names == NAMES
 
 
 def packed(arrays):
