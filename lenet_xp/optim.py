@@ -25,9 +25,15 @@ class SGD:
         self.ops, self.values, self.gradients = ops, values, gradients
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
         self.velocity = ops.zeros(values.shape) if momentum else None
+        self.steps = 0
+
+    def moments(self) -> dict[str, Array]:
+        """The vectors that last from step to step."""
+        return {} if self.velocity is None else {"velocity": self.velocity}
 
     def step(self, learning_rate: float) -> None:
         """Move the values against the gradients."""
+        self.steps += 1
         self.ops.sgd_update(
             self.values,
             self.gradients,
@@ -59,6 +65,10 @@ class Adam:
         self.weight_decay, self.decoupled = weight_decay, decoupled
         self.mean, self.square = ops.zeros(values.shape), ops.zeros(values.shape)
         self.steps = 0
+
+    def moments(self) -> dict[str, Array]:
+        """The vectors that last from step to step."""
+        return {"mean": self.mean, "square": self.square}
 
     def step(self, learning_rate: float) -> None:
         """Move the values by the bias-corrected moments of the gradients."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from lenet_xp import training
+from lenet_xp import trainer, training
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.gradients import GradientWorker
 from lenet_xp.model import LeNet5
@@ -58,7 +58,7 @@ def test_processes_and_threads_train_to_the_same_bits(batch, recipe, monkeypatch
     recipe = replace(recipe, epochs=2, batch_size=32)  # the last batch is of 6
     values = []
     for forks in (True, False):
-        monkeypatch.setattr(training, "can_fork", lambda forks=forks: forks)
+        monkeypatch.setattr(trainer, "can_fork", lambda forks=forks: forks)
         model = LeNet5(ops=get_ops("numpy"))
         training.fit(model, recipe, batch, batch, PREPROCESSING, threads=3)
         values.append(model.values.copy())

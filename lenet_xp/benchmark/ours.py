@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp.benchmark.measure import Contender
 from lenet_xp.data.augment import Distortion
-from lenet_xp.data.batches import epoch_batches
+from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.losses import SoftmaxCrossEntropy
@@ -17,7 +17,7 @@ from lenet_xp.ops import Ops, get_ops
 from lenet_xp.optim import SGD
 from lenet_xp.parallel import Workers
 from lenet_xp.recipes import CLASSIC
-from lenet_xp.training import Trainer
+from lenet_xp.trainer import Trainer
 
 PREPROCESSING = Preprocessing(mean=0.1, std=0.25)
 
@@ -52,9 +52,11 @@ def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Cont
     trainer = stack.enter_context(Trainer(model, CLASSIC, PREPROCESSING, workers, 32))
     rng = np.random.default_rng(0)
 
+    losses, hits = np.empty((2, 64), np.float32)
+
     def run() -> None:
-        batches = epoch_batches(images, labels, 64, rng, distortion)
-        trainer.epoch(1, batches, len(labels), lambda progress: None)
+        for some, theirs in prefetch(epoch_batches(images, labels, 64, rng, distortion)):
+            trainer.step(some, theirs, losses, hits)
 
     return Contender(run, len(labels), _Standing(stack, workers))
 

@@ -17,19 +17,22 @@ def epoch_batches(
     batch_size: int,
     rng: np.random.Generator,
     distortion: Distortion | None = None,
+    behind: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One epoch: (images (N, S, S) uint8, labels (N,)) of a fresh shuffle; the last may be short.
 
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
-    batches to every backend.
+    batches to every backend. behind: how many batches to leave out at the start, as if they had
+    been given already.
     """
     order = rng.permutation(len(labels))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
+        drawn = None if distortion is None else distortion.draw(rng, len(chosen))
+        if start < behind * batch_size:
+            continue
         batch = images[chosen]
-        if distortion is not None:
-            batch = distortion.apply(batch, distortion.draw(rng, len(chosen)))
-        yield batch, labels[chosen]
+        yield batch if drawn is None else distortion.apply(batch, drawn), labels[chosen]
 
 
 def prefetch(items: Iterator, ahead: int = AHEAD) -> Iterator:

@@ -1,0 +1,98 @@
+"""Checkpoints: everything a run needs to go on to the bit, in files that prove they are whole.
+
+Each is written beside the others and reaches the disk before an older one is removed, so that at
+every moment, whatever dies, a whole one is there. npz rather than safetensors: it needs nothing
+but NumPy, and each file carries a checksum, which safetensors lacks.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.container import LARGEST, Damaged, read_container, write_container
+from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder
+
+FORMAT, VERSION = "lenet_xp checkpoint", 1
+KEEP = 3  # the newest, and two to fall back on
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands after `step` steps: arrays, and values that JSON can hold."""
+
+    step: int
+    arrays: dict[str, np.ndarray]
+    values: dict
+
+
+class Checkpoints:
+    """The checkpoints of a run, in a folder of their own.
+
+    keep: how many of the newest to keep.
+    """
+
+    def __init__(self, folder: str | os.PathLike, keep: int = KEEP):
+        self.folder, self.keep = Path(folder), keep
+
+    def save(self, state: State, run: dict) -> None:
+        """Write the state of a run, then remove checkpoints too many; `run` says which it is.
+
+        Raises InputError where it cannot be written, having lost none.
+        """
+        make_folder(self.folder)
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "step": state.step,
+            "values": state.values,
+            "run": run,
+        }
+        write_container(self.folder / f"step-{state.step:010d}.npz", header, state.arrays)
+        for old in self._newest_first()[self.keep :]:
+            old.unlink(missing_ok=True)
+
+    def latest(self, say: Callable[[str], None]) -> tuple[State, dict] | None:
+        """State and run of the newest whole checkpoint, or None where there is none at all.
+
+        say is told of each damaged one passed over. Raises InputError if all are damaged.
+        """
+        files = self._newest_first()
+        for path in files:
+            try:
+                return _read(path)
+            except InputError:
+                raise
+            except Exception as error:  # damaged bytes have a dozen ways to go wrong
+                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                say(f"checkpoint {path.name} is damaged ({reason}); falling back to the one before")
+        if files:
+            raise InputError(f"{self.folder}: every checkpoint is damaged; start the run again")
+        return None
+
+    def clear(self) -> None:
+        """Remove all of them, and the folder if nothing else is in it."""
+        for path in self._newest_first():
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+
+
+def _read(path: Path) -> tuple[State, dict]:
+    if path.stat().st_size > LARGEST:
+        raise Damaged("it is too large")
+    header, arrays = read_container(path.read_bytes())
+    if header.get("format") != FORMAT:
+        raise Damaged("it is of another format")
+    if header.get("version") != VERSION:
+        raise InputError(
+            f"{path}: checkpoint format {header.get('version')!r:.20}, but this lenet_xp reads "
+            f"{VERSION}; go on with the version that wrote it"
+        )
+    return State(header["step"], arrays, header["values"]), header["run"]
