@@ -1,6 +1,6 @@
 """One training run, from a data source to a judged model on disk."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -8,9 +8,11 @@ import numpy as np
 
 from lenet_xp.calibration import fit_temperature, log_probabilities
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.overlap import Overlap, honest_split
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import Split, make_split
+from lenet_xp.data.splits import Split
+from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError
 from lenet_xp.files import atomic_write, write_csv, write_json
 from lenet_xp.inference import predict_probabilities
@@ -58,6 +60,9 @@ class Run:
     out: Path
     seed: int = 0
     samples_per_class: int = 400
+    split: str | None = None
+    fold: int = 0
+    allow_overlap: bool = False
     skip_bad: bool = False
     cache: bool = True
     plots: bool = True
@@ -92,7 +97,9 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
     )
     for file, reason in dataset.skipped:
         reporter.say(f"skipped {file}: {reason}")
-    split = make_split(dataset)
+    split, overlap = honest_split(dataset, run.split, run.fold, run.allow_overlap)
+    if overlap:
+        reporter.say(_overlap_words(split, overlap))
     preprocessing = Preprocessing().fitted(dataset.images[split.train])
     model = LeNet5(
         len(dataset.class_names),
@@ -130,13 +137,15 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
     probabilities = predict_probabilities(
         model, dataset.images[split.test], preprocessing, run.threads
     )
-    record = _record(run, ops, saved, dataset, split, result, probabilities)
-    write_json(run.out / "config.json", _config(run))
+    writers = known_writers(dataset)
+    groups = None if writers is None else writers[split.test]
+    record = _record(run, ops, saved, dataset, split, overlap, result, probabilities, groups)
+    write_json(run.out / "config.json", _config(run, split))
     write_json(run.out / "metrics.json", record)
     if run.plots:
         from lenet_xp.analysis import draw_run  # matplotlib is slow to import
 
-        draw_run(run.out, saved, dataset, split, result.history, probabilities)
+        draw_run(run.out, saved, dataset, split, result.history, probabilities, groups)
     return record
 
 
@@ -160,11 +169,22 @@ def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndar
     return np.array([places[name] for name in dataset.class_names])[dataset.labels]
 
 
-def _config(run: Run) -> dict:
+def _overlap_words(split: Split, overlap: Overlap) -> str:
+    shared = (
+        f"split {split.name}: {overlap.train_test:,} training and {overlap.val_test:,} validation "
+        f"images are identical to test images, {overlap.train_val:,} training to validation images"
+    )
+    return f"{shared}; {overlap.dropped:,} left out" if overlap.dropped else f"{shared}; all kept"
+
+
+def _config(run: Run, split: Split) -> dict:
     return {
         "data": Path(run.data).name,
         "recipe": run.recipe.to_dict(),
         "seed": run.seed,
+        "split": split.name,
+        "fold": split.fold,
+        "allow_overlap": run.allow_overlap,
         "samples_per_class": run.samples_per_class if run.data == "synthetic" else None,
     }
 
@@ -175,7 +195,7 @@ def _with_temperature(
     """The trained model, its temperature fitted to the validation images and noted."""
     val = predict_probabilities(model, dataset.images[split.val], preprocessing, run.threads)
     temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
-    notes = _config(run) | {"temperature": temperature}
+    notes = _config(run, split) | {"temperature": temperature}
     return SavedModel(model, preprocessing, dataset.class_names, notes)
 
 
@@ -185,12 +205,14 @@ def _record(
     saved: SavedModel,
     dataset: Dataset,
     split: Split,
+    overlap: Overlap,
     result: Fit,
     probabilities: np.ndarray,
+    groups: np.ndarray | None,
 ) -> dict:
     labels = dataset.labels[split.test]
     predictions = probabilities.argmax(axis=1)
-    scores = judge(labels, probabilities, saved.temperature)
+    scores = judge(labels, probabilities, saved.temperature, groups)
     pairs = confused_pairs(
         confusion_matrix(labels, predictions, len(dataset.class_names)), dataset.class_names
     )
@@ -202,6 +224,8 @@ def _record(
         "n_test": len(split.test),
         "skipped": len(dataset.skipped),
         "split": split.name,
+        "fold": split.fold,
+        "overlap": asdict(overlap),
         "seed": run.seed,
         "epochs": run.recipe.epochs,
         "batch_size": run.recipe.batch_size,
@@ -219,7 +243,7 @@ def _record(
         "images_per_second": result.images_per_second,
         "parameters": int(saved.model.values.shape[0]),
         "confused_pairs": [vars(pair) for pair in pairs],
-        "config": _config(run),
+        "config": _config(run, split),
         "versions": versions(),
         "git_commit": git_commit(),
     }

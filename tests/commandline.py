@@ -12,11 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import evaluate, predict, terminal, train
+from lenet_xp.commands import audit, evaluate, predict, terminal, train
 from lenet_xp.opencv import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = {"train": train.train, "evaluate": evaluate.evaluate, "predict": predict.predict}
+COMMANDS = {
+    "train": train.train,
+    "evaluate": evaluate.evaluate,
+    "predict": predict.predict,
+    "audit": audit.audit,
+}
 QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 
 
@@ -88,7 +93,7 @@ def letters_folder(path: Path, count: int = 15, side: int = 48) -> Path:
     for name in ("ya", "yan", "yat"):
         (path / name).mkdir(parents=True)
         for number in range(count):
-            image = np.full((side, side), 240, np.uint8)
+            image = rng.integers(232, 249, (side, side), np.uint8)  # no two alike
             x, y = (int(v) for v in rng.integers(side // 2 - 4, side // 2 + 5, 2))
             if name == "ya":
                 cv2.circle(image, (x, y), side // 4, 20, 3)

@@ -200,7 +200,7 @@ def test_a_best_run_in_double_precision(world, call, tmp_path):
     assert metrics["config"]["recipe"]["learning_rate"] == 1e-3
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "audit"])
 def test_help_ends_with_examples(command, call):
     outcome = call(command, "--help")
     assert outcome.status == 0

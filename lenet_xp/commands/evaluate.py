@@ -12,14 +12,18 @@ from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
     add_samples_option,
+    add_split_options,
     choose_ops,
     made_folder,
     parser,
     run,
     whole_number,
 )
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.overlap import honest_split
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import make_split
+from lenet_xp.data.splits import SPLITS, Split
+from lenet_xp.data.writers import known_writers
 from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.judgement import judge
@@ -43,6 +47,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         default="test",
         help="which part of the data set's split (default: test)",
     )
+    add_split_options(p, "the run's own")
     add_samples_option(p, None, "as in the training")
     p.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
@@ -76,20 +81,25 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"skipped {file}: {reason}", file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
     if options.part == "all":
-        chosen = np.arange(len(labels))
+        split, chosen = None, np.arange(len(labels))
     else:
-        chosen = getattr(make_split(dataset), options.part)
+        split = _split(options, saved.notes, dataset)
+        chosen = getattr(split, options.part)
     labels = labels[chosen]
     probabilities = predict_probabilities(
         saved.model, dataset.images[chosen], saved.preprocessing, options.threads
     )
+    writers = known_writers(dataset)
+    groups = None if writers is None else writers[chosen]
     scores = {
         "model": "/".join(options.model.parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
+        "split": split and split.name,
+        "fold": split and split.fold,
         "images": len(labels),
         "skipped": len(dataset.skipped),
-        **judge(labels, probabilities, saved.temperature),
+        **judge(labels, probabilities, saved.temperature, groups),
         "temperature": saved.temperature,
         "backend": ops.name,
         "device": ops.device_name,
@@ -104,9 +114,28 @@ def _evaluate(options: argparse.Namespace) -> None:
             saved.class_names,
             images=dataset.images[chosen],
             temperature=saved.temperature,
+            groups=groups,
         )
         write_json(options.out / "scores.json", scores)
     _show(scores, options)
+
+
+def _split(options: argparse.Namespace, notes: dict, dataset: Dataset) -> Split:
+    """The split that is asked for, else the one the model was trained on.
+
+    For other data a recorded `seed` or `source` means no more than that none was chosen.
+    """
+    recorded = notes.get("split")
+    other = notes.get("data") != Path(options.data).name
+    if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
+        recorded = None
+    name, fold = options.split or recorded, options.fold
+    if fold is None:
+        fold = notes.get("fold", 0) if name == recorded else 0
+    if type(fold) is not int:
+        fold = 0
+    own = name == recorded and notes.get("allow_overlap") is False
+    return honest_split(dataset, name, fold, allow_overlap=not own)[0]
 
 
 def _show(scores: dict, options: argparse.Namespace) -> None:

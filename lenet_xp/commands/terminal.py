@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lenet_xp.data.splits import ENOUGH
+from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
@@ -75,8 +75,10 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data_option(to: argparse.ArgumentParser, default: str | None) -> None:
-    """--data, --skip-bad and --no-cache."""
+def add_data_option(
+    to: argparse.ArgumentParser, default: str | None, skip_bad: bool = True
+) -> None:
+    """--data, --skip-bad unless the command always does, and --no-cache."""
     to.add_argument(
         "--data",
         metavar="SOURCE",
@@ -85,11 +87,28 @@ def add_data_option(to: argparse.ArgumentParser, default: str | None) -> None:
         help="'synthetic' (generated letters), 'amhcd' (fetched from Kaggle), a .zip or folder of "
         "class folders, or a .npz in Keras' layout" + (f" (default: {default})" if default else ""),
     )
-    to.add_argument(
-        "--skip-bad", action="store_true", help="leave out unreadable images and list them"
-    )
+    if skip_bad:
+        to.add_argument(
+            "--skip-bad", action="store_true", help="leave out unreadable images and list them"
+        )
     to.add_argument(
         "--no-cache", action="store_true", help="read the images again, and keep no copy"
+    )
+
+
+def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:
+    """--split and --fold, the latter None where it is not given."""
+    to.add_argument(
+        "--split",
+        choices=sorted(SPLITS),
+        help="which images train and which test; 'writer' tests on writers never seen (AMHCD) "
+        f"(default: {instead})",
+    )
+    to.add_argument(
+        "--fold",
+        type=whole_number(0),
+        metavar="K",
+        help="which of a split's folds, from 0: 'kfold' and 'writer' have 5 (default: 0)",
     )
 
 

@@ -9,6 +9,7 @@ from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
     add_samples_option,
+    add_split_options,
     choose_ops,
     made_folder,
     parser,
@@ -28,6 +29,8 @@ EXAMPLES = """\
       the most accurate recipe on real handwriting
   python scripts/train.py --data mnist.npz --recipe best
       the original benchmark
+  python scripts/train.py --data amhcd_64.zip --recipe best --split writer --fold 0
+      judged on 12 writers of whom it has seen nothing
   python scripts/train.py --backend cupy
       on a CUDA GPU"""
 
@@ -36,6 +39,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
     add_data_option(p, "synthetic")
     add_samples_option(p, 400, "400")
+    add_split_options(p, "the data's own test set, else the seed's random fifth")
+    p.add_argument(
+        "--allow-overlap",
+        action="store_true",
+        help="keep images that stand on two sides of the split, in training and test set for one",
+    )
     p.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
@@ -90,6 +99,9 @@ def train(arguments: list[str] | None = None) -> None:
         seed=options.seed,
         out=out,
         samples_per_class=options.samples,
+        split=options.split,
+        fold=options.fold or 0,
+        allow_overlap=options.allow_overlap,
         skip_bad=options.skip_bad,
         cache=not options.no_cache,
         plots=not options.no_plots,
@@ -102,9 +114,11 @@ def train(arguments: list[str] | None = None) -> None:
 
 
 def _closing_words(record: dict, out: Path) -> None:
+    kept = record["config"]["allow_overlap"] and any(record["overlap"].values())
     print(
-        f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images never used "
-        f"before (best of {record['epochs']} epochs on validation: "
+        f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images "
+        f"{'not all of them new' if kept else 'never used before'} "
+        f"(best of {record['epochs']} epochs on validation: "
         f"{record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})"
     )
     print(

@@ -1,0 +1,93 @@
+"""Who wrote which image of AMHCD: 60 writers, 13 samples of each letter from each.
+
+The files do not say. It was read off their numbers and checked against the ink; docs/writers.md
+tells how, and amhcd_writers.csv holds what was found for each letter.
+"""
+
+import csv
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.errors import InputError
+
+WRITERS = 60
+SAMPLES = 13  # of each letter, from each writer
+IMAGES = WRITERS * SAMPLES  # of each letter
+
+_NAME = re.compile(r"(?P<class>[^/]+)/(?P=class)_(?P<number>[1-9]\d{0,2})\.\w+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ClassWriters:
+    """The writers of one letter's files.
+
+    writers: (780,) int64 from 0 to 59, of the files 1 to 780.
+    doubtful: writers whose samples of this letter may stand under one another's numbers.
+    """
+
+    writers: np.ndarray
+    certain: bool
+    doubtful: tuple[int, ...]
+
+
+@cache
+def writer_table() -> dict[str, ClassWriters]:
+    """The assignment of each letter by its class name, from amhcd_writers.csv."""
+    with files(__package__).joinpath("amhcd_writers.csv").open(encoding="utf-8") as table:
+        return {row["class"]: _read(row) for row in csv.DictReader(table)}
+
+
+def _read(row: dict[str, str]) -> ClassWriters:
+    sizes = np.full(WRITERS, SAMPLES)
+    for block, size in (each.split(":") for each in row["sizes"].split()):
+        sizes[int(block)] = int(size)
+    writers = np.repeat(_numbers(row["order"]), sizes)
+    if row["numbering"] == "text":  # 1, 10, 100, 101: file n is the n-th sample sorted as text
+        writers = writers[np.array(sorted(range(1, IMAGES + 1), key=str)) - 1]
+    writers.flags.writeable = False
+    return ClassWriters(writers, row["certainty"] == "certain", tuple(_numbers(row["doubtful"])))
+
+
+def _numbers(text: str) -> list[int]:
+    """The whole numbers that "0-2 7" stands for: 0, 1, 2, 7."""
+    spans = [[int(end) for end in each.split("-")] for each in text.split()]
+    return [number for span in spans for number in range(span[0], span[-1] + 1)]
+
+
+def writers_of(dataset: Dataset) -> np.ndarray:
+    """The writer of each image of AMHCD: (N,) int64 from 0 to 59.
+
+    Any other data set raises InputError: AMHCD is told by its 33 classes with the files 1 to 780
+    in each, those counted that were skipped as unreadable.
+    """
+    table = writer_table()
+    names = [*dataset.files, *(file for file, _ in dataset.skipped)]
+    found = [_NAME.fullmatch(name) for name in names]
+    keys = {(each["class"], int(each["number"])) for each in found if each}
+    expected = {(name, number) for name in table for number in range(1, IMAGES + 1)}
+    if len(names) != len(keys) or keys != expected or len(dataset.files) != len(dataset):
+        raise InputError(
+            f"{dataset.name}: nobody knows who wrote its images; only AMHCD as published, with "
+            f"{len(table)} classes of {IMAGES} numbered files, can be split by writers"
+        )
+    return np.array(
+        [table[each["class"]].writers[int(each["number"]) - 1] for each in found[: len(dataset)]]
+    )
+
+
+def known_writers(dataset: Dataset) -> np.ndarray | None:
+    """As `writers_of`, but None where nobody knows."""
+    try:
+        return writers_of(dataset)
+    except InputError:
+        return None
+
+
+def doubtful_writers() -> list[tuple[int, ...]]:
+    """Writers who may have been taken for one another in some letter, in groups."""
+    return sorted({each.doubtful for each in writer_table().values() if each.doubtful})
