@@ -8,6 +8,7 @@ from lenet_xp.ops import Array, Ops
 OPERATION = {"float64": 1e-12, "float32": 1e-5}  # one operation against the oracle or reference
 NETWORK = {"float64": 1e-12, "float32": 2e-5}  # forward and backward of the whole network
 TRAINING = {"float64": 1e-11, "float32": 5e-4}  # the change of the parameters over several steps
+ONNX = {"float64": 1e-6, "float32": 1e-5}  # results that were computed in float32
 FINITE_DIFFERENCE = 1e-7  # float64 only
 
 
