@@ -15,8 +15,10 @@ import numpy as np
 from lenet_xp.container import LARGEST, Damaged, read_container, write_container
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
+from lenet_xp.model_file import SavedModel, save_model
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
+BEST = "best.npz"
 KEEP = 3  # the newest, and two to fall back on
 
 
@@ -73,9 +75,26 @@ class Checkpoints:
             raise InputError(f"{self.folder}: every checkpoint is damaged; start the run again")
         return None
 
+    def save_best(self, saved: SavedModel) -> None:
+        """Write the best model so far beside the checkpoints, ready for use."""
+        make_folder(self.folder)
+        save_model(self.folder / BEST, saved)
+
+    def any(self) -> bool:
+        """Whether there is one, whole or not."""
+        return bool(self._newest_first())
+
+    def left_behind(self) -> str:
+        """What a run that fails leaves, in words that end a sentence about it."""
+        words = ""
+        if (self.folder / BEST).exists():
+            words += f"; the best model so far is {self.folder / BEST}"
+        newest = self._newest_first()[:1]
+        return words + "".join(f"; the last good checkpoint is {path}" for path in newest)
+
     def clear(self) -> None:
-        """Remove all of them, and the folder if nothing else is in it."""
-        for path in self._newest_first():
+        """Remove all that is here, and the folder if nothing else is in it."""
+        for path in (*self._newest_first(), self.folder / BEST):
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

@@ -7,6 +7,7 @@ from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.parallel import parts, piece_size
+from lenet_xp.processes import Forked, shared
 
 KEPT = 4  # captures: of the usual piece and of an epoch's last, with something to spare
 
@@ -78,3 +79,50 @@ class CapturedGradient:
         np.copyto(self._images, images)
         np.copyto(self._labels, labels)
         return self._repeat()
+
+
+class ForkedWorker:
+    """Does what a `GradientWorker` does, in another process; a context manager.
+
+    worker: what to run there; both vectors of its model lie in memory from `shared`. most: images
+    in the largest share.
+    """
+
+    def __init__(self, worker: GradientWorker, most: int, size: int):
+        self._worker = worker
+        self.values, self.gradients = worker.model.values, worker.model.gradients
+        self._images = shared((most, size, size), np.uint8)
+        self._labels = shared((most,), np.int64)
+        self._losses, self._hits = (shared((most,), self.values.dtype) for _ in range(2))
+        self._scale = shared((1,), np.float64)
+        self._forked = Forked(self._differentiate)
+
+    def __enter__(self) -> "ForkedWorker":
+        self._forked.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._forked.__exit__(*error)
+
+    def begin(
+        self, values: np.ndarray, images: np.ndarray, labels: np.ndarray, scale: float
+    ) -> None:
+        """Start on the gradients at `values` of images (N, S, S) uint8 with labels (N,)."""
+        count = len(labels)
+        self.values[...] = values
+        self._images[:count], self._labels[:count], self._scale[0] = images, labels, scale
+        self._forked.begin(count)
+
+    def finish(self, losses: np.ndarray, hits: np.ndarray) -> None:
+        """Wait for the gradients, fill in losses and hits (N,); RuntimeError if it failed."""
+        self._forked.finish()
+        losses[...], hits[...] = self._losses[: len(losses)], self._hits[: len(hits)]
+
+    def _differentiate(self, count: int) -> None:
+        self._worker.differentiate(
+            self._images[:count],
+            self._labels[:count],
+            float(self._scale[0]),
+            self._losses[:count],
+            self._hits[:count],
+        )

@@ -1,6 +1,6 @@
 """What a network says about images: probabilities on the host."""
 
-from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -8,8 +8,10 @@ import numpy as np
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.parallel import Workers, parts, piece_size, worker_count
+from lenet_xp.processes import Forked, can_fork, shared
 
 FEW = 32  # images: a share of fewer costs more to hand over than it saves
+MANY = 4096  # images: enough for processes to win back what starting them costs
 
 
 def predict_probabilities(
@@ -21,32 +23,72 @@ def predict_probabilities(
     """
     quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
     with quiet, Workers(worker_count(model.ops, threads)) as workers:
-        replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        return BatchReader(workers, replicas, preprocessing)(images)
+        most = len(images) if len(images) >= MANY else 0
+        with BatchReader(model, preprocessing, workers, most) as read:
+            return read(images)
 
 
 class BatchReader:
-    """Reads any number of images, on workers that stand ready, a replica of the model for each.
+    """Reads any number of images on workers that stand ready; a context manager.
 
-    It reads with the parameters that the model has now: after more training, make another.
+    most: images at once for which processes are to stand beside the first worker where the system
+    forks; beyond them, and with 0 for all, threads read. It reads with the parameters that the
+    model has when the context is entered: after more training, make another.
     """
 
-    def __init__(self, workers: Workers, replicas: Sequence[LeNet5], preprocessing: Preprocessing):
-        self._workers, self._replicas, self._preprocessing = workers, replicas, preprocessing
+    def __init__(
+        self, model: LeNet5, preprocessing: Preprocessing, workers: Workers, most: int = 0
+    ):
+        self._model, self._preprocessing, self._workers = model, preprocessing, workers
+        self._most = most if can_fork() and workers.count > 1 else 0
         self._readers: dict[tuple[int, int], Reader] = {}
+        self._forked: list[Forked] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> "BatchReader":
+        self._replicas = [self._model.replica() for _ in range(self._workers.count)]
+        if self._most:
+            size, classes = self._preprocessing.size, self._model.config["num_classes"]
+            self._images = shared((self._most, size, size), np.uint8)
+            self._probabilities = shared((self._most, classes), np.float64)
+            for worker in range(1, self._workers.count):
+                serve = partial(self._serve, worker)
+                self._forked.append(self._open.enter_context(Forked(serve)))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._forked.clear()
+        self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
-        probabilities = np.empty((len(images), self._replicas[0].config["num_classes"]))
-        if len(images):
-            shares = parts(len(images), min(self._workers.count, -(-len(images) // FEW)))
+        count = len(images)
+        probabilities = np.empty((count, self._model.config["num_classes"]))
+        shares = self._shares(count)
+        if len(shares) > 1 and count <= self._most:
+            self._images[:count] = images
+            for forked in self._forked[: len(shares) - 1]:
+                forked.begin(count)
+            self._read(0, images[shares[0]], probabilities[shares[0]])
+            for forked in self._forked[: len(shares) - 1]:
+                forked.finish()
+            behind = slice(shares[0].stop, count)
+            probabilities[behind] = self._probabilities[behind]
+        else:
             self._workers.run(
                 [partial(self._read, i, images[s], probabilities[s]) for i, s in enumerate(shares)]
             )
         return probabilities
 
+    def _shares(self, count: int) -> list[slice]:
+        return parts(count, min(self._workers.count, -(-count // FEW))) if count else []
+
+    def _serve(self, worker: int, count: int) -> None:
+        share = self._shares(count)[worker]
+        self._read(worker, self._images[share], self._probabilities[share])
+
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
-        count = piece_size(self._replicas[worker].ops, len(images))
+        count = piece_size(self._model.ops, len(images))
         if (worker, count) not in self._readers:
             reader = Reader(self._replicas[worker], self._preprocessing, count)
             self._readers[worker, count] = reader

@@ -85,6 +85,12 @@ class Recipe:
         """Plain values, for the run record."""
         return asdict(self)
 
+    @staticmethod
+    def from_dict(values: dict) -> "Recipe":
+        """The recipe that `to_dict` wrote down."""
+        distortion = values.get("distortion")
+        return Recipe(**values | {"distortion": distortion and Distortion(**distortion)})
+
 
 CLASSIC = Recipe(name="classic", epochs=10)
 BEST = Recipe(

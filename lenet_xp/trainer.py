@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.gradients import GradientWorker
+from lenet_xp.gradients import ForkedWorker, GradientWorker
 from lenet_xp.inference import BatchReader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.parallel import Workers, parts
-from lenet_xp.processes import ForkedWorker, can_fork, shared
+from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import Recipe
 
 
@@ -101,7 +101,8 @@ class Trainer:
 
     def read(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) of images (N, S, S) uint8 at the present parameters."""
-        return BatchReader(self.workers, self.replicas, self.preprocessing)(images)
+        with BatchReader(self.model, self.preprocessing, self.workers) as read:
+            return read(images)
 
     def state(self) -> dict[str, np.ndarray]:
         """Host copies of all that the next steps depend on, but for the images."""

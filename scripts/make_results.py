@@ -33,7 +33,7 @@ from lenet_xp.files import make_folder, write_json, write_text
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
-from lenet_xp.run import check_class_names
+from lenet_xp.record import check_class_names
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}

@@ -17,7 +17,7 @@ from lenet_xp.inference import predict_probabilities
 from lenet_xp.metrics import accuracy
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
-from lenet_xp.run import RESULTS
+from lenet_xp.record import RESULTS
 
 __all__ = ["call"]  # the fixture
 

@@ -10,10 +10,10 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp import trainer, training
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.gradients import GradientWorker
+from lenet_xp.gradients import ForkedWorker, GradientWorker
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
-from lenet_xp.processes import ForkedWorker, can_fork, shared
+from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import BEST, CLASSIC
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="this system trains with threads")
@@ -78,7 +78,7 @@ def test_a_failure_in_the_process_is_told(batch):
 def test_the_death_of_the_process_is_told(batch):
     images, labels = batch
     with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
-        os.kill(forked._process.pid, signal.SIGKILL)
+        os.kill(forked._forked._process.pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="it died"):
             forked.begin(forked.values, images, labels, 1.0)
             forked.finish(*np.empty((2, 70)))
@@ -86,6 +86,6 @@ def test_the_death_of_the_process_is_told(batch):
 
 def test_the_process_ends_with_its_context():
     with ForkedWorker(gradient_worker(), most=8, size=32) as forked:
-        os.kill(forked._process.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
-        assert forked._process.is_alive()
-    assert forked._process.exitcode == 0
+        os.kill(forked._forked._process.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
+        assert forked._forked._process.is_alive()
+    assert forked._forked._process.exitcode == 0

@@ -84,8 +84,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
         reader = Reader(model, PREPROCESSING)
         return Contender(partial(reader, images), 1, partial(threadpool_limits, 1, "blas"))
     workers = Workers(min(threads, batch))
-    replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-    reader = BatchReader(workers, replicas, PREPROCESSING)
+    reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers, batch))
     return Contender(partial(reader, images), batch, _Standing(stack, workers))
 
 

@@ -28,7 +28,7 @@ from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.judgement import judge
 from lenet_xp.model_file import load_model
-from lenet_xp.run import check_class_names, check_writable
+from lenet_xp.record import check_class_names, check_writable
 
 EXAMPLES = """\
   python scripts/evaluate.py runs/best/model.npz --data amhcd_64.zip

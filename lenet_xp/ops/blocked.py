@@ -128,12 +128,10 @@ class BlockedStage:
             p = self.padding
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
-        # Group by group, so that what a group's product gave is still near the core.
-        for i, patches in enumerate(self._patches(x)):
-            run(np.copyto, self.column_pixels[i], patches)
-            run(np.matmul, self.matrix, self.columns[i], out=self.a[i])
-            activate(self.a[i], out=self.a[i])
-            run(np.add.reduce, self.phases[i], axis=0, out=self.y_groups[i])
+        run(np.copyto, self.column_pixels, self._patches(x))
+        run(np.matmul, self.matrix, self.columns, out=self.a)
+        activate(self.a, out=self.a)
+        run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
         return run(np.multiply, self.y, self.mean, out=self.y)
 
     def backward(
@@ -146,6 +144,7 @@ class BlockedStage:
     ) -> None:
         """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
         run(np.multiply, dy, self.mean, out=self.share)
+        # Group by group, so that what is multiplied is still near the core.
         for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
             slope(a, out=a)
             run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])

@@ -12,7 +12,8 @@ from lenet_xp.ops.blocked import BlockedStage
 from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
-# otherwise. Ours are long runs already, and with short buffers it takes more of them as they are.
+# otherwise. Ours are long runs already, and with short buffers it takes more of them as they are:
+# backward passes gain, forward ones less than the setting costs.
 BUFFER = 1024
 
 
@@ -43,15 +44,18 @@ class NumpyOps(Ops):
             self._tape = None
 
         def replay() -> Any:
-            usual = np.setbufsize(BUFFER)
-            try:
-                for call in calls:
-                    call()
-            finally:
-                np.setbufsize(usual)
+            for call in calls:
+                call()
             return result
 
-        return replay
+        def replay_with_short_buffers() -> Any:
+            usual = np.setbufsize(BUFFER)
+            try:
+                return replay()
+            finally:
+                np.setbufsize(usual)
+
+        return replay if frozen else replay_with_short_buffers
 
     def _run(self, function: Callable, *arguments: Any, **options: Any) -> Any:
         """Call a NumPy function that writes into `out`, and note the call if a capture runs."""
