@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lenet_xp.data.augment import Distortion, basis
+from lenet_xp.data.augment import Distortion
+from lenet_xp.data.warp import basis
 
 ALL = Distortion(rotation=7, shear=0.12, scale=0.08, shift=1.2, elastic=0.9)
 

@@ -1,12 +1,11 @@
-"""Affine and elastic distortion: one matrix product makes the maps, one remap moves the pixels."""
+"""Affine and elastic distortion of training images: its strengths and what is drawn."""
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from lenet_xp.opencv import cv2
+from lenet_xp.data.warp import tall_picture, warp
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Distortion:
             raise ValueError("strengths of a distortion are not negative, its grid at least 2")
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Coefficients (2, count, 3 + grid^2) float32 of `basis`: source x and y for each image.
+        """Coefficients (2, count, 3 + grid^2) float32 of `warp.basis`: source x and y of each.
 
         An image's map is coefficients @ basis: where in the source each target pixel comes from.
         """
@@ -53,47 +52,4 @@ class Distortion:
 
     def apply(self, images: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """Images (N, S, S) uint8 moved by their maps, bilinearly, paper (0) flowing in."""
-        count, size, _ = images.shape
-        maps = coefficients @ basis(size, self.grid)
-        # All images stand in one tall picture with a line of paper above and below each, so that
-        # one call serves the batch and no image leaks into the next.
-        tall = np.zeros((count, size + 2, size), np.uint8)
-        tall[:, 1:-1] = images
-        x, y = maps
-        x += np.float32((size - 1) / 2)
-        y += np.float32((size + 1) / 2)
-        np.clip(y, np.float32(0), np.float32(size + 1), out=y)
-        y += (np.arange(count, dtype=np.float32) * np.float32(size + 2))[:, None]
-        shape = (count * size, size)
-        moved = np.empty(shape, np.uint8)
-        rows = (_REMAP_LIMIT // (size + 2)) * size  # OpenCV takes no picture taller than 32,767
-        for start in range(0, shape[0], rows):
-            top = start // size * (size + 2)
-            part = slice(start, start + rows)
-            source = tall.reshape(-1, size)[top : top + _REMAP_LIMIT]
-            moved[part] = cv2.remap(
-                source,
-                x.reshape(shape)[part],
-                y.reshape(shape)[part] - np.float32(top) if top else y.reshape(shape)[part],
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=0,
-            )
-        return moved.reshape(count, size, size)
-
-
-_REMAP_LIMIT = 32_000
-
-
-@lru_cache(maxsize=8)
-def basis(size: int, grid: int) -> np.ndarray:
-    """(3 + grid^2, size^2) float32: 1, x and y from the centre, and bumps of unit deviation."""
-    axis = np.arange(size) - (size - 1) / 2
-    y, x = (each.reshape(-1) for each in np.meshgrid(axis, axis, indexing="ij"))
-    nodes = np.linspace(axis[0], axis[-1], grid)
-    spacing = nodes[1] - nodes[0]
-    rows, cols = (each.reshape(-1) for each in np.meshgrid(nodes, nodes, indexing="ij"))
-    squares = (x - cols[:, None]) ** 2 + (y - rows[:, None]) ** 2
-    bumps = np.exp(-0.5 * squares / (0.75 * spacing) ** 2)
-    bumps /= np.sqrt((bumps**2).sum(axis=0))  # so that unit coefficients displace by one pixel
-    return np.concatenate([np.ones_like(x)[None], x[None], y[None], bumps]).astype(np.float32)
+        return warp(tall_picture(images), coefficients, images.shape[1])
