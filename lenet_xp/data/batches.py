@@ -28,7 +28,7 @@ def epoch_batches(
         chosen = order[start : start + batch_size]
         batch = images[chosen]
         if distortion is not None:
-            batch = distortion.apply(batch, distortion.draw(rng, len(chosen)))
+            batch = distortion.apply(batch, distortion.draw(rng, len(chosen), batch.shape[1]))
         yield batch, labels[chosen]
 
 
