@@ -25,6 +25,7 @@ from lenet_xp.commands.evaluate import evaluate
 from lenet_xp.commands.terminal import run
 from lenet_xp.commands.train import train
 from lenet_xp.data.alphabet import letters
+from lenet_xp.data.augment import Distortion
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.statistics import picture_statistics
@@ -37,6 +38,19 @@ from lenet_xp.record import check_class_names
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
+EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
+    "rotation": ("degrees", (4, 8, 16)),
+    "shear": ("tangent", (0.1, 0.2, 0.4)),
+    "scale": ("log", (0.05, 0.1, 0.2)),
+    "shift": ("pixels", (0.7, 1.5, 3)),
+    "elastic": ("pixels", (0.5, 1, 2)),
+    "crop": ("pixels", (0.7, 1.5, 3)),
+    "pen": ("pixels", (0.15, 0.3, 0.6)),
+    "blur": ("pixels", (0.2, 0.4, 0.8)),
+    "gain": ("log", (0.1, 0.2, 0.4)),
+    "gamma": ("log", (0.2, 0.4, 0.8)),
+    "noise": ("grey levels", (5, 15, 40)),
+}
 
 
 def _options() -> argparse.Namespace:
@@ -127,6 +141,26 @@ def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
     write_json(folder / "statistics.json", {"percentiles": [5, 50, 95], "statistics": summary})
 
 
+def _effect_sheet(options: argparse.Namespace, work: Path) -> None:
+    """Generated letters under each effect of the augmentation alone, at three strengths.
+
+    The seed is one whose few draws are spread as many would be, both ways.
+    """
+    names = [letter.name for letter in letters()]
+    pictures, labels = generate(1, seed=3)
+    shown = [names.index(name) for name in ("yaz", "ya", "yad", "yach", "yam")]
+    written = Preprocessing().apply_all(pictures[np.isin(labels, shown)])
+    effects = {}
+    for name, (unit, strengths) in EFFECTS.items():
+        effects[f"{name}, {unit}"] = changed = {}
+        for strength in strengths:
+            distortion = Distortion(**{name: strength})
+            changes = distortion.draw(np.random.default_rng(67), len(written))
+            changed[f"{strength:g}"] = distortion.apply(written, changes)
+    folder = make_folder(options.out / "generated-letters")
+    plots.effect_sheet(written, effects, folder / "effects.png")
+
+
 def main() -> None:
     options = _options()
     amhcd, mnist = ["--data", options.amhcd], ["--data", options.mnist]
@@ -144,6 +178,7 @@ def main() -> None:
         ),
         "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
         "generated-letters": lambda name, work: _letter_sheet(options, work),
+        "letter-effects": lambda name, work: _effect_sheet(options, work),
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, make in steps.items():

@@ -209,6 +209,18 @@ def test_letter_sheet(tmp_path, names):
     read(tmp_path / "a.png")
 
 
+def test_effect_sheet_shows_every_effect_and_strength(tmp_path):
+    letters = np.full((3, 32, 32), 255, dtype=np.uint8)
+    effects = {
+        "shift, pixels": {"1": letters, "2": letters // 255 * 254},
+        "an effect": {"weak": letters},
+    }
+    plots.effect_sheet(letters, effects, tmp_path / "a.png")
+    black = (read(tmp_path / "a.png").max(axis=2) < 40).astype(np.uint8)
+    tiles = cv2.connectedComponentsWithStats(black)[2][1:, cv2.CC_STAT_AREA]
+    assert np.count_nonzero(tiles > 2000) == 3 * (3 + 2)  # both rows begin with the letters
+
+
 def test_compare_statistics(tmp_path):
     rng = np.random.default_rng(0)
     first, second = (

@@ -6,6 +6,7 @@ import math
 import threading
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from lenet_xp.parallel import Workers, parts, worker_count
 from lenet_xp.recipes import OPTIMISERS, RECIPES, Recipe
 from lenet_xp.training import TrainingDiverged, fit
 
+RECORDS = sorted((Path(__file__).resolve().parent.parent / "results").glob("*/config.json"))
 RECIPE = Recipe("quick", epochs=4, batch_size=16, optimiser="momentum", learning_rate=0.03)
 DISTORTED = replace(RECIPE, distortion=Distortion(rotation=5, shift=1, elastic=0.5))
 
@@ -150,6 +152,18 @@ def test_batches_hold_every_image_once_with_its_label():
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
 
 
+def test_distortions_are_drawn_for_the_size_of_the_images():
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
+    distortion = Distortion(crop=2, pen=0.5, noise=20)
+    batches = epoch_batches(images, np.arange(6), 4, np.random.default_rng(5), distortion)
+    rng = np.random.default_rng(5)
+    order = rng.permutation(6)
+    for (batch, labels), chosen in zip(batches, (order[:4], order[4:]), strict=True):
+        expected = distortion.apply(images[chosen], distortion.draw(rng, len(chosen), 48))
+        np.testing.assert_array_equal(batch, expected)
+        np.testing.assert_array_equal(labels, chosen)
+
+
 def alive(name: str) -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name.startswith(name)]
 
@@ -247,13 +261,26 @@ def test_image_batch_standardises_and_puts_the_image_index_last(ops):
     assert abs(x.mean()) < 1e-4 and abs(x.std() - 1) < 1e-4
 
 
+def from_record(values: dict) -> Recipe:
+    distortion = values["distortion"] and Distortion(**values["distortion"])
+    return Recipe(**values | {"distortion": distortion})
+
+
 @pytest.mark.parametrize("recipe", [*RECIPES.values(), DISTORTED])
 def test_recipes_survive_json(recipe):
-    values = json.loads(json.dumps(recipe.to_dict()))
-    if values["distortion"]:
-        values["distortion"] = Distortion(**values["distortion"])
-    assert Recipe(**values) == recipe
+    assert from_record(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert recipe.with_options(epochs=None, batch_size=7) == replace(recipe, batch_size=7)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
+def test_recipes_on_record_can_be_trained_again(path):
+    recorded = json.loads(path.read_text())["recipe"]
+    recipe = from_record(recorded)
+    if recipe.distortion:  # strengths that a record does not name are off
+        now = recipe.to_dict()["distortion"]
+        assert now == dict.fromkeys(now, 0.0) | recorded["distortion"]
+    else:
+        assert recipe.to_dict() == recorded
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)

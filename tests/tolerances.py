@@ -11,6 +11,10 @@ TRAINING = {"float64": 1e-11, "float32": 5e-4}  # the change of the parameters o
 ONNX = {"float64": 1e-6, "float32": 1e-5}  # results that were computed in float32
 FINITE_DIFFERENCE = 1e-7  # float64 only
 
+# Largest difference of uint8 images, in grey levels
+GREY_LEVEL = 1  # one rounding
+FETCHED = 9  # bilinear from noise: OpenCV 4 keeps 1/32 of a pixel of where it fetches from
+
 
 def error(actual: np.ndarray, desired: np.ndarray) -> float:
     """Largest difference over the largest entry; infinite where something is not finite."""

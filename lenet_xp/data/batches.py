@@ -28,7 +28,7 @@ def epoch_batches(
     order = rng.permutation(len(labels))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        drawn = None if distortion is None else distortion.draw(rng, len(chosen))
+        drawn = None if distortion is None else distortion.draw(rng, len(chosen), images.shape[1])
         if start < behind * batch_size:
             continue
         batch = images[chosen]

@@ -5,6 +5,7 @@ Importing this package loads matplotlib (about half a second): import it where y
 
 from lenet_xp.plots.confusion import confusion_matrix
 from lenet_xp.plots.curves import learning_curves
+from lenet_xp.plots.effects import effect_sheet
 from lenet_xp.plots.letters import letter_sheet, misclassified
 from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
@@ -15,6 +16,7 @@ __all__ = [
     "compare_statistics",
     "confused_pairs",
     "confusion_matrix",
+    "effect_sheet",
     "feature_maps",
     "filters",
     "learning_curves",

@@ -1,0 +1,129 @@
+"""What pen, ink and camera do to letters, a contiguous batch at a time and in place; paper is 0.
+
+Strokes are changed on the tall picture of `warp`, where every pixel's neighbours belong to its own
+image or are paper: whole arrays are then compared with themselves moved by a pixel or a line.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from lenet_xp.opencv import cv2
+
+NOISE_STARTS = 65_536  # places in the noise that an image's part of it may begin at
+
+
+def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
+    """Move every edge of the ink outwards by `widths` (N,) pixels, -0.9 to 1; inwards below 0.
+
+    Outwards is a blend with the 3x3 dilation, the highest of nine neighbours. Inwards, levels v
+    become (v - w) / (1 - w) in units of full ink: edges go and full ink stays. The 3x3 erosion
+    would not do: it leaves nothing of a stroke of two pixels, and a blend with that only fades it.
+    tall: (N, H, W) uint8 of `tall_picture`.
+    """
+    wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
+    if len(wide):
+        tall[wide] = _widened(tall[wide], widths[wide])
+        _clear_paper(tall, size)
+    if len(thin):
+        tall[thin] = _thinned(tall[thin], -widths[thin])
+
+
+def _widened(tall, widths):
+    difference = _highest_of_nine(tall.reshape(-1), tall.shape[2]).reshape(tall.shape)
+    difference -= tall
+    shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
+    return tall + _shifted(difference * shares, 8).astype(np.uint8)
+
+
+def _thinned(tall, widths):
+    taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
+    left = np.maximum(tall, taken)
+    left -= taken
+    stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
+    return _shifted(left * stretch, 8).astype(np.uint8)
+
+
+def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
+    """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
+
+    A share s blurs like a Gaussian with a variance of s / 2 pixels. tall: as in `change_width`.
+    """
+    flat, width = tall.reshape(-1), tall.shape[2]
+    levels = flat.astype(np.int16)
+    across = _neighbours_added(levels, 1)
+    soft = _shifted(_neighbours_added(across, width), 4)
+    soft -= levels
+    cells = soft.reshape(len(tall), -1)
+    cells *= np.rint(128 * shares).astype(np.int16)[:, None]
+    soft = _shifted(soft, 7)
+    soft += levels
+    flat[:] = soft
+    _clear_paper(tall, size)
+
+
+def change_tone(images: np.ndarray, log_gain: np.ndarray, gamma: np.ndarray) -> None:
+    """Levels v of (N, S, S) uint8 become 255 * gain * (v / 255)^gamma, at most 255.
+
+    log_gain and gamma: (N,) float32, gamma above 0.
+    """
+    pixels = images.reshape(len(images), -1)
+    levels = cv2.LUT(pixels, _LOG_LEVELS)
+    levels *= gamma[:, None]
+    levels += log_gain[:, None] + np.float32(np.log(255))
+    np.exp(levels, out=levels)
+    cv2.convertScaleAbs(levels, dst=pixels)  # rounds, and cuts off
+
+
+def add_noise(images: np.ndarray, deviations: np.ndarray, starts: np.ndarray) -> None:
+    """Add Gaussian noise to (N, S, S) uint8, cut off at 0 and 255.
+
+    deviations: (N,) grey levels. starts: (N,) which of `normal_noise` each image gets, for
+    drawing 1,024 numbers for each would take as long as everything else together.
+    """
+    pixels = images.reshape(len(images), -1)
+    noise = normal_noise(pixels.shape[1])[starts]
+    noise *= deviations[:, None]
+    cv2.add(pixels, noise, dst=pixels, dtype=cv2.CV_8U)  # rounds, and cuts off
+
+
+@lru_cache(maxsize=8)
+def normal_noise(pixels: int) -> np.ndarray:
+    """(NOISE_STARTS, pixels) float32: windows on one line of normal numbers, the same always."""
+    line = np.random.default_rng(0).standard_normal(NOISE_STARTS + pixels - 1, np.float32)
+    return np.lib.stride_tricks.sliding_window_view(line, pixels)
+
+
+_LOG_LEVELS = np.array([-np.inf, *np.log(np.arange(1, 256) / 255)], np.float32)  # paper stays 0
+
+
+def _highest_of_nine(flat, width):
+    """The 3x3 dilation of a picture that is given line after line."""
+    across = flat.copy()
+    np.maximum(across[1:], flat[:-1], out=across[1:])
+    np.maximum(across[:-1], flat[1:], out=across[:-1])
+    highest = across.copy()
+    np.maximum(highest[width:], across[:-width], out=highest[width:])
+    np.maximum(highest[:-width], across[width:], out=highest[:-width])
+    return highest
+
+
+def _neighbours_added(levels, step):
+    """Twice each level and once both that are `step` away."""
+    total = levels + levels
+    total[step:] += levels[:-step]
+    total[:-step] += levels[step:]
+    return total
+
+
+def _shifted(values, bits):
+    """Whole numbers over 2^bits, rounded, in place."""
+    values += values.dtype.type(1 << (bits - 1))
+    values >>= values.dtype.type(bits)
+    return values
+
+
+def _clear_paper(tall, size):
+    """Take away what has run over the images' edges."""
+    tall[:, 0] = tall[:, -1] = 0
+    tall[:, :, size:] = 0
