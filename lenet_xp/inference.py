@@ -65,6 +65,8 @@ class BatchReader:
         count = len(images)
         probabilities = np.empty((count, self._model.config["num_classes"]))
         shares = self._shares(count)
+        if not shares:
+            return probabilities
         if len(shares) > 1 and count <= self._most:
             self._images[:count] = images
             for forked in self._forked[: len(shares) - 1]:

@@ -127,7 +127,7 @@ def _trained(
         reporter.epoch(row, run.recipe.epochs, len(split.train))
         if row["val_accuracy"] > best["val_accuracy"]:
             best = row
-            checkpoints.save_best(saved)
+            _keep_best(checkpoints, saved, reporter)
         elif row["val_accuracy"] < best["val_accuracy"] - COLLAPSE:
             reporter.say(
                 f"WARNING: validation accuracy fell to {row['val_accuracy']:.2%} from "
@@ -157,6 +157,13 @@ def _trained(
     val = predict_probabilities(model, dataset.images[split.val], preprocessing, run.threads)
     temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
     return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+
+
+def _keep_best(checkpoints: Checkpoints, saved: SavedModel, reporter: Reporter) -> None:
+    try:
+        checkpoints.save_best(saved)
+    except InputError as error:  # the training is worth more than a copy of its weights
+        reporter.say(f"WARNING: training goes on, but its best model is not kept: {error}")
 
 
 def _start(

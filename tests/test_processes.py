@@ -1,4 +1,4 @@
-"""Gradient workers in processes: the same gradients, and no process left behind."""
+"""Work in processes: the same gradients and readings, and no process left behind."""
 
 import os
 import signal
@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from lenet_xp import trainer, training
+from lenet_xp import inference, trainer, training
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.gradients import ForkedWorker, GradientWorker
+from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
+from lenet_xp.parallel import Workers
 from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import BEST, CLASSIC
 
@@ -89,3 +91,32 @@ def test_the_process_ends_with_its_context():
         os.kill(forked._forked._process.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
         assert forked._forked._process.is_alive()
     assert forked._forked._process.exitcode == 0
+
+
+# Inference
+
+
+@pytest.mark.parametrize("forks", (True, False))
+def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeypatch):
+    monkeypatch.setattr(inference, "can_fork", lambda: forks)
+    images, _ = batch
+    model = LeNet5(ops=get_ops("numpy"))
+    with Workers(1) as alone:
+        expected = Reader(model, PREPROCESSING, 70)(images)
+        with BatchReader(model, PREPROCESSING, alone) as read:
+            np.testing.assert_allclose(read(images), expected, atol=1e-6)
+    with Workers(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
+        assert len(read._forked) == (2 if forks else 0)
+        for count in (70, 1, 0, 33, 65):
+            np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
+        many = np.concatenate([images, images])  # more than the processes have room for
+        np.testing.assert_allclose(read(many), np.concatenate([expected, expected]), atol=1e-6)
+
+
+def test_many_images_are_read_in_processes(rng, monkeypatch):
+    monkeypatch.setattr(inference, "MANY", 60)
+    images = rng.integers(0, 256, (70, 32, 32), dtype=np.uint8)
+    model = LeNet5(ops=get_ops("numpy"))
+    expected = Reader(model, PREPROCESSING, 70)(images)
+    got = inference.predict_probabilities(model, images, PREPROCESSING, threads=2)
+    np.testing.assert_allclose(got, expected, atol=1e-6)

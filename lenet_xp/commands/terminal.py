@@ -10,11 +10,12 @@ from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
+from lenet_xp.stopping import Stopped
 from lenet_xp.training import TrainingDiverged
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # what cannot show Tifinagh shows code points
             stream.reconfigure(errors="backslashreplace")
@@ -29,6 +30,9 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
     except UnicodeEncodeError as error:
         name = error.object[max(error.start - 40, 0) : error.end + 40]
         return _failed(f"the name {name!r} is not valid UTF-8; rename the file")
+    except Stopped as stopped:
+        print("\n" * sys.stderr.isatty() + str(stopped), file=sys.stderr)
+        return 128 + stopped.signum
     except KeyboardInterrupt:
         # A terminal shows ^C: the words go below it.
         print("\n" * sys.stderr.isatty() + "stopped by Ctrl-C", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from lenet_xp.commands.progress import EpochLines
@@ -19,8 +20,12 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
+from lenet_xp.ops import Ops
 from lenet_xp.recipes import RECIPES
-from lenet_xp.run import Run, train_run
+from lenet_xp.record import Run
+from lenet_xp.run import interrupted_run, train_run
+
+DEFAULT_DATA = "synthetic"
 
 EXAMPLES = """\
   python scripts/train.py
@@ -31,13 +36,15 @@ EXAMPLES = """\
       the original benchmark
   python scripts/train.py --data amhcd_64.zip --recipe best --split writer --fold 0
       judged on 12 writers of whom it has seen nothing
+  python scripts/train.py --resume runs/best
+      go on where Ctrl-C, a crash or a power cut ended the run
   python scripts/train.py --backend cupy
       on a CUDA GPU"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
-    add_data_option(p, "synthetic")
+    add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
     add_split_options(p, "the data's own test set, else the seed's random fifth")
     p.add_argument(
@@ -62,9 +69,34 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="where results go (default: runs/RECIPE-DATA, numbered if taken)",
     )
     p.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
+    p.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="go on with the run that was interrupted there, as it began and to the same bits; "
+        "of the other options only --data counts, for data that have moved",
+    )
+    p.add_argument(
+        "--checkpoint-every",
+        type=positive_number,
+        default=10.0,
+        metavar="SECONDS",
+        help="how much may be lost when the machine dies (default: 10)",
+    )
     p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
     add_backend_options(p)
-    return p.parse_args(arguments)
+    options = p.parse_args(arguments)
+    if options.resume:
+        _check_alone(p, options)
+    return options
+
+
+def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """InputError where --resume stands beside an option that would be ignored."""
+    for name, value in vars(options).items():
+        if name not in ("resume", "data") and value != p.get_default(name):
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
 def _out_folder(options: argparse.Namespace) -> Path:
@@ -86,18 +118,33 @@ def _out_folder(options: argparse.Namespace) -> Path:
 def train(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
+    plan, ops = _resumed(options) if options.resume else _planned(options)
+    with made_folder(plan.out), EpochLines() as lines:
+        record = train_run(plan, ops, lines)
+    _closing_words(record, plan.out)
+
+
+def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
+    """The interrupted run, on the backend that it began on."""
+    plan, began = interrupted_run(options.resume)
+    if options.data != DEFAULT_DATA:
+        plan = replace(plan, data=options.data)
+    options.backend, options.dtype, options.no_fallback = began["backend"], began["dtype"], True
+    return plan, choose_ops(options)
+
+
+def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
     ops = choose_ops(options)
     recipe = RECIPES[options.recipe].with_options(
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
     )
-    out = _out_folder(options)
     plan = Run(
         data=options.data,
         recipe=recipe,
         seed=options.seed,
-        out=out,
+        out=_out_folder(options),
         samples_per_class=options.samples,
         split=options.split,
         fold=options.fold or 0,
@@ -107,10 +154,10 @@ def train(arguments: list[str] | None = None) -> None:
         plots=not options.no_plots,
         threads=options.threads,
         backend_requested=options.backend,
+        overwrite=options.overwrite,
+        checkpoint_every=options.checkpoint_every,
     )
-    with made_folder(out), EpochLines() as lines:
-        record = train_run(plan, ops, lines)
-    _closing_words(record, out)
+    return plan, ops
 
 
 def _closing_words(record: dict, out: Path) -> None:
