@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lenet_xp.errors import InputError
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -42,6 +45,13 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Remove what writers that were killed left of their files; no other may be writing there."""
+    for path in Path(folder).glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def make_folder(path: str | os.PathLike) -> Path:

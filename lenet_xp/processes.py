@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -55,10 +56,12 @@ class Forked:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         other.close()
+        # Should nobody leave the context, the interpreter's end would wait for the process.
+        self._end = Finalize(self, self._pipe.close, exitpriority=0)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pipe.close()  # the process reads the end of its orders, and leaves
+        self._end()  # the process reads the end of its orders, and leaves
         self._process.join()
 
     def begin(self, number: int) -> None:

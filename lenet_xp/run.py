@@ -16,7 +16,7 @@ from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError
-from lenet_xp.files import write_csv, write_json
+from lenet_xp.files import sweep, write_csv, write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.keeper import RunKeeper
 from lenet_xp.lock import locked
@@ -68,6 +68,8 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
     """
     with locked(run.out), stop_requests() as request:
+        for folder in (run.out, _checkpoints(run.out).folder):
+            sweep(folder)
         check_writable(run.out)
         if _checkpoints(run.out).any() and not (run.resume or run.overwrite):
             raise InputError(
