@@ -3,8 +3,9 @@
 
     python scripts/make_results.py --amhcd amhcd_64.zip --mnist mnist.npz
 
-Runs the same commands a user would, one after the other (about 15 minutes on 2 cores), and keeps
-records, tables and pictures. Pictures that show images of AMHCD or MNIST stay out: their terms are
+Runs the same commands a user would, one after the other (about an hour on 2 cores), and keeps
+records, tables and pictures. A series over seeds or folds keeps each run's figures and a summary
+of all; `--only` makes some of it, and adds to what is there. Pictures that show images of AMHCD or MNIST stay out: their terms are
 their own.
 """
 
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout
 import numpy as np
 
 from lenet_xp import plots
+from lenet_xp.aggregate import aggregate
 from lenet_xp.commands.evaluate import evaluate
 from lenet_xp.commands.terminal import run
 from lenet_xp.commands.train import train
@@ -28,16 +30,23 @@ from lenet_xp.data.alphabet import letters
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.splits import FOLDS, make_split
 from lenet_xp.data.statistics import picture_statistics
 from lenet_xp.data.synthetic import generate
+from lenet_xp.data.writers import writers_of
+from lenet_xp.few_writers import TUNING, learning_curve
 from lenet_xp.files import make_folder, write_json, write_text
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.provenance import git_commit, versions
+from lenet_xp.recipes import BEST
 from lenet_xp.record import check_class_names
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
+KEPT_OF_SERIES = {"metrics.json", "history.csv", "calibration.json", "per_writer.csv", "command.txt"}
+SEEDS = range(5)
 EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
     "rotation": ("degrees", (4, 8, 16)),
     "shear": ("tangent", (0.1, 0.2, 0.4)),
@@ -86,6 +95,18 @@ def _train(name: str, arguments: list[str], options: argparse.Namespace, work: P
     _keep(work / name, options.out / name, command, left_out)
 
 
+def _series(name: str, runs: dict[str, list[str]], options: argparse.Namespace, work: Path) -> None:
+    """Several runs of one kind: the figures of each, and their mean and spread."""
+    for part, arguments in runs.items():
+        _train(f"{name}/{part}", [*arguments, "--recipe", "best"], options, work)
+        folder = options.out / name / part
+        for file in folder.iterdir():
+            if file.name not in KEPT_OF_SERIES:
+                file.unlink()
+    summary = aggregate([options.out / name / part / "metrics.json" for part in runs])
+    write_json(options.out / name / "summary.json", summary)
+
+
 def _transfer(options: argparse.Namespace, work: Path) -> None:
     """The model of generated letters alone, on every image of real handwriting."""
     name, model = "synthetic-to-amhcd", work / "best-synthetic" / "model.npz"
@@ -102,10 +123,10 @@ def _transfer(options: argparse.Namespace, work: Path) -> None:
 
 
 def _score_by_writer_halves(model: Path, amhcd: str) -> dict:
-    """Accuracy on the writers of even and of odd number.
+    """Accuracy on the blocks of 13 files of even and of odd number, nearly always one writer's each.
 
     The letters' shapes and variants were drawn while looking at the even ones, so the odd ones are
-    the honest half. The writer is read off the file number, 13 samples each, class by class.
+    the honest half.
     """
     saved = load_model(model, get_ops("numpy"))
     dataset = load_dataset(amhcd, saved.preprocessing)
@@ -117,6 +138,20 @@ def _score_by_writer_halves(model: Path, amhcd: str) -> dict:
         "even_writers": {"images": int((~odd).sum()), "accuracy": float(hits[~odd].mean())},
         "odd_writers": {"images": int(odd.sum()), "accuracy": float(hits[odd].mean())},
     }
+
+
+def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
+    """After generated letters, and from nothing: what 5, 10, 20 and all 42 writers add."""
+    ops = get_ops("numpy")
+    pretrained = load_model(work / "best-synthetic" / "model.npz", ops)
+    dataset = load_dataset(options.amhcd, pretrained.preprocessing)
+    split, writers = make_split(dataset, "writer", 0), writers_of(dataset)
+    rows = learning_curve(dataset, writers, split, pretrained, (5, 10, 20, 42), ops, say=print)
+    folder = make_folder(options.out / name)
+    record = {"recipes": [BEST.to_dict(), TUNING.to_dict()], "split": "writer", "fold": 0}
+    record |= {"seed": 0, "versions": versions(), "git_commit": git_commit(), "rows": rows}
+    write_json(folder / "few_writers.json", record)
+    plots.few_writers(rows, folder / "few_writers.png")
 
 
 def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
@@ -173,10 +208,23 @@ def main() -> None:
             name, [*amhcd, "--recipe", "best", "--seed", "0"], options, work
         ),
         "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
+        "writers-amhcd": lambda name, work: _series(
+            name,
+            {f"fold-{k}": [*amhcd, "--split", "writer", "--fold", str(k)] for k in range(FOLDS["writer"])},
+            options,
+            work,
+        ),
+        "seeds-amhcd": lambda name, work: _series(
+            name, {f"seed-{k}": [*amhcd, "--seed", str(k)] for k in SEEDS}, options, work
+        ),
+        "seeds-mnist": lambda name, work: _series(
+            name, {f"seed-{k}": [*mnist, "--seed", str(k)] for k in SEEDS}, options, work
+        ),
         "best-synthetic": lambda name, work: _train(
             name, ["--recipe", "best", "--samples", "800"], options, work
         ),
         "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
+        "few-writers": lambda name, work: _few_writers(name, options, work),
         "generated-letters": lambda name, work: _letter_sheet(options, work),
         "letter-effects": lambda name, work: _effect_sheet(options, work),
     }

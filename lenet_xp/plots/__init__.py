@@ -11,6 +11,7 @@ from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
 from lenet_xp.plots.statistics import compare_statistics
 from lenet_xp.plots.trust import per_group, rejection, reliability
+from lenet_xp.plots.writers import few_writers
 
 __all__ = [
     "compare_statistics",
@@ -18,6 +19,7 @@ __all__ = [
     "confusion_matrix",
     "effect_sheet",
     "feature_maps",
+    "few_writers",
     "filters",
     "learning_curves",
     "letter_sheet",

@@ -1,0 +1,81 @@
+"""How much a few writers teach, from nothing and after generated letters: a learning curve."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.splits import Split
+from lenet_xp.inference import predict_probabilities
+from lenet_xp.judgement import judge
+from lenet_xp.model import LeNet5
+from lenet_xp.model_file import SavedModel
+from lenet_xp.ops import Ops
+from lenet_xp.recipes import BEST, Recipe
+from lenet_xp.training import fit
+
+TUNING = replace(BEST, name="best, tuned", learning_rate=1e-3)  # a quarter: it has learned already
+
+
+def learning_curve(
+    dataset: Dataset,
+    writers: np.ndarray,
+    split: Split,
+    pretrained: SavedModel,
+    counts: tuple[int, ...],
+    ops: Ops,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[dict]:
+    """Scores on the test writers of a split after training on so many of its training writers.
+
+    dataset: preprocessed as `pretrained` asks. writers: (N,) of its images. Each row has `writers`,
+    `images`, `start` ("nothing" or "generated letters") and what `judge` says. Of the writers of a
+    row about a seventh, at least one, choose the epoch: validation takes nothing from elsewhere.
+    0 writers are the pretrained model as it is.
+    """
+    order = np.random.default_rng(seed).permutation(np.unique(writers[split.train]))
+    test = dataset.images[split.test], dataset.labels[split.test], writers[split.test]
+    rows = [{"writers": 0, "images": 0, "start": "generated letters"} | _scores(pretrained, *test)]
+    for count in counts:
+        chosen = order[:count]
+        judges = max(round(count / 7), 1)
+        val, train = (
+            np.flatnonzero(np.isin(writers, part)) for part in (chosen[:judges], chosen[judges:])
+        )
+        for start, recipe in (("nothing", BEST), ("generated letters", TUNING)):
+            parts = [(dataset.images[part], dataset.labels[part]) for part in (train, val)]
+            model = _start(pretrained if start != "nothing" else None, dataset, recipe, ops, seed)
+            preprocessing = pretrained.preprocessing
+            if start == "nothing":
+                preprocessing = Preprocessing().fitted(parts[0][0])
+            fit(model, recipe, *parts, preprocessing, seed)
+            saved = SavedModel(model, preprocessing, dataset.class_names, {})
+            row = {"writers": int(count), "images": len(train) + len(val), "start": start}
+            rows.append(row | _scores(saved, *test))
+            say(f"{count} writers, from {start}: {rows[-1]['accuracy']:.2%}")
+    return rows
+
+
+def _start(
+    pretrained: SavedModel | None, dataset: Dataset, recipe: Recipe, ops: Ops, seed: int
+) -> LeNet5:
+    model = LeNet5(
+        len(dataset.class_names),
+        activation=recipe.activation,
+        squash_pools=recipe.squash_pools,
+        seed=seed,
+        ops=ops,
+    )
+    if pretrained is not None:
+        model.values[...] = ops.asarray(pretrained.model.ops.to_host(pretrained.model.values))
+    return model
+
+
+def _scores(
+    saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> dict:
+    probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
+    return judge(labels, probabilities, groups=groups)
