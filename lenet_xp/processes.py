@@ -7,16 +7,21 @@ lies in shared memory: an order and its answer cost two messages of a few bytes.
 
 import mmap
 import multiprocessing
+import os
+import select
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 OK = b"ok"
+PATIENCE = 0.5e-3  # seconds
 
 
 def can_fork() -> bool:
@@ -28,6 +33,17 @@ def shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array of zeros in memory that a process forked later shares."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)
+
+
+def _watch(pipe: Connection) -> None:
+    """Return when a message is there, or after a while without.
+
+    A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
+    machine, a twentieth of a training step. Whoever else wants the core meanwhile gets it.
+    """
+    until = time.perf_counter() + PATIENCE
+    while not select.select([pipe], [], [], 0)[0] and time.perf_counter() < until:
+        os.sched_yield()
 
 
 class Forked:
@@ -74,18 +90,20 @@ class Forked:
     def finish(self) -> None:
         """Wait for its end; RuntimeError if it failed."""
         try:
+            _watch(self._pipe)
             answer = self._pipe.recv_bytes()
         except (EOFError, OSError):
             answer = b"it died"
         if answer != OK:
             raise RuntimeError(f"a worker process failed: {answer.decode(errors='replace')}")
 
-    def _live(self, pipe: "multiprocessing.connection.Connection") -> None:
+    def _live(self, pipe: Connection) -> None:
         """The process's life: orders in, answers out, until the pipe ends."""
         self._pipe.close()
         with threadpool_limits(1, user_api="blas"):
             while True:
                 try:
+                    _watch(pipe)
                     number = int.from_bytes(pipe.recv_bytes(), "little")
                 except (EOFError, OSError):
                     return

@@ -45,7 +45,13 @@ from lenet_xp.record import check_class_names
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
-KEPT_OF_SERIES = {"metrics.json", "history.csv", "calibration.json", "per_writer.csv", "command.txt"}
+KEPT_OF_SERIES = {
+    "metrics.json",
+    "history.csv",
+    "calibration.json",
+    "per_writer.csv",
+    "command.txt",
+}
 SEEDS = range(5)
 EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
     "rotation": ("degrees", (4, 8, 16)),
@@ -210,7 +216,10 @@ def main() -> None:
         "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
         "writers-amhcd": lambda name, work: _series(
             name,
-            {f"fold-{k}": [*amhcd, "--split", "writer", "--fold", str(k)] for k in range(FOLDS["writer"])},
+            {
+                f"fold-{k}": [*amhcd, "--split", "writer", "--fold", str(k)]
+                for k in range(FOLDS["writer"])
+            },
             options,
             work,
         ),
