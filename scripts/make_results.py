@@ -5,8 +5,8 @@
 
 Runs the same commands a user would, one after the other (about an hour on 2 cores), and keeps
 records, tables and pictures. A series over seeds or folds keeps each run's figures and a summary
-of all; `--only` makes some of it, and adds to what is there. Pictures that show images of AMHCD or MNIST stay out: their terms are
-their own.
+of all; `--only` makes some of it, and adds to what is there. Pictures that show images of AMHCD or
+MNIST stay out: their terms are their own.
 """
 
 import argparse
@@ -52,7 +52,7 @@ KEPT_OF_SERIES = {
     "per_writer.csv",
     "command.txt",
 }
-SEEDS = range(5)
+SEEDS, FOLDED = range(5), range(FOLDS["writer"])
 EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
     "rotation": ("degrees", (4, 8, 16)),
     "shear": ("tangent", (0.1, 0.2, 0.4)),
@@ -129,7 +129,7 @@ def _transfer(options: argparse.Namespace, work: Path) -> None:
 
 
 def _score_by_writer_halves(model: Path, amhcd: str) -> dict:
-    """Accuracy on the blocks of 13 files of even and of odd number, nearly always one writer's each.
+    """Accuracy on the blocks of 13 files of even and of odd number: nearly always one writer's.
 
     The letters' shapes and variants were drawn while looking at the even ones, so the odd ones are
     the honest half.
@@ -205,6 +205,7 @@ def _effect_sheet(options: argparse.Namespace, work: Path) -> None:
 def main() -> None:
     options = _options()
     amhcd, mnist = ["--data", options.amhcd], ["--data", options.mnist]
+    by_writer = [*amhcd, "--split", "writer"]
     steps = {
         "classic-synthetic": lambda name, work: _train(name, [], options, work),
         "classic-amhcd": lambda name, work: _train(
@@ -215,13 +216,7 @@ def main() -> None:
         ),
         "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
         "writers-amhcd": lambda name, work: _series(
-            name,
-            {
-                f"fold-{k}": [*amhcd, "--split", "writer", "--fold", str(k)]
-                for k in range(FOLDS["writer"])
-            },
-            options,
-            work,
+            name, {f"fold-{k}": [*by_writer, "--fold", str(k)] for k in FOLDED}, options, work
         ),
         "seeds-amhcd": lambda name, work: _series(
             name, {f"seed-{k}": [*amhcd, "--seed", str(k)] for k in SEEDS}, options, work
