@@ -115,3 +115,4 @@ class Trainer:
         for name, vector in vectors.items():
             vector[...] = self.ops.asarray(state[name])
         self.steps = self.optimiser.steps = steps
+        self.learning_rate = self.schedule(max(steps - 1, 0))

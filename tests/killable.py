@@ -1,0 +1,48 @@
+"""A run in a process that a test may kill, forked from a server that has touched nothing yet."""
+
+from pathlib import Path
+
+from lenet_xp.checkpoint import Checkpoints
+from lenet_xp.data.augment import Distortion
+from lenet_xp.ops import get_ops
+from lenet_xp.recipes import Recipe
+from lenet_xp.record import Run
+from lenet_xp.run import interrupted_run, train_run
+
+SGD = Recipe("sgd", epochs=2, batch_size=16, optimiser="nesterov", learning_rate=0.02)
+ADAM = SGD.with_options(
+    optimiser="adamw",
+    learning_rate=2e-3,
+    schedule="one-cycle",
+    label_smoothing=0.1,
+    distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, noise=3),
+)
+
+
+class Quiet:
+    """A reporter that remembers what was said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def progress(self, progress):
+        pass
+
+    def epoch(self, row, epochs, images):
+        pass
+
+
+def plan(data: str, out: Path, **options) -> Run:
+    """A run that leaves a checkpoint after every step."""
+    settings = {"cache": False, "plots": False, "threads": 2, "checkpoint_every": 1e-9}
+    return Run(data=data, recipe=ADAM, out=out, **(settings | options))
+
+
+def begin_or_resume(data: str, out: Path) -> None:
+    run = plan(data, out)
+    if Checkpoints(out / "checkpoints").any():
+        run, _ = interrupted_run(out)
+    train_run(run, get_ops("numpy"), Quiet())
