@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.duplicates import image_groups, linked, members_of
@@ -81,6 +80,8 @@ def _kfold(dataset, fold):
     labels = dataset.labels[firsts]
     if np.bincount(labels, minlength=len(dataset.class_names)).min() < FOLDS["kfold"]:
         _refuse(dataset, labels, TEST_SHARE)
+    from sklearn.model_selection import StratifiedKFold  # a second that predict need not wait
+
     folds = StratifiedKFold(FOLDS["kfold"], shuffle=True, random_state=SEED)
     train, test = list(folds.split(firsts, labels))[fold]
     train, val = _stratified(dataset, firsts[train], RANDOM_VALIDATION_SHARE)
@@ -151,6 +152,8 @@ def _stratified(dataset, indices, share):
     classes = len(dataset.class_names)
     counts = np.bincount(labels, minlength=classes)
     if counts.min() >= 2 and share * len(indices) >= classes:
+        from sklearn.model_selection import train_test_split  # as above
+
         first, second = train_test_split(
             indices, test_size=share, stratify=labels, random_state=SEED
         )
