@@ -106,7 +106,7 @@ def _writable_target(path: str | os.PathLike) -> Path:
 def _cannot_write(path: str | os.PathLike, error: OSError) -> InputError:
     reason = error.strerror or str(error)
     return InputError(
-        f"cannot write {os.fspath(path)}: {reason}; free some space or choose another --out"
+        f"cannot write {os.fspath(path)}: {reason}; free some space or choose another place"
     )
 
 

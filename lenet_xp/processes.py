@@ -25,8 +25,11 @@ PATIENCE = 0.5e-3  # seconds
 
 
 def can_fork() -> bool:
-    """Whether this system forks safely; others use threads."""
-    return sys.platform == "linux"
+    """Whether this process may fork, and does so safely; others use threads.
+
+    Not outside of Linux, nor in a daemonic process, such as the workers of a pool are.
+    """
+    return sys.platform == "linux" and not multiprocessing.current_process().daemon
 
 
 def shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

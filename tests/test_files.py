@@ -107,7 +107,7 @@ def test_what_the_system_refuses_is_one_line_that_names_the_file(tmp_path, case)
         write_text(path, "text")
     message = str(caught.value)
     assert message.startswith(f"cannot write {path}: ")
-    assert message.endswith("; free some space or choose another --out")
+    assert message.endswith("; free some space or choose another place")
     assert "\n" not in message
     assert sorted(os.listdir(tmp_path)) == before
 

@@ -9,6 +9,7 @@ OPERATION = {"float64": 1e-12, "float32": 1e-5}  # one operation against the ora
 NETWORK = {"float64": 1e-12, "float32": 2e-5}  # forward and backward of the whole network
 TRAINING = {"float64": 1e-11, "float32": 5e-4}  # the change of the parameters over several steps
 ONNX = {"float64": 1e-6, "float32": 1e-5}  # results that were computed in float32
+EXPORT = 1e-5  # largest difference of probabilities, computed in float32 elsewhere
 FINITE_DIFFERENCE = 1e-7  # float64 only
 
 # Largest difference of uint8 images, in grey levels

@@ -1,0 +1,267 @@
+"""LeNet-5 as a scikit-learn classifier, of pictures or of any table."""
+
+import multiprocessing
+import threading
+from dataclasses import replace
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lenet_xp import training
+from lenet_xp.data.batches import epoch_batches
+from lenet_xp.data.features import FeatureImages
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.inference import predict_probabilities
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import get_ops
+from lenet_xp.parallel import Workers, worker_count
+from lenet_xp.recipes import RECIPES, Recipe
+from lenet_xp.trainer import Trainer
+from lenet_xp.training import Batch, TrainingDiverged
+
+LEAST = 100  # images to judge an epoch by; what fewer say is mostly chance
+
+
+class LeNetClassifier(ClassifierMixin, BaseEstimator):
+    """LeNet-5 with scikit-learn's manners: it clones, pickles, stands in pipelines and searches.
+
+    X is (N, H, W) or (N, 1024), pictures, or (N, features), a table, which `data/features.py` lays
+    out as 32 x 32 images: uint8 are grey levels as they are, other numbers are scaled by the range
+    that they have in training. Pictures are distorted in training where the recipe says so, tables
+    never.
+
+    recipe: "best", "classic" or a `Recipe`. epochs, batch_size, learning_rate: instead of its own.
+    validation_fraction: of the training images, held out to choose the best epoch by; where that is
+    fewer than 100 images, or a class has one image only, all images train and choose.
+    warm_start: whether `fit` goes on from the parameters of the last one, its classes and ranges.
+    random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
+    threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
+    threads. backend: "auto", "numpy" or "cupy".
+
+    Attributes after fitting, all on the host: classes_ (K,), values_ (P,) float32, the network's
+    parameters, network_, features_, preprocessing_, history_ (one row an epoch), n_iter_,
+    n_features_in_ (of pictures H * W), feature_names_in_.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe = "best",
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        threads: int | None = None,
+        backend: str = "auto",
+    ):
+        self.recipe = recipe
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.threads = threads
+        self.backend = backend
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "LeNetClassifier":
+        """Train on X and labels y (N,) of any kind.
+
+        Raises ValueError for parameters and data that do not serve, TrainingDiverged, and
+        BackendUnavailable.
+        """
+        again = self.warm_start and hasattr(self, "values_")
+        images, labels = self._known(X, y) if again else self._new(X, y)
+        recipe, seed = self._recipe(), self._seed()
+        train, val = self._sides(images, labels, seed)
+        if not again:
+            self.preprocessing_ = Preprocessing().fitted(train[0])
+        model = self._model(recipe, seed, again)
+        result = training.fit(
+            model, recipe, train, val, self.preprocessing_, seed, _threads(self.threads)
+        )
+        self.history_, self.n_iter_ = result.history, result.epochs
+        self._keep(model)
+        self._state = None
+        return self
+
+    def partial_fit(
+        self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
+    ) -> "LeNetClassifier":
+        """One pass over X and y at a constant learning rate, from where the last call ended.
+
+        classes: all that will ever be met, needed in the first call unless `fit` went before it.
+        The first call's X also sets the ranges of levels, so it should be like what is to come.
+        Raises what `fit` raises.
+        """
+        again = hasattr(self, "values_")
+        if again and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes are {classes}, but were {self.classes_} before")
+        if not again and classes is None:
+            raise ValueError("classes must be given in the first call of partial_fit")
+        images, labels = self._known(X, y) if again else self._new(X, y, classes)
+        recipe = replace(self._recipe(), schedule="constant")
+        if not again:
+            self.preprocessing_ = Preprocessing().fitted(images)
+            self.history_, self.n_iter_ = [], 0
+        if getattr(self, "_state", None) is None:
+            self._state, self._steps, self._drawn = {}, 0, self._seed()
+        model = self._model(recipe, self._drawn, again)
+        self._pass(model, recipe, images, labels)
+        self.n_iter_ += 1
+        self._keep(model)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (N, K) of the classes, in the order of classes_.
+
+        They are computed in float64, so that what else is in X cannot be seen in them.
+        """
+        check_is_fitted(self, "values_")
+        rows = self._rows(X)
+        ops = get_ops(self.backend, "float64")
+        model = LeNet5(**self.network_, ops=ops, values=ops.asarray(self.values_))
+        images = self.features_.apply(rows)
+        return predict_probabilities(model, images, self.preprocessing_, _threads(self.threads))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """The most probable class of each row or picture, (N,)."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _new(
+        self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels; what they are is learned, and what was learned before is gone."""
+        vars(self).pop("values_", None)  # should this fit fail, they would not suit what is new
+        rows, shape = _flat(X)
+        rows, y = validate_data(self, rows, y)
+        check_classification_targets(y)
+        self.classes_ = np.unique(y if classes is None else classes)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"LeNetClassifier needs at least 2 classes, but there is one class: "
+                f"{self.classes_.tolist()[0]!r}"
+            )
+        self.features_ = FeatureImages.fitted(rows, shape)
+        return self.features_.apply(rows), self._labels(y)
+
+    def _known(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels; ValueError unless they are of the kind that was learned."""
+        rows, y = self._rows(X, y)
+        check_classification_targets(y)
+        return self.features_.apply(rows), self._labels(y)
+
+    def _rows(self, X: np.ndarray, *y: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        rows, shape = _flat(X)
+        if shape not in (None, self.features_.shape):
+            raise ValueError(f"X holds pictures of {shape}, but was {self.features_.shape} in fit")
+        return validate_data(self, rows, *y, reset=False)
+
+    def _labels(self, y: np.ndarray) -> np.ndarray:
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
+        return np.searchsorted(self.classes_, y)
+
+    def _recipe(self) -> Recipe:
+        recipe = RECIPES.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
+        if not isinstance(recipe, Recipe):
+            raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {self.recipe!r}")
+        options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
+        recipe = recipe.with_options(
+            **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
+        )
+        return recipe if self.features_.picture else replace(recipe, distortion=None)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _sides(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[Batch, Batch]:
+        """What trains and what chooses the epoch, each with its labels."""
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}"
+            )
+        counts = np.unique_counts(labels).counts
+        held = round(self.validation_fraction * len(labels))
+        least = max(LEAST, len(counts))
+        if counts.min() < 2 or not least <= held <= len(labels) - len(counts):
+            return (images, labels), (images, labels)
+        parts = train_test_split(
+            np.arange(len(labels)), test_size=held, stratify=labels, random_state=seed
+        )
+        return tuple((images[part], labels[part]) for part in parts)
+
+    def _model(self, recipe: Recipe, seed: int, again: bool) -> LeNet5:
+        """A network to train: new, or with the parameters that there are."""
+        ops = get_ops(self.backend)
+        model = LeNet5(
+            len(self.classes_),
+            activation=recipe.activation,
+            squash_pools=recipe.squash_pools,
+            seed=seed,
+            ops=ops,
+        )
+        if again:
+            model.values[...] = ops.asarray(self.values_)
+        return model
+
+    def _pass(self, model: LeNet5, recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> None:
+        """One epoch, with the optimiser in the state that the last one left it in."""
+        ops, count, size = model.ops, len(labels), recipe.batch_size
+        losses, hits = ops.zeros((count,)), ops.zeros((count,))
+        workers = Workers(worker_count(ops, _threads(self.threads)))
+        rng = np.random.default_rng([self._drawn, self._steps])
+        with (
+            np.errstate(over="ignore", invalid="ignore"),  # told below
+            workers,
+            Trainer(model, recipe, self.preprocessing_, workers, -(-count // size)) as trainer,
+        ):
+            if self._state:
+                trainer.restore(self._state, self._steps)
+            done = 0
+            for batch in epoch_batches(images, labels, size, rng, recipe.distortion):
+                part = slice(done, done + len(batch[1]))
+                trainer.step(*batch, losses[part], hits[part])
+                done = part.stop
+            state, steps = trainer.state(), trainer.steps
+        if not all(np.isfinite(each).all() for each in (ops.to_host(losses), *state.values())):
+            raise TrainingDiverged(
+                f"the loss is not finite: the learning rate {recipe.learning_rate:g} is too high; "
+                "try a tenth of it"
+            )
+        self._state, self._steps = state, steps
+
+    def _keep(self, model: LeNet5) -> None:
+        self.network_, self.values_ = model.config, model.ops.to_host(model.values)
+
+
+def _flat(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """Pictures (N, H, W) as rows (N, H * W), and (H, W); anything else as it is, and None."""
+    shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
+    if len(shape) != 3:
+        return X, None
+    return np.asarray(X).reshape(shape[0], shape[1] * shape[2]), shape[1:]
+
+
+def _threads(asked: int | None) -> int | None:
+    """One in a worker, where the others have the other cores, unless more are asked for."""
+    if asked is not None:
+        if not isinstance(asked, Integral) or asked < 1:
+            raise ValueError(f"threads must be a whole number of at least 1, not {asked!r}")
+        return int(asked)
+    worker = multiprocessing.parent_process() is not None
+    return 1 if worker or threading.current_thread() is not threading.main_thread() else None

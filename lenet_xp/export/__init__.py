@@ -1,0 +1,1 @@
+"""A saved model as files that other programs read: ONNX and safetensors."""
