@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, evaluate, predict, terminal, train
+from lenet_xp.commands import audit, evaluate, predict, report, terminal, train
 from lenet_xp.opencv import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "audit": audit.audit,
+    "report": report.report,
 }
 QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 
