@@ -38,7 +38,8 @@ def learning_curve(
     """
     order = np.random.default_rng(seed).permutation(np.unique(writers[split.train]))
     test = dataset.images[split.test], dataset.labels[split.test], writers[split.test]
-    rows = [{"writers": 0, "images": 0, "start": "generated letters"} | _scores(pretrained, *test)]
+    first = {"writers": 0, "images": 0, "start": "generated letters"}
+    rows = [_scores(pretrained, *test) | first]
     for count in counts:
         chosen = order[:count]
         judges = max(round(count / 7), 1)
@@ -54,7 +55,7 @@ def learning_curve(
             fit(model, recipe, *parts, preprocessing, seed)
             saved = SavedModel(model, preprocessing, dataset.class_names, {})
             row = {"writers": int(count), "images": len(train) + len(val), "start": start}
-            rows.append(row | _scores(saved, *test))
+            rows.append(_scores(saved, *test) | row)  # whose writers are those learned from
             say(f"{count} writers, from {start}: {rows[-1]['accuracy']:.2%}")
     return rows
 

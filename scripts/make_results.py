@@ -27,6 +27,7 @@ from lenet_xp.commands.evaluate import evaluate
 from lenet_xp.commands.terminal import run
 from lenet_xp.commands.train import train
 from lenet_xp.data.alphabet import letters
+from lenet_xp.data.audit import audit
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
@@ -160,6 +161,12 @@ def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
     plots.few_writers(rows, folder / "few_writers.png")
 
 
+def _audit(name: str, options: argparse.Namespace) -> None:
+    """What `scripts/audit.py --json` prints of AMHCD."""
+    found = audit(load_dataset(options.amhcd, skip_bad=True))
+    write_json(make_folder(options.out / name) / "amhcd.json", found)
+
+
 def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
     """Generated letters as pictures; beside real ones as statistics only."""
     folder = make_folder(options.out / "generated-letters")
@@ -229,6 +236,7 @@ def main() -> None:
         ),
         "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
         "few-writers": lambda name, work: _few_writers(name, options, work),
+        "audit": lambda name, work: _audit(name, options),
         "generated-letters": lambda name, work: _letter_sheet(options, work),
         "letter-effects": lambda name, work: _effect_sheet(options, work),
     }

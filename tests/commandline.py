@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, evaluate, export, predict, terminal, train
+from lenet_xp.commands import audit, evaluate, export, predict, report, terminal, train
 from lenet_xp.opencv import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +22,7 @@ COMMANDS = {
     "predict": predict.predict,
     "audit": audit.audit,
     "export": export.export,
+    "report": report.report,
 }
 QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 

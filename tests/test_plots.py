@@ -6,6 +6,7 @@ A glyph that the font lacks is only a warning to matplotlib; here every warning 
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -283,6 +284,23 @@ def test_accuracy_by_writer(tmp_path, count):
     scores = [GroupScore(number, 80, 70 + number % 11) for number in range(count)]
     plots.per_group(sorted(scores, key=lambda each: each.accuracy), tmp_path / "a.png")
     read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_accuracies_beside_one_another(tmp_path, count):
+    rows = [
+        SimpleNamespace(
+            name=f"experiment {number}",
+            accuracy=1 - 0.003 * number,
+            interval=(0.98 - 0.003 * number, 1.0),
+            runs=(0.99, 0.985) if number % 2 else (),
+            new_hands=number == 1,
+        )
+        for number in range(count)
+    ]
+    plots.accuracies(rows, tmp_path / "a.png")
+    dots = read(tmp_path / "a.png")[60:-60]  # without title and legend
+    assert (orange(dots) > 100) == (count > 1)
 
 
 def test_captions_of_letters_and_of_other_classes():

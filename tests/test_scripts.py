@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("train", "evaluate", "predict", "benchmark", "audit", "export")
+COMMANDS = ("train", "evaluate", "predict", "benchmark", "audit", "export", "report")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

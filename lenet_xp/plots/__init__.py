@@ -3,6 +3,7 @@
 Importing this package loads matplotlib (about half a second): import it where you plot.
 """
 
+from lenet_xp.plots.accuracies import accuracies
 from lenet_xp.plots.confusion import confusion_matrix
 from lenet_xp.plots.curves import learning_curves
 from lenet_xp.plots.effects import effect_sheet
@@ -14,6 +15,7 @@ from lenet_xp.plots.trust import per_group, rejection, reliability
 from lenet_xp.plots.writers import few_writers
 
 __all__ = [
+    "accuracies",
     "compare_statistics",
     "confused_pairs",
     "confusion_matrix",

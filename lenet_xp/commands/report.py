@@ -1,0 +1,54 @@
+"""Make the project's report from its records: text, pictures, and a PDF where it is asked for."""
+
+import argparse
+from pathlib import Path
+
+from lenet_xp.commands.terminal import parser, run
+from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder, write_text
+
+EXAMPLES = """\
+  python scripts/report.py
+      results/report.md, its pictures in results/report/
+  pip install '.[report]' && python scripts/report.py --pdf
+      results/report.pdf as well"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("Write the report that the records give, and say which are missing.", EXAMPLES)
+    p.add_argument("--results", type=Path, default=Path("results"), help="the records' folder")
+    p.add_argument("--out", type=Path, default=Path("results/report.md"), metavar="FILE.md")
+    p.add_argument("--pdf", action="store_true", help="also as a PDF beside it")
+    return p.parse_args(arguments)
+
+
+def report(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    out, pictures = options.out, options.out.with_suffix("")
+    if out.suffix != ".md":
+        raise InputError(f"--out {out}: the report is Markdown; give a name that ends in .md")
+    if not options.results.is_dir():
+        raise InputError(f"--results {options.results}: is no folder; give that of the records")
+    from lenet_xp.paper.pictures import draw_pictures
+    from lenet_xp.paper.records import Records
+    from lenet_xp.paper.write import render
+
+    if options.pdf:
+        from lenet_xp.paper.pdf import typesetter, write_pdf
+
+        tools = typesetter()  # before any work, for it may be absent
+    make_folder(out.parent)
+    records = Records(options.results, out.parent)
+    text = render(records, pictures)
+    draw_pictures(records, pictures)
+    write_text(out, text)
+    print(out)
+    if options.pdf:
+        write_pdf(text, out.with_suffix(".pdf"), tools)
+        print(out.with_suffix(".pdf"))
+
+
+def main() -> int:
+    """Entry point of scripts/report.py."""
+    return run(report)

@@ -1,0 +1,114 @@
+"""A folder of made-up records, whole and in the shape that the program writes, for the report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.aggregate import aggregate
+from lenet_xp.data.alphabet import letters
+from lenet_xp.files import make_folder, write_json, write_text
+from lenet_xp.groups import per_group
+from lenet_xp.judgement import judge
+from lenet_xp.metrics import confused_pairs, confusion_matrix
+from lenet_xp.paper.records import RECORDS
+from lenet_xp.report import write_calibration, write_confused_pairs, write_per_writer
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+COPIED = ("audit/amhcd.json", "benchmarks/cpu.json", "generated-letters/statistics.json")
+PICTURES = ("learning_curves", "feature_maps", "c1_filters", "confusion_matrix", "confused_pairs")
+NAMES = [letter.name for letter in letters()]
+IMAGES = 1200  # of a made-up test set
+FOLDS = 5
+
+
+def answers(seed: int, sure: float = 0.98) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities, and writers: twelve of them, others for each seed."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 33, IMAGES)
+    probabilities = rng.dirichlet(np.full(33, 0.05), IMAGES) * (1 - sure)
+    read_as = np.where(rng.random(IMAGES) < sure, labels, (labels + 1) % 33)
+    probabilities[np.arange(IMAGES), read_as] += sure
+    return labels, probabilities, rng.integers(0, 12, IMAGES) + 12 * seed
+
+
+def metrics(example: dict, seed: int, fold: int, writers: bool) -> dict:
+    """A run's metrics.json with the scores of `answers`; all else as in a real one."""
+    labels, probabilities, groups = answers(fold or seed)
+    scores = judge(labels, probabilities, 1.5, groups if writers else None)
+    pairs = confused_pairs(confusion_matrix(labels, probabilities.argmax(axis=1), 33), NAMES)
+    record = example | {f"test_{name}": score for name, score in scores.items()}
+    record |= {"seed": seed, "fold": fold, "n_test": IMAGES, "temperature": 1.5}
+    return record | {"dataset": "made up", "confused_pairs": [vars(pair) for pair in pairs[:10]]}
+
+
+def make(folder: Path, example: dict) -> Path:
+    """Every record of the report in `folder`; example: the metrics.json of a real run."""
+    for record in RECORDS.values():
+        if record.file in COPIED:
+            make_folder(folder / record.folder)
+            shutil.copy(RESULTS / record.file, folder / record.file)
+        elif record.parts:
+            series(folder, record, example)
+        elif record.file.endswith("/metrics.json"):
+            run(folder / record.folder, example, 0, 0, False)
+    transfer(make_folder(folder / "synthetic-to-amhcd"))
+    few_writers(make_folder(folder / "few-writers"))
+    (folder / "benchmarks" / "cpu.png").write_bytes(picture())
+    return folder
+
+
+def series(folder: Path, record, example: dict) -> None:
+    of_writers = "fold-0" in record.parts
+    for number, part in enumerate(record.runs):
+        seed, fold = (0, number) if of_writers else (number, 0)
+        run(folder / part, example, seed, fold, of_writers)
+    summary = aggregate([folder / part / "metrics.json" for part in record.runs])
+    write_json(folder / record.file, summary)
+
+
+def run(folder: Path, example: dict, seed: int, fold: int, writers: bool) -> None:
+    make_folder(folder)
+    labels, probabilities, groups = answers(fold or seed)
+    write_json(folder / "metrics.json", metrics(example, seed, fold, writers))
+    write_text(folder / "command.txt", f"python scripts/train.py --seed {seed}\n")
+    write_calibration(folder, labels, probabilities, 1.5)
+    if writers:
+        write_per_writer(folder, per_group(probabilities.argmax(axis=1) == labels, groups))
+    for name in PICTURES:
+        (folder / f"{name}.png").write_bytes(picture())
+
+
+def transfer(folder: Path) -> None:
+    labels, probabilities, groups = answers(7, sure=0.95)
+    scores = {"images": IMAGES, **judge(labels, probabilities, 1.5, groups)}
+    write_json(folder / "scores.json", scores)
+    half = {"images": IMAGES // 2, "accuracy": 0.9512}
+    write_json(folder / "writer_halves.json", {"even_writers": half, "odd_writers": half})
+    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), 33)
+    write_confused_pairs(folder, confusion, NAMES)
+    (folder / "confused_pairs.png").write_bytes(picture())
+
+
+def few_writers(folder: Path) -> None:
+    labels, probabilities, groups = answers(3)
+    scores = judge(labels, probabilities, groups=groups)
+    rows = [scores | {"writers": 0, "images": 0, "start": "generated letters"}]
+    for start in ("nothing", "generated letters"):
+        rows.append(scores | {"writers": 5, "images": 2145, "start": start})
+    write_json(folder / "few_writers.json", {"rows": rows, "git_commit": 40 * "a", "seed": 0})
+    (folder / "few_writers.png").write_bytes(picture())
+
+
+def picture() -> bytes:
+    """A small PNG."""
+    from lenet_xp.opencv import cv2
+
+    return cv2.imencode(".png", np.full((8, 8), 255, np.uint8))[1].tobytes()
+
+
+def edit(path: Path, **values: object) -> None:
+    """Change some values of a JSON file; None takes one away."""
+    record = json.loads(path.read_text()) | values
+    write_json(path, {key: value for key, value in record.items() if value is not None})
