@@ -7,7 +7,7 @@ import numpy as np
 
 from lenet_xp.ops.cuda_memory import explain_memory
 from lenet_xp.ops.kernels import LANES, NULL, Kernels, cuts
-from lenet_xp.ops.recording import Recording, Staging, record_graph
+from lenet_xp.ops.recording import RecordedGraph, Recording, Staging
 from lenet_xp.ops.reference import Array, Ops
 from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
 
@@ -68,6 +68,12 @@ class CupyOps(Ops):
             raise TypeError(f"an array of {x.dtype} among operations in {self.dtype_name}")
         return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
 
+    def _target(self, out: Array) -> Array:
+        """An array for kernels to write; ValueError if they would write beside it."""
+        if out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(f"results must go to an array in C order of {self.dtype_name}")
+        return out
+
     def zeros(self, shape: tuple[int, ...]) -> Array:
         return self.xp.zeros(shape, dtype=self.dtype)
 
@@ -99,21 +105,14 @@ class CupyOps(Ops):
             run()
             recording.rewind()
             if self._graph:
-                graph, result, pool = record_graph(self.xp, run)
-
-        def replay() -> Any:
-            recording.send()
-            graph.launch()
-            return result
+                return RecordedGraph(self.xp, recording, run)
 
         def rerun() -> Any:
             recording.rewind()
             recording.send()
             return run()
 
-        if self._graph:
-            replay.memory = pool  # lives as long as what repeats the graph
-        return replay if self._graph else rerun
+        return rerun
 
     def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
         count, height, width = images.shape
@@ -143,15 +142,14 @@ class CupyOps(Ops):
 
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         out = self._new(x.shape[0]) if out is None else out
-        arguments = self._dense(x), out, x.shape[1]
+        arguments = self._dense(x), self._target(out), x.shape[1]
         self._kernels.launch("sums", "sum_rows", (x.shape[0],), WARPS, arguments)
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
         (outputs, inputs), count = weight.shape, x.shape[1]
         y, tile = self._new(outputs, count), DENSE_TILE[count > MANY]
-        arguments = map(self._dense, (weight, x, bias, y))
-        arguments = *arguments, _number(activation), outputs, inputs, count
+        arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), outputs, inputs, count
         grid = cuts(outputs, tile), cuts(count, LANES)
         self._kernels.launch("dense", "dense_forward", grid, WARPS, arguments, TILE=tile)
         return y
@@ -175,8 +173,9 @@ class CupyOps(Ops):
         if input_gradient:
             dx = self._new(inputs, count)
             blocks += cuts(inputs, tile) * cuts(count, LANES)
-        arguments = *map(self._dense, (dy, y, x, weight, dweight, dbias)), _or_null(dx)
-        arguments = *arguments, _number(activation), weight_blocks, outputs, inputs, count
+        arguments = *map(self._dense, (dy, y, x, weight)), *map(self._target, (dweight, dbias))
+        arguments = *arguments, _or_null(dx), _number(activation), weight_blocks
+        arguments = *arguments, outputs, inputs, count
         self._kernels.launch("dense", "dense_backward", (blocks,), WARPS, arguments, TILE=tile)
         return dx
 
@@ -257,7 +256,7 @@ class CupyOps(Ops):
         )
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (cuts(plan.partial_shape[1], LANES),)
-        arguments = partial, self._dense(dweight), self._dense(dbias), *sizes
+        arguments = partial, self._target(dweight), self._target(dbias), *sizes
         self._kernels.launch("sums", "sum_partials", grid, WARPS, arguments)
         return dx
 
@@ -298,7 +297,8 @@ class CupyOps(Ops):
         weight_decay: float,
     ) -> None:
         rates = self._send_rates(learning_rate, 0)
-        arguments = value, gradient, _or_null(velocity), rates, float(momentum), nesterov
+        vectors = self._target(value), self._dense(gradient), _or_null(velocity)
+        arguments = *vectors, rates, float(momentum), nesterov
         arguments = *arguments, float(weight_decay), value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
@@ -318,7 +318,8 @@ class CupyOps(Ops):
         decoupled: bool,
     ) -> None:
         rates = self._send_rates(learning_rate, step)
-        arguments = value, gradient, mean, square, rates, *map(float, betas), float(epsilon)
+        vectors = *map(self._target, (value, mean, square)), self._dense(gradient)
+        arguments = *vectors, rates, *map(float, betas), float(epsilon)
         arguments = *arguments, float(weight_decay), decoupled, value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "adam_update", grid, (THREADS,), arguments)

@@ -1,6 +1,7 @@
 """Captures on a GPU: the arrays that stay in place, the host's way in, and the CUDA graph."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -116,28 +117,33 @@ class Recording:
         self._staging.send()
 
 
-def record_graph(cupy: Any, compute: Callable[[], Any]) -> tuple[Any, Any, Any]:
-    """compute's kernels as a CUDA graph, its result, and the memory pool to keep with it.
+class RecordedGraph:
+    """compute's kernels as a CUDA graph on the recording's arrays; a call runs it.
 
-    Nothing runs: compute must have run before, so that all its kernels are compiled. Arrays that
-    it makes and drops stay the graph's own, in the pool.
+    Nothing runs while it is made: compute must have run before, so that all its kernels are
+    compiled. What it makes and drops besides stays the graph's own, in a memory pool.
     """
-    pool = cupy.cuda.MemoryPool()
-    stream = cupy.cuda.Stream(non_blocking=True)
-    with stream, cupy.cuda.using_allocator(pool.malloc):
-        stream.begin_capture()
-        try:
-            result = compute()
-        except BaseException:
-            _abandon(stream)
-            raise
-        graph = stream.end_capture()
-    return graph, result, pool
+
+    def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
+        self._recording, self._pool = recording, cupy.cuda.MemoryPool()
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with stream, cupy.cuda.using_allocator(self._pool.malloc):
+            stream.begin_capture()
+            try:
+                self._result = compute()
+            except BaseException:
+                _abandon(stream)
+                raise
+            self._graph = stream.end_capture()
+
+    def __call__(self) -> Any:
+        """The result, computed from what the host arrays and parameters hold now."""
+        self._recording.send()
+        self._graph.launch()
+        return self._result
 
 
 def _abandon(stream: Any) -> None:
     """End a capture whose computation failed; what that says of the capture is of no use."""
-    try:
+    with suppress(Exception):
         stream.end_capture()
-    except Exception:
-        return

@@ -20,8 +20,8 @@ extern "C" __global__ void sgd_update(
 }
 
 extern "C" __global__ void adam_update(
-    REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ mean,
-    REAL* __restrict__ square, const double* __restrict__ rates, double beta1, double beta2,
+    REAL* __restrict__ value, REAL* __restrict__ mean, REAL* __restrict__ square,
+    const REAL* __restrict__ gradient, const double* __restrict__ rates, double beta1, double beta2,
     double epsilon, double weight_decay, int decoupled, int size)
 {
     // Powers in double precision are slow on most cards: one thread of a block takes them for all.
