@@ -5,6 +5,7 @@
 // limit holds, all threads of a block must meet at the same barrier, and the order in which threads
 // take their turns can be reversed, which changes the result of a kernel that lacks a barrier.
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -33,20 +34,40 @@ enum { OK, DIFFERENT_BARRIERS, TOO_MUCH_SHARED, TOO_MANY_THREADS };
 const size_t STACK = 256 << 10, SHARED_BYTES = 48 << 10;
 const int MOST = 1024;
 
+// A coroutine starts by swapcontext, which is slow, and then serves one block after another; it
+// changes places by _setjmp and _longjmp, which are not.
 struct Thread {
     ucontext_t context;
+    jmp_buf place;
     char* stack;
+    bool started;
     Index index;
     size_t shared;  // how far it has come through the block's shared memory
     int line;  // of the barrier it waits at; 0 where it has ended
 };
 static Thread threads[MOST];
 static Thread* running;
-static ucontext_t scheduler;
+static ucontext_t first_scheduler;
+static jmp_buf scheduler;
 static void (*body)(void*);
 static void* arguments;
 alignas(16) static char memory[SHARED_BYTES];
 static int fault, reversed;
+
+static void leave()
+{
+    if (!_setjmp(running->place)) _longjmp(scheduler, 1);
+}
+
+static void enter(Thread* thread)
+{
+    running = thread;
+    threadIdx = thread->index;
+    if (_setjmp(scheduler)) return;
+    if (thread->started) _longjmp(thread->place, 1);
+    thread->started = true;
+    swapcontext(&first_scheduler, &thread->context);
+}
 
 static void* shared(size_t size)
 {
@@ -55,7 +76,7 @@ static void* shared(size_t size)
     if (running->shared > SHARED_BYTES) {
         fault = TOO_MUCH_SHARED;
         running->line = 0;
-        swapcontext(&running->context, &scheduler);
+        leave();
     }
     return place;
 }
@@ -63,13 +84,16 @@ static void* shared(size_t size)
 static void barrier(int line)
 {
     running->line = line;
-    swapcontext(&running->context, &scheduler);
+    leave();
 }
 
 static void start()
 {
-    body(arguments);
-    running->line = 0;
+    for (;;) {
+        body(arguments);
+        running->line = 0;
+        leave();
+    }
 }
 
 static void run_block(int count)
@@ -77,12 +101,13 @@ static void run_block(int count)
     memset(memory, 0xff, sizeof(memory));
     for (int t = 0; t < count; t++) {
         Thread& thread = threads[t];
-        if (!thread.stack) thread.stack = (char*)malloc(STACK);
-        getcontext(&thread.context);
-        thread.context.uc_stack.ss_sp = thread.stack;
-        thread.context.uc_stack.ss_size = STACK;
-        thread.context.uc_link = &scheduler;
-        makecontext(&thread.context, start, 0);
+        if (!thread.started) {
+            if (!thread.stack) thread.stack = (char*)malloc(STACK);
+            getcontext(&thread.context);
+            thread.context.uc_stack.ss_sp = thread.stack;
+            thread.context.uc_stack.ss_size = STACK;
+            makecontext(&thread.context, start, 0);
+        }
         thread.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
         thread.shared = 0;
         thread.line = -1;
@@ -91,14 +116,13 @@ static void run_block(int count)
         waiting = false;
         int line = 0;
         for (int k = 0; k < count && !fault; k++) {
-            running = &threads[reversed ? count - 1 - k : k];
-            if (!running->line) continue;
-            threadIdx = running->index;
-            swapcontext(&scheduler, &running->context);
-            if (!running->line) continue;
+            Thread* thread = &threads[reversed ? count - 1 - k : k];
+            if (!thread->line) continue;
+            enter(thread);
+            if (!thread->line) continue;
             waiting = true;
-            if (line && line != running->line) fault = DIFFERENT_BARRIERS;
-            line = running->line;
+            if (line && line != thread->line) fault = DIFFERENT_BARRIERS;
+            line = thread->line;
         }
     }
 }
@@ -119,6 +143,8 @@ static int run(const unsigned* grid, const unsigned* block, void (*function)(voi
                 blockIdx = {x, y, z};
                 run_block(count);
             }
+    if (fault)
+        for (Thread& thread : threads) thread.started = false;  // they stand in mid-kernel
     return fault;
 }
 }  // namespace emulator

@@ -111,7 +111,7 @@ def _built(text: str, real: str, settings: tuple[str, ...]) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(dir=folder) as work:
             code, made = Path(work) / "kernels.cpp", Path(work) / "kernels.so"
             code.write_text(whole)
-            command = [compiler(), "-std=gnu++17", "-O1", "-w", "-shared", "-fPIC"]
+            command = [compiler(), "-std=gnu++17", "-O2", "-w", "-shared", "-fPIC"]
             subprocess.run([*command, str(code), "-o", str(made)], check=True)
             made.replace(target)
     return ctypes.CDLL(str(target))
