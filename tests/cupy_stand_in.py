@@ -9,6 +9,7 @@ Kernels run through cuda_on_cpu.py.
 
 import operator
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -279,11 +280,14 @@ def using_allocator(malloc: Callable):
 
 class Event:
     def __init__(self, disable_timing: bool = False):
-        self._done = True
+        self._done, self.time = True, 0.0
 
     def record(self, stream: "Stream | None" = None) -> None:
         self._done = False
-        state.queue.append(lambda: setattr(self, "_done", True))
+        state.queue.append(self._pass)
+
+    def _pass(self) -> None:
+        self._done, self.time = True, time.perf_counter()
 
     def synchronize(self) -> None:
         while not self._done:
@@ -388,6 +392,7 @@ def module() -> ModuleType:
     """A fresh module to put in CuPy's place."""
     state.__init__()
     cupy = ModuleType("cupy")
+    cupy.__version__ = "stand-in"
     for name in ("float32", "float64", "int64", "uint8", "bool_"):
         setattr(cupy, name, getattr(np, name))
     here = sys.modules[__name__]
@@ -403,6 +408,9 @@ def module() -> ModuleType:
     cuda.alloc_pinned_memory = PinnedMemory
     default = Stream()
     cuda.get_current_stream = lambda: state.stream or default
+    cuda.get_elapsed_time = lambda start, end: (end.time - start.time) * 1e3
+    cuda.nvrtc = ModuleType("cupy.cuda.nvrtc")
+    cuda.nvrtc.getVersion = lambda: (0, 0)
     cuda.memory = ModuleType("cupy.cuda.memory")
     cuda.memory.OutOfMemoryError = OutOfMemoryError
     runtime = cuda.runtime = ModuleType("cupy.cuda.runtime")
@@ -410,5 +418,6 @@ def module() -> ModuleType:
     runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, _copy_to_device
     runtime.getDevice = lambda: 0
     runtime.getDeviceProperties = lambda device: {"name": b"stand-in"}
+    runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 0
     runtime.memGetInfo = lambda: (2**30, 2**31)
     return cupy
