@@ -126,6 +126,7 @@ class RecordedGraph:
 
     def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
         self._recording, self._pool = recording, cupy.cuda.MemoryPool()
+        self._compute = compute  # what it holds on to, parameters too, the graph knows by address
         stream = cupy.cuda.Stream(non_blocking=True)
         with stream, cupy.cuda.using_allocator(self._pool.malloc):
             stream.begin_capture()
