@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -26,7 +27,7 @@ HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 
 def compiler() -> str | None:
     """The C++ compiler, or None: Linux alone has the coroutines that the header uses."""
-    return shutil.which("g++") if os.uname().sysname == "Linux" else None
+    return shutil.which("g++") if sys.platform == "linux" else None
 
 
 class Library:

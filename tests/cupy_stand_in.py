@@ -193,19 +193,26 @@ class ndarray:
 
 
 def _operators() -> None:
-    names = "add sub mul truediv floordiv mod pow matmul lt le gt ge eq ne and or".split()
-    for name in names:
+    arithmetic = "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
+    for name in (*arithmetic, "lt", "le", "gt", "ge", "eq", "ne", "and", "or"):
         function = getattr(operator, f"{name}_" if name in ("and", "or") else name)
-        setattr(ndarray, f"__{name}__", lambda a, b, f=function: _apply(f, a, b))
-        setattr(ndarray, f"__r{name}__", lambda a, b, f=function: _apply(lambda x, y: f(y, x), a, b))
+
+        def forwards(a: ndarray, b: Any, f: Callable = function) -> ndarray:
+            return _apply(f, a, b)
+
+        def backwards(a: ndarray, b: Any, f: Callable = function) -> ndarray:
+            return _apply(lambda x, y: f(y, x), a, b)
+
+        setattr(ndarray, f"__{name}__", forwards)
+        setattr(ndarray, f"__r{name}__", backwards)
 
         def in_place(a: ndarray, b: Any, f: Callable = function) -> ndarray:
             a[...] = _apply(f, a, b)
             return a
 
         setattr(ndarray, f"__i{name}__", in_place)
-    for name in ("neg", "abs", "invert"):
-        setattr(ndarray, f"__{name}__", lambda a, f=getattr(operator, name): _apply(f, a))
+    for function in (operator.neg, operator.abs, operator.invert):
+        setattr(ndarray, f"__{function.__name__}__", lambda a, f=function: _apply(f, a))
 
 
 _operators()
@@ -357,8 +364,8 @@ class RawModule:
             if isinstance(given, ndarray)
         ]
 
-        # What is only queued may outlive its arrays, for memory is given away in the stream's order;
-        # a graph may not.
+        # What is only queued may outlive its arrays, for memory changes hands in the stream's
+        # order; a graph may not.
         alive = arguments if state.graph is None else None
 
         def work(alive: tuple | None = alive) -> None:
@@ -384,8 +391,10 @@ def _wrapped(name: str) -> Callable:
     return lambda *arguments, **options: _apply(function, *arguments, **options)
 
 
-COMPUTED = """sum max min exp log sqrt tanh maximum minimum logical_and logical_or logical_not matmul
-where abs isfinite""".split()
+COMPUTED = (
+    *("sum", "max", "min", "exp", "log", "sqrt", "tanh", "maximum", "minimum", "matmul", "where"),
+    *("logical_and", "logical_or", "logical_not", "abs", "isfinite"),
+)
 
 
 def module() -> ModuleType:

@@ -71,7 +71,7 @@ def run_parts(
 
 
 def patterns(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (count, 32, 32) uint8 that can be learned, a pattern and noise, and labels (count,)."""
+    """Images (count, 32, 32) uint8 that can be learned, patterns and noise; labels (count,)."""
     rng = np.random.default_rng(7)
     shapes = rng.integers(0, 180, (33, 32, 32))
     labels = rng.integers(0, 33, count)

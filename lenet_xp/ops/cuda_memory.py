@@ -7,7 +7,7 @@ from typing import Any
 from lenet_xp.errors import InputError
 from lenet_xp.ops.recording import Recording
 
-# A pass that failed had made some of its arrays: whole, it takes at most about this many times more.
+# A pass that failed had made some of its arrays: whole, it takes perhaps so many times more.
 REST = 2
 
 

@@ -149,7 +149,14 @@ class CupyOps(Ops):
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
         (outputs, inputs), count = weight.shape, x.shape[1]
         y, tile = self._new(outputs, count), DENSE_TILE[count > MANY]
-        arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), outputs, inputs, count
+        arguments = (
+            *map(self._dense, (weight, x, bias)),
+            y,
+            _number(activation),
+            outputs,
+            inputs,
+            count,
+        )
         grid = cuts(outputs, tile), cuts(count, LANES)
         self._kernels.launch("dense", "dense_forward", grid, WARPS, arguments, TILE=tile)
         return y

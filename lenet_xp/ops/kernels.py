@@ -1,4 +1,4 @@
-"""The CUDA sources of this package, compiled for one dtype when first needed, and their launches."""
+"""The CUDA sources of this package: compiled for a dtype when first needed, and launched."""
 
 from collections.abc import Sequence
 from functools import cache
