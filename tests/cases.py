@@ -248,6 +248,20 @@ def _(ops, draw, count):
     return (batch,)
 
 
+@case("image_batch", count=(1, 5, 40))
+@case("resident", count=(5,))
+def _(ops, draw, count):
+    """Some of the images, and in a repetition others."""
+    images = draw.rng.integers(0, 256, (7, 4, 6), dtype=np.uint8)
+    held = ops.resident(images)
+    chosen = draw.rng.integers(0, 7, count)
+    source = images if held is None else held
+    repeat = ops.capture(lambda: ops.image_batch(source, 1 / 127.5, -1.0, chosen=chosen))
+    first = repeat() * 1.0
+    chosen[...] = draw.rng.integers(0, 7, count)
+    return first, repeat() * 1.0
+
+
 @case("capture")
 def _(ops, draw):
     """A captured pass over every forward operation follows what its input holds."""

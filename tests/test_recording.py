@@ -16,6 +16,8 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.recording import SLOTS, Staging
+from lenet_xp.recipes import CLASSIC
+from lenet_xp.training import fit
 
 state = cupy_stand_in.state
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -52,6 +54,20 @@ def test_the_host_may_write_on_while_the_device_still_reads():
         state.ask(lambda target=target, source=source: np.copyto(target, source))
         seen.append(kept)
     assert [cupy.asnumpy(each)[0] for each in seen] == list(range(3 * SLOTS))
+
+
+def test_images_held_on_the_device_give_the_bits_of_images_sent():
+    recipe = CLASSIC.with_options(epochs=2, batch_size=4)
+    train, val = batch(10, 1), batch(3, 2)
+    values = []
+    for hold in (True, False):
+        ops = CupyOps()
+        if not hold:
+            ops.resident = lambda images: None
+        model = LeNet5(ops=ops)
+        fit(model, recipe, train, val, PREPROCESSING)
+        values.append(ops.to_host(model.values))
+    assert np.array_equal(*values)
 
 
 def test_a_graph_keeps_alive_what_it_reads():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.cuda_memory import explain_memory
-from lenet_xp.ops.kernels import LANES, NULL, Kernels, cuts
+from lenet_xp.ops.kernels import INT_MAX, LANES, NULL, Kernels, cuts
 from lenet_xp.ops.recording import RecordedGraph, Recording, Staging
 from lenet_xp.ops.reference import Array, Ops
 from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
@@ -114,12 +114,21 @@ class CupyOps(Ops):
 
         return rerun
 
-    def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
+    def resident(self, images: np.ndarray) -> Array | None:
+        return None if images.size > INT_MAX else self.xp.asarray(images, dtype=np.uint8)
+
+    def image_batch(
+        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
         count, height, width = images.shape
-        pixels, device = height * width, self._on_device(images, np.uint8)
+        places, pixels = NULL, height * width
+        if chosen is None:
+            images = self._on_device(images, np.uint8)
+        else:
+            count, places = len(chosen), self._on_device(chosen, np.int64)
         x = self._new(1, height, width, count)
         grid = cuts(pixels, LANES), cuts(count, LANES)
-        arguments = device, NULL, x, float(scale), float(shift), pixels, count
+        arguments = images, places, x, float(scale), float(shift), pixels, count
         self._kernels.launch("images", "image_batch", grid, WARPS, arguments)
         return x
 

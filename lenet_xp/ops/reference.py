@@ -92,8 +92,22 @@ class Ops(Updates):
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
 
-    def image_batch(self, images: Array, scale: float, shift: float) -> Array:
-        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift."""
+    def resident(self, images: np.ndarray) -> Array | None:
+        """(M, S, T) uint8 images kept where the device has them at hand for `image_batch`.
+
+        None where nothing is won: the device is the host, or they are too many.
+        """
+        return None
+
+    def image_batch(
+        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
+        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
+
+        chosen (N,) int64 on the host: take these of `images`, which `resident` gave unless that
+        was None.
+        """
+        images = images if chosen is None else images[chosen]
         count, height, width = images.shape
         pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
         x = self.xp.astype(pixels, self.dtype) * scale + shift
