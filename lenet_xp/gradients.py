@@ -15,10 +15,18 @@ KEPT = 4  # captures: of the usual piece and of an epoch's last, with something 
 class GradientWorker:
     """A model that leaves in its `gradients` those of the images it is given.
 
-    smoothing: of the labels.
+    smoothing: of the labels. held: images that `ops.resident` gave; places among them (N,) then
+    stand for the images everywhere.
     """
 
-    def __init__(self, model: LeNet5, smoothing: float, preprocessing: Preprocessing):
+    def __init__(
+        self,
+        model: LeNet5,
+        smoothing: float,
+        preprocessing: Preprocessing,
+        held: Array | None = None,
+    ):
+        self.held = held
         self.model, self.preprocessing = model, preprocessing
         self.loss = SoftmaxCrossEntropy(model.ops, smoothing)
         self.total = model.ops.zeros(model.values.shape)
@@ -47,7 +55,7 @@ class GradientWorker:
             if len(self._captured) == KEPT:
                 self._captured.pop(next(iter(self._captured)))
             self._captured[count, scale] = CapturedGradient(
-                self.model, self.loss, self.preprocessing, count, scale
+                self.model, self.loss, self.preprocessing, count, scale, self.held
             )
         return self._captured[count, scale]
 
@@ -62,12 +70,21 @@ class CapturedGradient:
         preprocessing: Preprocessing,
         count: int,
         scale: float,
+        held: Array | None = None,
     ):
         ops, size = model.ops, preprocessing.size
-        self._images, self._labels = np.zeros((count, size, size), np.uint8), np.zeros(count, int)
+        self._labels = np.zeros(count, np.int64)
+        if held is None:
+            self._images = np.zeros((count, size, size), np.uint8)
+        else:
+            self._images = np.zeros(count, np.int64)
 
         def compute() -> tuple[Array, Array]:
-            x = ops.image_batch(self._images, *preprocessing.scale_and_shift())
+            settings = preprocessing.scale_and_shift()
+            if held is None:
+                x = ops.image_batch(self._images, *settings)
+            else:
+                x = ops.image_batch(held, *settings, chosen=self._images)
             losses, hits, dlogits = loss(model.forward(x), ops.asarray(self._labels), scale)
             model.backward(dlogits)
             return losses, hits

@@ -307,4 +307,52 @@ class Stage(Layer):
         }
 
 
+class Dense(Layer):
+    """A dense layer and, where one follows, its activation in one operation.
+
+    Gives what its parts give one after the other; it stands apart as `Stage` does.
+    """
+
+    def __init__(self, linear: Linear, activation: Activation | None = None):
+        self.linear, self.activation = linear, activation
+
+    def parts(self) -> tuple[Layer, ...]:
+        return (self.linear,) if self.activation is None else (self.linear, self.activation)
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        return self.linear.param_shapes()
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.linear.output_shape(shape)
+
+    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
+        self.ops = ops
+        for part in self.parts():
+            part.attach(ops, values, gradients)
+
+    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+        self.linear.initialise(rng, gain)
+
+    def forward(self, x: Array) -> Array:
+        weight, bias = self.linear.weight.value, self.linear.bias.value
+        self.x, self.y = x, self.ops.dense(weight, x, bias, self._kind())
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        weight, bias = self.linear.weight, self.linear.bias
+        return self.ops.dense_backward(
+            dy,
+            self.y,
+            self.x,
+            weight.value,
+            dweight=weight.gradient,
+            dbias=bias.gradient,
+            activation=self._kind(),
+            input_gradient=self.input_gradient,
+        )
+
+    def _kind(self) -> str | None:
+        return None if self.activation is None else self.activation.kind
+
+
 ACTIVATIONS = {cls.kind: cls for cls in (Tanh, ScaledTanh, ReLU)}

@@ -9,6 +9,7 @@ from lenet_xp.layers import (
     Activation,
     AvgPool2D,
     Conv2D,
+    Dense,
     Flatten,
     Layer,
     Linear,
@@ -142,11 +143,9 @@ class LeNet5(Sequential):
             Stage(Conv2D(6, 16, 5, name="C3"), act(), AvgPool2D(2, name="S4")),
             *(cls() for cls in squash),
             Flatten(),
-            Linear(400, 120, name="C5"),
-            act(),
-            Linear(120, 84, name="F6"),
-            act(),
-            Linear(84, num_classes, name="output"),
+            Dense(Linear(400, 120, name="C5"), act()),
+            Dense(Linear(120, 84, name="F6"), act()),
+            Dense(Linear(84, num_classes, name="output")),
         ]
         ops = get_ops() if ops is None else ops
         super().__init__(layers, (1, 32, 32), ops, values, gradients)

@@ -19,7 +19,7 @@ class Trainer:
     """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
 
     A context manager: on Linux the workers beside the first are processes, elsewhere they are
-    threads, and both end with it.
+    threads, and both end with it. held: the training images where `ops.resident` keeps them.
     """
 
     def __init__(
@@ -29,12 +29,13 @@ class Trainer:
         preprocessing: Preprocessing,
         workers: Workers,
         steps_per_epoch: int,
+        held: Array | None = None,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers = preprocessing, workers
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
         self.local = [
-            GradientWorker(replica, recipe.label_smoothing, preprocessing)
+            GradientWorker(replica, recipe.label_smoothing, preprocessing, held)
             for replica in self.replicas
         ]
         self.forked: list[ForkedWorker] = []
@@ -60,7 +61,10 @@ class Trainer:
         self._open.close()
 
     def step(self, images: np.ndarray, labels: np.ndarray, losses: Array, hits: Array) -> None:
-        """One batch forward and backward, one step of the optimiser; losses and hits filled in."""
+        """One batch forward and backward, one step of the optimiser; losses and hits filled in.
+
+        images (N, S, S) uint8, or their places (N,) among the images held.
+        """
         self.learning_rate = self.schedule(self.steps)
         shares = parts(len(labels), self.workers.count)
         scale = 1.0 / len(labels)

@@ -113,7 +113,11 @@ def fit(
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(Workers(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
-        trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps))
+        # Images that no distortion changes can wait on the device; batches are then their places.
+        held = None if recipe.distortion else model.ops.resident(train[0])
+        if held is not None:
+            train = np.arange(len(train[0])), train[1]
+        trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps, held))
         loop = _Loop(trainer, train, val, seed, on_progress, keeper)
         while loop.result.epochs < recipe.epochs:
             on_epoch(loop.epoch())

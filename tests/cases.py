@@ -108,6 +108,22 @@ def _(ops, draw):
     return (ops.affine(draw(5, 7), draw(7, 3), draw(5)),)
 
 
+@case("dense", kind=(None, *KINDS), count=(3, 33))
+def _(ops, draw, kind, count):
+    return (ops.dense(draw(5, 7), draw(7, count), draw(5), kind),)
+
+
+@case("dense_backward", kind=(None, *KINDS), size=((5, 7, 3), (34, 70, 33)))
+def _(ops, draw, kind, size):
+    outputs, inputs, count = size
+    weight, x, bias = draw(outputs, inputs), draw(inputs, count), draw(outputs)
+    y = ops.dense(weight, x, bias, kind)
+    dweight, dbias, dy = ops.zeros(weight.shape), ops.zeros(bias.shape), draw(outputs, count)
+    into = {"dweight": dweight, "dbias": dbias, "activation": kind}
+    assert ops.dense_backward(dy, y, x, weight, **into, input_gradient=False) is None
+    return ops.dense_backward(dy, y, x, weight, **into, input_gradient=True), dweight, dbias
+
+
 @case("sum_columns")
 def _(ops, draw):
     x, out = draw(5, 70), ops.zeros((5,))
@@ -232,6 +248,20 @@ def _(ops, draw, count):
     return (batch,)
 
 
+@case("image_batch", count=(1, 5, 40))
+@case("resident", count=(5,))
+def _(ops, draw, count):
+    """Some of the images, and in a repetition others."""
+    images = draw.rng.integers(0, 256, (7, 4, 6), dtype=np.uint8)
+    held = ops.resident(images)
+    chosen = draw.rng.integers(0, 7, count)
+    source = images if held is None else held
+    repeat = ops.capture(lambda: ops.image_batch(source, 1 / 127.5, -1.0, chosen=chosen))
+    first = repeat() * 1.0
+    chosen[...] = draw.rng.integers(0, 7, count)
+    return first, repeat() * 1.0
+
+
 @case("capture")
 def _(ops, draw):
     """A captured pass over every forward operation follows what its input holds."""
@@ -294,6 +324,7 @@ CAPTURED = {
         ops.im2col(x, (3, 3), 1, 1), (2, 6, 6, 3), (3, 3), 1, 1
     ),
     "affine": lambda ops, x, w, b: ops.affine(w[:, 0, 0, :], x[0, 0, :3, :], b),
+    "dense": lambda ops, x, w, b: ops.dense(w[:, 0, 0, :], x[0, 0, :3, :], b, "tanh"),
     "sum_columns": lambda ops, x, w, b: ops.sum_columns(x[0, 0, :, :]),
     "reshape": lambda ops, x, w, b: ops.reshape(x[:, 1:5, 1:5, :], (2, -1)),
     "average_pool": lambda ops, x, w, b: ops.average_pool(x, 2),

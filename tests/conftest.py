@@ -4,13 +4,17 @@
 without the option CuPy's variants run where they can and the report's header says if they do.
 """
 
+import sys
 from functools import partial
 from pathlib import Path
 
+import cuda_on_cpu
+import cupy_stand_in
 import pytest
 from strict import StrictOps
 
 from lenet_xp.ops import BackendUnavailable, Ops, get_ops
+from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +30,7 @@ MAKERS = {
     "numpy": NumpyOps,
     "reference": _reference,
     "strict": StrictOps,
+    "stand-in": CupyOps,  # over cupy_stand_in.py: the CUDA kernels on the CPU
     "cupy": partial(get_ops, "cupy"),
 }
 VARIANTS = {f"{name}-{dtype}": (name, dtype) for name in MAKERS for dtype in ("float64", "float32")}
@@ -46,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("--backend")
     names = list(MAKERS) if asked == "all" else [asked]
     config.stash[cupy_key] = "cupy: not asked for"
+    if "stand-in" in names and cuda_on_cpu.compiler() is None:
+        if asked == "stand-in":
+            raise pytest.UsageError("--backend stand-in: it needs g++ on Linux")
+        names.remove("stand-in")
     if "cupy" in names:
         try:
             config.stash[cupy_key] = f"cupy: {get_ops('cupy').device_name}"
@@ -66,7 +75,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", chosen)
     if "variant64" in metafunc.fixturenames:
-        slow = {"strict-float64"}  # the reference's own code, hundreds of times over
+        # The reference's own code, and coroutines for threads: hundreds of times slower
+        slow = {"strict-float64", "stand-in-float64"}
         exact = [v for v in chosen if v.endswith("float64") and v not in slow]
         metafunc.parametrize("variant64", exact)
 
@@ -77,8 +87,18 @@ def _make(variant: str) -> Ops:
 
 
 @pytest.fixture
-def ops(variant: str) -> Ops:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in for CuPy in its place; skipped where the kernels cannot be compiled for it."""
+    if cuda_on_cpu.compiler() is None:
+        pytest.skip("needs g++ on Linux to run the CUDA kernels on the CPU")
+    monkeypatch.setitem(sys.modules, "cupy", cupy_stand_in.module())
+
+
+@pytest.fixture
+def ops(variant: str, request: pytest.FixtureRequest) -> Ops:
     """A fresh ops object of every backend and dtype under test."""
+    if variant.startswith("stand-in"):
+        request.getfixturevalue("stand_in")
     return _make(variant)
 
 

@@ -16,11 +16,22 @@ from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.ops.numpy_ops import NumpyOps
 
 
+class RawModule:
+    """Kernels in the only one that the choice of the backend runs: a product of matrices."""
+
+    def __init__(self, code, options):
+        self.multiply = sys.modules["cupy"].matmul
+
+    def get_function(self, name):
+        assert name == "matmul"
+        return lambda grid, block, given: self.multiply(given[0], given[1], out=given[3])
+
+
 def stand_in(**replaced) -> ModuleType:
     """NumPy posing as CuPy, with some functions replaced."""
     module = ModuleType("cupy")
     module.__dict__.update({name: getattr(np, name) for name in np.__all__})
-    module.asnumpy = np.array
+    module.asnumpy, module.RawModule = np.array, RawModule
     module.__dict__.update(replaced)
     return module
 
@@ -30,7 +41,21 @@ def no_device(*arguments, **settings):
 
 
 def no_library(*arguments, **settings):
-    raise ImportError("libcublas.so.12: cannot open shared object file")
+    raise ImportError("libcudart.so.12: cannot open shared object file")
+
+
+def no_compiler(*arguments, **settings):
+    raise RuntimeError("Failure finding libnvrtc.so.13")
+
+
+def old_driver(*arguments, **settings):
+    raise RuntimeError(
+        "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+    )
+
+
+def full_memory(*arguments, **settings):
+    raise RuntimeError("cudaErrorMemoryAllocation: out of memory")
 
 
 @pytest.fixture
@@ -72,7 +97,7 @@ def test_missing_cupy(install):
 
 
 @pytest.mark.parametrize("function", ("zeros", "matmul", "asnumpy"))
-@pytest.mark.parametrize("fault, words", ((no_device, "no CUDA-cap"), (no_library, "libcublas")))
+@pytest.mark.parametrize("fault, words", ((no_device, "no CUDA-cap"), (no_library, "libcudart")))
 def test_cupy_that_cannot_compute(install, function, fault, words):
     """As on a machine with CuPy but no GPU: the import works, the first real call does not."""
     install(stand_in(**{function: fault}))
@@ -83,7 +108,23 @@ def test_cupy_that_cannot_compute(install, function, fault, words):
 
 
 @pytest.mark.parametrize(
-    "wrong", (lambda a, b, out=None: a * 0, lambda a, b, out=None: a @ b + np.nan)
+    "fault, words",
+    (
+        (no_compiler, r"NVRTC is missing: pip install 'cupy-cuda12x\[ctk\]'"),
+        (old_driver, "driver is older than this CuPy's CUDA: update the driver.*cuda12"),
+        (full_memory, "memory is full: end other programs"),
+    ),
+)
+def test_the_usual_reasons_name_their_way_out(install, fault, words):
+    install(stand_in(RawModule=fault))
+    with pytest.raises(BackendUnavailable, match=words) as caught:
+        get_ops("cupy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    (lambda a, b, out: np.copyto(out, a * 0), lambda a, b, out: np.copyto(out, a @ b + np.nan)),
 )
 def test_cupy_that_computes_wrongly(install, wrong):
     install(stand_in(matmul=wrong))

@@ -74,7 +74,12 @@ class NumpyOps(Ops):
             x = self._run(_copy, x, out=self._new(*x.shape))
         return x.reshape(shape)
 
-    def image_batch(self, images: np.ndarray, scale: float, shift: float) -> Array:
+    def image_batch(
+        self, images: np.ndarray, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
+        if chosen is not None:
+            gathered = np.empty((len(chosen), *images.shape[1:]), images.dtype)
+            images = self._run(np.take, images, chosen, axis=0, out=gathered)
         count, height, width = images.shape
         transposed = np.empty((height * width, count), images.dtype)
         self._run(np.copyto, transposed, images.reshape(count, height * width).T)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.ops.updates import Updates
+
 Array = Any  # an array of whichever module the ops object carries
 
 SCALED_TANH = (1.7159, 2.0 / 3.0)  # amplitude and slope, LeCun et al. 1998, Appendix A
@@ -40,7 +42,7 @@ def _into(out: Array | None, result: Array) -> Array:
     return out
 
 
-class Ops:
+class Ops(Updates):
     """The operations of the network over one array module, dtype and device."""
 
     name = "reference"
@@ -90,8 +92,22 @@ class Ops:
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
 
-    def image_batch(self, images: Array, scale: float, shift: float) -> Array:
-        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift."""
+    def resident(self, images: np.ndarray) -> Array | None:
+        """(M, S, T) uint8 images kept where the device has them at hand for `image_batch`.
+
+        None where nothing is won: the device is the host, or they are too many.
+        """
+        return None
+
+    def image_batch(
+        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
+        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
+
+        chosen (N,) int64 on the host: take these of `images`, which `resident` gave unless that
+        was None.
+        """
+        images = images if chosen is None else images[chosen]
         count, height, width = images.shape
         pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
         x = self.xp.astype(pixels, self.dtype) * scale + shift
@@ -169,6 +185,29 @@ class Ops:
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         """weight (M, K) @ x (K, L) + bias (M,) for each column."""
         return self.matmul(weight, x) + bias[:, None]
+
+    def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
+        """f(weight (M, K) @ x (K, L) + bias (M,)); without an activation f is the identity."""
+        y = self.affine(weight, x, bias)
+        return y if activation is None else self.activation(activation, y)
+
+    def dense_backward(
+        self,
+        dy: Array,
+        y: Array,
+        x: Array,
+        weight: Array,
+        *,
+        dweight: Array,
+        dbias: Array,
+        activation: str | None,
+        input_gradient: bool,
+    ) -> Array | None:
+        """Write dweight and dbias of `dense`; return dx, or None unless `input_gradient`."""
+        dz = dy if activation is None else self.activation_backward(activation, dy, y)
+        self.matmul(dz, x.T, out=dweight)
+        self.sum_columns(dz, out=dbias)
+        return self.matmul(weight.T, dz) if input_gradient else None
 
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         """(M, L) summed over its columns: (M,), written into `out` if it is given."""
@@ -336,59 +375,3 @@ class Ops:
         losses = -xp.sum(target * log_p, axis=0)
         hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
         return losses, hits, (e / total - target) * scale
-
-    # Parameter updates, in place over the flat vectors
-
-    def sgd_update(
-        self,
-        value: Array,
-        gradient: Array,
-        velocity: Array | None,
-        *,
-        learning_rate: float,
-        momentum: float,
-        nesterov: bool,
-        weight_decay: float,
-    ) -> None:
-        """value -= learning_rate * direction, with velocity = momentum * velocity + gradient.
-
-        The direction is the velocity, or gradient + momentum * velocity with Nesterov's method
-        (Sutskever et al. 2013); without momentum it is the gradient. weight_decay is added to the
-        gradient as an L2 penalty.
-        """
-        if weight_decay:
-            gradient = gradient + weight_decay * value
-        direction = gradient
-        if velocity is not None:
-            velocity[...] = momentum * velocity + gradient
-            direction = gradient + momentum * velocity if nesterov else velocity
-        value[...] = value - learning_rate * direction
-
-    def adam_update(
-        self,
-        value: Array,
-        gradient: Array,
-        mean: Array,
-        square: Array,
-        *,
-        step: int,
-        learning_rate: float,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-        decoupled: bool,
-    ) -> None:
-        """Adam (Kingma & Ba 2015); with decoupled decay AdamW (Loshchilov & Hutter 2019).
-
-        step counts from 1. mean and square are the running moments, updated in place.
-        """
-        beta1, beta2 = betas
-        if weight_decay and decoupled:
-            value[...] = value * (1.0 - learning_rate * weight_decay)
-        elif weight_decay:
-            gradient = gradient + weight_decay * value
-        mean[...] = beta1 * mean + (1.0 - beta1) * gradient
-        square[...] = beta2 * square + (1.0 - beta2) * gradient * gradient
-        rate = learning_rate / (1.0 - beta1**step)
-        root = self.xp.sqrt(square) * (1.0 - beta2**step) ** -0.5 + epsilon
-        value[...] = value - rate * (mean / root)

@@ -36,10 +36,11 @@ def get_ops(backend: str = "auto", dtype: str = "float32") -> Ops:
 
 
 def _working_cupy(dtype: str) -> Ops:
-    """CuPy's ops, after one elementwise kernel and one matrix product have given right results.
+    """CuPy's ops, after one of CuPy's kernels and one of this package's have given right results.
 
-    `import cupy` succeeds on machines with no GPU, and missing CUDA libraries only show in the
-    first call that needs them, so nothing less than a real computation is a proof.
+    `import cupy` succeeds on machines with no GPU, and missing CUDA libraries, the compiler of the
+    package's own kernels among them, only show in the first call that needs them, so nothing less
+    than a real computation is a proof.
     """
     from lenet_xp.ops.cupy_ops import CupyOps
 
@@ -53,14 +54,33 @@ def _working_cupy(dtype: str) -> Ops:
         total = float(ops.to_host(ops.matmul(ones, ones)).sum())
     except Exception as error:  # CuPy raises ImportError, RuntimeError, OSError and its own kinds
         raise BackendUnavailable(
-            f"CuPy is installed but cannot compute ({_one_line(error)}); check the GPU and its "
-            f"driver with nvidia-smi, or {INSTALL_HINT}"
+            f"CuPy is installed but cannot compute ({_one_line(error)}); {_way_out(error)}"
         ) from error
     if total != 64.0:
         raise BackendUnavailable(
             f"CuPy computed a wrong matrix product ({total}, not 64); check the GPU and its driver"
         )
     return ops
+
+
+def _way_out(error: Exception) -> str:
+    """What to do about the usual reasons, by the words that CUDA has for them."""
+    text = f"{type(error).__name__} {error}".lower()
+    if "insufficientdriver" in text or "driver version is insufficient" in text:
+        return (
+            "the driver is older than this CuPy's CUDA: update the driver, or take the CuPy of an "
+            f"older CUDA. To do so, {INSTALL_HINT}. nvidia-smi names the driver's CUDA version"
+        )
+    if "unsupportedptxversion" in text:
+        return "the driver is older than the CUDA compiler NVRTC: update the driver"
+    if "nvrtc" in text or "cuda_fp16" in text or "cuda_path" in text:
+        return (
+            "CUDA's compiler NVRTC is missing: pip install 'cupy-cuda12x[ctk]' (or "
+            "'cupy-cuda13x[ctk]'), or install the CUDA Toolkit and set CUDA_PATH"
+        )
+    if "outofmemory" in text or "memoryallocation" in text:
+        return "the GPU's memory is full: end other programs on it (nvidia-smi lists them)"
+    return f"check the GPU and its driver with nvidia-smi, or {INSTALL_HINT}"
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,83 @@
+// Softmax, alone and with the cross-entropy. Logits (classes, N): a lane has one image, the warps of
+// a block share its classes out between them. grid (groups of images), block (LANES, SLICES)
+
+#define SLICES 8
+
+// This lane's largest logit. A logit that is not a number makes the sum of exponentials none either.
+__device__ __forceinline__ REAL largest(
+    const REAL* logits, REAL* parts, int classes, int n, int count)
+{
+    const int lane = threadIdx.x, slice = threadIdx.y;
+    REAL most = n < count ? logits[n] : (REAL)0;
+    if (n < count)
+        for (int k = slice; k < classes; k += SLICES) {
+            const REAL logit = logits[k * count + n];
+            if (logit > most) most = logit;
+        }
+    __syncthreads();
+    parts[slice * LANES + lane] = most;
+    __syncthreads();
+    for (int s = 0; s < SLICES; s++)
+        if (parts[s * LANES + lane] > most) most = parts[s * LANES + lane];
+    return most;
+}
+
+// The slices' values added in their order; every thread gets the sum.
+__device__ __forceinline__ REAL added(REAL value, REAL* parts)
+{
+    __syncthreads();
+    parts[threadIdx.y * LANES + threadIdx.x] = value;
+    __syncthreads();
+    REAL sum = 0;
+    for (int s = 0; s < SLICES; s++) sum += parts[s * LANES + threadIdx.x];
+    return sum;
+}
+
+extern "C" __global__ void softmax(
+    const REAL* __restrict__ logits, REAL* __restrict__ p, int classes, int count)
+{
+    const int n = blockIdx.x * LANES + threadIdx.x;
+    SHARED(REAL, parts, SLICES * LANES);
+    const REAL most = largest(logits, parts, classes, n, count);
+    REAL sum = 0;
+    if (n < count)
+        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - most);
+    sum = added(sum, parts);
+    if (n < count)
+        for (int k = threadIdx.y; k < classes; k += SLICES)
+            p[k * count + n] = exp(logits[k * count + n] - most) / sum;
+}
+
+// losses (N,), hits (N,), gradient (classes, N) of scale * sum(losses). The target puts
+// 1 - smoothing on the label and spreads smoothing evenly.
+extern "C" __global__ void softmax_cross_entropy(
+    const REAL* __restrict__ logits, const long long* __restrict__ labels,
+    REAL* __restrict__ losses, REAL* __restrict__ hits, REAL* __restrict__ gradient,
+    double smoothing, double scale, int classes, int count)
+{
+    const int n = blockIdx.x * LANES + threadIdx.x;
+    SHARED(REAL, parts, SLICES * LANES);
+    const int label = n < count ? (int)labels[n] : 0;
+    const REAL spread = (REAL)(smoothing / classes), peak = (REAL)(1.0 - smoothing);
+    const REAL most = largest(logits, parts, classes, n, count);
+    REAL sum = 0, all = 0;  // of the exponentials; of the logits, for the smoothed target
+    if (n < count)
+        for (int k = threadIdx.y; k < classes; k += SLICES) {
+            const REAL shifted = logits[k * count + n] - most;
+            sum += exp(shifted);
+            all += shifted;
+        }
+    sum = added(sum, parts);
+    if (smoothing > 0) all = added(all, parts);
+    if (n >= count) return;
+    for (int k = threadIdx.y; k < classes; k += SLICES) {
+        const REAL target = (k == label ? peak : (REAL)0) + spread;
+        gradient[k * count + n] =
+            (exp(logits[k * count + n] - most) / sum - target) * (REAL)scale;
+    }
+    if (threadIdx.y > 0) return;
+    const REAL shifted = logits[label * count + n] - most;
+    const REAL expected = smoothing > 0 ? peak * shifted + spread * all : shifted;
+    losses[n] = log(sum) - expected;
+    hits[n] = shifted >= 0 ? (REAL)1 : (REAL)0;
+}

@@ -1,0 +1,27 @@
+// Sizes of a stage (convolution, activation, average pool), for the files that come after.
+//
+// Told by the compiler: CHANNELS HEIGHT WIDTH of the input, OUT_CHANNELS KERNEL_H KERNEL_W STRIDE
+// PADDING of the convolution, POOL, ACTIVATION, and how the work is cut: TILE output (or input)
+// channels to a thread, SLICES warps to a block.
+
+#define ROWS (((HEIGHT + 2 * PADDING - KERNEL_H) / STRIDE + 1) / POOL)  // of pooling windows
+#define COLS (((WIDTH + 2 * PADDING - KERNEL_W) / STRIDE + 1) / POOL)
+#define PHASES (POOL * POOL)  // outputs of the convolution that one window averages
+#define PATCH_H (KERNEL_H + (POOL - 1) * STRIDE)  // pixels that feed one window
+#define PATCH_W (KERNEL_W + (POOL - 1) * STRIDE)
+#define KERNEL (KERNEL_H * KERNEL_W)
+#define IMAGE_GROUPS ((count + LANES - 1) / LANES)
+
+// The patch of channel c under window (row, col) of image n, zero beyond the border.
+__device__ __forceinline__ void load_patch(
+    REAL* patch, const REAL* x, int c, int row, int col, int n, int count)
+{
+#pragma unroll
+    for (int i = 0; i < PATCH_H; i++)
+#pragma unroll
+        for (int j = 0; j < PATCH_W; j++) {
+            const int h = row * POOL * STRIDE + i - PADDING, w = col * POOL * STRIDE + j - PADDING;
+            const bool inside = h >= 0 && h < HEIGHT && w >= 0 && w < WIDTH && n < count;
+            patch[i * PATCH_W + j] = inside ? x[((c * HEIGHT + h) * WIDTH + w) * count + n] : 0;
+        }
+}

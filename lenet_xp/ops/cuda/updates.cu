@@ -1,0 +1,45 @@
+// One step of an optimiser over the flat vectors.
+//
+// rates (2,) on the device: the learning rate and the number of the step, from 1. They change from
+// step to step, and a recorded graph can only see them change in memory.
+
+extern "C" __global__ void sgd_update(
+    REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ velocity,
+    const double* __restrict__ rates, double momentum, int nesterov, double weight_decay, int size)
+{
+    const int k = blockIdx.x * blockDim.x + threadIdx.x;
+    if (k >= size) return;
+    const REAL g = gradient[k] + (REAL)weight_decay * value[k];
+    REAL direction = g;
+    if (velocity) {
+        const REAL v = (REAL)momentum * velocity[k] + g;
+        velocity[k] = v;
+        direction = nesterov ? g + (REAL)momentum * v : v;
+    }
+    value[k] -= (REAL)rates[0] * direction;
+}
+
+extern "C" __global__ void adam_update(
+    REAL* __restrict__ value, REAL* __restrict__ mean, REAL* __restrict__ square,
+    const REAL* __restrict__ gradient, const double* __restrict__ rates, double beta1, double beta2,
+    double epsilon, double weight_decay, int decoupled, int size)
+{
+    // Powers in double precision are slow on most cards: one thread of a block takes them for all.
+    SHARED(REAL, factors, 3);
+    if (threadIdx.x == 0) {
+        factors[0] = (REAL)(rates[0] / (1.0 - pow(beta1, rates[1])));
+        factors[1] = (REAL)(1.0 / sqrt(1.0 - pow(beta2, rates[1])));
+        factors[2] = (REAL)(1.0 - rates[0] * weight_decay);
+    }
+    __syncthreads();
+    const int k = blockIdx.x * blockDim.x + threadIdx.x;
+    if (k >= size) return;
+    REAL v = value[k], g = gradient[k];
+    if (decoupled) v *= factors[2];
+    else g += (REAL)weight_decay * v;
+    const REAL m = (REAL)beta1 * mean[k] + (REAL)(1.0 - beta1) * g;
+    const REAL s = (REAL)beta2 * square[k] + (REAL)(1.0 - beta2) * g * g;
+    mean[k] = m;
+    square[k] = s;
+    value[k] = v - factors[0] * (m / (sqrt(s) * factors[1] + (REAL)epsilon));
+}

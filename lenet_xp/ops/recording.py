@@ -1,0 +1,150 @@
+"""Captures on a GPU: the arrays that stay in place, the host's way in, and the CUDA graph."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+SLOTS = 4  # copies of the inputs that may be on their way to the device at once
+ALIGNMENT = 256  # bytes, as the device's own allocations have it
+
+
+class Staging:
+    """Host arrays that go to the device in one copy, again and again, without a wait.
+
+    The host writes into one of a few page-locked slots while the device still reads others; a slot
+    is written again only after its copy is over.
+    """
+
+    def __init__(self, cupy: Any, hosts: Sequence[tuple[np.ndarray, Any]]):
+        """hosts: pairs of a host array and its dtype on the device."""
+        self._cupy, self._hosts = cupy, [host for host, _ in hosts]
+        starts, self._bytes = [], 0
+        for host, dtype in hosts:
+            starts.append(self._bytes)
+            size = host.size * np.dtype(dtype).itemsize
+            self._bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        self._block = cupy.empty((self._bytes,), dtype=np.uint8)
+        self._next, self._slots = 0, []
+        for _ in range(SLOTS if hosts else 0):
+            memory = cupy.cuda.alloc_pinned_memory(self._bytes)
+            block = np.frombuffer(memory, np.uint8, self._bytes)
+            views = [_typed(block, start, *pair) for start, pair in zip(starts, hosts, strict=True)]
+            self._slots.append((memory, views, cupy.cuda.Event(disable_timing=True)))
+        self.arrays = [
+            _typed(self._block, start, *pair) for start, pair in zip(starts, hosts, strict=True)
+        ]
+
+    def send(self) -> None:
+        """Copy what the host arrays hold now into `arrays`, in the current stream's order."""
+        if not self._slots:
+            return
+        cuda = self._cupy.cuda
+        memory, views, copied = self._slots[self._next]
+        self._next = (self._next + 1) % SLOTS
+        copied.synchronize()
+        for view, host in zip(views, self._hosts, strict=True):
+            np.copyto(view, host, casting="same_kind")
+        stream = cuda.get_current_stream()
+        to_device = cuda.runtime.memcpyHostToDevice
+        target = self._block.data.ptr
+        cuda.runtime.memcpyAsync(target, memory.ptr, self._bytes, to_device, stream.ptr)
+        copied.record(stream)
+
+
+def _typed(block: Any, start: int, host: np.ndarray, dtype: Any) -> Any:
+    """The part of a block of bytes that an array of the host's shape takes."""
+    dtype = np.dtype(dtype)
+    return block[start : start + host.size * dtype.itemsize].view(dtype).reshape(host.shape)
+
+
+class Recording:
+    """One captured computation: the arrays it works in and the host arrays it reads.
+
+    The first pass runs as usual and notes both. Every later pass is handed the same arrays in the
+    same order, and the host's arrays where `Staging` puts them.
+    """
+
+    def __init__(self, cupy: Any):
+        self._cupy = cupy
+        self._arrays: list[Any] = []
+        self._hosts: list[tuple[np.ndarray, Any]] = []
+        self._staging: Staging | None = None
+        self._position = self._input = 0
+
+    @property
+    def first_pass(self) -> bool:
+        return self._staging is None
+
+    @property
+    def bytes(self) -> int:
+        """What the arrays take so far."""
+        return sum(array.nbytes for array in self._arrays)
+
+    @property
+    def images(self) -> int:
+        """How many images one pass reads, as far as is known; 0 where it has read none."""
+        return max((len(host) for host, _ in self._hosts if host.ndim), default=0)
+
+    def rewind(self) -> None:
+        """Begin another pass."""
+        if self._staging is None:
+            self._staging = Staging(self._cupy, self._hosts)
+        self._position = self._input = 0
+
+    def new(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array to write into: in later passes the one that stood here in the first."""
+        if self.first_pass:
+            self._arrays.append(self._cupy.empty(shape, dtype=dtype))
+            return self._arrays[-1]
+        array = self._arrays[self._position]
+        self._position += 1
+        if array.shape != tuple(shape):
+            raise RuntimeError(f"a capture that made {array.shape} now wants {tuple(shape)}")
+        return array
+
+    def device_array(self, host: np.ndarray, dtype: Any) -> Any:
+        """A host array's place on the device."""
+        if self.first_pass:
+            self._hosts.append((host, dtype))
+            return self._cupy.asarray(host, dtype=dtype)
+        self._input += 1
+        return self._staging.arrays[self._input - 1]
+
+    def send(self) -> None:
+        """Bring the device's copies of the host arrays up to date."""
+        self._staging.send()
+
+
+class RecordedGraph:
+    """compute's kernels as a CUDA graph on the recording's arrays; a call runs it.
+
+    Nothing runs while it is made: compute must have run before, so that all its kernels are
+    compiled. What it makes and drops besides stays the graph's own, in a memory pool.
+    """
+
+    def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
+        self._recording, self._pool = recording, cupy.cuda.MemoryPool()
+        self._compute = compute  # what it holds on to, parameters too, the graph knows by address
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with stream, cupy.cuda.using_allocator(self._pool.malloc):
+            stream.begin_capture()
+            try:
+                self._result = compute()
+            except BaseException:
+                _abandon(stream)
+                raise
+            self._graph = stream.end_capture()
+
+    def __call__(self) -> Any:
+        """The result, computed from what the host arrays and parameters hold now."""
+        self._recording.send()
+        self._graph.launch()
+        return self._result
+
+
+def _abandon(stream: Any) -> None:
+    """End a capture whose computation failed; what that says of the capture is of no use."""
+    with suppress(Exception):
+        stream.end_capture()

@@ -1,0 +1,172 @@
+"""Captures as CUDA graphs, on the stand-in: what they keep, what they refuse, what they overlap."""
+
+import gc
+
+import cupy_stand_in
+import numpy as np
+import pytest
+
+from lenet_xp.benchmark.ours import PREPROCESSING
+from lenet_xp.commands.train import train
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.errors import InputError
+from lenet_xp.gradients import GradientWorker
+from lenet_xp.inference import Reader
+from lenet_xp.model import LeNet5
+from lenet_xp.ops.cupy_ops import CupyOps
+from lenet_xp.ops.numpy_ops import NumpyOps
+from lenet_xp.ops.recording import SLOTS, Staging
+from lenet_xp.recipes import CLASSIC
+from lenet_xp.training import fit
+
+state = cupy_stand_in.state
+pytestmark = pytest.mark.usefixtures("stand_in")
+
+
+def batch(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 32, 32), dtype=np.uint8), rng.integers(0, 33, count)
+
+
+def differentiated(ops, batches: list) -> list[np.ndarray]:
+    """The gradients of each batch, of one worker."""
+    model = LeNet5(ops=ops)
+    worker = GradientWorker(model, 0.1, PREPROCESSING)
+    found = []
+    for images, labels in batches:
+        losses, hits = ops.zeros(labels.shape), ops.zeros(labels.shape)
+        worker.differentiate(images, labels, 1 / len(labels), losses, hits)
+        found += [ops.to_host(a) for a in (model.gradients, losses, hits)]
+    return found
+
+
+def test_the_host_may_write_on_while_the_device_still_reads():
+    """More copies under way than there are slots, none of them looked at before all are asked."""
+    cupy = CupyOps().xp
+    host = np.zeros(3)
+    staging = Staging(cupy, [(host, np.float32)])
+    seen = []
+    for step in range(3 * SLOTS):
+        host[:] = step
+        staging.send()
+        kept = cupy.empty((3,), np.float32)
+        target, source = kept._values, staging.arrays[0]._values
+        state.ask(lambda target=target, source=source: np.copyto(target, source))
+        seen.append(kept)
+    assert [cupy.asnumpy(each)[0] for each in seen] == list(range(3 * SLOTS))
+
+
+def test_images_held_on_the_device_give_the_bits_of_images_sent():
+    recipe = CLASSIC.with_options(epochs=2, batch_size=4)
+    train, val = batch(10, 1), batch(3, 2)
+    values = []
+    for hold in (True, False):
+        ops = CupyOps()
+        if not hold:
+            ops.resident = lambda images: None
+        model = LeNet5(ops=ops)
+        fit(model, recipe, train, val, PREPROCESSING)
+        values.append(ops.to_host(model.values))
+    assert np.array_equal(*values)
+
+
+def test_a_graph_keeps_alive_what_it_reads():
+    """The model of a reader belongs to nobody else."""
+    images, _ = batch(2)
+    read = Reader(LeNet5(ops=CupyOps()), Preprocessing(), 2)
+    gc.collect()
+    expected = Reader(LeNet5(ops=NumpyOps()), Preprocessing(), 2)(images)
+    np.testing.assert_allclose(read(images), expected, rtol=1e-5)
+
+
+def test_with_and_without_graphs_agree_to_the_bit():
+    batches = [batch(3, 0), batch(3, 1), batch(2, 2), batch(3, 3)]
+    with_graphs, without = (differentiated(CupyOps(graph=g), batches) for g in (True, False))
+    for one, other in zip(with_graphs, without, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_order_in_which_threads_run_changes_nothing():
+    """A missing barrier would show: threads would read what others have not written yet."""
+    batches = [batch(35)]
+    forwards = differentiated(CupyOps(), batches)
+    state.reversed = True
+    for one, other in zip(forwards, differentiated(CupyOps(), batches), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_repetition_allocates_nothing_and_launches_few_kernels():
+    ops = CupyOps()
+    model = LeNet5(activation="relu", squash_pools=False, ops=ops)
+    worker = GradientWorker(model, 0.0, PREPROCESSING)
+    images, labels = batch(2)
+    step = worker._step(2, 0.5)
+    step(images, labels)
+    ops.synchronize()
+    allocations, launches = state.allocations, state.launches
+    step(images, labels)
+    ops.synchronize()
+    assert state.allocations == allocations
+    assert state.launches - launches == 14
+
+
+def test_a_full_card_is_one_line_that_says_what_fits():
+    ops = CupyOps()
+    state.limit = 6 * 14 * 14 * 3000 * 4  # C1's maps are larger, what came before was not
+    with pytest.raises(InputError, match=r"memory is full .* at 3,000 images .* batch of ([\d,]+)"):
+        Reader(LeNet5(ops=ops), Preprocessing(), 3000)
+    state.limit = None
+    assert Reader(LeNet5(ops=ops), Preprocessing(), 1)(batch(1)[0]).shape == (1, 33)
+
+
+def test_a_graph_of_a_computation_that_looks_at_the_device_is_refused():
+    ops = CupyOps()
+    x = ops.zeros((2, 2))
+    with pytest.raises(RuntimeError, match="host must not look"):
+        ops.capture(lambda: float(ops.activation("tanh", x)[0, 0]))
+    assert ops.to_host(ops.capture(lambda: ops.activation("tanh", x))()).sum() == 0
+
+
+def test_other_dtypes_and_captures_inside_captures_are_refused():
+    ops = CupyOps()
+    with pytest.raises(TypeError, match="float64 among operations in float32"):
+        ops.activation("tanh", ops.xp.zeros((2,), np.float64))
+    with pytest.raises(ValueError, match="must go to an array in C order"):
+        ops.sum_columns(ops.zeros((3, 2)), out=ops.zeros((3, 2))[:, 0])
+    with pytest.raises(RuntimeError, match="do not nest"):
+        ops.capture(lambda: ops.capture(lambda: None))
+
+
+def test_sizes_beyond_the_kernels_fall_back_to_the_reference():
+    ops, exact = CupyOps("float64"), NumpyOps("float64")
+    rng = np.random.default_rng(0)
+    shapes = (2, 14, 14, 2), (3, 2, 11, 11), (3,)
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    settings = {"stride": 1, "padding": 0, "activation": "tanh", "pool": 2}
+    given = []
+    for each in (ops, exact):
+        x, weight, bias = map(each.asarray, arrays)
+        y, saved = each.stage(x, weight, bias, **settings)
+        into = {"dweight": each.zeros(shapes[1]), "dbias": each.zeros(shapes[2])}
+        dx = each.stage_backward(y, saved, weight, **into, input_gradient=True, **settings)
+        given.append([each.to_host(a) for a in (y, dx, *into.values())])
+    for one, other in zip(*given, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_a_user_trains_on_it(tmp_path):
+    """The command, run record and checkpoints of a short run on the stand-in device."""
+    arguments = ["--data", "synthetic", "--samples", "15", "--epochs", "1", "--batch-size", "50"]
+    train(
+        [
+            *arguments,
+            "--backend",
+            "cupy",
+            "--no-fallback",
+            "--no-plots",
+            "--out",
+            str(tmp_path / "r"),
+        ]
+    )
+    (record,) = [p for p in (tmp_path / "r").glob("*.json") if "stand-in" in p.read_text()]
+    assert '"backend": "cupy"' in record.read_text()
