@@ -1,5 +1,6 @@
 """Preprocessing: polarity, framing, contrast, size; on drawn pictures and on the real data sets."""
 
+import tracemalloc
 import warnings
 import zipfile
 
@@ -243,3 +244,19 @@ def test_every_mnist_digit_is_only_padded(shared):
     assert_same_in_batches(Preprocessing(), known, digits)
     padded = Preprocessing().apply_all(255 - digits[:200])
     assert padded[:, 2:30, 2:30].max((1, 2)).min() == 255 and padded[:, :2].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(65, 65), (300, 100), (7, 900)])
+def test_a_blank_picture_of_any_size_is_blank(shape):
+    for level in (0, 130, 255):
+        assert not Preprocessing().apply(np.full(shape, level, np.uint8)).any()
+
+
+@pytest.mark.parametrize("shape", [(4, 40_000), (40_000, 4), (4, 12_000_000)])
+def test_a_very_long_bar_takes_no_square_of_its_length(shape):
+    """4 x 40,000 pixels padded to a square would be 1.6 GB."""
+    bar = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    tracemalloc.start()
+    assert Preprocessing().apply(bar).shape == (32, 32)
+    assert tracemalloc.get_traced_memory()[1] < 400 * 2**20
+    tracemalloc.stop()

@@ -1,5 +1,7 @@
 """A zip archive of class folders, read in place."""
 
+import bz2
+import lzma
 import mmap
 import re
 import stat
@@ -8,6 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from lenet_xp.data.bounded import BoundedFile
 from lenet_xp.data.image_file import MAX_BYTES
 from lenet_xp.data.tree import Tree, find_tree
 from lenet_xp.errors import InputError
@@ -15,6 +18,11 @@ from lenet_xp.errors import InputError
 # Deflate can write 1032 zeros in one byte. An image that shrinks this much more is no image.
 MAX_RATIO = 200
 RATIO_FROM = 2**20
+
+# Of the list of members: 300,000 of AMHCD's names.
+MAX_DIRECTORY = 32 * 2**20
+
+MAX_LZMA = 64 * 2**20  # bytes that a member's decoder may ask for, as its own header declares
 
 # An absolute path, a drive letter, a step upwards.
 _LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
@@ -32,18 +40,21 @@ class Archive:
 
     def __init__(self, path):
         self.path = Path(path)
+        self._file = self._map = None
         try:
-            self._zip = zipfile.ZipFile(self.path)
-            self._map = mmap.mmap(self._zip.fp.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise InputError(
-                f"{path}: is not a zip archive that can be read ({error}); download it again"
-            ) from error
-        try:
+            self._file = BoundedFile(self.path, MAX_DIRECTORY)
+            self._zip = zipfile.ZipFile(self._file)
+            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
             self._members = self._checked_members()
         except InputError:
             self.close()
             raise
+        except Exception as error:  # a damaged list of members has a dozen ways to go wrong
+            self.close()
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise InputError(
+                f"{path}: is not a zip archive that can be read ({reason}); download it again"
+            ) from error
 
     def __enter__(self):
         return self
@@ -52,8 +63,9 @@ class Archive:
         self.close()
 
     def close(self):
-        self._map.close()
-        self._zip.close()
+        for opened in (self._map, self._file):
+            if opened is not None:
+                opened.close()
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""
@@ -61,28 +73,22 @@ class Archive:
         files = [name for name in self._members if not name.endswith("/")]
         return find_tree(str(self.path), files, folders, lambda name: self._members[name].CRC)
 
+    def size(self, name: str) -> int:
+        """How many bytes one member is, packed or unpacked, whichever is more."""
+        return max(self._members[name].file_size, self._members[name].compress_size)
+
     def read(self, name: str) -> bytes:
         """The content of one member; InputError names it where it is damaged.
 
-        This goes past ZipFile.read, whose locks and layers cost as much as decoding an image.
+        This goes past ZipFile.read, whose locks and layers cost as much as decoding an image, and
+        which unpacks bzip2 and LZMA beyond the size that a member declares.
         """
         member = self._members[name]
         try:
-            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                return self._zip.read(member)
-            data = self._packed(member)
-            if member.compress_type == zipfile.ZIP_DEFLATED:
-                data = zlib.decompressobj(-15).decompress(data, member.file_size + 1)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            struct.error,
-            OSError,
-            EOFError,
-            ValueError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
+            data = _unpacked(self._packed(member), member.compress_type, member.file_size + 1)
+        except MemoryError:
+            raise
+        except Exception as error:  # each of four decoders has its own exceptions
             raise InputError(f"{name}: is damaged in the archive ({error})") from error
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
             raise InputError(f"{name}: is damaged in the archive (wrong checksum)")
@@ -105,7 +111,26 @@ class Archive:
             if reason := _objection(member, name):
                 raise InputError(f"{self.path}: member {name!r} {reason}")
             members[name] = member
+        # Members that share their bytes would make of a small file as much work as they like.
+        if sum(member.compress_size for member in members.values()) > len(self._map):
+            raise InputError(f"{self.path}: holds members that overlap; pack it again")
         return members
+
+
+def _unpacked(data, kind, most):
+    """A member's bytes unpacked, at most so many of them."""
+    if kind == zipfile.ZIP_STORED:
+        return data
+    if kind == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-15).decompress(data, most)
+    if kind == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(data, most)
+    if kind == zipfile.ZIP_LZMA:
+        # A version and the properties' length, 5 here; then the properties, and what a file of
+        # its own would have besides: the length, unknown.
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MAX_LZMA)
+        return unpacker.decompress(data[4:9] + b"\xff" * 8 + data[9:], most)
+    raise NotImplementedError(f"compression {kind} is not known; pack it as usual")
 
 
 def _objection(member, name):
@@ -117,6 +142,8 @@ def _objection(member, name):
     if member.flag_bits & 1:
         return "is encrypted; give an archive without a password"
     ratio = member.file_size / max(1, member.compress_size)
-    if member.file_size > MAX_BYTES or (member.file_size > RATIO_FROM and ratio > MAX_RATIO):
+    if max(member.file_size, member.compress_size) > MAX_BYTES or (
+        member.file_size > RATIO_FROM and ratio > MAX_RATIO
+    ):
         return f"is declared as {member.file_size:,} bytes, too large for an image; remove it"
     return None

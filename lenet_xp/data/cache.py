@@ -4,22 +4,22 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.stored import open_npz
 from lenet_xp.opencv import cv2
 
 FORMAT = 1
+LARGEST = MAX_IMAGES * 1024  # bytes of an array
 
 # What decides the pixels besides the parameters. Their text is part of the key: a changed
 # preprocessing then never meets images an older one left.
-_MODULES = ("dataset", "framing", "image_file", "loading", "npz", "preprocess", "tree")
+_MODULES = ("dataset", "framing", "image_file", "loading", "npz", "preprocess", "stored", "tree")
 
 
 def cache_folder() -> Path:
@@ -45,9 +45,11 @@ def read_cache(path: Path) -> Dataset | None:
     The file is a plain zip, whose checksums are verified while it is read, and holds no pickle.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            images, labels = stored["images"], stored["labels"]
-            about = json.loads(bytes(stored["about"]))
+        with open_npz(path) as stored:
+            images, labels, about = (
+                stored[name].read(LARGEST) for name in ("images", "labels", "about")
+            )
+        about = json.loads(bytes(about))
         dataset = Dataset(
             name=about["name"],
             images=images,
@@ -57,21 +59,28 @@ def read_cache(path: Path) -> Dataset | None:
             source_train=about["source_train"],
             skipped=tuple((file, reason) for file, reason in about["skipped"]),
         )
-        return dataset if len(images) == len(labels) else None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        AttributeError,
-        RuntimeError,
-        SyntaxError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
-        return None  # also where one byte of it has changed: it is made again
+        return dataset if _is_whole(dataset) else None
+    except Exception:  # also where one byte of it has changed: it is made again
+        return None
+
+
+def _is_whole(dataset: Dataset) -> bool:
+    """Whether all is of the kinds that `write_cache` is given."""
+    images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
+    own_test = dataset.source_train
+    return (
+        (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        and images.ndim == 3
+        and images.shape[1] == images.shape[2]
+        and labels.shape == (len(images),)
+        and labels.size > 0
+        and 0 <= labels.min() <= labels.max() < classes
+        and len(dataset.files) in (0, len(images))
+        and (own_test is None or (type(own_test) is int and 0 <= own_test <= len(images)))
+        and objection(dataset.class_names) is None
+        and all(isinstance(text, str) for text in (dataset.name, *dataset.files))
+        and all(isinstance(text, str) for pair in dataset.skipped for text in pair)
+    )
 
 
 def write_cache(path: Path, dataset: Dataset) -> None:

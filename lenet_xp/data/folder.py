@@ -3,10 +3,14 @@
 import hashlib
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from lenet_xp.data.image_file import read_file
 from lenet_xp.data.tree import Tree, find_tree
 from lenet_xp.errors import InputError
+
+MAX_ENTRIES = 1_000_000
 
 
 class Folder:
@@ -15,10 +19,11 @@ class Folder:
     def __init__(self, path):
         self.path = Path(path)
         self._files, self._folders = {}, []
-        try:
-            self._scan(self.path, "")
-        except OSError as error:
-            raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        for name, entry in scan(self.path):
+            if entry is None:
+                self._folders.append(name)
+            else:
+                self._files[name] = (entry.st_size, entry.st_mtime_ns)
 
     def __enter__(self):
         return self
@@ -46,21 +51,38 @@ class Folder:
 
         return find_tree(str(self.path), self._files, self._folders, checksum_of)
 
+    def size(self, name: str) -> int:
+        """How many bytes one file is."""
+        return self._files[name][0]
+
     def read(self, name: str) -> bytes:
         """The content of one file; InputError names it where it cannot be read."""
         try:
-            return (self.path / name).read_bytes()
+            return read_file(self.path / name)
         except OSError as error:
-            raise InputError(f"{name}: cannot be read ({error.strerror})") from error
+            raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
 
-    def _scan(self, folder, prefix):
-        """Note each file with its size and time. Linked folders are left out: they may loop."""
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    self._folders.append(name)
-                    self._scan(entry.path, name + "/")
-                elif entry.is_file():
-                    status = entry.stat()
-                    self._files[name] = (status.st_size, status.st_mtime_ns)
+
+def scan(folder: Path) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Everything in a folder and those in it: the path from there, and a file's status.
+
+    None is the status of a folder. Links to folders are left out, for they may loop, and so are
+    devices and pipes. What cannot be read raises InputError, and so do too many entries.
+    """
+    waiting, count = [""], 0
+    try:
+        while waiting:
+            prefix = waiting.pop()
+            with os.scandir(folder / prefix) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > MAX_ENTRIES:
+                        raise InputError(f"{folder}: holds over {MAX_ENTRIES:,} files; give less")
+                    name = prefix + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(name + "/")
+                        yield name, None
+                    elif entry.is_file():
+                        yield name, entry.stat()
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error

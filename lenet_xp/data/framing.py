@@ -20,8 +20,10 @@ SMALL_IN_LARGER = 0.75
 INK_LEVEL = 0.35
 SPECK = 0.02
 
-# A shape narrower than this part of its length is a bar and keeps its proportions.
+# A shape narrower than this part of its length is a bar and keeps its proportions. One that is
+# longer than this is reduced first: the square that it is padded to grows with its length.
 BAR = 1 / 3
+LONGEST_BAR = 2048
 
 
 def is_framed(inks) -> np.ndarray:
@@ -56,6 +58,8 @@ def frame(ink) -> np.ndarray:
     if larger:
         ink = _without_shading(ink)
     left, top, box_width, box_height = _ink_box(ink, larger)
+    if not box_width or not box_height:
+        return ink  # blank
     small = SMALL_IN_LARGER if larger else SMALL_IN_DATASET
     if box_width < small * width and box_height < small * height:
         # `ya` by itself: ink below the middle of the picture and centred, as AMHCD shows it.
@@ -107,6 +111,8 @@ def _without_extreme_proportions(ink):
     height, width = ink.shape
     if min(height, width) >= BAR * max(height, width):
         return ink
+    ink = shrunk(ink, LONGEST_BAR)
+    height, width = ink.shape
     down, across = max(0, width - height), max(0, height - width)
     return cv2.copyMakeBorder(
         ink,

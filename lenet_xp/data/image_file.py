@@ -1,7 +1,11 @@
 """Image files: from bytes to a checked array of pixels."""
 
+import os
+import re
+import stat
 import threading
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -16,56 +20,89 @@ MIN_SIDE = 4
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 256 * 2**20
 
+# Pillow decodes PGM and PPM in Python, a microsecond and a half each value, unless the levels
+# are bytes up to 255.
+MAX_SLOW_PIXELS = 2_000_000
+_SLOW = ("ppm", "ppm_plain")
+
+# Every scan of a progressive JPEG goes over its whole area, however few bytes it has: 400 KB can
+# take minutes. Encoders write 10 scans.
+MAX_SCANS = 100
+MAX_SCANNED = 1_000_000_000  # pixels, over all scans
+
+# Pixels converted at a time: Pillow's own way to an array holds a picture three times.
+_STRIP = 2**20
+
 # Never Pillow's whole list: among its formats are some that start another program.
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_JPEG_START = b"\xff\xd8\xff"
 _JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 
 _warnings_lock = threading.Lock()
+# What Pillow has to say about a damaged file while it decodes: in threads that cannot wait.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_image(path) -> np.ndarray:
     """One image file as an array that `Preprocessing.apply` takes; see `decode`.
 
-    A path that is missing, a folder, unreadable or no usable image raises InputError.
+    A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: has over {MAX_BYTES >> 20} MiB; give a smaller image")
-        data = path.read_bytes()
+        data = read_file(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); give an image file") from error
     return decode(data, str(path))
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def read_file(path) -> bytes:
+    """The bytes of a regular file; OSError for another kind, which may never end, and MAX_BYTES."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError("it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a device or a pipe, no file")
+    if status.st_size > MAX_BYTES:
+        raise OSError(f"it has over {MAX_BYTES >> 20} MiB")
+    with open(path, "rb") as file:
+        return file.read(status.st_size)  # no more, whatever a system's own files go on to say
+
+
+def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.ndarray:
     """The bytes of an image file as pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
     The dtype is uint8, or uint16 for 16-bit grey. EXIF rotation is applied, palettes are
     resolved, JPEGs come as grey. Whatever is cut short, no image, under 4 pixels a side or over
     50 megapixels (told from the header, before any pixel is decoded) raises InputError with
     `name` in front.
+    admit: called with the number of pixels before they are decoded.
     """
     if not data:
         raise InputError(f"{name}: is empty; copy or download it again")
     if data.startswith(_JPEG_START):
-        return _decode_jpeg(data, name)
-    return _decode_other(data, name)
+        return _decode_jpeg(data, name, admit)
+    return _decode_other(data, name, admit)
 
 
-def _decode_jpeg(data, name):
+def _decode_jpeg(data, name, admit):
     """OpenCV decodes JPEG three times as fast as Pillow, but fills what is missing with grey."""
     width, height, position = _jpeg_frame(data)
     if position is None:
         raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
     _check_size(width, height, name)
-    # Looked for behind the header, which may hold a thumbnail with an end of its own.
-    if data.find(_JPEG_END, position) < 0:
+    scans = _jpeg_scans(data, position)
+    if scans is None:
         raise InputError(f"{name}: is cut short; copy or download it again")
+    most = min(MAX_SCANS, MAX_SCANNED // (width * height))
+    if scans > most:
+        raise InputError(f"{name}: has {scans:,} scans, at most {most} are read; save it anew")
+    admit(width * height)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     except cv2.error:
@@ -93,12 +130,30 @@ def _jpeg_frame(data):
     return 0, 0, None
 
 
-def _decode_other(data, name):
+def _jpeg_scans(data, position):
+    """How many scans stand between a position and the end of the image; None without an end.
+
+    Segments are stepped over, for one may hold a thumbnail with scans and an end of its own.
+    """
+    scans = 0
+    while found := _JPEG_SEGMENT.search(data, position):
+        marker, position = data[found.end() - 1], found.end()
+        if marker == _JPEG_END:
+            return scans
+        scans += marker == _JPEG_SCAN
+        position += int.from_bytes(data[position : position + 2])
+    return None
+
+
+def _decode_other(data, name, admit):
     try:
         picture = _opened(data)
         _check_size(*picture.size, name)
-        return _pixels(ImageOps.exif_transpose(picture))
-    except InputError:
+        _check_kind(picture, name)
+        admit(picture.width * picture.height)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _pixels(picture)
+    except (InputError, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
         raise InputError(
@@ -120,12 +175,34 @@ def _opened(data):
 
 def _pixels(picture):
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
-        return np.asarray(picture).clip(0, 65535).astype(np.uint16)
+        return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
+    transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
+    mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
+    return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
+
+
+def _by_strips(picture, dtype, converted):
+    """The pixels of a decoded picture, `converted` some rows at a time."""
+    width, height = picture.size
+    rows = max(1, _STRIP // width)
+    result = None
+    for top in range(0, height, rows):
+        strip = converted(picture.crop((0, top, width, min(top + rows, height))))
+        if result is None:
+            result = np.empty((height, *strip.shape[1:]), dtype)
+        result[top : top + rows] = strip
+    return result
+
+
+def _check_kind(picture, name):
     if picture.mode == "F":
-        raise ValueError("its pixels are floating-point numbers")
-    if picture.mode.endswith(("A", "a")) or "transparency" in picture.info:
-        return np.asarray(picture.convert("RGBA"))
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+        raise InputError(f"{name}: its pixels are floating-point numbers; give whole ones")
+    slow = any(tile[0] in _SLOW for tile in picture.tile)
+    if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
+        raise InputError(
+            f"{name}: is {picture.width}x{picture.height} pixels, too large where levels are text "
+            "or do not end at 255; save it as PNG"
+        )
 
 
 def _check_size(width, height, name):

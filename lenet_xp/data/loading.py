@@ -1,13 +1,14 @@
 """Many pictures through one preprocessing, on all cores."""
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.image_file import decode
+from lenet_xp.data.image_file import MAX_PIXELS, decode
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.tree import Tree
@@ -20,36 +21,91 @@ CHUNK = 128
 # Decoded pixels a task may hold before they are reduced: photos are not gathered as letters are.
 HELD = 2_000_000
 
+LARGE_FILE = 8 * 2**20  # bytes of a file that is read alone, whatever picture it holds
+
+Admit = Callable[[int], None]
+
+
+class Room:
+    """Room for so many pixels of large pictures in all threads together."""
+
+    def __init__(self, pixels: int):
+        self._free, self._changed = pixels, threading.Condition()
+
+    def take(self, pixels: int) -> None:
+        """Wait until there is room for a picture; the caller has none taken."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+
+    def give(self, pixels: int) -> None:
+        with self._changed:
+            self._free += pixels
+            self._changed.notify_all()
+
+
+class _Chunk:
+    """Some pictures on their way to `images`: held a few at a time, a large one by itself."""
+
+    def __init__(self, images: np.ndarray, preprocessing: Preprocessing, room: Room):
+        self.images, self.preprocessing, self.room = images, preprocessing, room
+        self.places, self.pictures, self.held, self.taken = [], [], 0, 0
+
+    def admit(self, pixels: int) -> None:
+        """Called before a picture is decoded."""
+        if self.held + pixels > HELD:
+            self.reduce()  # before it waits: nobody waits who holds anything
+        if pixels > HELD:
+            self.room.take(pixels)
+            self.taken = pixels
+
+    def add(self, place: int, picture: np.ndarray) -> None:
+        self.places.append(place)
+        self.pictures.append(picture)
+        self.held += picture.size
+        if self.held > HELD:
+            self.reduce()
+
+    def reduce(self) -> None:
+        """Preprocess what is held, and let it go with the room it took."""
+        try:
+            if self.places:
+                self.images[self.places] = self.preprocessing.apply_all(self.pictures)
+        finally:
+            self.room.give(self.taken)
+            self.places, self.pictures, self.held, self.taken = [], [], 0, 0
+
 
 def prepare(
     count: int,
-    picture: Callable[[int], np.ndarray],
+    picture: Callable[[int, Admit], np.ndarray],
     preprocessing: Preprocessing,
     label: str,
     progress: bool,
-) -> tuple[np.ndarray, dict[int, InputError]]:
-    """Preprocess `count` pictures: (count, S, S) uint8, and the error of each that was unusable.
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Preprocess `count` pictures: (count, S, S) uint8, and what is wrong with each unusable one.
 
-    picture: gives the picture of an index, from several threads at once.
+    picture: gives the picture of an index, from several threads at once; it calls its second
+    argument with the number of pixels before it decodes them.
     label, progress: what to call them in the report on standard error, and whether to give one.
-    Pictures are decoded, reduced and dropped a chunk at a time, so that only results are held.
+    Pictures are decoded, reduced and dropped a chunk at a time, so that only results are held, and
+    large ones wait for one another.
     Threads suffice: OpenCV lets go of the interpreter's lock while it decodes and scales.
     """
     images = np.zeros((count, preprocessing.size, preprocessing.size), np.uint8)
+    room = Room(MAX_PIXELS)
 
     def work(start):
-        errors, places, pictures, held = {}, [], [], 0
-        stop = min(start + CHUNK, count)
-        for index in range(start, stop):
-            try:
-                pictures.append(picture(index))
-                places.append(index)
-                held += pictures[-1].size
-            except InputError as error:
-                errors[index] = error
-            if held > HELD or index + 1 == stop:
-                images[places] = preprocessing.apply_all(pictures)
-                places, pictures, held = [], [], 0
+        errors, chunk = {}, _Chunk(images, preprocessing, room)
+        try:
+            for index in range(start, min(start + CHUNK, count)):
+                try:
+                    chunk.add(index, picture(index, chunk.admit))
+                except InputError as error:
+                    # Its words alone: the error itself would hold on to the file's bytes.
+                    errors[index] = str(error)
+        finally:
+            chunk.reduce()
         return errors
 
     starts = range(0, count, CHUNK)
@@ -74,6 +130,7 @@ def load_tree(
     name: str,
     tree: Tree,
     read: Callable[[str], bytes],
+    size: Callable[[str], int],
     preprocessing: Preprocessing,
     *,
     skip_bad: bool,
@@ -81,14 +138,17 @@ def load_tree(
 ) -> Dataset:
     """The data set of a tree of class folders.
 
-    read: gives the content of one of the tree's paths.
+    read, size: give the content of one of the tree's paths, and of how many bytes it is.
     An image that cannot be read raises InputError; with `skip_bad` it is listed in `skipped`
     instead, and only a class with no image left is an error.
     """
 
-    def picture(index):
+    def picture(index, admit):
         path = tree.paths[index]
-        return decode(read(path), path)
+        if size(path) > LARGE_FILE:
+            admit(MAX_PIXELS)
+            return decode(read(path), path)
+        return decode(read(path), path, admit)
 
     images, errors = prepare(len(tree.paths), picture, preprocessing, name, progress)
     if errors and not skip_bad:
@@ -97,12 +157,12 @@ def load_tree(
         raise InputError(f"{name}: {first}{more}, or leave such images out with --skip-bad")
     labels, files = np.array(tree.labels, np.int64), tree.files
     good = np.setdiff1d(np.arange(len(files)), list(errors))
-    for label, class_name in enumerate(tree.class_names):
-        if label not in labels[good]:
-            raise InputError(f"{name}: class {class_name!r} has no image that can be read")
+    counts = np.bincount(labels[good], minlength=len(tree.class_names))
+    if not counts.all():
+        empty = tree.class_names[int(counts.argmin())]
+        raise InputError(f"{name}: class {empty!r} has no image that can be read")
     skipped = [
-        (files[i], str(error).removeprefix(f"{tree.paths[i]}: "))
-        for i, error in sorted(errors.items())
+        (files[i], error.removeprefix(f"{tree.paths[i]}: ")) for i, error in sorted(errors.items())
     ]
     return Dataset(
         name=name,

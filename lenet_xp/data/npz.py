@@ -1,16 +1,19 @@
 """A .npz file in Keras' layout: x_train, y_train, x_test, y_test, perhaps class_names."""
 
-import zipfile
-import zlib
+import math
 from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.image_file import MIN_SIDE
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
+from lenet_xp.data.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.data.loading import prepare
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.stored import StoredArray, open_npz
 from lenet_xp.errors import InputError
+
+MAX_VALUES = 400_000_000  # of all pictures together, a byte each
+LONGEST_LIST = 4 * 2**20  # bytes, of class names
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -20,76 +23,96 @@ def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: b
 
     x: (N, H, W) or (N, H, W, 1 | 3 | 4), uint8, or floating-point in 0..1 or 0..255.
     y: (N,) or (N, 1) integers from 0 without gaps. class_names: (K,) strings, else the numbers.
-    Anything else raises InputError.
+    Anything else raises InputError, and so do more than MAX_IMAGES images or MAX_VALUES values.
     """
-    arrays = _arrays(path)
-    parts, labels = [], []
-    for part in ("train", "test"):
-        x = _pictures(arrays[f"x_{part}"], f"{path}: x_{part}")
-        y = _labels(arrays[f"y_{part}"], f"{path}: y_{part}")
-        if len(x) != len(y):
-            raise InputError(f"{path}: x_{part} holds {len(x)} images, y_{part} {len(y)} labels")
-        parts.append(x)
-        labels.append(y)
-    class_names = _class_names(arrays, *labels, path)
-    train, test = parts
-
-    def picture(index):
-        return train[index] if index < len(train) else test[index - len(train)]
-
-    count = len(train) + len(test)
-    images, _ = prepare(count, picture, preprocessing, name, progress)
-    return Dataset(name, images, np.concatenate(labels), class_names, source_train=len(train))
-
-
-def _arrays(path):
-    """The arrays of the file by name; never a pickle, which could run code of its own."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [each for each in _ARRAYS if each not in stored]
-            if missing:
-                raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
-            return {each: stored[each] for each in (*_ARRAYS, "class_names") if each in stored}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        TypeError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        MemoryError,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        train, test, labels, class_names = _content(path)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged bytes have a dozen ways to go wrong
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: is no .npz file that can be read ({reason})") from error
 
+    def picture(index, admit):
+        chosen = train[index] if index < len(train) else test[index - len(train)]
+        admit(chosen.size)
+        return chosen
 
-def _pictures(x, where):
-    """Checked pictures as uint8."""
-    grey_or_colour = x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3, 4))
-    if not grey_or_colour or not len(x) or min(x.shape[1:3]) < MIN_SIDE:
+    images, _ = prepare(len(labels), picture, preprocessing, name, progress)
+    return Dataset(name, images, labels, class_names, source_train=len(train))
+
+
+def _content(path):
+    """Training and test pictures as uint8, the labels of both, the names of the classes."""
+    with open_npz(path) as arrays:
+        missing = [each for each in _ARRAYS if each not in arrays]
+        if missing:
+            raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
+        # Shapes before any values.
+        x_train, x_test = arrays["x_train"], arrays["x_test"]
+        _check_pictures(x_train, f"{path}: x_train")
+        _check_pictures(x_test, f"{path}: x_test")
+        count = x_train.shape[0] + x_test.shape[0]
+        values = math.prod(x_train.shape) + math.prod(x_test.shape)
+        if count > MAX_IMAGES or values > MAX_VALUES:
+            raise InputError(
+                f"{path}: holds {count:,} images of {values:,} values; at most {MAX_IMAGES:,} of "
+                f"{MAX_VALUES:,} together are read"
+            )
+        labels = []
+        for x, part in ((x_train, "train"), (x_test, "test")):
+            y = _labels(arrays[f"y_{part}"], f"{path}: y_{part}")
+            if x.shape[0] != len(y):
+                raise InputError(
+                    f"{path}: x_{part} holds {x.shape[0]} images, y_{part} {len(y)} labels"
+                )
+            labels.append(y)
+        class_names = _class_names(arrays, *labels, path)
+        train, test = (_pictures(arrays[x], f"{path}: {x}") for x in ("x_train", "x_test"))
+        return train, test, np.concatenate(labels), class_names
+
+
+def _check_pictures(x: StoredArray, where):
+    shape = x.shape
+    grey_or_colour = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))
+    if not grey_or_colour or not shape[0] or min(shape[1:3]) < MIN_SIDE:
         raise InputError(
-            f"{where}: has shape {x.shape}; (N, H, W) or (N, H, W, 1|3|4) of at least {MIN_SIDE} "
+            f"{where}: has shape {shape}; (N, H, W) or (N, H, W, 1|3|4) of at least {MIN_SIDE} "
             "pixels a side is expected"
         )
-    if x.dtype == np.uint8:
-        return x
-    if x.dtype.kind != "f":
+    if shape[1] * shape[2] > MAX_PIXELS:
+        raise InputError(f"{where}: has shape {shape}; at most {MAX_PIXELS:,} pixels are read")
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise InputError(f"{where}: is of {x.dtype}; uint8, or floating-point in 0..1 or 0..255")
-    low, high = float(x.min()), float(x.max())
+
+
+def _pictures(x: StoredArray, where):
+    """Checked pictures as uint8."""
+    scale = None if x.dtype == np.uint8 else _scale(x, where)
+    flat, filled = np.empty(math.prod(x.shape), np.uint8), 0
+    for piece in x.pieces():
+        part = piece if scale is None else np.rint(piece * scale)
+        flat[filled : filled + len(piece)] = part
+        filled += len(piece)
+    return x.shaped(flat)
+
+
+def _scale(x, where):
+    """What floating-point values are to be multiplied with for grey levels."""
+    low = high = np.float64(0)
+    for piece in x.pieces():
+        low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
     if not (low >= 0 and high <= 255):  # also where one of them is NaN
         raise InputError(f"{where}: has values {low:g} to {high:g}; 0..1 or 0..255 is expected")
-    return np.rint(x * (255 if high <= 1 else 1)).astype(np.uint8)
+    return 255 if high <= 1 else 1
 
 
-def _labels(y, where):
+def _labels(y: StoredArray, where):
     """Checked labels as (N,) int64."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or y.dtype.kind not in "iu":
+    shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
+    if len(shape) != 1 or y.dtype.kind not in "iu":
         raise InputError(f"{where}: is {y.shape} of {y.dtype}; (N,) integers are expected")
-    return y.astype(np.int64)
+    return y.read(8 * MAX_IMAGES).reshape(-1).astype(np.int64)
 
 
 def _class_names(arrays, train, test, path):
@@ -102,9 +125,13 @@ def _class_names(arrays, train, test, path):
         )
     if test.min() < 0 or test.max() >= len(found):
         raise InputError(f"{path}: y_test has the label {test.max()}, which y_train never has")
-    if "class_names" not in arrays:
-        return tuple(str(each) for each in found)
-    names = arrays["class_names"]
-    if names.dtype.kind != "U" or names.shape != found.shape or len(set(names)) != len(names):
-        raise InputError(f"{path}: class_names must be {len(found)} different strings")
-    return tuple(str(each) for each in names)
+    names = tuple(str(each) for each in found)
+    if "class_names" in arrays:
+        given = arrays["class_names"]
+        fits = given.dtype.kind == "U" and given.shape == found.shape
+        names = tuple(str(each) for each in given.read(LONGEST_LIST)) if fits else ()
+        if len(set(names)) != len(found):
+            raise InputError(f"{path}: class_names must be {len(found)} different strings")
+    if unfit := objection(names):
+        raise InputError(f"{path}: {unfit}")
+    return names

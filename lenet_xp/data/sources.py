@@ -11,7 +11,7 @@ from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.folder import Folder
 from lenet_xp.data.kaggle import download_amhcd
-from lenet_xp.data.loading import load_tree, prepare
+from lenet_xp.data.loading import load_tree
 from lenet_xp.data.npz import load_npz
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
@@ -79,9 +79,8 @@ def _read(path, kind, name, preprocessing, skip_bad, progress):
     if kind == ".npz":
         return load_npz(path, name, preprocessing, progress=progress)
     with Folder(path) if kind == "folder" else Archive(path) as source:
-        return load_tree(
-            name, source.tree(), source.read, preprocessing, skip_bad=skip_bad, progress=progress
-        )
+        tree, options = source.tree(), {"skip_bad": skip_bad, "progress": progress}
+        return load_tree(name, tree, source.read, source.size, preprocessing, **options)
 
 
 def _digest(path) -> str:
@@ -102,6 +101,5 @@ def _synthetic(preprocessing, samples_per_class, seed, progress):
         )
     class_names = tuple(letter.name for letter in letters())
     with progress_bar(len(class_names) * samples_per_class, "synthetic", progress) as advance:
-        pictures, labels = generate(samples_per_class, seed, advance)
-    images, _ = prepare(len(pictures), pictures.__getitem__, preprocessing, "synthetic", False)
+        images, labels = generate(samples_per_class, seed, advance, preprocessing.apply_all)
     return Dataset("synthetic", images, labels, class_names)

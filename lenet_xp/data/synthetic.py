@@ -13,36 +13,51 @@ from lenet_xp.opencv import cv2
 
 _ZOOM = 3  # strokes are drawn this much larger, so that widths come in thirds of a pixel
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
+PART = 256  # images that are finished at once
 _PRESSURE = 0.12  # how much the strokes of one letter differ in width (sigma of the logarithm)
 
 
 def generate(
-    samples_per_class: int, seed: int = 0, progress: Callable[[int], None] | None = None
+    samples_per_class: int,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    finish: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
 
     Labels index `alphabet.letters()` and come in its order. Within a letter, 13 samples in a row
     share a writer, and writer w has the same slant, pen and so on in all letters. The same
     arguments give the same bytes, on any number of cores. `progress` is called with the number of
-    images just done. Raises ValueError for a count below 1 or a negative seed.
+    images just done. `finish` makes of some images (n, 64, 64) what is kept of them, (n, S, S),
+    so that many can be made in little memory. Raises ValueError for a count below 1 or a negative
+    seed.
     """
     if samples_per_class < 1:
         raise ValueError(f"samples_per_class must be at least 1, not {samples_per_class}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, not {seed}")
-    images = np.empty((len(letters()), samples_per_class, SIZE, SIZE), np.uint8)
 
-    def draw(number: int) -> None:
+    def draw(number: int) -> np.ndarray:
         # Generators of their own make letters independent of the order they are drawn in.
         writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
-        _draw_letter(letters()[number].name, writers, moment, images[number])
+        images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
+        _draw_letter(letters()[number].name, writers, moment, images)
+        if finish is None:
+            return images
+        return np.concatenate(
+            [finish(images[start : start + PART]) for start in range(0, len(images), PART)]
+        )
 
+    kept = None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(draw, range(len(images))):
+        for number, part in enumerate(pool.map(draw, range(len(letters())))):
+            if kept is None:
+                kept = np.empty((len(letters()), *part.shape), np.uint8)
+            kept[number] = part
             if progress is not None:
                 progress(samples_per_class)
-    labels = np.repeat(np.arange(len(images), dtype=np.int64), samples_per_class)
-    return images.reshape(-1, SIZE, SIZE), labels
+    labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
+    return kept.reshape(-1, *kept.shape[2:]), labels
 
 
 def _draw_letter(

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from lenet_xp.data.dataset import MAX_IMAGES, objection
 from lenet_xp.data.image_file import SUFFIXES
 from lenet_xp.errors import InputError
 
@@ -39,21 +40,28 @@ def find_tree(
     files, folders: their paths in the source, '/' between the parts.
     checksum: of a file's content, asked for only where a source holds several trees.
     A tree that stands there twice is read once: Kaggle's AMHCD archive is of this kind. No images,
-    a single class, an empty class folder and several different trees raise InputError.
+    too many, a single class, an empty class folder, class names that cannot be written and several
+    different trees raise InputError.
     """
     trees = _images_by_root(files)
     if not trees:
         raise InputError(f"{name}: holds no images in class folders; {EXPECTED}")
     root = max(sorted(trees), key=lambda each: len(trees[each]))
-    _check_other_trees(name, trees, root, checksum)
+    if len(trees[root]) > MAX_IMAGES:
+        raise InputError(
+            f"{name}: holds {len(trees[root]):,} images; at most {MAX_IMAGES:,} are read"
+        )
     class_names = tuple(sorted({class_name for class_name, _ in trees[root]}))
+    if unfit := objection(class_names):
+        raise InputError(f"{name}: {unfit}")
+    _check_other_trees(name, trees, root, checksum)
     if len(class_names) == 1:
         raise InputError(f"{name}: holds the one class {class_names[0]!r}; {EXPECTED}, two or more")
+    index = {class_name: label for label, class_name in enumerate(class_names)}
     for folder in folders:
         parent, _, last = folder.rpartition("/")
-        if parent == root and last not in class_names and _is_visible(folder):
+        if parent == root and last not in index and _is_visible(folder):
             raise InputError(f"{name}: class folder {folder} holds no image; fill or remove it")
-    index = {class_name: label for label, class_name in enumerate(class_names)}
     ordered = sorted(trees[root], key=lambda each: (each[0], _natural(each[1])))
     return Tree(
         tuple(_path(root, each) for each in ordered),
@@ -102,7 +110,7 @@ def _is_visible(path):
 
 
 def _natural(name):
-    """A sort key by which 2 comes before 10."""
+    """A sort key by which 2 comes before 10, and no number is too long."""
     parts = _DIGITS.split(name)
-    parts[1::2] = map(int, parts[1::2])
+    parts[1::2] = [(len(digits), digits) for digits in (each.lstrip("0") for each in parts[1::2])]
     return parts, name
