@@ -74,8 +74,6 @@ def _start(
     return model
 
 
-def _scores(
-    saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray
-) -> dict:
+def _scores(saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:
     probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
     return judge(labels, probabilities, groups=groups)
