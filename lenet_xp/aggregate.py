@@ -12,6 +12,7 @@ import numpy as np
 from lenet_xp.errors import InputError
 
 TELL_APART = ("seed", "fold")  # what names a run and is no score of it
+LARGEST = 1e100  # whose squares have a sum
 IN_COMMON = ("recipe", "dataset")
 
 
@@ -51,7 +52,7 @@ def aggregate(files: Sequence[str | os.PathLike]) -> dict:
         raise InputError("the same run is given twice; give each metrics.json once")
     records = [_record(path) for path in paths]
     for key in IN_COMMON:
-        values = {str(record.get(key)) for record in records}
+        values = {repr(record.get(key))[:60] for record in records}
         if len(values) > 1:
             raise InputError(f"runs differ in {key} ({', '.join(sorted(values))}); keep to one")
     names = dict.fromkeys(name for record in records for name in record)
@@ -71,7 +72,7 @@ def _record(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror or error}); give the metrics.json of a run"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON; give the metrics.json of a run") from error
     if not isinstance(record, dict) or "test_accuracy" not in record:
         raise InputError(f"{path}: is no record of a run; give the metrics.json of a run")
@@ -79,4 +80,6 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is one that has a mean: JSON's whole numbers may be of any length."""
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return numeric and abs(value) < LARGEST

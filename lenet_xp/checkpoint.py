@@ -104,6 +104,8 @@ class Checkpoints:
 
 
 def _read(path: Path) -> tuple[State, dict]:
+    if not path.is_file():
+        raise Damaged("it is no file")
     if path.stat().st_size > LARGEST:
         raise Damaged("it is too large")
     header, arrays = read_container(path.read_bytes())
@@ -114,4 +116,9 @@ def _read(path: Path) -> tuple[State, dict]:
             f"{path}: checkpoint format {header.get('version')!r:.20}, but this lenet_xp reads "
             f"{VERSION}; go on with the version that wrote it"
         )
-    return State(header["step"], arrays, header["values"]), header["run"]
+    step, values, run = (header.get(key) for key in ("step", "values", "run"))
+    if type(step) is not int or step < 0 or not isinstance(values, dict):
+        raise Damaged("it says nothing of where the run stands")
+    if not isinstance(run, dict):
+        raise Damaged("it does not say of which run it is")
+    return State(step, arrays, values), run

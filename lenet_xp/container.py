@@ -17,6 +17,8 @@ import numpy as np
 from lenet_xp.files import atomic_write
 
 LARGEST = 64 * 2**20  # bytes: far above any LeNet-5, so a hostile file costs little
+MOST_ARRAYS = 1000
+LONGEST_HEADER = 4 * 2**20  # bytes: as Python objects, JSON may take thirty times as many
 
 
 class Damaged(ValueError):
@@ -42,8 +44,11 @@ def read_container(data: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     arrays = _arrays(data)
     if "header" not in arrays:
         raise Damaged("it has no header")
+    text = arrays.pop("header").tobytes()
+    if len(text) > LONGEST_HEADER:
+        raise Damaged("its header is too large")
     try:
-        header = json.loads(arrays.pop("header").tobytes())
+        header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Damaged("its header is damaged") from error
     if not isinstance(header, dict):
@@ -66,10 +71,15 @@ def _digest(header: dict, arrays: Mapping[str, np.ndarray]) -> str:
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
     arrays = {}
+    if data.count(b"PK\1\2") > MOST_ARRAYS:  # as each entry of the list of members begins
+        raise Damaged("it holds too many arrays")
     with zipfile.ZipFile(BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise Damaged("its content is too large")
         for entry in archive.infolist():
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # Python unpacks the others beyond the size that an entry declares.
+                raise Damaged("it is compressed in another way than NumPy's")
             name, suffix = os.path.splitext(entry.filename)
             if suffix != ".npy":
                 raise Damaged(f"it holds {entry.filename[:40]!r}, no header")

@@ -8,6 +8,7 @@ import numpy as np
 
 from lenet_xp.calibration import HIGHEST, LOWEST, apply_temperature
 from lenet_xp.container import LARGEST, read_container, write_container
+from lenet_xp.data.dataset import objection
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
@@ -103,6 +104,8 @@ def _check_header(header: dict) -> None:
     names = header["class_names"]
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise ValueError("its class_names are not different strings")
+    if unfit := objection(names):
+        raise ValueError(unfit)
     temperature = header["notes"].get("temperature", 1.0)
     if type(temperature) not in (int, float) or not LOWEST <= temperature <= HIGHEST:
         raise ValueError(f"its temperature cannot be {temperature!r:.20}")

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -25,11 +26,14 @@ PATIENCE = 0.5e-3  # seconds
 
 
 def can_fork() -> bool:
-    """Whether this process may fork, and does so safely; others use threads.
+    """Whether processes may be forked here; where not, threads do the work.
 
-    Not outside of Linux, nor in a daemonic process, such as the workers of a pool are.
+    Not by a daemonic process, which may have no children, and by the main thread alone: children
+    forked by two threads at once hold each other's pipes open, and neither ever sees its end.
     """
-    return sys.platform == "linux" and not multiprocessing.current_process().daemon
+    if multiprocessing.current_process().daemon or sys.platform != "linux":
+        return False
+    return threading.current_thread() is threading.main_thread()
 
 
 def shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

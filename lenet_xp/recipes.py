@@ -8,6 +8,7 @@ from lenet_xp.ops import Array, Ops
 from lenet_xp.optim import SGD, Adam
 from lenet_xp.schedules import SCHEDULES, Schedule
 
+LARGEST_BATCH = 100_000
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
@@ -40,9 +41,10 @@ class Recipe:
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} must be one of {', '.join(known)}")
-        for field in ("epochs", "batch_size"):
-            if not isinstance(getattr(self, field), int) or getattr(self, field) < 1:
-                raise ValueError(f"{field} must be a whole number of at least 1")
+        for field, highest in (("epochs", float("inf")), ("batch_size", LARGEST_BATCH)):
+            value = getattr(self, field)
+            if type(value) is not int or not 1 <= value <= highest:
+                raise ValueError(f"{field} must be a whole number from 1 to {highest}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
         for field in ("momentum", "label_smoothing"):
@@ -87,7 +89,9 @@ class Recipe:
 
     @staticmethod
     def from_dict(values: dict) -> "Recipe":
-        """The recipe that `to_dict` wrote down."""
+        """The recipe that `to_dict` wrote down; TypeError or ValueError for anything else."""
+        if not isinstance(values, dict):
+            raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
         distortion = values.get("distortion")
         return Recipe(**values | {"distortion": distortion and Distortion(**distortion)})
 

@@ -1,6 +1,6 @@
 """What a run leaves behind: its files, its configuration, its metrics.json."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from lenet_xp.provenance import cpu_name, git_commit, versions
 from lenet_xp.recipes import Recipe
 from lenet_xp.training import Fit
 
+MAX_SAMPLES = 10_000  # generated images of each letter
+MAX_THREADS = 256
 ROOM = 2 * 2**20  # bytes: more than a run's results take
 RESULTS = (
     "metrics.json",  # the sign of a finished run
@@ -70,9 +72,19 @@ class Run:
 
     @staticmethod
     def from_dict(values: dict) -> "Run":
-        """The run that `to_dict` wrote down."""
+        """The run that `to_dict` wrote down.
+
+        Raises KeyError, TypeError or ValueError for anything else.
+        """
         recipe = Recipe.from_dict(values["recipe"])
-        return Run(**values | {"recipe": recipe, "out": Path(values["out"])})
+        run = Run(**values | {"recipe": recipe, "out": Path(values["out"])})
+        for field in fields(Run):
+            if not isinstance(getattr(run, field.name), field.type):
+                raise TypeError(f"{field.name} of a run cannot be {getattr(run, field.name)!r:.40}")
+        whole = (run.samples_per_class, 1, MAX_SAMPLES), (run.threads or 1, 1, MAX_THREADS)
+        if run.seed < 0 or not all(low <= value <= high for value, low, high in whole):
+            raise ValueError("a run's seed, samples or threads are out of range")
+        return run
 
 
 def check_writable(folder: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from lenet_xp.commands.terminal import run
 from lenet_xp.data.archive import Archive
 from lenet_xp.data.folder import Folder
+from lenet_xp.data.image_file import decode
 from lenet_xp.data.writers import IMAGES, SAMPLES, WRITERS, writer_table
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
@@ -29,19 +30,22 @@ ALPHABET = [
     *("yae", "yax", "yaq", "yi", "yaj", "yal", "yam", "yan", "yu", "yar", "yarr", "yagh", "yas"),
     *("yass", "yach", "yat", "yatt", "yaw", "yay", "yaz", "yazz"),
 ]
+SIDE = 64
 NEIGHBOURS = 6
 FAR, MISPLACED = 35.0, 5  # a block this far from its writer, with so many nearer, is told
 SLACK = 2  # files by which a block may be longer or shorter when borders are searched
 
 
-def traits(jpeg: bytes) -> list[float]:
+def traits(jpeg: bytes, name: str) -> list[float]:
     """What one file tells of pen, paper and scan: ink colour, darkness, pen width, paper, size."""
+    if decode(jpeg, name).shape[:2] != (SIDE, SIDE):
+        raise InputError(f"{name}: is not {SIDE}x{SIDE} pixels; give AMHCD as published")
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).reshape(-1, 3)
     grey = picture.mean(axis=1)
     order = np.argsort(grey)
     blue, green, red = picture[order[:400]].mean(axis=0)
     ink = grey < (grey.min() + grey.max()) / 2
-    depth = cv2.distanceTransform(ink.reshape(64, 64).astype(np.uint8), cv2.DIST_L2, 5)
+    depth = cv2.distanceTransform(ink.reshape(SIDE, SIDE).astype(np.uint8), cv2.DIST_L2, 5)
     ridge = depth[(depth == cv2.dilate(depth, np.ones((3, 3), np.uint8))) & (depth > 0)]
     darkness = (grey.min(), np.percentile(grey, 5), grey[ink].mean())
     form = (ink.mean(), ridge.mean(), grey[~ink].mean(), len(jpeg))
@@ -55,8 +59,8 @@ def read_traits(path: Path) -> dict[str, np.ndarray]:
         tree = source.tree()
         for file, member in zip(tree.files, tree.paths, strict=True):
             name, number = file.split("/")[0], file.rsplit("_", 1)[-1].split(".")[0]
-            if name in found and number.isdigit():
-                found[name][int(number)] = traits(source.read(member))
+            if name in found and number.isascii() and number.isdigit() and len(number) < 5:
+                found[name][int(number)] = traits(source.read(member), member)
     if any(sorted(each) != list(range(1, IMAGES + 1)) for each in found.values()):
         raise InputError(f"{path}: is not AMHCD as published; give its zip")
     tables = {name: np.array([each[n] for n in sorted(each)]) for name, each in found.items()}

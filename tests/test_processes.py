@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -120,3 +121,12 @@ def test_many_images_are_read_in_processes(rng, monkeypatch):
     expected = Reader(model, PREPROCESSING, 70)(images)
     got = inference.predict_probabilities(model, images, PREPROCESSING, threads=2)
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_only_the_main_thread_forks():
+    """Two threads that forked at once would wait for each other's children for ever."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(can_fork()))
+    thread.start()
+    thread.join()
+    assert answers == [False] and can_fork()

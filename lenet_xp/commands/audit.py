@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, run
+from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, run, shown
 from lenet_xp.data.audit import audit as audited
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS
@@ -41,7 +41,7 @@ def audit(arguments: list[str] | None = None) -> None:
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_lines(found)))
+        print("\n".join(map(shown, _lines(found))))
 
 
 def _lines(found: dict) -> list[str]:

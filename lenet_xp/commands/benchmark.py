@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from lenet_xp.commands.terminal import parser, run, whole_number
+from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder, write_json, write_text
 
 EXAMPLES = """\
@@ -44,6 +45,11 @@ def benchmark(arguments: list[str] | None = None) -> None:
     commands = []
     if not options.quick:
         commands.append(measure_command(_training_command(options.command_data)))
+        if commands[0]["exit_status"]:
+            raise InputError(
+                f"--command-data {options.command_data}: training on it failed; "
+                "see why with train.py --data"
+            )
     record = run_benchmark(
         options.threads or usable_cores(),
         train_batches=(64,) if options.quick else (1, 16, 64, 256, 512),

@@ -17,6 +17,7 @@ from lenet_xp.commands.terminal import (
     made_folder,
     parser,
     run,
+    shown,
     whole_number,
 )
 from lenet_xp.data.dataset import Dataset
@@ -28,7 +29,7 @@ from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.judgement import judge
 from lenet_xp.model_file import load_model
-from lenet_xp.record import check_class_names, check_writable
+from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
 
 EXAMPLES = """\
   python scripts/evaluate.py runs/best/model.npz --data amhcd_64.zip
@@ -72,13 +73,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     dataset = load_dataset(
         options.data,
         saved.preprocessing,
-        samples_per_class=options.samples or notes.get("samples_per_class", 400),
+        samples_per_class=options.samples or min(notes.get("samples_per_class", 400), MAX_SAMPLES),
         seed=options.seed if options.seed is not None else notes.get("seed", 0),
         skip_bad=options.skip_bad,
         cache=not options.no_cache,
     )
     for file, reason in dataset.skipped:
-        print(f"skipped {file}: {reason}", file=sys.stderr)
+        print(shown(f"skipped {file}: {reason}"), file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
     if options.part == "all":
         split, chosen = None, np.arange(len(labels))

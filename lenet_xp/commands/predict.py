@@ -7,8 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.commands.terminal import add_backend_options, choose_ops, parser, run, whole_number
+from lenet_xp.commands.terminal import (
+    add_backend_options,
+    choose_ops,
+    parser,
+    run,
+    shown,
+    whole_number,
+)
 from lenet_xp.data.alphabet import letter
+from lenet_xp.data.dataset import MAX_IMAGES
+from lenet_xp.data.folder import scan
 from lenet_xp.data.image_file import SUFFIXES, read_image
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.errors import InputError
@@ -41,7 +50,7 @@ def predict(arguments: list[str] | None = None) -> None:
     saved = load_model(options.model, ops)
     files, images, skipped = _read(_find(options.images), saved, options.skip_bad)
     for file, reason in skipped:
-        print(f"skipped {file}: {reason}", file=sys.stderr)
+        print(shown(f"skipped {file}: {reason}"), file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
     probabilities = saved.probabilities(images, options.threads)
@@ -52,12 +61,13 @@ def predict(arguments: list[str] | None = None) -> None:
     if options.json:
         print(json.dumps(readings, indent=2, ensure_ascii=False))
         return
-    width = max(len(reading["file"]) for reading in readings)
-    for reading in readings:
+    names = [shown(reading["file"]) for reading in readings]
+    width = max(map(len, names))
+    for name, reading in zip(names, readings, strict=True):
         words = "   ".join(
             f"{r['glyph']} {r['name']} {r['probability']:6.2%}" for r in reading["readings"]
         )
-        print(f"{reading['file']:<{width}}  {words}")
+        print(f"{name:<{width}}  {words}")
 
 
 def _readings(row: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict]:
@@ -78,19 +88,22 @@ def _find(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if _is_image(p))
+            files = (path / name for name, status in scan(path) if status is not None)
+            inside = sorted(file for file in files if _is_image(file))
             if not inside:
                 raise InputError(f"{path}: holds no image; give a folder of {_kinds()} files")
             found += inside
         else:
             found.append(path)
+    if len(found) > MAX_IMAGES:
+        raise InputError(f"these are {len(found):,} images; give at most {MAX_IMAGES:,} at a time")
     return found
 
 
 def _is_image(path: Path) -> bool:
     """False for what systems leave beside images, ._name.png for one."""
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _kinds() -> str:

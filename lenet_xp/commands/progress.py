@@ -4,6 +4,7 @@ import sys
 
 from tqdm import tqdm
 
+from lenet_xp.commands.terminal import shown
 from lenet_xp.training import Progress
 
 
@@ -23,7 +24,7 @@ class EpochLines:
     def say(self, text: str) -> None:
         """A line of its own."""
         self._close()
-        print(text, file=sys.stderr, flush=True)
+        print(shown(text), file=sys.stderr, flush=True)
 
     def progress(self, progress: Progress) -> None:
         """Move the bar of the running epoch."""

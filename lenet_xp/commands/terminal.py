@@ -1,6 +1,7 @@
 """How every command meets its user: one-line errors, exit statuses, shared options."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,8 +11,12 @@ from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
+from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
 from lenet_xp.stopping import Stopped
 from lenet_xp.training import TrainingDiverged
+
+# A file's name may hold what a terminal takes for orders, or ends a line with.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
@@ -44,8 +49,13 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
 
 
 def _failed(message: str) -> int:
-    print("error:", *message.splitlines(), file=sys.stderr)
+    print("error:", shown(" ".join(message.splitlines())), file=sys.stderr)
     return 2
+
+
+def shown(text: str) -> str:
+    """Text for a terminal: control characters, which a hostile name may hold, as their escapes."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def parser(description: str, examples: str) -> argparse.ArgumentParser:
@@ -73,7 +83,7 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(
         "--threads",
-        type=whole_number(1, 256),
+        type=whole_number(1, MAX_THREADS),
         metavar="N",
         help="cores to use on a CPU (default: all that the process may)",
     )
@@ -120,7 +130,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
     """--samples; no fewer than can be split into training, validation and test images."""
     to.add_argument(
         "--samples",
-        type=whole_number(ENOUGH, 10_000),
+        type=whole_number(ENOUGH, MAX_SAMPLES),
         default=default,
         metavar="N",
         help=f"generated images per letter, for synthetic data (default: {instead})",
@@ -162,7 +172,7 @@ def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int
         except ValueError:
             value = lowest - 1
         if value < lowest or (highest is not None and value > highest):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}")
+            raise argparse.ArgumentTypeError(f"{text!r:.40} is not a whole number {span}")
         return value
 
     return parse
@@ -175,5 +185,5 @@ def positive_number(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a positive number")
     return value

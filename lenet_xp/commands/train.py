@@ -20,9 +20,9 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
-from lenet_xp.ops import Ops
-from lenet_xp.recipes import RECIPES
-from lenet_xp.record import Run
+from lenet_xp.ops import BACKENDS, Ops
+from lenet_xp.recipes import LARGEST_BATCH, RECIPES
+from lenet_xp.record import MAX_THREADS, Run
 from lenet_xp.run import interrupted_run, train_run
 
 DEFAULT_DATA = "synthetic"
@@ -59,7 +59,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most accurate",
     )
     p.add_argument("--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's")
-    p.add_argument("--batch-size", type=whole_number(1), metavar="N")
+    p.add_argument("--batch-size", type=whole_number(1, LARGEST_BATCH), metavar="N")
     p.add_argument("--learning-rate", type=positive_number, metavar="X")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
     p.add_argument(
@@ -127,9 +127,15 @@ def train(arguments: list[str] | None = None) -> None:
 def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
     """The interrupted run, on the backend that it began on."""
     plan, began = interrupted_run(options.resume)
+    backend, dtype, threads = (began[each] for each in ("backend", "dtype", "threads"))
+    known = backend in BACKENDS and dtype in ("float32", "float64")
+    if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise InputError(
+            f"{options.resume}: its checkpoints are of another version; start the run again"
+        )
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
-    options.backend, options.dtype, options.no_fallback = began["backend"], began["dtype"], True
+    options.backend, options.dtype, options.no_fallback = backend, dtype, True
     return plan, choose_ops(options)
 
 

@@ -16,6 +16,7 @@ from lenet_xp.data.pen import (
 from lenet_xp.data.warp import tall_picture, warp
 
 THINNEST, WIDEST = -0.5, 1.0  # pixels that a pen's edges move at most: no letter may vanish
+FINEST_GRID = 32  # a bump for each pixel
 LOG_TONE = math.log(4.0)  # gain and gamma lie between a quarter and four
 
 
@@ -63,8 +64,10 @@ class Distortion:
 
     def __post_init__(self):
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
-        if min(strengths) < 0 or not all(map(math.isfinite, strengths)) or self.grid < 2:
-            raise ValueError("strengths of a distortion are not negative, its grid at least 2")
+        if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
+            raise ValueError("strengths of a distortion are not negative")
+        if type(self.grid) is not int or not 2 <= self.grid <= FINEST_GRID:
+            raise ValueError(f"the grid of a distortion is from 2 to {FINEST_GRID}")
 
     def draw(self, rng: np.random.Generator, count: int, size: int = 32) -> Changes:
         """What is to happen to `count` images of `size` x `size`.
