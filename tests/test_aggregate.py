@@ -66,7 +66,7 @@ def test_runs_that_do_not_belong_together_are_refused(runs):
         aggregate([*runs, runs[0].parent / ".." / runs[0].parent.name / runs[0].name])
     record = json.loads(runs[1].read_text()) | {"recipe": "classic"}
     runs[1].write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"differ in recipe \(best, classic\)"):
+    with pytest.raises(InputError, match=r"differ in recipe \('best', 'classic'\)"):
         aggregate(runs)
     with pytest.raises(InputError, match="no runs"):
         aggregate([])
