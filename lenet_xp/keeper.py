@@ -7,6 +7,7 @@ import numpy as np
 
 from lenet_xp.checkpoint import Checkpoints, State
 from lenet_xp.errors import InputError
+from lenet_xp.invocation import as_called
 from lenet_xp.stopping import Stopped, StopRequest
 
 
@@ -40,7 +41,8 @@ class RunKeeper:
         if self._request.signum is not None:
             self._save(state())
             raise Stopped(
-                f"stopped; go on with: train.py --resume {self._checkpoints.folder.parent}",
+                f"stopped; go on with: {as_called('lenet-xp train')} "
+                f"--resume {self._checkpoints.folder.parent}",
                 self._request.signum,
             )
         if time.monotonic() - self._saved >= self._every:

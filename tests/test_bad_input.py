@@ -118,7 +118,7 @@ def test_a_bad_image_is_named(assert_refused, place, content, word):
 def test_a_huge_image_takes_no_memory(place):
     (place / "huge.png").write_bytes(png(20_000, 20_000))
     program = (
-        "import sys; from lenet_xp.commands import predict; status = predict.main(); "
+        "import sys; from lenet_xp.commands.start import start; status = start('predict'); "
         "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM'))); "
         "sys.exit(status)"
     )

@@ -47,6 +47,11 @@ def test_a_command_is_measured_without_its_starter():
     assert run["seconds"] > 0 and run["cpu_seconds"] > 0
 
 
+def test_a_measured_command_is_of_this_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert measure_command(["-m", "lenet_xp", "--version"])["exit_status"] == 0
+
+
 def test_a_timing_speaks_of_its_median():
     timing = Timing((1.0, 2.0, 3.0, 4.0, 100.0), items=6)
     assert (timing.median, timing.rate) == (3.0, 2.0)

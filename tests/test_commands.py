@@ -205,7 +205,7 @@ def test_help_ends_with_examples(command, call):
     outcome = call(command, "--help")
     assert outcome.status == 0
     examples = outcome.out.split("examples:\n")[1]
-    assert f"python scripts/{command}.py" in examples
+    assert f"lenet-xp {command}" in examples
     for option in re.findall(r"(--[a-z-]+)", examples):
         assert f"{option} " in outcome.out.split("examples:\n")[0].replace(",", " ")
     assert max(map(len, examples.splitlines())) <= 100
@@ -237,7 +237,10 @@ def test_ctrl_c_is_130_and_one_line(world, tmp_path):
     outcome = finish(process)
     assert outcome.status == 130
     others = [line for line in outcome.err.splitlines() if not line.startswith("epoch ")]
-    assert others == ["stopped; go on with: train.py --resume a/b"] and outcome.out == ""
+    assert (
+        others == ["stopped; go on with: python scripts/train.py --resume a/b"]
+        and outcome.out == ""
+    )
     assert {name.rpartition("/")[0] for name in files_in(tmp_path)} == {"a/b/checkpoints"}
 
 

@@ -304,7 +304,9 @@ def test_a_stopped_command_is_resumed_to_the_bit(tmp_path, number, status):
     process.send_signal(number)
     outcome = finish(process)
     assert outcome.status == status
-    assert outcome.err.splitlines()[-1] == "stopped; go on with: train.py --resume run"
+    assert (
+        outcome.err.splitlines()[-1] == "stopped; go on with: python scripts/train.py --resume run"
+    )
     refused = finish(start("train", *options, "--out", "run", cwd=tmp_path))
     refused.assert_refused("holds an unfinished run", "--resume run")
     refused = finish(start("train", "--resume", "run", "--epochs", 3, cwd=tmp_path))

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lenet_xp.commands import main
+
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("train", "evaluate", "predict", "benchmark", "audit", "export", "report")
+COMMANDS = tuple(main.COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,6 +1,6 @@
 """How much memory and time a whole command takes, measured from outside.
 
-python lenet_xp/benchmark/memory.py scripts/train.py --epochs 1
+python lenet_xp/benchmark/memory.py -m lenet_xp train --epochs 1
 """
 
 import json
@@ -13,11 +13,15 @@ import time
 def measure_command(arguments: list[str]) -> dict:
     """Run this Python with arguments; its wall seconds, CPU seconds, peak memory in MB, status.
 
-    The command is started by a small process of its own: the peak that Linux reports begins with
-    the size of whoever started the command.
+    It finds this lenet_xp first. The command is started by a small process of its own: the peak
+    that Linux reports begins with the size of whoever started the command.
     """
     starter = [sys.executable, __file__, *arguments]
-    return json.loads(subprocess.run(starter, capture_output=True, text=True, check=True).stdout)
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(starter, capture_output=True, text=True, check=True, env=environment)
+    return json.loads(done.stdout)
 
 
 def _measure(arguments: list[str]) -> dict:

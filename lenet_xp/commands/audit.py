@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, run, shown
+from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, shown
 from lenet_xp.data.audit import audit as audited
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS
@@ -11,14 +11,16 @@ from lenet_xp.report import text_table
 
 LISTED = 5  # of the images or classes that a line names
 EXAMPLES = """\
-  python scripts/audit.py --data amhcd_64.zip
+  lenet-xp audit --data amhcd_64.zip
       duplicates, label conflicts, writers, and what each split's sides share
-  python scripts/audit.py --data amhcd_64.zip --split writer --json
+  lenet-xp audit --data amhcd_64.zip --split writer --json
       one split, everything that was found, for a program to read"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Report duplicates, label conflicts and leaks between a split's sides.", EXAMPLES)
+    p = parser(
+        "audit", "Report duplicates, label conflicts and leaks between a split's sides.", EXAMPLES
+    )
     add_data_option(p, None, skip_bad=False)
     p.add_argument(
         "--split", choices=sorted(SPLITS), help="this one only (default: all that it can have)"
@@ -100,8 +102,3 @@ def _split_table(splits: list[dict]) -> str:
     return f"sizes of the sides; {shown} that stand on two of them\n" + text_table(
         header, rows, left=(0,)
     )
-
-
-def main() -> int:
-    """Entry point of scripts/audit.py."""
-    return run(audit)

@@ -5,21 +5,25 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lenet_xp.commands.terminal import parser, run, whole_number
+from lenet_xp.commands.terminal import parser, whole_number
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder, write_json, write_text
 
 EXAMPLES = """\
-  python scripts/benchmark.py --quick
+  lenet-xp benchmark --quick
       under a minute, printed only
-  pip install torch onnx onnxruntime && python scripts/benchmark.py --out results/benchmarks
+  pip install torch onnx onnxruntime && lenet-xp benchmark --out results/benchmarks
       everything, with table, JSON and picture
-  python scripts/benchmark.py --command-data amhcd_64.zip
+  lenet-xp benchmark --command-data amhcd_64.zip
       also time and memory of a whole training command on that data"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Measure training and inference on the CPU against peers, interleaved.", EXAMPLES)
+    p = parser(
+        "benchmark",
+        "Measure training and inference on the CPU against peers, interleaved.",
+        EXAMPLES,
+    )
     p.add_argument("--quick", action="store_true", help="few batch sizes and turns, under 60 s")
     p.add_argument("--threads", type=whole_number(1), metavar="N", help="default: all cores")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write table, JSON and picture there")
@@ -48,7 +52,7 @@ def benchmark(arguments: list[str] | None = None) -> None:
         if commands[0]["exit_status"]:
             raise InputError(
                 f"--command-data {options.command_data}: training on it failed; "
-                "see why with train.py --data"
+                "see why with lenet-xp train --data"
             )
     record = run_benchmark(
         options.threads or usable_cores(),
@@ -67,12 +71,7 @@ def benchmark(arguments: list[str] | None = None) -> None:
 
 
 def _training_command(data: str) -> list[str]:
-    script = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "run")
-    return [str(script), "--data", data, "--recipe", "classic", "--no-cache", "--out", out]
-
-
-def main() -> int:
-    """Entry point of scripts/benchmark.py."""
-    return run(benchmark)
+    options = ["--data", data, "--recipe", "classic", "--no-cache", "--out", out]
+    return ["-m", "lenet_xp", "train", *options]

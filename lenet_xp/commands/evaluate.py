@@ -16,7 +16,6 @@ from lenet_xp.commands.terminal import (
     choose_ops,
     made_folder,
     parser,
-    run,
     shown,
     whole_number,
 )
@@ -32,14 +31,14 @@ from lenet_xp.model_file import load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
 
 EXAMPLES = """\
-  python scripts/evaluate.py runs/best/model.npz --data amhcd_64.zip
+  lenet-xp evaluate runs/best/model.npz --data amhcd_64.zip
       the test images of the run's own split: the same figures as in its metrics.json
-  python scripts/evaluate.py runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
+  lenet-xp evaluate runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
       a model of generated letters on every image of real handwriting"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Score a saved model on a data set.", EXAMPLES)
+    p = parser("evaluate", "Score a saved model on a data set.", EXAMPLES)
     p.add_argument("model", type=Path, help="the model.npz of a run")
     add_data_option(p, None)
     p.add_argument(
@@ -157,8 +156,3 @@ def _show(scores: dict, options: argparse.Namespace) -> None:
     )
     if options.out:
         print(f"reports and plots in {options.out}/")
-
-
-def main() -> int:
-    """Entry point of scripts/evaluate.py."""
-    return run(evaluate)

@@ -3,22 +3,26 @@
 import argparse
 from pathlib import Path
 
-from lenet_xp.commands.terminal import parser, run
+from lenet_xp.commands.terminal import parser
 from lenet_xp.errors import InputError
 from lenet_xp.export.write import export_model, format_of
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 
 EXAMPLES = """\
-  python scripts/export.py runs/best/model.npz --to letters.onnx
+  lenet-xp export runs/best/model.npz --to letters.onnx
       from preprocessed uint8 images to probabilities, standardisation inside
-  python scripts/export.py runs/best/model.npz --to letters.safetensors
+  lenet-xp export runs/best/model.npz --to letters.safetensors
       the parameters under the names and in the layouts of a PyTorch state_dict
 Both need pip install 'lenet-xp[export]'; docs/export.md shows how to read them."""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Write a saved model as ONNX or safetensors, verified before it is kept.", EXAMPLES)
+    p = parser(
+        "export",
+        "Write a saved model as ONNX or safetensors, verified before it is kept.",
+        EXAMPLES,
+    )
     p.add_argument("model", type=Path, help="the model.npz of a run")
     p.add_argument(
         "--to",
@@ -42,8 +46,3 @@ def export(arguments: list[str] | None = None) -> None:
         f"{done.path}: {done.size:,} bytes, {len(saved.class_names)} classes, "
         f"probabilities at most {done.difference:.0e} from the model's"
     )
-
-
-def main() -> int:
-    """Entry point of scripts/export.py."""
-    return run(export)

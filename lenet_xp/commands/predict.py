@@ -11,7 +11,6 @@ from lenet_xp.commands.terminal import (
     add_backend_options,
     choose_ops,
     parser,
-    run,
     shown,
     whole_number,
 )
@@ -24,12 +23,12 @@ from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, load_model
 
 EXAMPLES = """\
-  python scripts/predict.py runs/best/model.npz letter.png
-  python scripts/predict.py runs/best/model.npz photos/ --top 5 --json"""
+  lenet-xp predict runs/best/model.npz letter.png
+  lenet-xp predict runs/best/model.npz photos/ --top 5 --json"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Read one letter from each image.", EXAMPLES)
+    p = parser("predict", "Read one letter from each image.", EXAMPLES)
     p.add_argument("model", type=Path, help="the model.npz of a run")
     p.add_argument(
         "images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="folders are searched"
@@ -126,8 +125,3 @@ def _read(
             advance(1)
     size = saved.preprocessing.size
     return files, np.array(images, np.uint8).reshape(-1, size, size), skipped
-
-
-def main() -> int:
-    """Entry point of scripts/predict.py."""
-    return run(predict)

@@ -3,19 +3,21 @@
 import argparse
 from pathlib import Path
 
-from lenet_xp.commands.terminal import parser, run
+from lenet_xp.commands.terminal import parser
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder, write_text
 
 EXAMPLES = """\
-  python scripts/report.py
+  lenet-xp report
       results/report.md, its pictures in results/report/
-  pip install '.[report]' && python scripts/report.py --pdf
+  pip install '.[report]' && lenet-xp report --pdf
       results/report.pdf as well"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Write the report that the records give, and say which are missing.", EXAMPLES)
+    p = parser(
+        "report", "Write the report that the records give, and say which are missing.", EXAMPLES
+    )
     p.add_argument("--results", type=Path, default=Path("results"), help="the records' folder")
     p.add_argument("--out", type=Path, default=Path("results/report.md"), metavar="FILE.md")
     p.add_argument("--pdf", action="store_true", help="also as a PDF beside it")
@@ -47,8 +49,3 @@ def report(arguments: list[str] | None = None) -> None:
     if options.pdf:
         write_pdf(text, out.with_suffix(".pdf"), tools)
         print(out.with_suffix(".pdf"))
-
-
-def main() -> int:
-    """Entry point of scripts/report.py."""
-    return run(report)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
+from lenet_xp.invocation import as_called
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
 from lenet_xp.stopping import Stopped
@@ -58,11 +59,12 @@ def shown(text: str) -> str:
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def parser(description: str, examples: str) -> argparse.ArgumentParser:
-    """An argument parser whose --help ends with examples."""
+def parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The argument parser of a command; its --help ends with examples, for the caller to copy."""
     return argparse.ArgumentParser(
+        prog=as_called(f"lenet-xp {command}"),
         description=description,
-        epilog=f"examples:\n{examples}",
+        epilog=as_called(f"examples:\n{examples}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -15,11 +15,11 @@ from lenet_xp.commands.terminal import (
     made_folder,
     parser,
     positive_number,
-    run,
     whole_number,
 )
 from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
+from lenet_xp.invocation import as_called
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.recipes import LARGEST_BATCH, RECIPES
 from lenet_xp.record import MAX_THREADS, Run
@@ -28,22 +28,22 @@ from lenet_xp.run import interrupted_run, train_run
 DEFAULT_DATA = "synthetic"
 
 EXAMPLES = """\
-  python scripts/train.py
+  lenet-xp train
       learn generated letters, with no download, and draw what was learned
-  python scripts/train.py --data amhcd_64.zip --recipe best --out runs/best
+  lenet-xp train --data amhcd_64.zip --recipe best --out runs/best
       the most accurate recipe on real handwriting
-  python scripts/train.py --data mnist.npz --recipe best
+  lenet-xp train --data mnist.npz --recipe best
       the original benchmark
-  python scripts/train.py --data amhcd_64.zip --recipe best --split writer --fold 0
+  lenet-xp train --data amhcd_64.zip --recipe best --split writer --fold 0
       judged on 12 writers of whom it has seen nothing
-  python scripts/train.py --resume runs/best
+  lenet-xp train --resume runs/best
       go on where Ctrl-C, a crash or a power cut ended the run
-  python scripts/train.py --backend cupy
+  lenet-xp train --backend cupy
       on a CUDA GPU"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
+    p = parser("train", "Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
     add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
     add_split_options(p, "the data's own test set, else the seed's random fifth")
@@ -184,17 +184,12 @@ def _closing_words(record: dict, out: Path) -> None:
             f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})" for p in pairs
         )
         print(f"most confused: {words}")
-    print(f"next: python scripts/predict.py {out / 'model.npz'} IMAGE_OR_FOLDER")
+    print(f"next: {as_called('lenet-xp predict')} {out / 'model.npz'} IMAGE_OR_FOLDER")
     if record["dataset"] == "synthetic":
-        print("      python scripts/train.py --data amhcd --recipe best    (real handwriting)")
+        print(as_called("      lenet-xp train --data amhcd --recipe best    (real handwriting)"))
 
 
 def _spoken(name: str) -> str:
     """A class by glyph and name; one that is no letter of the alphabet by its name alone."""
     glyph = letter(name).glyph
     return name if glyph == name else f"{glyph} {name}"
-
-
-def main() -> int:
-    """Entry point of scripts/train.py."""
-    return run(train)
