@@ -17,6 +17,7 @@ from lenet_xp.ops import Ops
 
 FORMAT = "lenet_xp model"
 VERSION = 1
+SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_card.md
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_odd_paths(assert_refused, place):
     assert_refused(*train(long), words=["File name too long"])
     assert_refused("train", "--data", "data", "--out", long, *QUICK, words=["too long"])
     assert_refused("predict", "model.npz", long, words=["too long"])
-    assert_refused("predict", "data", "data", words=["data: is no file"])
+    assert_refused("predict", "data", "--model", "data", words=["data: is no file"])
     (place / "empty").mkdir()
     assert_refused("predict", "model.npz", "empty", words=["empty: holds no image"])
     assert_refused("train", "--data", "model.npz", "--out", "r", *QUICK, words=["lacks x_train"])

@@ -11,6 +11,7 @@ import numpy as np
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
+    add_model_option,
     add_samples_option,
     add_split_options,
     choose_ops,
@@ -31,6 +32,8 @@ from lenet_xp.model_file import load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
 
 EXAMPLES = """\
+  lenet-xp evaluate --data amhcd_64.zip
+      the model that comes with the package, on 12 writers whom it has never seen
   lenet-xp evaluate runs/best/model.npz --data amhcd_64.zip
       the test images of the run's own split: the same figures as in its metrics.json
   lenet-xp evaluate runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
@@ -39,7 +42,7 @@ EXAMPLES = """\
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("evaluate", "Score a saved model on a data set.", EXAMPLES)
-    p.add_argument("model", type=Path, help="the model.npz of a run")
+    add_model_option(p)
     add_data_option(p, None)
     p.add_argument(
         "--part",
@@ -92,7 +95,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     writers = known_writers(dataset)
     groups = None if writers is None else writers[chosen]
     scores = {
-        "model": "/".join(options.model.parts[-2:]),
+        "model": "/".join(Path(options.model).parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
         "split": split and split.name,

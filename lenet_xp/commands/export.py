@@ -3,15 +3,15 @@
 import argparse
 from pathlib import Path
 
-from lenet_xp.commands.terminal import parser
+from lenet_xp.commands.terminal import add_model_option, parser
 from lenet_xp.errors import InputError
 from lenet_xp.export.write import export_model, format_of
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 
 EXAMPLES = """\
-  lenet-xp export runs/best/model.npz --to letters.onnx
-      from preprocessed uint8 images to probabilities, standardisation inside
+  lenet-xp export --to letters.onnx
+      the package's own model, from preprocessed uint8 images to probabilities, standardised inside
   lenet-xp export runs/best/model.npz --to letters.safetensors
       the parameters under the names and in the layouts of a PyTorch state_dict
 Both need pip install 'lenet-xp[export]'; docs/export.md shows how to read them."""
@@ -23,7 +23,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "Write a saved model as ONNX or safetensors, verified before it is kept.",
         EXAMPLES,
     )
-    p.add_argument("model", type=Path, help="the model.npz of a run")
+    add_model_option(p)
     p.add_argument(
         "--to",
         type=Path,

@@ -21,10 +21,10 @@ COMMANDS = {
 
 FIRST_STEPS = """\
 to begin with:
+  lenet-xp predict letter.png
+      read a letter with the model that comes with the package
   lenet-xp train
       learn letters that the package draws itself: no download, a minute on a laptop
-  lenet-xp predict runs/classic-synthetic/model.npz letter.png
-      read a letter with what was learned
   lenet-xp train --data amhcd --recipe best
       real handwriting, fetched from Kaggle, and the most accurate recipe"""
 

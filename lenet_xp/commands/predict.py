@@ -9,6 +9,7 @@ import numpy as np
 
 from lenet_xp.commands.terminal import (
     add_backend_options,
+    add_model_option,
     choose_ops,
     parser,
     shown,
@@ -20,26 +21,37 @@ from lenet_xp.data.folder import scan
 from lenet_xp.data.image_file import SUFFIXES, read_image
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.errors import InputError
-from lenet_xp.model_file import SavedModel, load_model
+from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 
 EXAMPLES = """\
-  lenet-xp predict runs/best/model.npz letter.png
-  lenet-xp predict runs/best/model.npz photos/ --top 5 --json"""
+  lenet-xp predict letter.png
+      with the model that comes with the package
+  lenet-xp predict photos/ --model runs/best/model.npz --top 5 --json
+      a folder of images, with a model of your own, for a program to read"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("predict", "Read one letter from each image.", EXAMPLES)
-    p.add_argument("model", type=Path, help="the model.npz of a run")
     p.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="folders are searched"
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE_OR_FOLDER",
+        help="folders are searched; a .npz in front of them is taken for --model",
     )
+    add_model_option(p, positional=False)
     p.add_argument(
         "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
     )
     p.add_argument("--json", action="store_true", help="print the readings as JSON")
     p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
     add_backend_options(p)
-    return p.parse_args(arguments)
+    options = p.parse_args(arguments)
+    if options.images[0].suffix == ".npz" and options.model is SHIPPED:
+        options.model = options.images.pop(0)
+        if not options.images:
+            p.error(f"{options.model} is a model; name the images to read with it, too")
+    return options
 
 
 def predict(arguments: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
 from lenet_xp.invocation import as_called
+from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
 from lenet_xp.stopping import Stopped
@@ -67,6 +68,24 @@ def parser(command: str, description: str, examples: str) -> argparse.ArgumentPa
         epilog=as_called(f"examples:\n{examples}"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> None:
+    """--model, the package's own by default; `positional` takes it without --model as well."""
+    to.add_argument(
+        "--model",
+        metavar="FILE",
+        default=SHIPPED,
+        help="the model.npz of a run (default: the model that comes with the package)",
+    )
+    if positional:
+        to.add_argument(
+            "model",
+            nargs="?",
+            metavar="MODEL",
+            default=argparse.SUPPRESS,  # leaves --model as it is, unless a type makes it a value
+            help="the same, without --model",
+        )
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:

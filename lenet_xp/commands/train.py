@@ -184,7 +184,7 @@ def _closing_words(record: dict, out: Path) -> None:
             f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})" for p in pairs
         )
         print(f"most confused: {words}")
-    print(f"next: {as_called('lenet-xp predict')} {out / 'model.npz'} IMAGE_OR_FOLDER")
+    print(f"next: {as_called('lenet-xp predict')} IMAGE_OR_FOLDER --model {out / 'model.npz'}")
     if record["dataset"] == "synthetic":
         print(as_called("      lenet-xp train --data amhcd --recipe best    (real handwriting)"))
 
