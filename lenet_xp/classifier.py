@@ -107,7 +107,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         images, labels = self._known(X, y) if again else self._new(X, y, classes)
-        recipe = replace(self._recipe(), schedule="constant")
+        recipe = replace(self._recipe(), schedule="constant", averaging=0.0)
         if not again:
             self.preprocessing_ = Preprocessing().fitted(images)
             self.history_, self.n_iter_ = [], 0

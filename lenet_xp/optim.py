@@ -1,4 +1,4 @@
-"""Optimisers: each step is one expression over the model's flat parameter vector."""
+"""Optimisers, and the mean of what they reach: each an expression over flat vectors."""
 
 from lenet_xp.ops import Array, Ops
 
@@ -85,3 +85,21 @@ class Adam:
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
         )
+
+
+class RunningMean:
+    """An exponential running mean of the values over the steps (Polyak & Juditsky 1992).
+
+    With momentum 0.999 the last thousand steps count, roughly. Until as many are over it is the
+    plain mean of all, so that the values it began with soon leave it.
+    """
+
+    def __init__(self, ops: Ops, values: Array, momentum: float):
+        if not 0.0 < momentum < 1.0:
+            raise ValueError("the momentum of a running mean must lie in (0, 1)")
+        self.ops, self.values, self.momentum = ops, values, momentum
+        self.average = ops.zeros(values.shape)
+
+    def step(self, steps: int) -> None:
+        """Take in the values after so many steps, from 1."""
+        self.ops.average_update(self.average, self.values, max(1.0 - self.momentum, 1.0 / steps))

@@ -17,6 +17,7 @@ class Recipe:
     """Network options, optimiser, schedule and distortion under a name.
 
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
+    averaging: momentum of the running mean of the weights that is judged and kept; 0 for none.
     Raises ValueError for values that cannot be trained with.
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: str = "constant"
     label_smoothing: float = 0.0
+    averaging: float = 0.0
     distortion: Distortion | None = None
 
     def __post_init__(self):
@@ -47,7 +49,7 @@ class Recipe:
                 raise ValueError(f"{field} must be a whole number from 1 to {highest}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
-        for field in ("momentum", "label_smoothing"):
+        for field in ("momentum", "label_smoothing", "averaging"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field} must lie in [0, 1)")
         if self.optimiser == "nesterov" and not self.momentum:

@@ -124,12 +124,12 @@ def _trained(
     saved = SavedModel(model, preprocessing, dataset.class_names, config_of(run, split))
     best = {"val_accuracy": 0.0, "epoch": 0}
 
-    def epoch_over(row: dict) -> None:
+    def epoch_over(row: dict, judged: LeNet5) -> None:
         nonlocal best
         reporter.epoch(row, run.recipe.epochs, len(split.train))
         if row["val_accuracy"] > best["val_accuracy"]:
             best = row
-            _keep_best(checkpoints, saved, reporter)
+            _keep_best(checkpoints, replace(saved, model=judged), reporter)
         elif row["val_accuracy"] < best["val_accuracy"] - COLLAPSE:
             reporter.say(
                 f"WARNING: validation accuracy fell to {row['val_accuracy']:.2%} from "

@@ -10,6 +10,7 @@ from lenet_xp.gradients import ForkedWorker, GradientWorker
 from lenet_xp.inference import BatchReader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
+from lenet_xp.optim import RunningMean
 from lenet_xp.parallel import Workers, parts
 from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import Recipe
@@ -40,6 +41,12 @@ class Trainer:
         ]
         self.forked: list[ForkedWorker] = []
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
+        # What is judged and kept: the model, or one at the running mean of its parameters.
+        self.mean: RunningMean | None = None
+        self.judged = model
+        if recipe.averaging:
+            self.mean = RunningMean(model.ops, model.values, recipe.averaging)
+            self.judged = model.replica(self.mean.average)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
@@ -86,6 +93,8 @@ class Trainer:
             self.model.gradients += other.gradients
         self.optimiser.step(self.learning_rate)
         self.steps += 1
+        if self.mean:
+            self.mean.step(self.steps)
 
     def _differentiate_in_processes(
         self,
@@ -104,19 +113,21 @@ class Trainer:
             forked.finish(losses[share], hits[share])
 
     def read(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of images (N, S, S) uint8 at the present parameters."""
-        with BatchReader(self.model, self.preprocessing, self.workers) as read:
+        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is judged."""
+        with BatchReader(self.judged, self.preprocessing, self.workers) as read:
             return read(images)
 
     def state(self) -> dict[str, np.ndarray]:
         """Host copies of all that the next steps depend on, but for the images."""
-        vectors = {"values": self.model.values, **self.optimiser.moments()}
-        return {name: self.ops.to_host(vector) for name, vector in vectors.items()}
+        return {name: self.ops.to_host(vector) for name, vector in self._vectors().items()}
 
     def restore(self, state: dict[str, np.ndarray], steps: int) -> None:
         """Go on from what `state` gave after so many steps; KeyError if it is not of this kind."""
-        vectors = {"values": self.model.values, **self.optimiser.moments()}
-        for name, vector in vectors.items():
+        for name, vector in self._vectors().items():
             vector[...] = self.ops.asarray(state[name])
         self.steps = self.optimiser.steps = steps
         self.learning_rate = self.schedule(max(steps - 1, 0))
+
+    def _vectors(self) -> dict[str, Array]:
+        average = {"average": self.mean.average} if self.mean else {}
+        return {"values": self.model.values, **self.optimiser.moments(), **average}

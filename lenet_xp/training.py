@@ -95,7 +95,7 @@ def fit(
     seed: int = 0,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_epoch: Callable[[dict], None] = lambda row: None,
+    on_epoch: Callable[[dict, LeNet5], None] = lambda row, judged: None,
     keeper: Keeper | None = None,
 ) -> Fit:
     """Train `model` and leave in it the weights that were best on validation.
@@ -104,7 +104,8 @@ def fit(
     seed and the epoch's number alone, so a run is repeatable to the bit on one machine, backend and
     number of threads, and so is one that goes on from a state of its keeper.
     threads: how many cores to use on a CPU, by default all that the process may.
-    on_progress is called about twice a second, on_epoch with each row of the history.
+    on_progress is called about twice a second, on_epoch with each row of the history
+    and the model of which it speaks: with averaging that is at the mean of the weights.
     Raises TrainingDiverged, and ValueError for labels out of range or not one for each image.
     """
     train, val = (_checked(part, model.config["num_classes"]) for part in (train, val))
@@ -120,7 +121,7 @@ def fit(
         trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps, held))
         loop = _Loop(trainer, train, val, seed, on_progress, keeper)
         while loop.result.epochs < recipe.epochs:
-            on_epoch(loop.epoch())
+            on_epoch(loop.epoch(), trainer.judged)
     result = loop.result
     result.threads = threads
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
@@ -171,7 +172,7 @@ class _Loop:
                 self.keeper.after_step(self._state)
         row = {"epoch": number, **self._report(number), **self._judge(number)}
         row |= {"learning_rate": self.trainer.learning_rate, "seconds": self.seconds}
-        self.result.add(row, self.trainer.model)
+        self.result.add(row, self.trainer.judged)
         self.done, self.seconds = 0, 0.0
         return row
 

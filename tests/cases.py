@@ -231,6 +231,14 @@ def _(ops, draw, weight_decay, decoupled, moments):
     return value, mean, square
 
 
+@case("average_update", share=(1.0, 0.25, 1e-3))
+def _(ops, draw, share):
+    average = draw.mutable(101)
+    for _ in range(2):
+        ops.average_update(average, draw(101), share)
+    return (average,)
+
+
 @case("asarray")
 def _(ops, draw):
     host = np.arange(6).reshape(2, 3)

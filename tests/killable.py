@@ -15,6 +15,7 @@ ADAM = SGD.with_options(
     learning_rate=2e-3,
     schedule="one-cycle",
     label_smoothing=0.1,
+    averaging=0.9,
     distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, noise=3),
 )
 

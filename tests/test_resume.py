@@ -259,6 +259,18 @@ def test_a_collapse_is_told_and_the_best_weights_kept(data, tmp_path, monkeypatc
     assert told and record["best_epoch"] < 3
 
 
+def test_the_best_model_on_the_way_is_the_one_that_was_judged(data, tmp_path, monkeypatch):
+    stop_after(7, monkeypatch)  # after the first epoch
+    with pytest.raises(Interrupted):
+        train_run(plan(data, tmp_path), get_ops("numpy"), Quiet())
+    checkpoints = tmp_path / "checkpoints"
+    state, _ = Checkpoints(checkpoints).latest(pytest.fail)
+    assert state.values["best_epoch"] == 1
+    best = load_model(checkpoints / "best.npz", get_ops("numpy")).model
+    np.testing.assert_array_equal(best.values, state.arrays["best_values"])
+    assert not np.array_equal(best.values, state.arrays["values"])
+
+
 def test_checkpoints_that_cannot_be_written_do_not_stop_a_run(data, tmp_path, monkeypatch):
     def full(self, *arguments):
         raise InputError("No space left on device")

@@ -90,12 +90,16 @@ def test_a_step_is_the_plain_gradient_of_the_batch(threads):
     np.testing.assert_allclose(after, expected, atol=1e-7)
 
 
-def test_the_best_weights_on_validation_stay():
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_the_best_weights_on_validation_stay(averaging):
+    recipe = replace(RECIPE, averaging=averaging)
     images, labels = bars(12, 1)
-    model, seen = LeNet5(3, ops=get_ops("numpy")), []
+    seen = []
     misleading = images, (labels + 1) % 3  # the better the fit, the worse the score
     result, _, left = trained(
-        model=model, val=misleading, on_epoch=lambda row: seen.append((row, model.values.copy()))
+        recipe,
+        val=misleading,
+        on_epoch=lambda row, judged: seen.append((row, judged.values.copy())),
     )
     rows = [row for row, _ in seen]
     best = max(range(4), key=lambda i: (rows[i]["val_accuracy"], -rows[i]["val_loss"], -i))
@@ -106,10 +110,36 @@ def test_the_best_weights_on_validation_stay():
     assert not np.array_equal(left, seen[-1][1])
 
 
+def test_the_running_mean_is_judged_and_kept():
+    """The mean by its formula over the weights of a run without one, which it must not change."""
+    momentum, plain, seen = 0.8, replace(RECIPE, batch_size=48, epochs=12), []
+    trained(plain, threads=1, on_epoch=lambda row, judged: seen.append(judged.values.copy()))
+    average = np.zeros_like(seen[0], np.float64)
+    for step, values in enumerate(seen, start=1):
+        if step <= 5:
+            average = np.mean(seen[:step], axis=0, dtype=np.float64)
+        else:
+            average = momentum * average + (1 - momentum) * values
+    judged = []
+    result, _, left = trained(
+        replace(plain, averaging=momentum),
+        threads=1,
+        on_epoch=lambda row, model: judged.append(model.values.copy()),
+    )
+    np.testing.assert_allclose(judged[-1], average, atol=1e-6)
+    np.testing.assert_array_equal(left, judged[result.best_epoch - 1])
+    model = LeNet5(3, ops=get_ops("numpy"), values=judged[0])
+    images, labels = bars(12, 1)
+    p = predict_probabilities(model, images, Preprocessing().fitted(bars(48)[0]))
+    assert result.history[0]["val_loss"] == pytest.approx(cross_entropy(p, labels))
+
+
 def test_callbacks_tell_every_epoch_and_the_way_there(monkeypatch):
     monkeypatch.setattr(training, "REPORT_EVERY", -1.0)
     progress, rows = [], []
-    result = trained(on_progress=progress.append, on_epoch=rows.append, count=40)[0]
+    result = trained(
+        on_progress=progress.append, on_epoch=lambda row, judged: rows.append(row), count=40
+    )[0]
     assert rows == result.history
     epochs = [list(group) for _, group in itertools.groupby(progress, key=lambda p: p.epoch)]
     assert [[p.images for p in epoch] for epoch in epochs] == [[16, 32, 40, 40]] * 4
@@ -280,7 +310,7 @@ def test_recipes_on_record_can_be_trained_again(path):
         now = recipe.to_dict()["distortion"]
         assert now == dict.fromkeys(now, 0.0) | recorded["distortion"]
     else:
-        assert recipe.to_dict() == recorded
+        assert recipe.to_dict() == {"averaging": 0.0} | recorded
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -307,6 +337,7 @@ def test_every_optimiser_and_schedule_trains(optimiser, schedule):
         {"weight_decay": float("nan")},
         {"label_smoothing": 1.0},
         {"label_smoothing": float("nan")},
+        {"averaging": 1.0},
         {"activation": "sine"},
         {"optimiser": "magic"},
         {"schedule": "hope"},

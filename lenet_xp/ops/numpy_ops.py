@@ -348,6 +348,10 @@ class NumpyOps(Ops):
         rate = self.dtype(learning_rate / (1 - betas[0] ** step))
         np.subtract(value, np.multiply(work, rate, out=work), out=value)
 
+    def average_update(self, average: Array, value: Array, share: float) -> None:
+        move = np.subtract(value, average, out=self._scratch(value.shape))
+        np.add(average, np.multiply(move, self.dtype(share), out=move), out=average)
+
 
 def _windows(
     x: np.ndarray, kernel: tuple[int, int], stride: int, grid: tuple[int, int]

@@ -63,3 +63,7 @@ class Updates:
         rate = learning_rate / (1.0 - beta1**step)
         root = self.xp.sqrt(square) * (1.0 - beta2**step) ** -0.5 + epsilon
         value[...] = value - rate * (mean / root)
+
+    def average_update(self, average: Array, value: Array, share: float) -> None:
+        """average += share * (value - average): a step of a running mean."""
+        average[...] = average + share * (value - average)
