@@ -1,6 +1,11 @@
 """The model that comes with the package: there for every command, and what its card says it is."""
 
+import hashlib
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +15,12 @@ from lenet_xp.data.alphabet import letters
 from lenet_xp.data.synthetic import generate
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.opencv import cv2
+from lenet_xp.paper.card import render_card
+from lenet_xp.paper.records import Records
 
 __all__ = ["call"]  # the fixture
 
+ROOT = Path(__file__).resolve().parent.parent
 NAMES = [letter.name for letter in letters()]
 
 
@@ -66,3 +74,72 @@ def test_evaluate_and_export_take_the_packages_own(call, tmp_path):
     assert json.loads(call(*named, "--json").out) == scores
     exported = call("export", "--to", tmp_path / "letters.safetensors")
     assert exported.status == 0 and "33 classes" in exported.out
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def card(record, results=ROOT / "results"):
+    return render_card(record, Records(results))
+
+
+def test_the_record_is_this_files(record):
+    content = SHIPPED.read_bytes()
+    assert record["model"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["model"]["bytes"] == len(content)
+    assert sum(row["errors"] for row in record["writers"]) == round(
+        (1 - record["metrics"]["test_accuracy"]) * record["metrics"]["n_test"]
+    )
+
+
+def test_the_committed_card_is_what_the_record_gives(record):
+    written = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
+    assert written == card(record), "docs/model_card.md: run `python scripts/make_model.py`"
+    assert "@{" not in written
+    for link in re.findall(r"\]\((?!https)([^)]+)\)", written):
+        assert (ROOT / "docs" / link).exists()
+
+
+def test_a_changed_figure_changes_the_card(record):
+    changed = {**record, "metrics": {**record["metrics"], "test_accuracy": 0.12345}}
+    assert "**12.35 %**" in card(changed) or "**12.34 %**" in card(changed)
+
+
+def test_folds_of_another_recipe_are_not_told_as_the_models(record):
+    metrics = record["metrics"]
+    config = {**metrics["config"], "recipe": {**metrics["config"]["recipe"], "epochs": 7}}
+    text = card({**record, "metrics": {**metrics, "config": config}})
+    assert "are of another recipe" in text and "Over all five folds" not in text
+
+
+def test_the_card_names_data_terms_and_limits(record):
+    text = card(record)
+    for words in ("Es Saady", "researches and academic uses", "MIT licence", "What it is not for"):
+        assert words in text
+
+
+def test_make_model_refuses_a_run_of_another_setting(tmp_path):
+    metrics = {"recipe": "classic", "split": "writer", "fold": 0, "seed": 0}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "model.npz").write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "make_model.py", "--run", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and "another setting" in done.stderr
+
+
+def test_the_figures_are_those_of_the_writers_never_seen(record, shared, call):
+    outcome = call("evaluate", "--data", shared / "amhcd_64.zip", "--json", "--backend", "numpy")
+    scores = json.loads(outcome.out)
+    metrics = record["metrics"]
+    assert (scores["split"], scores["fold"], scores["images"]) == ("writer", 0, metrics["n_test"])
+    # Another processor may round one image in two ways.
+    assert scores["accuracy"] == pytest.approx(metrics["test_accuracy"], abs=1.5 / 5148)
+    assert scores["loss"] == pytest.approx(metrics["test_loss"], rel=1e-3)
+    assert scores["worst_writer_accuracy"] == pytest.approx(
+        metrics["test_worst_writer_accuracy"], abs=1.5 / 429
+    )

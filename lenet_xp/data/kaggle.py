@@ -6,10 +6,8 @@ from lenet_xp.errors import InputError
 
 HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
-TERMS = (
-    "Es Saady et al., IJCA 27(4), 2011: available for research and academic use; "
-    "this project passes on no image of it"
-)
+SOURCE = "Es Saady et al., IJCA 27(4), 2011"
+TERMS = f"{SOURCE}: available for research and academic use; this project passes on no image of it"
 
 
 def download_amhcd() -> Path:

@@ -181,7 +181,7 @@ def pairs(records: Records) -> str:
     }
 
     def row(name: str) -> Sequence[str]:
-        listed = [_pair(e["true"], e["predicted"], int(e["count"])) for e in experiments[name]()]
+        listed = [pair(e["true"], e["predicted"], int(e["count"])) for e in experiments[name]()]
         return f"{RECORDS[name].title} ({_link(records, name)})", ", ".join(listed[:LISTED])
 
     return table(header, [partial(row, name) for name in experiments], "ll")
@@ -193,10 +193,10 @@ def unseen_pairs(records: Records) -> str:
         for each in run["confused_pairs"]:
             counts[each["true"], each["predicted"]] += each["count"]
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]
-    return ", ".join(_pair(*names, number) for names, number in ranked) + "."
+    return ", ".join(pair(*names, number) for names, number in ranked) + "."
 
 
-def _pair(true: str, read: str, number: int) -> str:
+def pair(true: str, read: str, number: int) -> str:
     """With spaces that do not break, so that a line never parts a pair."""
     return "\N{NO-BREAK SPACE}".join((letter(true).glyph, "→", letter(read).glyph, str(number)))
 
