@@ -19,6 +19,7 @@ from lenet_xp.paper.records import Missing, Records
 from lenet_xp.paper.scores import pair
 from lenet_xp.paper.tables import grid
 from lenet_xp.paper.template import fill
+from lenet_xp.recipes import Recipe
 
 HEAD = "<!-- Made by scripts/make_model.py from the model's record: change that, or the text. -->"
 FOLDS = "writers-amhcd"
@@ -93,8 +94,9 @@ def _value(record: dict[str, Any], records: Records, place: str) -> str:
 def _folds(record: dict[str, Any], records: Records, field: str) -> Any:
     """A score's spread over the folds; Missing where they were made by another recipe."""
     found = records.value(FOLDS, field)
-    own = record["metrics"]["config"]["recipe"]
-    if any(run["config"]["recipe"] != own for run in records.runs(FOLDS)):
+    runs = [record["metrics"], *records.runs(FOLDS)]
+    recipes = [Recipe.from_dict(run["config"]["recipe"]) for run in runs]  # old ones lack options
+    if any(each != recipes[0] for each in recipes):
         raise Missing(f"The folds in results/{FOLDS} are of another recipe and say nothing of it.")
     return found
 
