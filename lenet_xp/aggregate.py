@@ -37,7 +37,7 @@ def spread(values: Sequence[float]) -> Spread:
     )
 
 
-def aggregate(files: Sequence[str | os.PathLike]) -> dict:
+def aggregate(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     """Return the spread of every number in the runs' metrics.json, and the list of sources.
 
     {"sources": ["run/metrics.json", ...], "metrics": {name: {mean, deviation, min, max, n}}}, ready

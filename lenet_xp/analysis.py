@@ -1,6 +1,7 @@
 """What a finished run leaves to look at: curves, reports, filters and feature maps."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def draw_run(
     saved: SavedModel,
     dataset: Dataset,
     split: Split,
-    history: list[dict],
+    history: list[dict[str, Any]],
     probabilities: np.ndarray,
     groups: np.ndarray | None = None,
 ) -> None:

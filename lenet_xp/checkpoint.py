@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class State:
 
     step: int
     arrays: dict[str, np.ndarray]
-    values: dict
+    values: dict[str, Any]
 
 
 class Checkpoints:
@@ -37,10 +38,10 @@ class Checkpoints:
     keep: how many of the newest to keep.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int = KEEP):
+    def __init__(self, folder: str | os.PathLike[str], keep: int = KEEP):
         self.folder, self.keep = Path(folder), keep
 
-    def save(self, state: State, run: dict) -> None:
+    def save(self, state: State, run: dict[str, Any]) -> None:
         """Write the state of a run, then remove checkpoints too many; `run` says which it is.
 
         Raises InputError where it cannot be written, having lost none.
@@ -57,7 +58,7 @@ class Checkpoints:
         for old in self._newest_first()[self.keep :]:
             old.unlink(missing_ok=True)
 
-    def latest(self, say: Callable[[str], None]) -> tuple[State, dict] | None:
+    def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
         """State and run of the newest whole checkpoint, or None where there is none at all.
 
         say is told of each damaged one passed over. Raises InputError if all are damaged.
@@ -103,7 +104,7 @@ class Checkpoints:
         return sorted(self.folder.glob("step-*.npz"), reverse=True)
 
 
-def _read(path: Path) -> tuple[State, dict]:
+def _read(path: Path) -> tuple[State, dict[str, Any]]:
     if not path.is_file():
         raise Damaged("it is no file")
     if path.stat().st_size > LARGEST:

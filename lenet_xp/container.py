@@ -11,6 +11,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Damaged(ValueError):
 
 
 def write_container(
-    path: str | os.PathLike, header: dict, arrays: Mapping[str, np.ndarray]
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write header and arrays, whole or not at all, on disk when it returns. Raises InputError."""
     header = header | {"sha256": _digest(header, arrays)}
@@ -35,7 +36,7 @@ def write_container(
         np.savez(handle, header=np.frombuffer(text, np.uint8), **arrays)
 
 
-def read_container(data: bytes) -> tuple[dict, dict[str, np.ndarray]]:
+def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a file's bytes, checked against the checksum if there is one.
 
     The arrays are read-only views. Raises Damaged, zipfile.BadZipFile and whatever else damaged
@@ -59,7 +60,7 @@ def read_container(data: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     return header, arrays
 
 
-def _digest(header: dict, arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over the header and each array's name, dtype, shape and bytes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def learning_curve(
     ops: Ops,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Scores on the test writers of a split after training on so many of its training writers.
 
     dataset: preprocessed as `pretrained` asks. writers: (N,) of its images. Each row has `writers`,
@@ -75,6 +76,8 @@ def _start(
     return model
 
 
-def _scores(saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:
+def _scores(
+    saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray
+) -> dict[str, Any]:
     probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
     return judge(labels, probabilities, groups=groups)

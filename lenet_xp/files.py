@@ -20,7 +20,7 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a binary file handle whose content takes the place of `path` once the block ends.
 
     The bytes go to a temporary file in the same folder, reach the disk (fsync) and are renamed
@@ -47,14 +47,14 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def sweep(folder: str | os.PathLike) -> None:
+def sweep(folder: str | os.PathLike[str]) -> None:
     """Remove what writers that were killed left of their files; no other may be writing there."""
     for path in Path(folder).glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
-def make_folder(path: str | os.PathLike) -> Path:
+def make_folder(path: str | os.PathLike[str]) -> Path:
     """Create the folder `path` with its parents unless it is there, and return it as a Path.
 
     Raises InputError where it cannot be made, such as when a file has that name.
@@ -67,13 +67,13 @@ def make_folder(path: str | os.PathLike) -> Path:
     return folder
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError."""
     with atomic_write(path) as handle:
         handle.write(text.encode("utf-8"))
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
 
     NumPy scalars and arrays, paths and tuples are welcome. NaN and infinities, which JSON does
@@ -84,7 +84,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_csv(
-    path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[Any]]
+    path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     """Write one header line and `rows` as comma-separated UTF-8 text. Raises InputError."""
     text = io.StringIO()
@@ -94,7 +94,7 @@ def write_csv(
     write_text(path, text.getvalue())
 
 
-def _writable_target(path: str | os.PathLike) -> Path:
+def _writable_target(path: str | os.PathLike[str]) -> Path:
     """The file that `path` stands for, links followed. Raises OSError when it is not a file."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
@@ -103,7 +103,7 @@ def _writable_target(path: str | os.PathLike) -> Path:
     return target
 
 
-def _cannot_write(path: str | os.PathLike, error: OSError) -> InputError:
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> InputError:
     reason = error.strerror or str(error)
     return InputError(
         f"cannot write {os.fspath(path)}: {reason}; free some space or choose another place"

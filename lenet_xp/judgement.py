@@ -1,5 +1,7 @@
 """All that is said in numbers about a tested network, in one dictionary for the records."""
 
+from typing import Any
+
 import numpy as np
 
 from lenet_xp.calibration import (
@@ -23,7 +25,7 @@ def judge(
     probabilities: np.ndarray,
     temperature: float = 1.0,
     groups: np.ndarray | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Return the scores of (N, C) probabilities, as trained, against (N,) labels, by name.
 
     What depends on the probabilities' size is given before and after the temperature ("_scaled");
@@ -59,7 +61,7 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, floa
     }
 
 
-def _of_writers(correct: np.ndarray, groups: np.ndarray) -> dict:
+def _of_writers(correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     scores = per_group(correct, groups)
     if len(scores) < 2:
         return {}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class RunKeeper:
     def __init__(
         self,
         checkpoints: Checkpoints,
-        run: dict,
+        run: dict[str, Any],
         state: State | None,
         every: float,
         request: StopRequest,

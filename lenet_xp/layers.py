@@ -10,6 +10,7 @@ Shapes: images are (C, H, W, N), dense activations (features, N), with the image
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -298,7 +299,7 @@ class Stage(Layer):
             **self._settings(),
         )
 
-    def _settings(self) -> dict:
+    def _settings(self) -> dict[str, Any]:
         return {
             "stride": self.conv.stride,
             "padding": self.conv.padding,

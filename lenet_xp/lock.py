@@ -15,7 +15,7 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a folder for this process alone. Raises InputError where another one holds it."""
     path = Path(folder) / ".lock"
     handle = _acquire(path)

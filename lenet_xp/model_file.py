@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class SavedModel:
     model: LeNet5
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
-    notes: dict
+    notes: dict[str, Any]
 
     @property
     def temperature(self) -> float:
@@ -43,7 +44,7 @@ class SavedModel:
         return apply_temperature(plain, self.temperature)
 
 
-def save_model(path: str | os.PathLike, saved: SavedModel) -> None:
+def save_model(path: str | os.PathLike[str], saved: SavedModel) -> None:
     """Write a model file, whole or not at all. Raises InputError where it cannot be written."""
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
@@ -58,7 +59,7 @@ def save_model(path: str | os.PathLike, saved: SavedModel) -> None:
     write_container(path, header, arrays)
 
 
-def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
+def load_model(path: str | os.PathLike[str], ops: Ops) -> SavedModel:
     """Read a model file onto `ops`. Raises InputError, in one line, for anything wrong with it."""
     path = Path(path)
     try:
@@ -89,7 +90,7 @@ def load_model(path: str | os.PathLike, ops: Ops) -> SavedModel:
         ) from error
 
 
-def _check_header(header: dict) -> None:
+def _check_header(header: dict[str, Any]) -> None:
     """InputError or ValueError unless it is ours and its entries are of the right kinds."""
     if header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
@@ -98,7 +99,12 @@ def _check_header(header: dict) -> None:
             f"model format {header.get('version')!r:.20}, but this lenet_xp reads {VERSION}; "
             "install the version that wrote it"
         )
-    kinds = {"network": dict, "preprocessing": dict, "class_names": list, "notes": dict}
+    kinds = {
+        "network": dict,
+        "preprocessing": dict,
+        "class_names": list,
+        "notes": dict[str, Any],
+    }
     for key, kind in kinds.items():
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
@@ -113,7 +119,7 @@ def _check_header(header: dict) -> None:
 
 
 def _network(
-    config: dict, class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
+    config: dict[str, Any], class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
 ) -> LeNet5:
     """The network of a header's description, its parameters filled from the arrays.
 

@@ -1,6 +1,7 @@
 """Named ways to train: everything that decides the outcome of a run but its data and seed."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from lenet_xp.data.augment import Distortion
 from lenet_xp.layers import ACTIVATIONS
@@ -85,12 +86,12 @@ class Recipe:
         """The recipe's learning rate over a run of so many steps."""
         return SCHEDULES[self.schedule](self.learning_rate, steps)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for the run record."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict) -> "Recipe":
+    def from_dict(values: dict[str, Any]) -> "Recipe":
         """The recipe that `to_dict` wrote down; TypeError or ValueError for anything else."""
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,12 +67,12 @@ class Run:
     resume: bool = False
     checkpoint_every: float = 10.0  # seconds
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return asdict(self) | {"recipe": self.recipe.to_dict(), "out": str(self.out)}
 
     @staticmethod
-    def from_dict(values: dict) -> "Run":
+    def from_dict(values: dict[str, Any]) -> "Run":
         """The run that `to_dict` wrote down.
 
         Raises KeyError, TypeError or ValueError for anything else.
@@ -107,7 +108,7 @@ def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndar
     return np.array([places[name] for name in dataset.class_names])[dataset.labels]
 
 
-def config_of(run: Run, split: Split) -> dict:
+def config_of(run: Run, split: Split) -> dict[str, Any]:
     return {
         "data": Path(run.data).name,
         "recipe": run.recipe.to_dict(),
@@ -128,7 +129,7 @@ def record_of(
     result: Fit,
     probabilities: np.ndarray,
     groups: np.ndarray | None,
-) -> dict:
+) -> dict[str, Any]:
     """The content of metrics.json; probabilities (N, K) of the test images, as trained."""
     ops, labels = saved.model.ops, dataset.labels[split.test]
     predictions = probabilities.argmax(axis=1)

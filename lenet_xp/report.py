@@ -21,7 +21,7 @@ LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image
 
 
 def write_analysis(
-    out_dir: str | os.PathLike,
+    out_dir: str | os.PathLike[str],
     labels: np.ndarray,
     probabilities: np.ndarray,
     class_names: Sequence[str],

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,10 +38,10 @@ class Reporter(Protocol):
 
     def progress(self, progress: Progress) -> None: ...
 
-    def epoch(self, row: dict, epochs: int, images: int) -> None: ...
+    def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
-def interrupted_run(out: Path) -> tuple[Run, dict]:
+def interrupted_run(out: Path) -> tuple[Run, dict[str, Any]]:
     """The run whose checkpoints a folder holds, and the whole of what they say of it.
 
     Raises InputError for a folder without any, and for a run that is finished.
@@ -59,7 +59,7 @@ def interrupted_run(out: Path) -> tuple[Run, dict]:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 
 
-def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict:
+def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict[str, Any]:
     """Train, judge once on the test set with the weights chosen on validation, write OUT.
 
     Leaves RESULTS, pictures and tables only with plots, and returns the content of metrics.json.
@@ -124,7 +124,7 @@ def _trained(
     saved = SavedModel(model, preprocessing, dataset.class_names, config_of(run, split))
     best = {"val_accuracy": 0.0, "epoch": 0}
 
-    def epoch_over(row: dict, judged: LeNet5) -> None:
+    def epoch_over(row: dict[str, Any], judged: LeNet5) -> None:
         nonlocal best
         reporter.epoch(row, run.recipe.epochs, len(split.train))
         if row["val_accuracy"] > best["val_accuracy"]:
@@ -175,7 +175,7 @@ def _start(
     split: Split,
     checkpoints: Checkpoints,
     reporter: Reporter,
-) -> tuple[State | None, dict]:
+) -> tuple[State | None, dict[str, Any]]:
     """The state to go on from, if any, and what run it is of.
 
     The number of threads is a run's own: sums of floats depend on it.
@@ -219,7 +219,7 @@ def _fingerprint(dataset: Dataset, split: Split) -> str:
 
 def _leave_results(
     run: Run, saved: SavedModel, dataset: Dataset, split: Split, overlap: Overlap, result: Fit
-) -> dict:
+) -> dict[str, Any]:
     """Write RESULTS; the content of metrics.json."""
     # Of an earlier run, lest the old and the new stand side by side.
     for name in (*RESULTS, *OF_WRITERS):

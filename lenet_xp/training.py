@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Fit:
     images_per_second counts training alone, without validation.
     """
 
-    history: list[dict] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_accuracy: float = -1.0
     best_loss: float = math.inf
@@ -62,7 +62,7 @@ class Fit:
     def train_seconds(self) -> float:
         return sum(row["seconds"] for row in self.history)
 
-    def add(self, row: dict, model: LeNet5) -> None:
+    def add(self, row: dict[str, Any], model: LeNet5) -> None:
         """One more epoch; its weights are kept if they are the best.
 
         Higher validation accuracy wins, then lower validation loss, then the earlier epoch.
@@ -95,7 +95,7 @@ def fit(
     seed: int = 0,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_epoch: Callable[[dict, LeNet5], None] = lambda row, judged: None,
+    on_epoch: Callable[[dict[str, Any], LeNet5], None] = lambda row, judged: None,
     keeper: Keeper | None = None,
 ) -> Fit:
     """Train `model` and leave in it the weights that were best on validation.
@@ -151,7 +151,7 @@ class _Loop:
         if state is not None:
             self._restore(state)
 
-    def epoch(self) -> dict:
+    def epoch(self) -> dict[str, Any]:
         """Run the rest of the present epoch; its row of the history."""
         number, recipe = self.result.epochs + 1, self.trainer.recipe
         rng = np.random.default_rng([self.seed, number])
@@ -176,7 +176,7 @@ class _Loop:
         self.done, self.seconds = 0, 0.0
         return row
 
-    def _report(self, number: int) -> dict:
+    def _report(self, number: int) -> dict[str, Any]:
         """Mean loss and accuracy of the epoch so far, as they were met."""
         ops, done = self.trainer.ops, self.done
         losses, hits = ops.to_host(self.losses)[:done], ops.to_host(self.hits)[:done]
@@ -188,7 +188,7 @@ class _Loop:
         self.on_progress(Progress(number, epochs, done, total, loss, accuracy))
         return {"train_loss": loss, "train_accuracy": accuracy}
 
-    def _judge(self, number: int) -> dict:
+    def _judge(self, number: int) -> dict[str, Any]:
         """Loss and accuracy on the validation images."""
         images, labels = self.val
         probabilities = self.trainer.read(images)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -31,7 +32,7 @@ def run_benchmark(
     turns: int,
     seconds: float,
     say: Callable[[str], None],
-) -> dict:
+) -> dict[str, Any]:
     """Time everything; a record with versions, timings, ratios and the floor.
 
     turns: of each contender at each batch size. seconds: of one turn.
@@ -68,7 +69,7 @@ def run_benchmark(
     return record
 
 
-def _pipeline(threads: int, turns: int) -> dict:
+def _pipeline(threads: int, turns: int) -> dict[str, Any]:
     """What distorting the training images adds to the time of an epoch."""
     with ExitStack() as stack:
         timings = take_turns(
@@ -87,7 +88,9 @@ def _pipeline(threads: int, turns: int) -> dict:
     }
 
 
-def _training(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[str, Contender]:
+def _training(
+    stack: ExitStack, batch: int, threads: int, absent: dict[str, Any]
+) -> dict[str, Contender]:
     contenders = {
         "lenet_xp": ours.train_step(stack, batch, threads),
         "lenet_xp, 1 thread": ours.train_step(stack, batch, 1),
@@ -99,7 +102,9 @@ def _training(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[
     return contenders
 
 
-def _inference(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict[str, Contender]:
+def _inference(
+    stack: ExitStack, batch: int, threads: int, absent: dict[str, Any]
+) -> dict[str, Contender]:
     contenders = {"lenet_xp": ours.inference(stack, batch, threads)}
     if "PyTorch" not in absent:
         contenders["PyTorch eager"] = peers.torch_inference(batch)
@@ -109,8 +114,8 @@ def _inference(stack: ExitStack, batch: int, threads: int, absent: dict) -> dict
 
 
 def _one(
-    make: Callable, batch: int, threads: int, absent: dict, turns: int, seconds: float
-) -> dict:
+    make: Callable, batch: int, threads: int, absent: dict[str, Any], turns: int, seconds: float
+) -> dict[str, Any]:
     with ExitStack() as stack:
         contenders = make(stack, batch, threads, absent)
         contenders["sgemm peak"] = _peak(threads)
@@ -127,7 +132,7 @@ def _one(
     }
 
 
-def _entry(timing: Timing, first: Timing) -> dict:
+def _entry(timing: Timing, first: Timing) -> dict[str, Any]:
     return {
         "milliseconds": 1e3 * timing.median,
         "spread": timing.spread,
@@ -156,7 +161,7 @@ def _awake(threads: int) -> Iterator[None]:
     time.sleep(SPIN)
 
 
-def _blas() -> list[dict]:
+def _blas() -> list[dict[str, Any]]:
     keys = ("internal_api", "version", "architecture", "num_threads")
     return [
         {key: library.get(key) for key in keys}
@@ -165,7 +170,7 @@ def _blas() -> list[dict]:
     ]
 
 
-def _line(kind: str, row: dict) -> str:
+def _line(kind: str, row: dict[str, Any]) -> str:
     figures = ", ".join(
         f"{name} {entry['images_per_second']:,.0f}" for name, entry in row["contenders"].items()
     )

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,12 +41,12 @@ class Sizes:
 FULL = Sizes()
 SMALL = Sizes(epoch=40, batches=(3, 5), parity_batch=4, parity_steps=2, repeats=2, seconds=0.0)
 
-Part = Callable[[Sizes], dict]
+Part = Callable[[Sizes], dict[str, Any]]
 
 
 def run_parts(
     parts: dict[str, Part], sizes: Sizes, seconds: float, log: Callable[[str], None]
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """The outcome of each part by its name: its values, or under "error" why there are none.
 
     seconds: after so many no further part is begun.
@@ -79,7 +80,7 @@ def patterns(count: int) -> tuple[np.ndarray, np.ndarray]:
     return (shapes[labels] + noise).astype(np.uint8), labels
 
 
-def device(sizes: Sizes) -> dict:
+def device(sizes: Sizes) -> dict[str, Any]:
     """The card, its driver and the libraries."""
     cupy = CupyOps().xp
     runtime = cupy.cuda.runtime
@@ -114,7 +115,7 @@ def _gradients(ops: Ops, recipe: Recipe, count: int) -> dict[str, np.ndarray]:
     return {name: ops.to_host(p.gradient) for name, p in model.parameters().items()}
 
 
-def gradients(sizes: Sizes) -> dict:
+def gradients(sizes: Sizes) -> dict[str, Any]:
     """Every parameter's gradient on one batch against NumPy's in float64."""
     found = {}
     for name, recipe in RECIPES.items():
@@ -143,7 +144,7 @@ def trained(ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray) ->
     return ops.to_host(model.values) - start
 
 
-def parity(sizes: Sizes) -> dict:
+def parity(sizes: Sizes) -> dict[str, Any]:
     """By how far the parameters moved in some steps and in an epoch, against NumPy in float32."""
     found = {}
     for name, recipe in RECIPES.items():
@@ -163,7 +164,7 @@ def parity(sizes: Sizes) -> dict:
     return found
 
 
-def determinism(sizes: Sizes) -> dict:
+def determinism(sizes: Sizes) -> dict[str, Any]:
     """Whether two runs are the same to the bit, and the same with and without graphs."""
     count = sizes.parity_steps * sizes.parity_batch
     images, labels = patterns(count)
@@ -176,7 +177,7 @@ def determinism(sizes: Sizes) -> dict:
     }
 
 
-def learning(sizes: Sizes) -> dict:
+def learning(sizes: Sizes) -> dict[str, Any]:
     """Two epochs of `fit` as a user runs it: seconds of each, and that it learns."""
     found = {}
     train, val = patterns(sizes.epoch), patterns(max(sizes.epoch // 10, 33))

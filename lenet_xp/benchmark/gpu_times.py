@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def _events(ops: CupyOps, call: Callable[[], None], repeats: int) -> tuple[float
     return tuple(min(column) / repeats for column in zip(*turns, strict=True))
 
 
-def kernels(sizes: Sizes) -> dict:
+def kernels(sizes: Sizes) -> dict[str, Any]:
     """Each launch of a step in order, repeated alone: microseconds on the device.
 
     Where they lie near the time of a launch from the host (some 5), that is what they show.
@@ -78,7 +79,7 @@ def kernels(sizes: Sizes) -> dict:
     return found
 
 
-def graphs_of_one_kernel(sizes: Sizes) -> dict:
+def graphs_of_one_kernel(sizes: Sizes) -> dict[str, Any]:
     """Each launch of a `best` step of the smallest batch as a graph of many copies of itself:
     microseconds with the host's part taken out."""
     ops = CupyOps(graph=False)
@@ -101,7 +102,7 @@ def graphs_of_one_kernel(sizes: Sizes) -> dict:
     return found
 
 
-def steps(sizes: Sizes) -> dict:
+def steps(sizes: Sizes) -> dict[str, Any]:
     """A training step: microseconds by the device and by the host, images a second."""
     found = {}
     for batch in sizes.batches:
@@ -120,7 +121,7 @@ def steps(sizes: Sizes) -> dict:
     return found
 
 
-def host_side(sizes: Sizes) -> dict:
+def host_side(sizes: Sizes) -> dict[str, Any]:
     """Microseconds that the host is busy with one step, its parts alone, at the smallest batch."""
     batch = sizes.batches[0]
     ops = CupyOps()
@@ -150,7 +151,7 @@ def host_side(sizes: Sizes) -> dict:
     return found
 
 
-def reading(sizes: Sizes) -> dict:
+def reading(sizes: Sizes) -> dict[str, Any]:
     """Images a second, uint8 on the host to probabilities on the host."""
     found = {}
     for batch in (1, *sizes.batches):
@@ -166,7 +167,7 @@ def reading(sizes: Sizes) -> dict:
     return found
 
 
-def torch_steps(sizes: Sizes) -> dict:
+def torch_steps(sizes: Sizes) -> dict[str, Any]:
     """PyTorch's step of the classic network on the GPU: eager, and as a CUDA graph."""
     import torch
 

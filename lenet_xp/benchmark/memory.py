@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 
-def measure_command(arguments: list[str]) -> dict:
+def measure_command(arguments: list[str]) -> dict[str, Any]:
     """Run this Python with arguments; its wall seconds, CPU seconds, peak memory in MB, status.
 
     It finds this lenet_xp first. The command is started by a small process of its own: the peak
@@ -24,7 +25,7 @@ def measure_command(arguments: list[str]) -> dict:
     return json.loads(done.stdout)
 
 
-def _measure(arguments: list[str]) -> dict:
+def _measure(arguments: list[str]) -> dict[str, Any]:
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

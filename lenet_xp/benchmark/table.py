@@ -1,6 +1,7 @@
 """The benchmark's record as a text table and a picture."""
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ COLOURS = {
 }
 
 
-def text_table(record: dict) -> str:
+def text_table(record: dict[str, Any]) -> str:
     """Every figure of the record, a block of lines for each batch size."""
     lines = [
         f"{record['cpu']}, {record['threads']} threads, lenet_xp {record['lenet_xp']} "
@@ -58,7 +59,7 @@ def text_table(record: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(record: dict, path: str | os.PathLike) -> None:
+def draw(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Images a second over the batch size, training and inference side by side, log scales."""
     figure = new_figure(12.5, 5.4)
     for left, kind in ((0.9, "training"), (7.0, "inference")):

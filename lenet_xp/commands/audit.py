@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, shown
 from lenet_xp.data.audit import audit as audited
@@ -46,7 +47,7 @@ def audit(arguments: list[str] | None = None) -> None:
         print("\n".join(map(shown, _lines(found))))
 
 
-def _lines(found: dict) -> list[str]:
+def _lines(found: dict[str, Any]) -> list[str]:
     counts = found["classes"].values()
     each = f"{min(counts):,}" + (f" to {max(counts):,}" if min(counts) < max(counts) else "")
     duplicates, unreadable = found["duplicates"], found["unreadable"]
@@ -70,7 +71,7 @@ def _listed(texts: list[str]) -> list[str]:
     return [f"  {text}" for text in [*texts[:LISTED], *more]]
 
 
-def _writer_lines(writers: dict | None) -> list[str]:
+def _writer_lines(writers: dict[str, Any] | None) -> list[str]:
     if writers is None:
         return ["writers: unknown"]
     return [
@@ -85,7 +86,7 @@ def _groups(groups: list[list[int]]) -> str:
     return "; ".join(" ".join(map(str, each)) for each in groups) or "none"
 
 
-def _split_table(splits: list[dict]) -> str:
+def _split_table(splits: list[dict[str, Any]]) -> str:
     """A line for each split and fold; an honest one has no image on two sides."""
     pairs = ("train_test", "val_test", "train_val")
     sizes = ("fold", "train", "val", "test")

@@ -5,6 +5,7 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     _show(scores, options)
 
 
-def _split(options: argparse.Namespace, notes: dict, dataset: Dataset) -> Split:
+def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset) -> Split:
     """The split that is asked for, else the one the model was trained on.
 
     For other data a recorded `seed` or `source` means no more than that none was chosen.
@@ -141,7 +142,7 @@ def _split(options: argparse.Namespace, notes: dict, dataset: Dataset) -> Split:
     return honest_split(dataset, name, fold, allow_overlap=not own)[0]
 
 
-def _show(scores: dict, options: argparse.Namespace) -> None:
+def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(scores, indent=2, ensure_ascii=False))
         return

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def predict(arguments: list[str] | None = None) -> None:
         print(f"{name:<{width}}  {words}")
 
 
-def _readings(row: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict]:
+def _readings(row: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     best = np.argsort(-row, kind="stable")[:top]
     return [
         {

@@ -1,6 +1,7 @@
 """The training's progress: a live bar on a terminal, one plain line per epoch in a log."""
 
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
@@ -44,7 +45,7 @@ class EpochLines:
         )
         self._bar.update(progress.images - self._bar.n)
 
-    def epoch(self, row: dict, epochs: int, images: int) -> None:
+    def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None:
         """The line that stays when an epoch is over."""
         self.say(
             f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  "

@@ -4,6 +4,7 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lenet_xp.commands.progress import EpochLines
 from lenet_xp.commands.terminal import (
@@ -166,7 +167,7 @@ def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
     return plan, ops
 
 
-def _closing_words(record: dict, out: Path) -> None:
+def _closing_words(record: dict[str, Any], out: Path) -> None:
     kept = record["config"]["allow_overlap"] and any(record["overlap"].values())
     print(
         f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images "

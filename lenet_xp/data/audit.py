@@ -1,6 +1,7 @@
 """What a data set holds that could make a figure dishonest: duplicates, conflicts, leaks."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from lenet_xp.data.writers import SAMPLES, doubtful_writers, writer_table, write
 from lenet_xp.errors import InputError
 
 
-def audit(dataset: Dataset, split: str | None = None) -> dict:
+def audit(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     """Everything the audit command shows, in plain JSON values.
 
     split: judge this one only, instead of every split that the data set can be given. A name that

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -128,12 +129,12 @@ class Preprocessing:
         result -= np.float32(self.mean / self.std)
         return result
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The parameters as a dict of plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Preprocessing":
+    def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """The inverse of `to_dict`; a name left out has its default, a wrong one is InputError."""
         if not isinstance(values, dict):
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")

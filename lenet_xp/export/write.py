@@ -24,7 +24,7 @@ class Exported:
     difference: float
 
 
-def format_of(path: str | os.PathLike) -> ModuleType:
+def format_of(path: str | os.PathLike[str]) -> ModuleType:
     """The module that writes files of this name's ending.
 
     Raises InputError for another ending, and where the packages of the format are not installed.
@@ -43,7 +43,7 @@ def format_of(path: str | os.PathLike) -> ModuleType:
     return FORMATS[suffix]
 
 
-def export_model(saved: SavedModel, path: str | os.PathLike) -> Exported:
+def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
     """Write the model as the name's ending says, whole and verified or not at all.
 
     The parameters become float32. Raises InputError for a name or packages that do not serve, where

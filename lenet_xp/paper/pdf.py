@@ -47,7 +47,7 @@ def digest(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_pdf(text: str, path: str | os.PathLike, typeset: Typesetter) -> None:
+def write_pdf(text: str, path: str | os.PathLike[str], typeset: Typesetter) -> None:
     """Write Markdown, whose links start from the folder of `path`, as a PDF. Raises InputError."""
     pdf = typeset(text, Path(path).parent)
     with atomic_write(path) as handle:

@@ -14,7 +14,7 @@ from lenet_xp.paper.facts import pooled_interval, pooled_writers
 from lenet_xp.paper.records import Missing, Records
 from lenet_xp.paper.scores import EXPERIMENTS, Experiment, interval_of
 
-Draw = Callable[[str | os.PathLike], None]
+Draw = Callable[[str | os.PathLike[str]], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def accuracy(records: Records) -> Draw:
     if not rows:
         raise last
 
-    def draw(path: str | os.PathLike) -> None:
+    def draw(path: str | os.PathLike[str]) -> None:
         from lenet_xp import plots  # slow to import
 
         plots.accuracies(rows, path)
@@ -60,7 +60,7 @@ def _row(records: Records, each: Experiment) -> Accuracy:
 def per_writer(records: Records) -> Draw:
     scores = pooled_writers(records)
 
-    def draw(path: str | os.PathLike) -> None:
+    def draw(path: str | os.PathLike[str]) -> None:
         from lenet_xp import plots
 
         plots.per_group(scores, path)
@@ -75,7 +75,7 @@ def reliability(records: Records) -> Draw:
         "at each network's temperature": pooled([fold["after"]["bins"] for fold in folds]),
     }
 
-    def draw(path: str | os.PathLike) -> None:
+    def draw(path: str | os.PathLike[str]) -> None:
         from lenet_xp import plots
 
         plots.reliability(curves, path)

@@ -104,13 +104,13 @@ class Records:
     that cannot be used.
     """
 
-    def __init__(self, folder: str | os.PathLike, base: str | os.PathLike | None = None):
+    def __init__(self, folder: str | os.PathLike[str], base: str | os.PathLike[str] | None = None):
         self.folder = Path(folder)
         self.base = self.folder if base is None else Path(base)
         self.asked: set[str] = set()
         self._loaded: dict[str, Any] = {}
 
-    def load(self, name: str) -> dict:
+    def load(self, name: str) -> dict[str, Any]:
         """The content of a record; of a series the spread of each score, as `aggregate` has it."""
         record = RECORDS[name]
         self.asked.add(name)
@@ -135,11 +135,11 @@ class Records:
             )
         return found
 
-    def runs(self, name: str) -> list[dict]:
+    def runs(self, name: str) -> list[dict[str, Any]]:
         """The metrics.json of each run of a record."""
         return self.json(name, RUN)
 
-    def json(self, name: str, file: str) -> list[dict]:
+    def json(self, name: str, file: str) -> list[dict[str, Any]]:
         """A JSON file that stands beside each of a record's runs."""
         return [_json(self._there(name, f"{run}/{file}")) for run in RECORDS[name].runs]
 
@@ -184,7 +184,7 @@ class Records:
         return path
 
 
-def _checked(summary: Path, found: dict) -> dict:
+def _checked(summary: Path, found: dict[str, Any]) -> dict[str, Any]:
     """The spreads of a series; InputError where the summary beside the runs says otherwise."""
     metrics = found["metrics"]
     if summary.is_file():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from lenet_xp.data.alphabet import letter
 from lenet_xp.intervals import wilson_interval
@@ -175,7 +176,7 @@ def calibration(records: Records) -> str:
 
 def pairs(records: Records) -> str:
     header = ("experiment", "errors: true letter, read as, how often")
-    experiments: dict[str, Callable[[], list[dict]]] = {
+    experiments: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "best-amhcd": lambda: records.value("best-amhcd", "confused_pairs"),
         "transfer": lambda: records.rows("transfer", "confused_pairs.csv")[0],
     }

@@ -34,7 +34,7 @@ class Experiment(Protocol):
     new_hands: bool
 
 
-def accuracies(rows: Sequence[Experiment], path: str | os.PathLike) -> None:
+def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None:
     """Draw each accuracy as a dot with its interval, from top to bottom, and its runs as rings.
 
     The axis is the logarithm of the error: every halving of the errors is one step to the right.

@@ -38,7 +38,7 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes(box)
 
 
-def save(figure: Figure, path: str | os.PathLike) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Draw `figure` into the PNG file `path`, whole or not at all. Raises InputError."""
     for text in figure.findobj(Text):
         # Ships with matplotlib and holds all 33 letters; the user's own settings may not.
@@ -81,7 +81,7 @@ def quiet(axes: Axes, grid: str) -> None:
     axes.set_axisbelow(True)
 
 
-def note(text: str, path: str | os.PathLike) -> None:
+def note(text: str, path: str | os.PathLike[str]) -> None:
     """Save a picture that has nothing to show but `text`. Raises InputError."""
     figure, page = new_page(8, 2)
     page.text(4, 1, text, ha="center", va="center", fontsize=14, color=INK)

@@ -29,7 +29,7 @@ MANY_CLASSES = 20
 
 
 def confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike
+    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
 ) -> None:
     """Draw (C, C) counts, rows true: blue is the share of its row read right, orange wrong.
 

@@ -15,7 +15,7 @@ LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
 PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike) -> None:
+def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
     """Draw loss, accuracy and learning rate over the epochs.
 
     history: one mapping an epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy

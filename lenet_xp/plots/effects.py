@@ -14,7 +14,7 @@ FRAME = 36  # grey level of the line about each letter
 def effect_sheet(
     letters: np.ndarray,
     effects: Mapping[str, Mapping[str, np.ndarray]],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
 ) -> None:
     """Draw letters as written, and behind them what each effect makes of them, a row each.
 

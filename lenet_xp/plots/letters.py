@@ -26,7 +26,7 @@ def misclassified(
     labels: np.ndarray,
     probabilities: np.ndarray,
     class_names: Sequence[str],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
 ) -> None:
     """Draw up to 40 images that were read wrong, those read with most confidence first.
 
@@ -61,7 +61,9 @@ def misclassified(
     save(figure, path)
 
 
-def letter_sheet(images: np.ndarray, class_names: Sequence[str], path: str | os.PathLike) -> None:
+def letter_sheet(
+    images: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
+) -> None:
     """Draw k samples of every class, each class in a row behind its name and glyph.
 
     images: (C, k, S, S) uint8, ink 255 on paper 0. Raises InputError when `path` cannot be

@@ -19,7 +19,7 @@ GAP = 0.06  # inches between two maps
 
 
 def feature_maps(
-    image: np.ndarray, stages: Mapping[str, np.ndarray], path: str | os.PathLike
+    image: np.ndarray, stages: Mapping[str, np.ndarray], path: str | os.PathLike[str]
 ) -> None:
     """Draw an image and, stage by stage, the maps that a network made of it.
 
@@ -42,7 +42,7 @@ def feature_maps(
     save(figure, path)
 
 
-def filters(weights: np.ndarray, path: str | os.PathLike) -> None:
+def filters(weights: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Draw the kernels of a convolution, one column an output map, one row an input map.
 
     weights: (O, C, k, k) float array; all kernels share one colour scale, symmetric about zero.

@@ -25,7 +25,7 @@ from lenet_xp.plots.canvas import (
 
 
 def confused_pairs(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike, top: int = 15
+    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str], top: int = 15
 ) -> None:
     """Draw how often each of the `top` most confused pairs occurred in (C, C) counts, rows true.
 
@@ -54,7 +54,7 @@ def confused_pairs(
 
 
 def per_class_scores(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike
+    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
 ) -> None:
     """Draw F1, precision and recall of each class in (C, C) counts, rows true, worst F1 first.
 

@@ -29,7 +29,7 @@ def compare_statistics(
     first: Mapping[str, np.ndarray],
     second: Mapping[str, np.ndarray],
     names: tuple[str, str],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
 ) -> None:
     """Draw how each statistic is distributed over the images of two data sets.
 

@@ -30,7 +30,7 @@ IN_PERCENT = {"xmax": 1, "symbol": " %"}
 NAMED_GROUPS = 80  # past them the groups' names would run into each other
 
 
-def reliability(curves: dict[str, Reliability], path: str | os.PathLike) -> None:
+def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) -> None:
     """Draw accuracy against confidence of one or two reliabilities by name, and their images.
 
     Whiskers are 95 % intervals: a bin of few images says little. On the diagonal the network is
@@ -58,7 +58,9 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike) -> None
     save(figure, path)
 
 
-def rejection(curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike) -> None:
+def rejection(
+    curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike[str]
+) -> None:
     """Draw the accuracy of the images answered against how many are, marking target accuracies.
 
     Raises InputError when `path` cannot be written.
@@ -91,7 +93,9 @@ def rejection(curve: RejectionCurve, targets: Sequence[float], path: str | os.Pa
     save(figure, path)
 
 
-def per_group(scores: Sequence[GroupScore], path: str | os.PathLike, kind: str = "writer") -> None:
+def per_group(
+    scores: Sequence[GroupScore], path: str | os.PathLike[str], kind: str = "writer"
+) -> None:
     """Draw the accuracy of each group, in the order given, with its 95 % interval.
 
     Raises InputError when `path` cannot be written.
