@@ -103,7 +103,7 @@ def _check_header(header: dict[str, Any]) -> None:
         "network": dict,
         "preprocessing": dict,
         "class_names": list,
-        "notes": dict[str, Any],
+        "notes": dict,
     }
     for key, kind in kinds.items():
         if not isinstance(header.get(key), kind):
