@@ -16,7 +16,7 @@ from lenet_xp.export import onnx_file, safetensors_file
 from lenet_xp.export.write import export_model
 from lenet_xp.layers import ACTIVATIONS
 from lenet_xp.model import LeNet5
-from lenet_xp.model_file import SavedModel, save_model
+from lenet_xp.model_file import SHIPPED, SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
 
 __all__ = ["call"]  # the fixture
@@ -177,9 +177,26 @@ def test_the_example_for_pytorch_gives_the_probabilities(
     export_model(saved, "model.safetensors")
     text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8").split("## PyTorch")[1]
     example = {}
-    exec(text.split("```python\n")[1].split("```")[0], example)
+    exec(text.split("```python\n")[2].split("```")[0], example)
     with torch.inference_mode():
         got = example["probabilities"](torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(got, saved.probabilities(images), rtol=0, atol=EXPORT)
+
+
+def test_ten_lines_load_the_packages_own_model_into_pytorch(tmp_path, monkeypatch, images):
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    monkeypatch.chdir(tmp_path)
+    saved = load_model(SHIPPED, get_ops("numpy"))
+    export_model(saved, "letters.safetensors")
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8").split("## PyTorch")[1]
+    lines = text.split("```python\n")[1].split("```")[0]
+    assert len(lines.strip().splitlines()) == 10
+    example = {}
+    exec(lines, example)
+    scaling = saved.preprocessing
+    pixels = (torch.from_numpy(images)[:, None] / 255 - scaling.mean) / scaling.std
+    with torch.inference_mode():
+        got = torch.softmax(example["net"](pixels) / saved.temperature, dim=1).numpy()
     np.testing.assert_allclose(got, saved.probabilities(images), rtol=0, atol=EXPORT)
 
 
