@@ -10,6 +10,7 @@ from lenet_xp.invocation import as_called
 
 COMMANDS = {
     "predict": "read letters from image files",
+    "demo": "draw letters in the browser and see them read",
     "train": "train LeNet-5, judge it, draw what it learned",
     "evaluate": "score a model on a data set",
     "export": "write a model as ONNX or safetensors",

@@ -1,0 +1,54 @@
+"""Draw letters in the browser and see them read."""
+
+import argparse
+import asyncio
+import threading
+import webbrowser
+
+from lenet_xp.commands.terminal import add_model_option, parser, whole_number
+from lenet_xp.demo.reading import PictureReader
+from lenet_xp.demo.server import HOST, Server
+from lenet_xp.demo.site import Site
+from lenet_xp.model_file import load_model
+from lenet_xp.ops import get_ops
+
+PORT = 8533
+EXAMPLES = """\
+  lenet-xp demo
+      with the model that comes with the package
+  lenet-xp demo --model runs/best/model.npz --port 0 --no-browser
+      with one of your own, on any free port, for a browser opened by hand"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser(
+        "demo",
+        "Open a page on this machine: draw a letter, or drop a photo of one, and see it read.",
+        EXAMPLES,
+    )
+    add_model_option(p, positional=False)
+    p.add_argument(
+        "--port",
+        type=whole_number(0, 65_535),
+        default=PORT,
+        metavar="N",
+        help=f"where on {HOST}; 0 takes any that is free (default: {PORT})",
+    )
+    p.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    return p.parse_args(arguments)
+
+
+def demo(arguments: list[str] | None = None) -> None:
+    """The command: see --help. It ends with Ctrl-C."""
+    options = _options(arguments)
+    saved = load_model(options.model, get_ops("numpy"))
+    server = Server(Site(PictureReader(saved), saved.class_names))
+
+    def started(port: int) -> None:
+        address = f"http://{HOST}:{port}/"
+        print(f"reading letters at {address} until Ctrl-C", flush=True)
+        if not options.no_browser:
+            # Some browsers keep whoever started them waiting.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    asyncio.run(server.serve(options.port, started))

@@ -1,0 +1,84 @@
+// The five likeliest letters with their bars, a remark, and one calm sentence for screen readers.
+
+import { chosen, words } from "./words.js";
+
+const SURE = 0.6;
+const CALM = 700; // ms without a change before the reading is spoken
+const ROWS = 5;
+
+export class Readings {
+  #rows; #list; #remark; #spoken; #speed; #last = null; #timer = 0;
+
+  constructor(list, remark, spoken, speed) {
+    this.#list = list;
+    this.#remark = remark;
+    this.#spoken = spoken;
+    this.#speed = speed;
+    this.#rows = Array.from({ length: ROWS }, row);
+    list.append(...this.#rows.map((each) => each.item));
+  }
+
+  /** Show a reading, or nothing for null; since: when the pen went up, which is then measured. */
+  show(reading, since) {
+    this.#last = reading;
+    this.#fill();
+    if (since !== null) this.#measure(since);
+    else if (!reading) this.#speed.textContent = "";
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#say(), CALM);
+  }
+
+  speak() {
+    this.#fill();
+    this.#speed.textContent = "";
+  }
+
+  #fill() {
+    const found = this.#last?.readings ?? [];
+    this.#rows.forEach(({ item, glyph, latin, name, share, bar }, i) => {
+      const { glyph: sign = "", latin: letter = "", name: called = "", probability = 0 } = found[i] ?? {};
+      glyph.textContent = sign;
+      latin.textContent = letter;
+      name.textContent = called === letter ? "" : called;
+      share.textContent = found[i] ? percent(probability) : "";
+      bar.style.transform = `scaleX(${probability})`;
+      item.ariaHidden = String(!found[i]);
+    });
+    const first = found[0];
+    const remark = !first ? "" : first.probability < SURE ? words().uncertain : ["ya", "yar"].includes(first.name) ? words().twins : "";
+    this.#remark.textContent = remark;
+    this.#remark.hidden = !remark;
+  }
+
+  /** From pen-up to the page's holding the probabilities, and to their being painted. */
+  #measure(since) {
+    const { duration } = performance.measure("pen-up to probabilities", { start: since });
+    this.#speed.textContent = words().speed(Math.max(1, Math.round(duration)));
+    requestAnimationFrame(() => setTimeout(() => performance.measure("pen-up to paint", { start: since })));
+  }
+
+  #say() {
+    const first = this.#last?.readings[0];
+    const text = first ? words().read(first.name, first.latin, percent(first.probability)) : "";
+    if (this.#spoken.textContent !== text) this.#spoken.textContent = text;
+  }
+}
+
+function row() {
+  const make = (tag, className, lang) => Object.assign(document.createElement(tag), { className, lang });
+  const item = document.createElement("li"), word = document.createElement("span"), track = make("div", "bar", "");
+  const [glyph, latin, name] = [make("span", "glyph", "zgh"), make("span", "latin", "zgh-Latn"), make("span", "name", "zgh-Latn")];
+  const share = make("span", "share", ""), bar = document.createElement("i");
+  for (const each of [track, share]) each.removeAttribute("lang");
+  glyph.ariaHidden = "true";
+  word.append(latin, name);
+  track.append(bar);
+  item.append(glyph, word, share, track);
+  return { item, glyph, latin, name, share, bar };
+}
+
+function percent(share) {
+  const locale = { en: "en", fr: "fr", zgh: "fr" }[chosen()];
+  const format = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: share < 0.1 || share > 0.99 ? 1 : 0 });
+  return share < 0.0005 ? `< ${format.format(0.001)}` : format.format(share);
+}

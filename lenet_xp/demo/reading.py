@@ -1,0 +1,79 @@
+"""What the page is told of one picture: readings, the picture as the network sees it, its maps."""
+
+import threading
+from base64 import b64encode
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.calibration import apply_temperature
+from lenet_xp.data.alphabet import letter
+from lenet_xp.data.image_file import decode
+from lenet_xp.inference import Reader, feature_maps
+from lenet_xp.model_file import SavedModel
+
+TOP = 5
+TWINS = {"ya": "yar", "yar": "ya"}  # told apart by their size alone
+LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
+
+
+class PictureReader:
+    """Reads one picture after the other, from any thread, on arrays that are made beforehand."""
+
+    def __init__(self, saved: SavedModel):
+        self._saved = saved
+        self._read = Reader(saved.model, saved.preprocessing)
+        self._network, self._large = threading.Lock(), threading.Lock()
+
+    def __call__(self, picture: bytes) -> dict[str, Any]:
+        """The readings of an image file's bytes, as JSON holds them.
+
+        blank: whether there is no ink. readings: the five likeliest letters, likeliest first; of
+        ya and yar both are among them where either leads. seen, maps: levels in base64, uint8 for
+        the picture, int8 for the maps of each layer, in which 127 stands for `limit`.
+        Raises InputError for bytes that are no usable picture.
+        """
+        with ExitStack() as held:
+
+            def admit(pixels: int) -> None:
+                if pixels > LARGE:
+                    held.enter_context(self._large)
+
+            image = decode(picture, "the picture", admit)
+            seen = self._saved.preprocessing.apply(image)
+        if not seen.any():
+            return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}
+        with self._network:
+            plain = self._read(seen[None]).astype(np.float64)
+            maps = feature_maps(self._saved.model, seen, self._saved.preprocessing)
+        row = apply_temperature(plain, self._saved.temperature)[0]
+        return {
+            "blank": False,
+            "readings": [self._reading(row, place) for place in self._likeliest(row)],
+            "seen": _levels(seen),
+            "maps": [_layer(name, values) for name, values in maps.items()],
+        }
+
+    def _likeliest(self, row: np.ndarray) -> list[int]:
+        names = self._saved.class_names
+        order = [int(place) for place in np.argsort(-row, kind="stable")]
+        twin = TWINS.get(names[order[0]])
+        best = order[:TOP]
+        if twin in names and names.index(twin) not in best:
+            best[-1] = names.index(twin)
+        return best
+
+    def _reading(self, row: np.ndarray, place: int) -> dict[str, Any]:
+        known = letter(self._saved.class_names[place])
+        return {**vars(known), "probability": float(row[place])}
+
+
+def _layer(name: str, maps: np.ndarray) -> dict[str, Any]:
+    limit = float(np.abs(maps).max()) or 1.0
+    levels = np.rint(maps * (127 / limit)).astype(np.int8)
+    return {"name": name, "limit": limit, **_levels(levels)}
+
+
+def _levels(values: np.ndarray) -> dict[str, Any]:
+    return {"shape": values.shape, "levels": b64encode(values.tobytes()).decode()}

@@ -1,0 +1,176 @@
+"""A small web server for one machine: bounded in connections, bytes and time.
+
+One thread speaks to all clients and never waits for one of them; answers are computed in a few
+others. Whatever a client sends, it gets an answer or its connection is closed.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from lenet_xp.demo.messages import MAX_HEAD, Answer, Head, Refused, encode, read_head, refusal
+from lenet_xp.errors import InputError
+
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
+THREADS = 4
+
+Respond = Callable[[Head, bytes], Answer]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may take.
+
+    connections: open at once; one more is told so and closed. body: bytes, of a photo at most.
+    small: bytes, of bodies that need not take turns. photos: larger bodies at once.
+    patience: seconds for a request to arrive, and for its answer to be taken. idle: seconds
+    between two requests on one connection.
+    """
+
+    connections: int = 128
+    body: int = 32 * 2**20
+    small: int = 512 * 2**10
+    photos: int = 2
+    patience: float = 15.0
+    idle: float = 60.0
+
+
+class Server:
+    """Serves `respond` on this machine alone.
+
+    respond: called in several threads with the head and the body of a request for a name of this
+    machine, not from another site's page; raises Refused for what it does not serve.
+    """
+
+    def __init__(self, respond: Respond, limits: Limits | None = None):
+        self._respond, self._limits = respond, limits or Limits()
+        self._open = 0
+        self._names: frozenset[str] = frozenset()
+
+    async def serve(self, port: int, started: Callable[[int], None]) -> None:
+        """Serve until cancelled; `started` is told the port, which the system chooses for 0.
+
+        Raises InputError where the port cannot be had.
+        """
+        self._photos = asyncio.Semaphore(self._limits.photos)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_say)
+        with ThreadPoolExecutor(THREADS, "reader") as self._pool:
+            try:
+                server = await asyncio.start_server(
+                    self._talk, HOST, port, limit=MAX_HEAD, backlog=128
+                )
+            except OSError as error:
+                reason = error.strerror or error
+                raise InputError(
+                    f"port {port} cannot be used ({reason}); give another with --port, "
+                    "or --port 0 for any that is free"
+                ) from error
+            try:
+                port = server.sockets[0].getsockname()[1]
+                bare = NAMES if port == 80 else ()
+                self._names = frozenset([*(f"{name}:{port}" for name in NAMES), *bare])
+                started(port)
+                await loop.create_future()
+            finally:
+                server.close()
+
+    async def _talk(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first request to its end."""
+        self._open += 1
+        try:
+            if self._open > self._limits.connections:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+                busy = Refused(status, "too many connections; try again", {"Retry-After": "1"})
+                await self._send(writer, encode(refusal(busy), lasting=False))
+                return
+            while await self._exchange(stream, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left or was too slow (TimeoutError is an OSError), or the server ends
+        finally:
+            self._open -= 1
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    async def _exchange(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether another may follow."""
+        first = await asyncio.wait_for(stream.readexactly(1), self._limits.idle)
+        head = None
+        try:
+            try:
+                async with asyncio.timeout(self._limits.patience):
+                    head = await read_head(stream, first)
+            except TimeoutError as error:
+                status = HTTPStatus.REQUEST_TIMEOUT
+                raise Refused(status, "the request took too long to arrive") from error
+            answer = await self._answer(head, stream)
+        except Refused as refused:
+            # What is left of the request would be taken for the next one.
+            with_body = head is None or head.method != "HEAD"
+            await self._send(writer, encode(refusal(refused), False, with_body))
+            await self._see_off(stream, writer)
+            return False
+        await self._send(writer, encode(answer, head.lasting, head.method != "HEAD"))
+        return head.lasting
+
+    async def _answer(self, head: Head, stream: asyncio.StreamReader) -> Answer:
+        self._check_origin(head)
+        if head.length > self._limits.body:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            raise Refused(status, f"at most {self._limits.body // 2**20} MB are read at once")
+        if head.length <= self._limits.small:
+            return await self._computed(head, stream)
+        async with self._photos:
+            return await self._computed(head, stream)
+
+    async def _computed(self, head: Head, stream: asyncio.StreamReader) -> Answer:
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                body = await stream.readexactly(head.length)
+        except TimeoutError as error:
+            status = HTTPStatus.REQUEST_TIMEOUT
+            raise Refused(status, "the request took too long to arrive") from error
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, self._respond, head, body)
+        except Refused:
+            raise
+        except Exception as error:  # a bug of ours ends one answer, not the server
+            print(f"error: {head.path[:80]!r}: {error!r}", file=sys.stderr)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            raise Refused(status, "something went wrong here; see the terminal") from error
+
+    def _check_origin(self, head: Head) -> None:
+        """Refuse names that were made to point here, and what pages of other sites send."""
+        if head.headers.get("host", "").lower() not in self._names:
+            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
+        origin = head.headers.get("origin", "").lower()
+        foreign = origin and origin.removeprefix("http://") not in self._names
+        if head.method in ("GET", "HEAD"):  # a link from elsewhere may lead here
+            return
+        if foreign or head.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites are not served")
+
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        writer.write(data)
+        await asyncio.wait_for(writer.drain(), self._limits.patience)
+
+    async def _see_off(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Let the client read why before the connection is closed on what it still sends."""
+        if writer.can_write_eof():
+            writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(1.0, self._limits.patience)):
+                while await stream.read(2**16):
+                    pass
+
+
+def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would print as a traceback, such as having run out of sockets, in one line."""
+    print(f"error: {context.get('exception') or context.get('message')}", file=sys.stderr)

@@ -1,0 +1,119 @@
+"""The demo's server in a thread of the tests, clients that speak to it in bytes, and letters."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from lenet_xp.demo.examples import pen_strokes
+from lenet_xp.demo.server import HOST, Limits, Respond, Server
+from lenet_xp.opencv import cv2
+
+SIDE = 256
+
+
+@contextmanager
+def served(respond: Respond, limits: Limits | None = None) -> Iterator[int]:
+    """A running server's port."""
+    loop, ports = asyncio.new_event_loop(), []
+    started = threading.Event()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        left = asyncio.all_tasks(loop)
+        for each in left:
+            each.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
+
+    def note(port: int) -> None:
+        ports.append(port)
+        started.set()
+
+    task = loop.create_task(Server(respond, limits).serve(0, note))
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class Client:
+    """One connection, in bytes."""
+
+    def __init__(self, port: int):
+        self.port = port
+        self.socket = socket.create_connection((HOST, port), timeout=20)
+        self._left = b""  # of the next answer
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.socket.close()
+
+    def send(self, line: str, body: bytes = b"", **headers: str | None) -> None:
+        """One request; a header given as None is left out, its underscores are dashes."""
+        given = {"Host": f"{HOST}:{self.port}", **headers}
+        if body:
+            given.setdefault("Content-Length", str(len(body)))
+        lines = [f"{k.replace('_', '-')}: {v}" for k, v in given.items() if v is not None]
+        head = "\r\n".join([f"{line} HTTP/1.1", *lines, "", ""])
+        self.socket.sendall(head.encode("latin-1") + body)
+
+    def receive(self, with_body: bool = True) -> tuple[int, dict[str, str], bytes]:
+        """One answer: status, headers by lower-case name, body. ConnectionError without one."""
+        data = self._left
+        while b"\r\n\r\n" not in data:
+            data += self._some()
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        length = int(headers["content-length"]) if with_body else 0
+        while len(body) < length:
+            body += self._some()
+        self._left = body[length:]
+        return int(first.split(" ")[1]), headers, body[:length]
+
+    def _some(self) -> bytes:
+        data = self.socket.recv(2**16)
+        if not data:
+            raise ConnectionError("closed")
+        return data
+
+
+def ask(port: int, line: str, body: bytes = b"", **headers: str | None):
+    """One request on a connection of its own."""
+    with Client(port) as client:
+        client.send(line, body, **headers)
+        return client.receive(with_body=not line.startswith("HEAD"))
+
+
+def reason(answer: tuple[int, dict[str, str], bytes]) -> str:
+    """What a refusal says."""
+    return json.loads(answer[2])["error"]
+
+
+def written(name: str, number: int = 0) -> np.ndarray:
+    """A letter in the middle of a larger sheet, dark on light, as the page sends it."""
+    picture = np.full((SIDE, SIDE), 255, np.uint8)
+    for stroke in pen_strokes(name, number):
+        points = np.rint((np.array(stroke) * 130 + 63) * 16).astype(np.int32)
+        cv2.polylines(picture, [points], False, 0, 6, cv2.LINE_AA, 4)
+    return picture
+
+
+def pgm(picture: np.ndarray) -> bytes:
+    """A grey picture as a PGM file."""
+    height, width = picture.shape
+    return b"P5 %d %d 255\n" % (width, height) + picture.tobytes()
