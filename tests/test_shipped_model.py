@@ -76,6 +76,17 @@ def test_evaluate_and_export_take_the_packages_own(call, tmp_path):
     assert exported.status == 0 and "33 classes" in exported.out
 
 
+def test_the_readmes_examples_in_python_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pictures, labels = generate(1, seed=3)
+    cv2.imwrite("letter.png", pictures[NAMES.index("yab")])
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use from Python")[1]
+    for example in [part.split("```")[0] for part in text.split("```python\n")[1:3]]:
+        exec(example, {})
+    shown = capsys.readouterr().out
+    assert shown.startswith("yab ") and "63,661" in shown
+
+
 @pytest.fixture(scope="module")
 def record():
     return json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))
