@@ -78,7 +78,7 @@ def test_evaluate_and_export_take_the_packages_own(call, tmp_path):
 
 def test_the_readmes_examples_in_python_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    pictures, labels = generate(1, seed=3)
+    pictures, _ = generate(1, seed=3)
     cv2.imwrite("letter.png", pictures[NAMES.index("yab")])
     text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use from Python")[1]
     for example in [part.split("```")[0] for part in text.split("```python\n")[1:3]]:
