@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, evaluate, export, predict, report, terminal, train
+from lenet_xp.commands import audit, evaluate, export, predict, report, search, terminal, train
 from lenet_xp.opencv import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +23,7 @@ COMMANDS = {
     "audit": audit.audit,
     "export": export.export,
     "report": report.report,
+    "search": search.search,
 }
 QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 

@@ -1,17 +1,25 @@
 """The search: a design that tells effects apart, splits that see nobody they judge, repeatable."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from commandline import call, letters_folder
 
+from lenet_xp.commands import search as command
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.image_file import read_image
 from lenet_xp.recipes import BEST
 from lenet_xp.search import inner, run
 from lenet_xp.search.choice import Choice, choose
 from lenet_xp.search.design import OPTIONS, combinations, with_options
+from lenet_xp.training import Fit
+
+__all__ = ["call"]  # the fixture
 
 NAMES = list(OPTIONS)
+ROW = {"val_accuracy": 0.5, "val_loss": 1.0, "train_accuracy": 0.5, "seconds": 1.0}
 
 
 def test_the_design_tells_every_option_from_every_pair():
@@ -141,3 +149,36 @@ def test_choices_see_nothing_of_their_fold(letters, monkeypatch):
         assert len(rows) == 16
         assert all(fold in row["unseen"] and fold != row["validating"] for row in rows)
     assert len(asked[5]) == 40
+
+
+# The command
+
+
+def test_other_data_than_amhcd_is_refused(tmp_path, call):
+    call("search", "--data", letters_folder(tmp_path / "letters"), "--out", "s").assert_refused(
+        "writer"
+    )
+
+
+def test_the_record_of_another_search_is_kept(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for content, word in (("{}", "no record of a search"), ("x", "no record of a search")):
+        (tmp_path / "search.json").write_text(content)
+        call("search", "--data", "amhcd.zip", "--out", ".").assert_refused("search.json", word)
+        assert (tmp_path / "search.json").read_text() == content
+
+
+def test_what_a_search_leaves(letters, tmp_path, call, monkeypatch):
+    dataset, _ = letters
+    monkeypatch.setattr(command, "load_dataset", lambda *_, **options: dataset)
+    arguments = ("search", "--data", "letters", "--out", tmp_path, "--epochs", 2, "--workers", 1)
+    monkeypatch.setattr(inner, "fit", lambda *_, **options: Fit([dict(ROW)]))
+    assert call(*arguments).status == 0
+    record = json.loads((tmp_path / "search.json").read_text())
+    assert len(record["rows"]) == 40 and record["present"]["epochs"] == 2
+    assert record["outcome"]["taken"] == []  # no run was better than another
+    table = (tmp_path / "search.txt").read_text()
+    assert all(name in table for name in NAMES) and "yes" not in table
+    assert min(read_image(tmp_path / "search.png").shape[:2]) > 100
+    other = call("search", "--data", "letters", "--out", tmp_path, "--epochs", 3)
+    other.assert_refused("other settings")
