@@ -25,6 +25,8 @@ FIRST_STEPS = """\
 to begin with:
   lenet-xp predict letter.png
       read a letter with the model that comes with the package
+  lenet-xp demo
+      draw one in the browser and see it read
   lenet-xp train
       learn letters that the package draws itself: no download, a minute on a laptop
   lenet-xp train --data amhcd --recipe best
