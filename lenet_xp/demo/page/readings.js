@@ -77,8 +77,12 @@ function row() {
   return { item, glyph, latin, name, share, bar };
 }
 
+/** A share as a percentage in the language's way; to make a format takes long, so they are kept. */
 function percent(share) {
-  const locale = { en: "en", fr: "fr", zgh: "fr" }[chosen()];
-  const format = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: share < 0.1 || share > 0.99 ? 1 : 0 });
-  return share < 0.0005 ? `< ${format.format(0.001)}` : format.format(share);
+  const [coarse, fine] = (formats[chosen()] ??= [0, 1].map((digits) => new Intl.NumberFormat(
+    { en: "en", fr: "fr", zgh: "fr" }[chosen()], { style: "percent", maximumFractionDigits: digits })));
+  if (share < 0.0005) return `< ${fine.format(0.001)}`;
+  return (share < 0.1 || share > 0.99 ? fine : coarse).format(share);
 }
+
+const formats = {};
