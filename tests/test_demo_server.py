@@ -17,7 +17,7 @@ from demo_server import HOST, Client, ask, pgm, reason, served, written
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.demo.messages import MAX_HEAD, Answer
-from lenet_xp.demo.reading import PictureReader
+from lenet_xp.demo.reading import PictureReader, sized
 from lenet_xp.demo.server import Limits
 from lenet_xp.demo.site import Site
 from lenet_xp.inference import feature_maps
@@ -73,14 +73,27 @@ def test_the_maps_are_those_of_the_network(port, saved):
         assert error.max() <= limit / 250
 
 
-def test_the_twin_of_a_circle_is_always_among_its_readings(port):
-    for name, twin in (("ya", "yar"), ("yar", "ya")):
+def test_height_alone_tells_ya_from_yar_and_both_are_given(port):
+    for height, first in ((0.4, "ya"), (0.6, "ya"), (0.8, "yar"), (1.1, "yar")):
         for number in range(4):
-            answer = json.loads(ask(port, "POST /read", pgm(written(name, number)))[2])
-            assert answer["readings"][0]["name"] == name
-            assert twin in [each["name"] for each in answer["readings"]]
-            shares = [each["probability"] for each in answer["readings"]]
-            assert shares == sorted(shares, reverse=True) and len(shares) == 5
+            answer = ask(port, f"POST /read?height={height}", pgm(written("yar", number)))
+            given = {r["name"]: r["probability"] for r in json.loads(answer[2])["readings"]}
+            assert next(iter(given)) == first and {"ya", "yar"} <= set(given) and len(given) == 5
+            assert list(given.values()) == sorted(given.values(), reverse=True)
+    for height in ("x", "-1", "nan", "1e9", "0.5&height=", "٠.٥"):
+        line = f"POST /read?height={height}".encode().decode("latin-1")
+        assert ask(port, line, pgm(written("yar")))[0] == 400
+
+
+def test_sharing_out_by_height_keeps_what_both_have_and_every_other_letter():
+    names = ("yab", "ya", "yar")
+    row = np.array([0.2, 0.1, 0.7])
+    for height in np.linspace(0.01, 5, 60):
+        shared_out = sized(row, height, names)
+        assert shared_out[0] == 0.2 and shared_out.sum() == pytest.approx(1)
+    halfway = 0.5 + 0.5 * 0.12 / (0.12 + 0.2)  # as many spreads from either
+    assert sized(row, halfway, names)[1] == pytest.approx(0.4)
+    assert sized(row, 0.5, ("yab", "ya", "yaz")) is row
 
 
 def test_blank_paper_has_no_reading(port):

@@ -14,7 +14,10 @@ from lenet_xp.inference import Reader, feature_maps
 from lenet_xp.model_file import SavedModel
 
 TOP = 5
-TWINS = {"ya": "yar", "yar": "ya"}  # told apart by their size alone
+RINGS = ("ya", "yar")  # told apart by their size alone
+# Heights of both, in heights of a letter, and how far hands stray from them.
+SMALL, SMALL_SPREAD = 0.5, 0.12
+FULL, FULL_SPREAD = 1.0, 0.2
 LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
 
 
@@ -26,8 +29,10 @@ class PictureReader:
         self._read = Reader(saved.model, saved.preprocessing)
         self._network, self._large = threading.Lock(), threading.Lock()
 
-    def __call__(self, picture: bytes) -> dict[str, Any]:
+    def __call__(self, picture: bytes, height: float | None = None) -> dict[str, Any]:
         """The readings of an image file's bytes, as JSON holds them.
+
+        height: of the writing, in heights of a letter, where guide lines tell it.
 
         blank: whether there is no ink. readings: the five likeliest letters, likeliest first; of
         ya and yar both are among them where either leads. seen, maps: levels in base64, uint8 for
@@ -48,6 +53,8 @@ class PictureReader:
             plain = self._read(seen[None]).astype(np.float64)
             maps = feature_maps(self._saved.model, seen, self._saved.preprocessing)
         row = apply_temperature(plain, self._saved.temperature)[0]
+        if height is not None:
+            row = sized(row, height, self._saved.class_names)
         return {
             "blank": False,
             "readings": [self._reading(row, place) for place in self._likeliest(row)],
@@ -58,15 +65,31 @@ class PictureReader:
     def _likeliest(self, row: np.ndarray) -> list[int]:
         names = self._saved.class_names
         order = [int(place) for place in np.argsort(-row, kind="stable")]
-        twin = TWINS.get(names[order[0]])
         best = order[:TOP]
-        if twin in names and names.index(twin) not in best:
-            best[-1] = names.index(twin)
+        if names[order[0]] in RINGS:
+            others = [place for place in order[TOP:] if names[place] in RINGS]
+            best[TOP - len(others) :] = others
         return best
 
     def _reading(self, row: np.ndarray, place: int) -> dict[str, Any]:
         known = letter(self._saved.class_names[place])
         return {**vars(known), "probability": float(row[place])}
+
+
+def sized(row: np.ndarray, height: float, names: tuple[str, ...]) -> np.ndarray:
+    """Probabilities (K,) with those of ya and yar shared out by the height of what is written.
+
+    The picture is framed by its ink, which hides the one thing that tells them apart.
+    """
+    if not set(RINGS) <= set(names):
+        return row
+    small, full = (names.index(name) for name in RINGS)
+    off_small = ((height - SMALL) / SMALL_SPREAD) ** 2 / 2
+    off_full = ((height - FULL) / FULL_SPREAD) ** 2 / 2
+    share = 1 / (1 + np.exp(np.clip(off_small - off_full, -30, 30)))
+    row, total = row.copy(), row[small] + row[full]
+    row[small], row[full] = share * total, (1 - share) * total
+    return row
 
 
 def _layer(name: str, maps: np.ndarray) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The page's files and the two questions that it asks: what is this, and how is that written."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
@@ -26,10 +27,13 @@ FONT = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # matplotlib's own, which holds all 
 class Site:
     """Answers requests: files by their exact names, POST /read, GET /letters and /strokes.
 
-    read: from an image file's bytes to what the page is told; raises InputError for bad ones.
+    read: from an image file's bytes, and the height of the writing in heights of a letter where
+    it is known, to what the page is told; raises InputError for bad ones.
     """
 
-    def __init__(self, read: Callable[[bytes], dict[str, Any]], class_names: tuple[str, ...]):
+    def __init__(
+        self, read: Callable[[bytes, float | None], dict[str, Any]], class_names: tuple[str, ...]
+    ):
         self._read = read
         self._files = _files()
         known = [letter(name) for name in class_names]
@@ -39,7 +43,7 @@ class Site:
         """The answer to a request; raises Refused for whatever is not served."""
         if head.path == "/read":
             _allow(head, "POST")
-            return self._reading(body)
+            return self._reading(body, _height(head.query))
         if head.path in self._files:
             _allow(head, "GET", "HEAD")
             return self._files[head.path]
@@ -51,9 +55,9 @@ class Site:
             return _strokes(head.query)
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
 
-    def _reading(self, body: bytes) -> Answer:
+    def _reading(self, body: bytes, height: float | None) -> Answer:
         try:
-            return as_json(self._read(body))
+            return as_json(self._read(body, height))
         except InputError as error:
             raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
         except MemoryError as error:
@@ -89,8 +93,19 @@ def _allow(head: Head, *methods: str) -> None:
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}", {"Allow": allowed})
 
 
+def _height(query: str) -> float | None:
+    text = _values(query).get("height")
+    if text is not None and not re.fullmatch(r"\d\.\d{1,6}", text, re.ASCII):
+        raise Refused(HTTPStatus.BAD_REQUEST, "height is a number such as 0.5")
+    return None if text is None else float(text)
+
+
+def _values(query: str) -> dict[str, str]:
+    return dict(each.partition("=")[::2] for each in query.split("&"))
+
+
 def _strokes(query: str) -> Answer:
-    values = dict(each.partition("=")[::2] for each in query.split("&"))
+    values = _values(query)
     name, number = values.get("letter", ""), values.get("number", "0")
     if name not in SHAPES:
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such letter")

@@ -5,8 +5,8 @@ const PEN = 0.034;
 const TOP = 0.1, BASE = 0.9; // the full guide lines
 const CAP = 0.729; // height of the letters in the font, in ems
 const WIDEST = 0.86;
-// The picture that is sent: the paper in the middle of a larger sheet, so that the ink always
-// fills little enough of it to be found and framed, and the dashed line is its middle.
+// The picture that is sent: the ink in the middle of a sheet larger than the paper, so that it
+// always fills little enough of it to be found and framed.
 const SIDE = 256, PAPER = 180;
 
 export class Drawing extends EventTarget {
@@ -73,15 +73,20 @@ export class Drawing extends EventTarget {
     return points.map(([x, y]) => [0.5 + (x - 0.5) * width, TOP + y * height]);
   }
 
-  /** The strokes as a PGM image, dark on light, moved sideways to the middle. */
+  /** How high the writing is, in heights of a letter between the full lines. */
+  get height() {
+    const { top, bottom } = this.#box();
+    return (bottom - top) / (BASE - TOP);
+  }
+
+  /** The strokes as a PGM image, dark on light. */
   picture() {
-    const context = this.#sent;
+    const context = this.#sent, { left, right, top, bottom } = this.#box();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#fff";
     context.fillRect(0, 0, SIDE, SIDE);
-    const xs = this.#strokes.flat().map(([x]) => x);
-    const middle = xs.length ? (xs.reduce((a, b) => Math.min(a, b)) + xs.reduce((a, b) => Math.max(a, b))) / 2 : 0.5;
-    context.setTransform(PAPER, 0, 0, PAPER, SIDE / 2 - middle * PAPER, (SIDE - PAPER) / 2);
+    const x = (left + right) / 2, y = (top + bottom) / 2;
+    context.setTransform(PAPER, 0, 0, PAPER, SIDE / 2 - x * PAPER, SIDE / 2 - y * PAPER);
     this.#ink(context, "#000");
     const pixels = context.getImageData(0, 0, SIDE, SIDE).data;
     const head = new TextEncoder().encode(`P5 ${SIDE} ${SIDE} 255\n`);
@@ -133,6 +138,17 @@ export class Drawing extends EventTarget {
       context.lineTo(...points[points.length - 1]);
       context.stroke();
     }
+  }
+
+  #box() {
+    const box = { left: 1, right: 0, top: 1, bottom: 0 };
+    for (const [x, y] of this.#strokes.flat()) {
+      box.left = Math.min(box.left, x);
+      box.right = Math.max(box.right, x);
+      box.top = Math.min(box.top, y);
+      box.bottom = Math.max(box.bottom, y);
+    }
+    return box;
   }
 
   /** The width of a glyph, in ems. */

@@ -36,8 +36,8 @@ drawing.addEventListener("changed", ({ detail: since }) => {
   if (empty) {
     asking.drop();
     answered(null, null);
-  } else if (photo) asking.ask(() => photo);
-  else asking.ask(() => drawing.picture(), since);
+  } else if (photo) asking.ask(() => ({ body: photo }));
+  else asking.ask(() => ({ body: drawing.picture(), height: drawing.height }), since);
 });
 
 function undo() { writing++; drawing.undo(); }

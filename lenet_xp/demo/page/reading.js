@@ -9,7 +9,7 @@ export class Asking {
     this.#fail = fail;
   }
 
-  /** Ask about the picture that `make` gives; since: when the pen went up, else null. */
+  /** Ask about what `make` gives, a body and perhaps the writing's height; since: when the pen went up, else null. */
   ask(make, since = null) {
     this.#next = { make, since };
     if (!this.#busy) this.#run();
@@ -34,9 +34,9 @@ export class Asking {
   }
 }
 
-async function question(body) {
+async function question({ body, height }) {
   try {
-    const response = await fetch("read", { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
+    const response = await fetch(height === undefined ? "read" : `read?height=${height.toFixed(3)}`, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
     const answer = await response.json();
     return response.ok ? { reading: answer } : { error: answer.error };
   } catch {
