@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.aggregate import aggregate
+from lenet_xp.aggregate import aggregate, spread
 from lenet_xp.data.alphabet import letters
 from lenet_xp.files import make_folder, write_json, write_text
 from lenet_xp.groups import per_group
@@ -55,6 +55,8 @@ def make(folder: Path, example: dict) -> Path:
             run(folder / record.folder, example, 0, 0, False)
     transfer(make_folder(folder / "synthetic-to-amhcd"))
     few_writers(make_folder(folder / "few-writers"))
+    search(make_folder(folder / "search"))
+    averaged(make_folder(folder / "averaged-writers"))
     (folder / "benchmarks" / "cpu.png").write_bytes(picture())
     return folder
 
@@ -99,6 +101,27 @@ def few_writers(folder: Path) -> None:
         rows.append(scores | {"writers": 5, "images": 2145, "start": start})
     write_json(folder / "few_writers.json", {"rows": rows, "git_commit": 40 * "a", "seed": 0})
     (folder / "few_writers.png").write_bytes(picture())
+
+
+def search(folder: Path) -> None:
+    choice = {"effects": {"100 epochs": 0.0012, "warmth": -0.0004}, "error": 0.0005}
+    choice["options"] = ["100 epochs"]
+    folds = [{"fold": fold, **choice} for fold in range(FOLDS)]
+    outcome = {"folds": folds, "all": choice, "taken": ["100 epochs"]}
+    record = {"rows": [{"accuracy": 0.9}] * 40, "outcome": outcome, "git_commit": 40 * "b"}
+    write_json(folder / "search.json", record)
+    (folder / "search.png").write_bytes(picture())
+
+
+def averaged(folder: Path) -> None:
+    folds = [
+        {"fold": fold, "accuracy": 0.91, "ece": 0.01, "averaged": {"accuracy": 0.92, "ece": 0.02}}
+        for fold in range(FOLDS)
+    ]
+    record = {"folds": folds, "views": 16, "seed": 0, "git_commit": 40 * "c"}
+    record["accuracy"] = vars(spread([each["accuracy"] for each in folds]))
+    record["averaged_accuracy"] = vars(spread([each["averaged"]["accuracy"] for each in folds]))
+    write_json(folder / "averaged.json", record)
 
 
 def picture() -> bytes:

@@ -131,6 +131,27 @@ def test_the_curve_over_writers_is_a_table(made):
     assert row(text, "5 | 2,145 |") == ["5", "2,145", shown, shown]
 
 
+def test_a_search_is_a_table_of_effects(made):
+    text = text_of(made)
+    assert row(text, "100 epochs") == ["100 epochs", *6 * ["+0.12 *"], "yes"]
+    assert row(text, "warmth") == ["warmth", *6 * ["-0.04"], "no"]
+    assert row(text, "standard error")[1] == "± 0.05"
+
+
+def test_averages_of_readings_stand_apart(made):
+    text = text_of(made)
+    assert row(text, "mean | 91")[1:3] == ["91.00 ± 0.00 %", "92.00 ± 0.00 %"]
+    assert "92.00" not in "".join(row(text, "AMHCD, writers never seen, `best`"))
+
+
+def test_the_epochs_of_mnist_are_told_beside_those_of_amhcd(made):
+    for run in RECORDS["seeds-mnist"].runs:
+        paper_records.edit(made / run / "metrics.json", epochs=20, n_train=54_000)
+    paper_records.edit(made / "best-amhcd" / "metrics.json", epochs=60, n_train=18_000)
+    (made / "seeds-mnist" / "summary.json").unlink()
+    assert "20 epochs of 54,000 images are 1.00 times the steps of 60 epochs" in text_of(made)
+
+
 @pytest.mark.parametrize("name", sorted(RECORDS))
 def test_a_missing_record_is_said_in_its_place(made, name):
     whole = text_of(made)

@@ -129,6 +129,16 @@ def _gpu(records: Records) -> str:
     )
 
 
+def _mnist_epochs(records: Records) -> str:
+    """In words that say how many images that is beside the recipe's epochs on AMHCD."""
+    runs, amhcd = records.runs("seeds-mnist"), records.runs("best-amhcd")[0]
+    seen, own = (run["epochs"] * run["n_train"] for run in (runs[0], amhcd))
+    return (
+        f"{runs[0]['epochs']} epochs of {count(runs[0]['n_train'])} images are "
+        f"{seen / own:.2f} times the steps of {amhcd['epochs']} epochs of AMHCD"
+    )
+
+
 FACTS: dict[str, Callable[[Records], str]] = {
     "parameters": lambda _: count(LeNet5(33, ops=get_ops("numpy")).values.shape[0]),
     "alphabet": lambda _: " ".join(letter.glyph for letter in letters()),
@@ -153,6 +163,9 @@ FACTS: dict[str, Callable[[Records], str]] = {
     "writers-command": lambda records: f"`{records.command('writers-amhcd')}`",
     "best-errors": _best_errors,
     "machine": _machine,
+    "mnist-epochs": _mnist_epochs,
+    "search-runs": lambda records: count(len(records.value("search", "rows"))),
+    "views": lambda records: count(records.value("averaged", "views")),
     "whole-command": _whole_command,
     "gpu": _gpu,
 }

@@ -68,6 +68,14 @@ RECORDS = {
         "few-writers/few_writers.json",
         "best-synthetic few-writers",
     ),
+    "averaged": Record(
+        "Several readings of an image", "averaged-writers/averaged.json", "averaged-writers"
+    ),
+    "search": Record(
+        "The search for a recipe",
+        "search/search.json",
+        "python scripts/search.py --data amhcd_64.zip --out results/search",
+    ),
     "classic-synthetic": _run("Generated letters with `classic`", "classic-synthetic"),
     "best-synthetic": _run("Generated letters with `best`", "best-synthetic"),
     "best-mnist": _run("MNIST with `best`", "best-mnist"),

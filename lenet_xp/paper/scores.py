@@ -150,6 +150,23 @@ def few_writers(records: Records) -> str:
     return grid(header, lines, "rrrr")
 
 
+def averaged(records: Records) -> str:
+    """A row for each fold, and one for their mean: one reading of an image, and several."""
+    rows = [
+        (
+            str(each["fold"]),
+            percent(each["accuracy"]),
+            percent(each["averaged"]["accuracy"]),
+            percent(each["ece"]),
+            percent(each["averaged"]["ece"]),
+        )
+        for each in records.value("averaged", "folds")
+    ]
+    pair = (spread(records.value("averaged", each)) for each in ("accuracy", "averaged_accuracy"))
+    header = ("fold", "one reading", "their mean", "ECE of one", "ECE of the mean")
+    return grid(header, [*rows, ("mean", *pair, "", "")], "rrrrr")
+
+
 def calibration(records: Records) -> str:
     header = (
         "series",

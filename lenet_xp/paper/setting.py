@@ -76,6 +76,23 @@ def splits(records: Records) -> str:
     return grid((*header, "writers in both"), rows, "lrrrrrr")
 
 
+def search(records: Records) -> str:
+    """The effect of every option in points of accuracy: by the runs blind to a fold, and by all."""
+    outcome = records.value("search", "outcome")
+    columns = [*outcome["folds"], outcome["all"]]
+    rows = []
+    for name in outcome["all"]["effects"]:
+        cells = (
+            f"{100 * each['effects'][name]:+.2f}{' *' if name in each['options'] else ''}"
+            for each in columns
+        )
+        rows.append((name, *cells, "yes" if name in outcome["taken"] else "no"))
+    errors = (f"± {100 * each['error']:.2f}" for each in columns)
+    blind = (f"blind to fold {each['fold']}" for each in outcome["folds"])
+    header = ("option", *blind, "all runs", "taken")
+    return grid(header, [*rows, ("standard error", *errors, "")], "lrrrrrrl")
+
+
 def speed(records: Records, kind: str) -> str:
     rows = records.value("cpu", kind)
     peers = [name for name in rows[0]["contenders"] if name != "lenet_xp"]
