@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from lenet_xp.commands.terminal import (
 from lenet_xp.data.alphabet import letter
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import scan
-from lenet_xp.data.image_file import SUFFIXES, read_image
-from lenet_xp.data.progress import progress_bar
+from lenet_xp.data.image_file import MAX_PIXELS, SUFFIXES, read_image
+from lenet_xp.data.loading import LARGE_FILE, Admit, prepare
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 
+PROGRESS = 500  # images from which on it is reported
 EXAMPLES = """\
   lenet-xp predict letter.png
       with the model that comes with the package
@@ -125,16 +127,19 @@ def _kinds() -> str:
 def _read(
     paths: list[Path], saved: SavedModel, skip_bad: bool
 ) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
-    files, images, skipped = [], [], []
-    with progress_bar(len(paths), "reading", shown=len(paths) > 500) as advance:
-        for path in paths:
-            try:
-                images.append(saved.preprocessing.apply(read_image(path)))
-                files.append(path)
-            except InputError as error:
-                if not skip_bad:
-                    raise
-                skipped.append((path, str(error).removeprefix(f"{path}: ")))
-            advance(1)
-    size = saved.preprocessing.size
-    return files, np.array(images, np.uint8).reshape(-1, size, size), skipped
+    """The files that can be read, their images (N, S, S) uint8, and what is wrong with others."""
+
+    def picture(index: int, admit: Admit) -> np.ndarray:
+        with suppress(OSError):  # read_image says what is wrong
+            if paths[index].stat().st_size > LARGE_FILE:
+                admit(MAX_PIXELS)
+                return read_image(paths[index])
+        return read_image(paths[index], admit)
+
+    many = len(paths) > PROGRESS
+    images, errors = prepare(len(paths), picture, saved.preprocessing, "reading", many)
+    if errors and not skip_bad:
+        raise InputError(errors[min(errors)])
+    good = [index for index in range(len(paths)) if index not in errors]
+    skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
+    return [paths[index] for index in good], images[good], skipped

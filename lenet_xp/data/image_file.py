@@ -47,8 +47,8 @@ _warnings_lock = threading.Lock()
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_image(path) -> np.ndarray:
-    """One image file as an array that `Preprocessing.apply` takes; see `decode`.
+def read_image(path, admit: Callable[[int], object] = bool) -> np.ndarray:
+    """One image file as an array that `Preprocessing.apply` takes; see `decode`, also for `admit`.
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
@@ -58,7 +58,7 @@ def read_image(path) -> np.ndarray:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read ({reason}); give an image file") from error
-    return decode(data, str(path))
+    return decode(data, str(path), admit)
 
 
 def read_file(path) -> bytes:
