@@ -58,9 +58,9 @@ def aggregate(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     names = dict.fromkeys(name for record in records for name in record)
     metrics = {}
     for name in names:
-        values = [record[name] for record in records if _is_number(record.get(name))]
-        if values and name not in TELL_APART:
-            metrics[name] = vars(spread(values))
+        numbers = [record[name] for record in records if _is_number(record.get(name))]
+        if numbers and name not in TELL_APART:
+            metrics[name] = vars(spread(numbers))
     # Two parts of the path tell the runs apart and keep a machine's folders out of the record.
     return {"sources": ["/".join(path.parts[-2:]) for path in paths], "metrics": metrics}
 

@@ -50,7 +50,8 @@ def draw_run(
 def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """A generated letter if the model reads letters, so that the picture is free to share."""
     if SHOWN_LETTER not in dataset.class_names:
-        return dataset.images[split.test[0]]
+        first: np.ndarray = dataset.images[split.test[0]]
+    return first
     pictures, labels = generate(1, seed=0)
     names = [letter.name for letter in letters()]
     chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])

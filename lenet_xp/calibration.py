@@ -70,7 +70,8 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Return the logarithms (N, C), finite also where a probability underflowed to 0."""
-    return np.log(np.maximum(probabilities, SMALLEST))
+    logits: np.ndarray = np.log(np.maximum(probabilities, SMALLEST))
+    return logits
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -110,4 +111,5 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         return probabilities
     scaled = log_probabilities(probabilities) / temperature
     weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-    return weights / weights.sum(axis=1, keepdims=True)
+    normed: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return normed

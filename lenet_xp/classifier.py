@@ -4,6 +4,7 @@ import multiprocessing
 import threading
 from dataclasses import replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -27,7 +28,7 @@ from lenet_xp.training import Batch, TrainingDiverged
 LEAST = 100  # images to judge an epoch by; what fewer say is mostly chance
 
 
-class LeNetClassifier(ClassifierMixin, BaseEstimator):
+class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # of no known type
     """LeNet-5 with scikit-learn's manners: it clones, pickles, stands in pipelines and searches.
 
     X is (N, H, W) or (N, 1024), pictures, or (N, features), a table, which `data/features.py` lays
@@ -89,7 +90,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         )
         self.history_, self.n_iter_ = result.history, result.epochs
         self._keep(model)
-        self._state = None
+        self._state: dict[str, np.ndarray] | None = None
         return self
 
     def partial_fit(
@@ -134,7 +135,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable class of each row or picture, (N,)."""
         probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        names: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
+        return names
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -145,7 +147,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels; what they are is learned, and what was learned before is gone."""
-        vars(self).pop("values_", None)  # should this fit fail, they would not suit what is new
+        self.__dict__.pop("values_", None)  # should this fit fail, they would not suit what is new
         rows, shape = _flat(X)
         rows, y = validate_data(self, rows, y)
         check_classification_targets(y)
@@ -164,7 +166,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         return self.features_.apply(rows), self._labels(y)
 
-    def _rows(self, X: np.ndarray, *y: np.ndarray) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
+        """The checked rows of X, and y with them where it is given."""
         rows, shape = _flat(X)
         if shape not in (None, self.features_.shape):
             raise ValueError(f"X holds pictures of {shape}, but was {self.features_.shape} in fit")
@@ -203,7 +206,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         parts = train_test_split(
             np.arange(len(labels)), test_size=held, stratify=labels, random_state=seed
         )
-        return tuple((images[part], labels[part]) for part in parts)
+        train, val = ((images[part], labels[part]) for part in parts)
+        return train, val
 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> LeNet5:
         """A network to train: new, or with the parameters that there are."""
@@ -251,10 +255,11 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 
 def _flat(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Pictures (N, H, W) as rows (N, H * W), and (H, W); anything else as it is, and None."""
-    shape = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
+    shape: tuple[int, ...] = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
     if len(shape) != 3:
         return X, None
-    return np.asarray(X).reshape(shape[0], shape[1] * shape[2]), shape[1:]
+    count, height, width = shape
+    return np.asarray(X).reshape(count, height * width), (height, width)
 
 
 def _threads(asked: int | None) -> int | None:

@@ -33,7 +33,7 @@ def write_container(
     header = header | {"sha256": _digest(header, arrays)}
     text = json.dumps(header, ensure_ascii=False).encode()
     with atomic_write(path) as handle:
-        np.savez(handle, header=np.frombuffer(text, np.uint8), **arrays)
+        np.savez(handle, header=np.frombuffer(text, np.uint8), **dict[str, Any](arrays))
 
 
 def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,5 +1,7 @@
 """The gradient of a part of a batch: what one worker of a training step does."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from lenet_xp.data.preprocess import Preprocessing
@@ -74,9 +76,8 @@ class CapturedGradient:
     ):
         ops, size = model.ops, preprocessing.size
         self._labels = np.zeros(count, np.int64)
-        if held is None:
-            self._images = np.zeros((count, size, size), np.uint8)
-        else:
+        self._images: np.ndarray = np.zeros((count, size, size), np.uint8)
+        if held is not None:
             self._images = np.zeros(count, np.int64)
 
         def compute() -> tuple[Array, Array]:
@@ -89,7 +90,7 @@ class CapturedGradient:
             model.backward(dlogits)
             return losses, hits
 
-        self._repeat = ops.capture(compute)
+        self._repeat: Callable[[], tuple[Array, Array]] = ops.capture(compute)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> tuple[Array, Array]:
         """Losses and hits (count,), overwritten by the next call; gradients are in the model."""

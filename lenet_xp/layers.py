@@ -30,7 +30,8 @@ class Param:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.value.shape
+        shape: tuple[int, ...] = self.value.shape
+        return shape
 
 
 class Layer:
@@ -79,6 +80,9 @@ class Conv2D(Layer):
     Source: LeCun et al. 1998, section II.A; Chellapilla et al. 2006 for the matrix form.
     """
 
+    weight: Param
+    bias: Param
+
     def __init__(
         self,
         in_channels: int,
@@ -88,7 +92,7 @@ class Conv2D(Layer):
         padding: int = 0,
         name: str = "",
     ):
-        self.kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+        self.kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
         if min(in_channels, out_channels, *self.kernel, stride) < 1 or padding < 0:
             raise ValueError("channels, kernel and stride must be at least 1, padding at least 0")
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -137,6 +141,9 @@ class Conv2D(Layer):
 class Linear(Layer):
     """Dense layer: y = W x + b, x (in, N) -> y (out, N). weight (out, in), bias (out,)."""
 
+    weight: Param
+    bias: Param
+
     def __init__(self, in_features: int, out_features: int, name: str = ""):
         if min(in_features, out_features) < 1:
             raise ValueError("features must be at least 1")
@@ -170,7 +177,8 @@ def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, f
     BackProp" (gain 1) and He et al. 2015 for rectifiers (gain sqrt 2).
     """
     bound = gain * math.sqrt(3.0 / fan_in)
-    layer.weight.value[...] = layer.ops.asarray(rng.uniform(-bound, bound, layer.weight.shape))
+    weights: np.ndarray = rng.uniform(-bound, bound, layer.weight.shape)
+    layer.weight.value[...] = layer.ops.asarray(weights)
     layer.bias.value[...] = 0.0
 
 

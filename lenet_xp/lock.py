@@ -1,6 +1,7 @@
 """One run to a folder: a lock that goes with its process, however that dies."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import BinaryIO
 
 from lenet_xp.errors import InputError
 
-try:
-    import fcntl
-except ImportError:  # Windows
+if sys.platform == "win32":
     import msvcrt
+else:
+    import fcntl
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def _acquire(path: Path) -> BinaryIO:
 
 
 def _lock(handle: BinaryIO) -> None:
-    if "fcntl" in globals():
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
+    if sys.platform == "win32":
         msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

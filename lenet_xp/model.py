@@ -1,6 +1,7 @@
 """LeNet-5 as a list of layers over one flat vector of parameters."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -130,14 +131,14 @@ class LeNet5(Sequential):
             raise ValueError(f"num_classes must be at least 2, not {num_classes}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
-        self.config = {
+        self.config: dict[str, Any] = {
             "num_classes": num_classes,
             "activation": activation,
             "squash_pools": squash_pools,
         }
         act = ACTIVATIONS[activation]
         squash = [act] if squash_pools else []
-        layers = [
+        layers: list[Layer] = [
             Stage(Conv2D(1, 6, 5, name="C1"), act(), AvgPool2D(2, name="S2")),
             *(cls() for cls in squash),
             Stage(Conv2D(6, 16, 5, name="C3"), act(), AvgPool2D(2, name="S4")),

@@ -33,7 +33,7 @@ class SavedModel:
     @property
     def temperature(self) -> float:
         """What its logits are to be divided by; 1 in files older than this note."""
-        return self.notes.get("temperature", 1.0)
+        return float(self.notes.get("temperature", 1.0))
 
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.

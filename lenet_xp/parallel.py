@@ -16,6 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp.ops import Ops
 
+_Jobs = SimpleQueue[Callable[[], None] | None]
+_Done = SimpleQueue[BaseException | None]
+
 # Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
 # many as keep it busy without filling its memory.
 ON_CORE, ON_GPU = 32, 4096
@@ -58,8 +61,8 @@ class Workers:
         if count < 1:
             raise ValueError(f"there must be at least 1 thread, not {count}")
         self.count = count
-        self._jobs = [SimpleQueue() for _ in range(count - 1)]
-        self._done = [SimpleQueue() for _ in range(count - 1)]
+        self._jobs: list[_Jobs] = [SimpleQueue() for _ in range(count - 1)]
+        self._done: list[_Done] = [SimpleQueue() for _ in range(count - 1)]
 
     def __enter__(self) -> "Workers":
         self._limits = threadpool_limits(1, user_api="blas")
@@ -103,6 +106,6 @@ def _attempt(job: Callable[[], None]) -> BaseException | None:
     return None
 
 
-def _serve(jobs: SimpleQueue, done: SimpleQueue) -> None:
+def _serve(jobs: _Jobs, done: _Done) -> None:
     while (job := jobs.get()) is not None:
         done.put(_attempt(job))

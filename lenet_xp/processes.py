@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 
 import numpy as np
+from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
 OK = b"ok"
@@ -36,7 +37,7 @@ def can_fork() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def shared(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def shared(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """An array of zeros in memory that a process forked later shares."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)

@@ -35,8 +35,10 @@ def git_commit() -> str | None:
     try:
         tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
         commit = _git(folder, "rev-parse", "HEAD") if tracked else None
+        if commit is None:
+            return None
         return commit + ("-dirty" if _git(folder, "status", "--porcelain", "-uno") else "")
-    except (OSError, TypeError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):
         return None
 
 

@@ -36,7 +36,7 @@ class Recipe:
     averaging: float = 0.0
     distortion: Distortion | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field, known in (
             ("activation", tuple(ACTIVATIONS)),
             ("optimiser", OPTIMISERS),
@@ -58,7 +58,7 @@ class Recipe:
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError("weight_decay must not be negative")
 
-    def with_options(self, **options: object) -> "Recipe":
+    def with_options(self, **options: Any) -> "Recipe":
         """A copy with the options that are not None in place of its own."""
         return replace(self, **{k: v for k, v in options.items() if v is not None})
 

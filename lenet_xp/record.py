@@ -80,7 +80,8 @@ class Run:
         recipe = Recipe.from_dict(values["recipe"])
         run = Run(**values | {"recipe": recipe, "out": Path(values["out"])})
         for field in fields(Run):
-            if not isinstance(getattr(run, field.name), field.type):
+            kind: Any = field.type  # the type itself: annotations of this file are no strings
+            if not isinstance(getattr(run, field.name), kind):
                 raise TypeError(f"{field.name} of a run cannot be {getattr(run, field.name)!r:.40}")
         whole = (run.samples_per_class, 1, MAX_SAMPLES), (run.threads or 1, 1, MAX_THREADS)
         if run.seed < 0 or not all(low <= value <= high for value, low, high in whole):
@@ -105,7 +106,9 @@ def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndar
             f"{dataset.name}: the model knows no class {unknown[0]!r}; "
             f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
         )
-    return np.array([places[name] for name in dataset.class_names])[dataset.labels]
+    order = np.array([places[name] for name in dataset.class_names])
+    labels: np.ndarray = order[dataset.labels]
+    return labels
 
 
 def config_of(run: Run, split: Split) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,9 @@ def write_rejection(folder: Path, curve: RejectionCurve) -> None:
     """
     wanted = np.arange(1, LISTED_COVERAGES + 1) / LISTED_COVERAGES
     # The first point that answers as many, and the end whatever a sum was rounded to.
-    places = np.unique(np.searchsorted(curve.coverage[:-1], wanted)) if len(curve.coverage) else []
+    places: Any = (
+        np.unique(np.searchsorted(curve.coverage[:-1], wanted)) if len(curve.coverage) else []
+    )
     columns = (curve.thresholds[places], curve.coverage[places], curve.accuracy[places])
     # The threshold in full: most are so near to 1 that rounded ones would answer other images.
     rows = [

@@ -1,5 +1,6 @@
 """One training step after another: workers, optimiser, schedule, and the step's number."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -77,7 +78,7 @@ class Trainer:
         scale = 1.0 / len(labels)
         if self.forked:
             self._differentiate_in_processes(images, labels, losses, hits, shares, scale)
-            others = self.forked
+            others: Sequence[ForkedWorker | LeNet5] = self.forked
         else:
             self.workers.run(
                 [

@@ -60,7 +60,7 @@ class Fit:
 
     @property
     def train_seconds(self) -> float:
-        return sum(row["seconds"] for row in self.history)
+        return float(sum(row["seconds"] for row in self.history))
 
     def add(self, row: dict[str, Any], model: LeNet5) -> None:
         """One more epoch; its weights are kept if they are the best.
@@ -125,7 +125,8 @@ def fit(
     result = loop.result
     result.threads = threads
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
-    model.values[...] = model.ops.asarray(result.best_values)
+    if result.best_values is not None:  # of the first epoch on
+        model.values[...] = model.ops.asarray(result.best_values)
     return result
 
 

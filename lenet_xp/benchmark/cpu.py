@@ -41,7 +41,7 @@ def run_benchmark(
     for name, reason in absent.items():
         say(f"not taking part: {name} ({reason})")
     torch_threads = None if "PyTorch" in absent else peers.best_torch_threads(threads)
-    record = {
+    record: dict[str, Any] = {
         "lenet_xp": __version__,
         "git_commit": git_commit(),
         "cpu": cpu_name(),
@@ -114,7 +114,12 @@ def _inference(
 
 
 def _one(
-    make: Callable, batch: int, threads: int, absent: dict[str, Any], turns: int, seconds: float
+    make: Callable[[ExitStack, int, int, dict[str, Any]], dict[str, Contender]],
+    batch: int,
+    threads: int,
+    absent: dict[str, Any],
+    turns: int,
+    seconds: float,
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         contenders = make(stack, batch, threads, absent)

@@ -51,7 +51,8 @@ def run_parts(
 
     seconds: after so many no further part is begun.
     """
-    outcome, begun = {}, time.perf_counter()
+    outcome: dict[str, dict[str, Any]] = {}
+    begun = time.perf_counter()
     for name, part in parts.items():
         started = time.perf_counter()
         if started - begun > seconds:
@@ -141,7 +142,8 @@ def trained(ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray) ->
         for begin in range(0, len(labels), recipe.batch_size):
             part = slice(begin, begin + recipe.batch_size)
             trainer.step(images[part], labels[part], losses[part], hits[part])
-    return ops.to_host(model.values) - start
+    moved: np.ndarray = ops.to_host(model.values) - start
+    return moved
 
 
 def parity(sizes: Sizes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Times on a GPU: each kernel of a step, whole steps, reading, and PyTorch beside them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,17 +21,25 @@ from lenet_xp.trainer import Trainer
 class _Listed(Kernels):
     """Kernels that keep a list of what was launched."""
 
-    def __init__(self, cupy, dtype: str):
+    def __init__(self, cupy: Any, dtype: str):
         super().__init__(cupy, dtype)
-        self.launches: list[tuple[str, Callable]] = []
+        self.launches: list[tuple[str, Callable[[], None]]] = []
 
-    def launch(self, file, name, grid, block, arguments, **settings) -> None:
+    def launch(
+        self,
+        file: str,
+        name: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        arguments: Sequence[Any],
+        **settings: int,
+    ) -> None:
         again = partial(super().launch, file, name, grid, block, tuple(arguments), **settings)
         self.launches.append((f"{name} {tuple(grid)} x {tuple(block)}", again))
         again()
 
 
-def _stepper(ops: CupyOps, recipe: Recipe, batch: int) -> Callable[[], None]:
+def _stepper(ops: CupyOps, recipe: Recipe, batch: int) -> partial[None]:
     """A call of it is a training step on the same images."""
     images, labels = patterns(batch)
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
@@ -127,12 +135,12 @@ def host_side(sizes: Sizes) -> dict[str, Any]:
     ops = CupyOps()
     step = _stepper(ops, RECIPES["best"], batch)
     step()
-    trainer = step.func.__self__
+    trainer = step.func.__self__  # type: ignore[attr-defined]  # of a bound method
     images, labels = patterns(batch)
     captured = trainer.local[0]._step(batch, 1.0 / batch)
     losses = ops.zeros((batch,))
     given, _ = captured(images, labels)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "gradient (copy, graph)": partial(captured, images, labels),
         "losses into their place": lambda: losses.__setitem__(slice(None), given),
         "update": lambda: trainer.optimiser.step(1e-3),
@@ -171,23 +179,29 @@ def torch_steps(sizes: Sizes) -> dict[str, Any]:
     """PyTorch's step of the classic network on the GPU: eager, and as a CUDA graph."""
     import torch
 
-    from lenet_xp.benchmark.peers import _torch_batch, _torch_network
+    from lenet_xp.benchmark.peers import torch_batch, torch_network
 
     if not torch.cuda.is_available():
         return {"skipped": "PyTorch has no CUDA here", "torch": torch.__version__}
-    found = {"torch": torch.__version__}
+    found: dict[str, Any] = {"torch": torch.__version__}
     for batch in sizes.batches:
-        network = _torch_network().cuda()
-        x, y = (tensor.cuda() for tensor in _torch_batch(batch))
+        network = torch_network().cuda()
+        x, y = (tensor.cuda() for tensor in torch_batch(batch))
         optimiser = torch.optim.SGD(network.parameters(), lr=CLASSIC.learning_rate)
         loss = torch.nn.CrossEntropyLoss()
 
-        def step(network=network, x=x, y=y, optimiser=optimiser, loss=loss) -> None:
+        def step(
+            network: Any = network,
+            x: Any = x,
+            y: Any = y,
+            optimiser: Any = optimiser,
+            loss: Any = loss,
+        ) -> None:
             optimiser.zero_grad(set_to_none=True)
             loss(network(x), y).backward()
             optimiser.step()
 
-        side = torch.cuda.Stream()
+        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(5):

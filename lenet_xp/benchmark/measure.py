@@ -17,7 +17,7 @@ class Contender:
 
     call: Callable[[], object]
     items: float
-    setting: Callable[[], AbstractContextManager] = field(default=nullcontext)
+    setting: Callable[[], AbstractContextManager[object]] = field(default=nullcontext)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def measure_command(arguments: list[str]) -> dict[str, Any]:
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": paths}
     done = subprocess.run(starter, capture_output=True, text=True, check=True, env=environment)
-    return json.loads(done.stdout)
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
 
 
 def _measure(arguments: list[str]) -> dict[str, Any]:

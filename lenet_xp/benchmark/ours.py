@@ -81,8 +81,8 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
     images, _ = random_batch(batch)
     model = LeNet5(ops=get_ops("numpy"))
     if batch == 1:
-        reader = Reader(model, PREPROCESSING)
-        return Contender(partial(reader, images), 1, partial(threadpool_limits, 1, "blas"))
+        read_one = Reader(model, PREPROCESSING)
+        return Contender(partial(read_one, images), 1, partial(threadpool_limits, 1, "blas"))
     workers = Workers(min(threads, batch))
     reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers, batch))
     return Contender(partial(reader, images), batch, _Standing(stack, workers))
@@ -94,5 +94,6 @@ class _Standing:
     def __init__(self, stack: ExitStack, workers: Workers):
         stack.enter_context(workers)
 
-    def __call__(self) -> AbstractContextManager:
-        return threadpool_limits(1, user_api="blas")
+    def __call__(self) -> AbstractContextManager[object]:
+        limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+        return limits

@@ -1,9 +1,10 @@
 """The peers: PyTorch and ONNX Runtime at their best. Both are optional; absent ones are named."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +26,13 @@ def missing() -> dict[str, str]:
     return reasons
 
 
-def _torch_network():
+def torch_network() -> Any:
     """The classic network with our initial weights, in the memory format PyTorch likes best."""
     import torch
     from torch import nn
 
     ours = LeNet5(ops=get_ops("numpy")).parameters()
-    network = nn.Sequential(
+    network: Any = nn.Sequential(
         *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh()),
         *(nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh(), nn.Flatten()),
         *(nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 33)),
@@ -42,7 +43,7 @@ def _torch_network():
     return network.to(memory_format=torch.channels_last)
 
 
-def _torch_batch(batch: int):
+def torch_batch(batch: int) -> tuple[Any, Any]:
     import torch
 
     images, labels = random_batch(batch)
@@ -55,7 +56,7 @@ def torch_step(batch: int, compiled: bool) -> Contender:
     """One training step of PyTorch, eager or with the whole step compiled."""
     import torch
 
-    network, (x, y) = _torch_network(), _torch_batch(batch)
+    network, (x, y) = torch_network(), torch_batch(batch)
     optimiser = torch.optim.SGD(network.parameters(), lr=CLASSIC.learning_rate)
     loss = torch.nn.CrossEntropyLoss()
 
@@ -71,9 +72,9 @@ def torch_inference(batch: int) -> Contender:
     """Probabilities by eager PyTorch."""
     import torch
 
-    network, (x, _) = _torch_network().eval(), _torch_batch(batch)
+    network, (x, _) = torch_network().eval(), torch_batch(batch)
 
-    def read():
+    def read() -> Any:
         with torch.inference_mode():
             return torch.softmax(network(x), dim=1)
 
@@ -105,9 +106,10 @@ def _onnx_network() -> bytes:
         name: numpy_helper.from_array(np.array(parameter.value), name)
         for name, parameter in LeNet5(ops=get_ops("numpy")).parameters().items()
     }
-    nodes, last = [], "x"
+    nodes: list[Any] = []
+    last = "x"
 
-    def add(kind: str, *inputs: str, **attributes: object) -> None:
+    def add(kind: str, *inputs: str, **attributes: Any) -> None:
         nonlocal last
         nodes.append(helper.make_node(kind, [last, *inputs], [f"y{len(nodes)}"], **attributes))
         last = nodes[-1].output[0]
@@ -128,7 +130,7 @@ def _onnx_network() -> bytes:
     graph = helper.make_graph(nodes, "LeNet-5", [x], [y], list(weights.values()))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def best_torch_threads(cores: int) -> int:
@@ -139,8 +141,8 @@ def best_torch_threads(cores: int) -> int:
 
     contender = torch_step(64, compiled=False)
 
-    def with_threads(threads: int) -> Callable:
-        def setting():
+    def with_threads(threads: int) -> Callable[[], AbstractContextManager[object]]:
+        def setting() -> AbstractContextManager[object]:
             torch.set_num_threads(threads)
             return nullcontext()
 

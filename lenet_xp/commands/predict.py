@@ -68,7 +68,7 @@ def predict(arguments: list[str] | None = None) -> None:
     if not files:
         raise InputError("none of the images could be read; see the lines above")
     probabilities = saved.probabilities(images, options.threads)
-    readings = [
+    readings: list[dict[str, Any]] = [
         {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
         for file, row in zip(files, probabilities, strict=True)
     ]

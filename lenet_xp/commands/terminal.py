@@ -1,6 +1,7 @@
 """How every command meets its user: one-line errors, exit statuses, shared options."""
 
 import argparse
+import io
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
     """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # what cannot show Tifinagh shows code points
+        if isinstance(stream, io.TextIOWrapper):  # what cannot show Tifinagh shows code points
             stream.reconfigure(errors="backslashreplace")
     try:
         command(arguments)

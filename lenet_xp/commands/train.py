@@ -105,12 +105,12 @@ def _out_folder(options: argparse.Namespace) -> Path:
         data = Path(os.path.abspath(options.data)).stem
         first = Path("runs") / f"{options.recipe}-{data}"
         number = 1
-        out = first
-        while out.exists():
+        free = first
+        while free.exists():
             number += 1
-            out = first.with_name(f"{first.name}-{number}")
-        return out
-    out = options.out
+            free = first.with_name(f"{first.name}-{number}")
+        return free
+    out: Path = options.out
     if (out / "metrics.json").exists() and not options.overwrite:
         raise InputError(f"{out}: holds a finished run; choose another --out, or add --overwrite")
     return out

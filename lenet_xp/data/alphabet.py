@@ -18,8 +18,9 @@ class Letter:
 @cache
 def letters() -> tuple[Letter, ...]:
     """All 33 letters in class order, which is the sorted order of the class names."""
-    with files(__package__).joinpath("tifinagh.csv").open(encoding="utf-8", newline="") as table:
-        return tuple(Letter(r["class"], r["glyph"], r["latin"]) for r in csv.DictReader(table))
+    table = files("lenet_xp.data").joinpath("tifinagh.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines())
+    return tuple(Letter(r["class"], r["glyph"], r["latin"]) for r in rows)
 
 
 def letter(name: str) -> Letter:

@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 
 from lenet_xp.data.bounded import BoundedFile
@@ -38,13 +39,14 @@ class Archive:
     InputError, and so does a file that is no zip. `read` may be called from several threads.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._file = self._map = None
+        self._open = ExitStack()
         try:
-            self._file = BoundedFile(self.path, MAX_DIRECTORY)
-            self._zip = zipfile.ZipFile(self._file)
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            file = self._open.enter_context(BoundedFile(self.path, MAX_DIRECTORY))
+            self._zip = zipfile.ZipFile(file)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._map = self._open.enter_context(mapped)
             self._members = self._checked_members()
         except InputError:
             self.close()
@@ -56,16 +58,14 @@ class Archive:
                 f"{path}: is not a zip archive that can be read ({reason}); download it again"
             ) from error
 
-    def __enter__(self):
+    def __enter__(self) -> "Archive":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def close(self):
-        for opened in (self._map, self._file):
-            if opened is not None:
-                opened.close()
+    def close(self) -> None:
+        self._open.close()
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""
@@ -94,7 +94,7 @@ class Archive:
             raise InputError(f"{name}: is damaged in the archive (wrong checksum)")
         return data
 
-    def _packed(self, member):
+    def _packed(self, member: zipfile.ZipInfo) -> bytes:
         """The bytes of a member as they stand in the archive, behind its local header."""
         mark, name_length, extra_length = _LOCAL_HEADER.unpack_from(self._map, member.header_offset)
         if mark != b"PK\x03\x04":
@@ -102,8 +102,8 @@ class Archive:
         start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
         return self._map[start : start + member.compress_size]
 
-    def _checked_members(self):
-        members = {}
+    def _checked_members(self) -> dict[str, zipfile.ZipInfo]:
+        members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():
             name = member.filename.replace("\\", "/")
             if name in members:
@@ -117,7 +117,7 @@ class Archive:
         return members
 
 
-def _unpacked(data, kind, most):
+def _unpacked(data: bytes, kind: int, most: int) -> bytes:
     """A member's bytes unpacked, at most so many of them."""
     if kind == zipfile.ZIP_STORED:
         return data
@@ -133,7 +133,7 @@ def _unpacked(data, kind, most):
     raise NotImplementedError(f"compression {kind} is not known; pack it as usual")
 
 
-def _objection(member, name):
+def _objection(member: zipfile.ZipInfo, name: str) -> str | None:
     """What speaks against a member, or None."""
     if _LEADS_OUT.search(name):
         return "has a path that leads out of the archive; pack it again without"

@@ -8,8 +8,8 @@ import numpy as np
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.duplicates import image_groups, members_of, repeated
 from lenet_xp.data.overlap import find_overlap
-from lenet_xp.data.splits import FOLDS, SPLITS, make_split
-from lenet_xp.data.writers import SAMPLES, doubtful_writers, writer_table, writers_of
+from lenet_xp.data.splits import FOLDS, SPLITS, Split, make_split
+from lenet_xp.data.writers import SAMPLES, doubtful_writers, known_writers, writer_table
 from lenet_xp.errors import InputError
 
 
@@ -21,10 +21,7 @@ def audit(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     """
     groups = image_groups(dataset.images)
     twins = repeated(groups)
-    try:
-        writers = writers_of(dataset)
-    except InputError:
-        writers = None
+    writers = known_writers(dataset)
     counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
     return {
         "dataset": dataset.name,
@@ -46,14 +43,14 @@ def audit(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     }
 
 
-def _name(dataset, index):
+def _name(dataset: Dataset, index: int) -> str:
     """An image by its file, or by class and place where the source has no files."""
     if dataset.files:
         return dataset.files[index]
     return f"{dataset.class_names[dataset.labels[index]]}#{index}"
 
 
-def _writers(groups, writers):
+def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
     table = writer_table()
     return {
         "count": len(np.unique(writers)),
@@ -64,8 +61,10 @@ def _writers(groups, writers):
     }
 
 
-def _splits(dataset, groups, writers, only):
-    found = []
+def _splits(
+    dataset: Dataset, groups: np.ndarray, writers: np.ndarray | None, only: str | None
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     for name in [only] if only else SPLITS:
         try:
             splits = [make_split(dataset, name, fold) for fold in range(FOLDS.get(name, 1))]
@@ -77,7 +76,7 @@ def _splits(dataset, groups, writers, only):
     return found
 
 
-def _split(split, groups, writers):
+def _split(split: Split, groups: np.ndarray, writers: np.ndarray | None) -> dict[str, Any]:
     sides = {"train": split.train, "val": split.val, "test": split.test}
     overlap = find_overlap(groups, split)
     return {

@@ -62,7 +62,7 @@ class Distortion:
     gamma: float = 0.0
     noise: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
         if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
             raise ValueError("strengths of a distortion are not negative")
@@ -106,7 +106,7 @@ class Distortion:
             add_noise(moved, *changes.noise)
         return moved
 
-    def _draw_geometry(self, rng, count):
+    def _draw_geometry(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Coefficients of the affine and the elastic map, (2, count, 3 + grid^2) float32."""
         angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
         angle = np.deg2rad(self.rotation) * angle
@@ -125,11 +125,11 @@ class Distortion:
         return coefficients
 
 
-def _normal(rng, *shape):
+def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape, np.float32)
 
 
-def _crop(coefficients, outwards, size):
+def _crop(coefficients: np.ndarray, outwards: np.ndarray, size: int) -> None:
     """Move the frame's left, right, top and bottom side outwards by (4, N) pixels, in place."""
     before, after = outwards.reshape(2, 2, -1).transpose(1, 2, 0)  # (N, 2) each, x and y
     linear = coefficients[:, :, 1:3]

@@ -3,10 +3,13 @@
 import queue
 import threading
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lenet_xp.data.augment import Distortion
+
+T = TypeVar("T")
 
 AHEAD = 8  # batches that may wait: enough to ride out a pause, little memory
 
@@ -32,15 +35,17 @@ def epoch_batches(
         if start < behind * batch_size:
             continue
         batch = images[chosen]
-        yield batch if drawn is None else distortion.apply(batch, drawn), labels[chosen]
+        if distortion is not None and drawn is not None:
+            batch = distortion.apply(batch, drawn)
+        yield batch, labels[chosen]
 
 
-def prefetch(items: Iterator, ahead: int = AHEAD) -> Iterator:
+def prefetch(items: Iterator[T], ahead: int = AHEAD) -> Iterator[T]:
     """The same items, made on a background thread up to `ahead` in advance.
 
     An exception of the producer is raised here. When the consumer stops early, so does the thread.
     """
-    ready: queue.Queue = queue.Queue(maxsize=ahead)
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
 
     def offer(kind: str, value: object) -> bool:

@@ -1,6 +1,7 @@
 """A zip file opened without trust in the length of its list of members."""
 
 import io
+import os
 import zipfile
 
 
@@ -10,11 +11,11 @@ class BoundedFile(io.FileIO):
     Python reads the list of members in one go and makes ten times as much of it.
     """
 
-    def __init__(self, path, most: int):
+    def __init__(self, path: str | os.PathLike[str], most: int):
         super().__init__(path)
         self._most = most
 
-    def read(self, size: int = -1) -> bytes:
-        if size > self._most:
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._most:
             raise zipfile.BadZipFile(f"its list of members is over {self._most:,} bytes")
         return super().read(size)

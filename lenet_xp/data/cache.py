@@ -69,7 +69,8 @@ def _is_whole(dataset: Dataset) -> bool:
     images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
     own_test = dataset.source_train
     return (
-        (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        images.dtype == np.uint8
+        and labels.dtype == np.int64
         and images.ndim == 3
         and images.shape[1] == images.shape[2]
         and labels.shape == (len(images),)

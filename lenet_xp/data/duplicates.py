@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def repeated(groups: np.ndarray) -> list[np.ndarray]:
     return [part for part in parts if len(part) > 1]
 
 
-def linked(count: int, links) -> np.ndarray:
+def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
     """The things 0 to count - 1 joined along `links`, tuples of them: (count,) int64.
 
     Each is given the lowest number that it is joined with, over any number of links.

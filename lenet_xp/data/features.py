@@ -45,7 +45,7 @@ class FeatureImages:
             width = math.isqrt(count - 1) + 1
             shape = -(-count // width), width
         if rows.dtype == np.uint8:
-            low, high = np.float64(0), np.float64(255)
+            low, high = np.array(0.0), np.array(255.0)
         else:
             axis = None if picture else 0
             low, high = (np.asarray(f(axis=axis), np.float64) for f in (rows.min, rows.max))
@@ -68,7 +68,8 @@ class FeatureImages:
         half = rows.astype(np.float64) / 2  # so that no difference of numbers overflows
         span = self.high / 2 - self.low / 2
         part = (half - self.low / 2) / np.where(span > 0, span, np.inf)
-        return np.rint(255 * part.clip(0, 1)).astype(np.uint8)
+        levels: np.ndarray = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
+        return levels
 
     def _grids(self, levels: np.ndarray) -> np.ndarray:
         grids = np.zeros((len(levels), math.prod(self.shape)), np.uint8)

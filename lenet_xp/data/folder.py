@@ -16,19 +16,20 @@ MAX_ENTRIES = 1_000_000
 class Folder:
     """A folder on disk; `tree` says which images it holds, `read` gives the bytes of one."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._files, self._folders = {}, []
+        self._files: dict[str, tuple[int, int]] = {}
+        self._folders: list[str] = []
         for name, entry in scan(self.path):
             if entry is None:
                 self._folders.append(name)
             else:
                 self._files[name] = (entry.st_size, entry.st_mtime_ns)
 
-    def __enter__(self):
+    def __enter__(self) -> "Folder":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *error: object) -> None:
         pass
 
     def fingerprint(self) -> str:
@@ -42,9 +43,9 @@ class Folder:
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""
-        checksum = {}
+        checksum: dict[str, int] = {}
 
-        def checksum_of(name):
+        def checksum_of(name: str) -> int:
             if name not in checksum:
                 checksum[name] = zlib.crc32(self.read(name))
             return checksum[name]

@@ -5,6 +5,8 @@ AMHCD's letters are cropped to their ink and stretched to the whole frame, with 
 is all that tells it from `yar`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lenet_xp.opencv import cv2
@@ -26,7 +28,7 @@ BAR = 1 / 3
 LONGEST_BAR = 2048
 
 
-def is_framed(inks) -> np.ndarray:
+def is_framed(inks: np.ndarray) -> np.ndarray:
     """Which of (N, H, W) uint8 pictures, ink bright, are certainly framed already: (N,) bool.
 
     Only small pictures can be, and only those without the proportions of a bar.
@@ -37,17 +39,18 @@ def is_framed(inks) -> np.ndarray:
     low = inks.min((1, 2)).astype(np.float32)
     level = low + INK_LEVEL * (inks.max((1, 2)) - low)
     mask = inks > level.astype(np.uint8)[:, None, None]
-    return (
-        np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width) >= SMALL_IN_DATASET
-    )
+    extent = np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width)
+    framed: np.ndarray = extent >= SMALL_IN_DATASET
+    return framed
 
 
-def _extent(lines):
+def _extent(lines: np.ndarray) -> np.ndarray:
     """From the first to the last true value of each row of (N, L) bool; L where there is none."""
-    return lines.shape[1] - lines.argmax(1) - lines[:, ::-1].argmax(1)
+    extent: np.ndarray = lines.shape[1] - lines.argmax(1) - lines[:, ::-1].argmax(1)
+    return extent
 
 
-def frame(ink) -> np.ndarray:
+def frame(ink: np.ndarray) -> np.ndarray:
     """A picture's ink brought to AMHCD's framing; a picture that is framed already is returned.
 
     ink: (H, W) uint8, ink bright on paper. Returns (h, w) uint8, of any size.
@@ -70,7 +73,7 @@ def frame(ink) -> np.ndarray:
     return _without_extreme_proportions(ink)
 
 
-def shrunk(picture, side) -> np.ndarray:
+def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
     """A picture reduced by area so that neither side exceeds `side`; a smaller one as it is."""
     height, width = picture.shape
     scale = side / max(height, width)
@@ -80,7 +83,7 @@ def shrunk(picture, side) -> np.ndarray:
     return cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
 
 
-def _without_shading(ink):
+def _without_shading(ink: np.ndarray) -> np.ndarray:
     """Ink minus its morphological opening: what is left is finer than a third of the picture."""
     overview = shrunk(ink, 256)
     kernel = np.ones((max(overview.shape) // 3,) * 2, np.uint8)
@@ -89,7 +92,7 @@ def _without_shading(ink):
     return cv2.subtract(ink, paper)
 
 
-def _ink_box(ink, larger):
+def _ink_box(ink: np.ndarray, larger: bool) -> Sequence[int]:
     """Left, top, width and height of the ink in pixels; specks do not count in larger pictures."""
     overview = shrunk(ink, 256) if larger else ink
     low, high, _, _ = cv2.minMaxLoc(overview)
@@ -106,7 +109,7 @@ def _ink_box(ink, larger):
     return x, y, int((left + width) * across) - x, int((top + height) * down) - y
 
 
-def _without_extreme_proportions(ink):
+def _without_extreme_proportions(ink: np.ndarray) -> np.ndarray:
     """A bar padded with paper to a square; anything else as it is, to be stretched."""
     height, width = ink.shape
     if min(height, width) >= BAR * max(height, width):

@@ -90,15 +90,20 @@ def write(
 
 def _trace(allograph: Allograph, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """(n, strokes, POINTS, 2): every stroke with its own slips of the pen."""
-    trace = {Path: _trace_path, Ring: _trace_ring}
-    return np.stack([trace[type(s)](s, hand, rng) for s in allograph.strokes], axis=1)
+    traces = [
+        _trace_path(s, hand, rng) if isinstance(s, Path) else _trace_ring(s, hand, rng)
+        for s in allograph.strokes
+    ]
+    return np.stack(traces, axis=1)
 
 
 def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
     """(n, points, 2): coordinates drawn from their spans."""
     spans = np.array([[c if isinstance(c, tuple) else (c, c) for c in p] for p in points], float)
     where = rng.random((samples, len(points), 2))
-    return spans[..., 0] + where * (spans[..., 1] - spans[..., 0])
+    low, high = spans[..., 0], spans[..., 1]
+    placed: np.ndarray = low + where * (high - low)
+    return placed
 
 
 def _trace_path(path: Path, hand: Hand, rng: np.random.Generator) -> np.ndarray:
@@ -109,9 +114,10 @@ def _trace_path(path: Path, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
     sharp, soft = _interpolation(path)
     rounding = np.ones((len(hand), 1, 1)) if path.curved else hand.rounding[:, None, None]
-    points = np.einsum("kp,npd->nkd", sharp, corners) * (1 - rounding)
+    points: np.ndarray = np.einsum("kp,npd->nkd", sharp, corners) * (1 - rounding)
     points += np.einsum("kp,npd->nkd", soft, corners) * rounding
-    return points + _wobble(hand, rng) * size
+    points += _wobble(hand, rng) * size
+    return points
 
 
 def _interpolation(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -149,14 +155,16 @@ def _trace_ring(ring: Ring, hand: Hand, rng: np.random.Generator) -> np.ndarray:
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         stretch += rng.normal(0, height, (count, 1)) * np.cos(wave * angle + phase)
     around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * stretch[..., None]
-    return center[:, None] + around * radii[:, None] + _wobble(hand, rng) * size
+    points: np.ndarray = center[:, None] + around * radii[:, None] + _wobble(hand, rng) * size
+    return points
 
 
 def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """(n, POINTS, 2): a slow wandering off the way, out and back again."""
     modes = np.sin(np.pi * _WAVES * _ALONG[:, None]) / _WAVES
     height = rng.normal(0, 1, (len(hand), len(_WAVES), 2)) * hand.wobble[:, None, None]
-    return np.einsum("kw,nwd->nkd", modes, height)
+    wobble: np.ndarray = np.einsum("kw,nwd->nkd", modes, height)
+    return wobble
 
 
 def _bend(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
@@ -186,4 +194,7 @@ def _fit_to_frame(
     if not shape.stretched:
         scale[:] = scale[:, 1:] * rng.beta(3, 0.6, (len(pen), 1))
         begin[:, 0] = (SIZE - extent[:, 0] * scale[:, 0]) / 2
-    return begin[:, None, None] + (points - low[:, None, None]) * scale[:, None, None]
+    pixels: np.ndarray = begin[:, None, None] + (
+        (points - low[:, None, None]) * scale[:, None, None]
+    )
+    return pixels

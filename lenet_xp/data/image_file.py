@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
@@ -47,7 +47,9 @@ _warnings_lock = threading.Lock()
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_image(path, admit: Callable[[int], object] = bool) -> np.ndarray:
+def read_image(
+    path: str | os.PathLike[str], admit: Callable[[int], object] = bool
+) -> np.ndarray:
     """One image file as an array that `Preprocessing.apply` takes; see `decode`, also for `admit`.
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
@@ -61,7 +63,7 @@ def read_image(path, admit: Callable[[int], object] = bool) -> np.ndarray:
     return decode(data, str(path), admit)
 
 
-def read_file(path) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a regular file; OSError for another kind, which may never end, and MAX_BYTES."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
@@ -90,7 +92,7 @@ def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.
     return _decode_other(data, name, admit)
 
 
-def _decode_jpeg(data, name, admit):
+def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
     """OpenCV decodes JPEG three times as fast as Pillow, but fills what is missing with grey."""
     width, height, position = _jpeg_frame(data)
     if position is None:
@@ -112,7 +114,7 @@ def _decode_jpeg(data, name, admit):
     return image
 
 
-def _jpeg_frame(data):
+def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
     """Width, height and position of the frame header; (0, 0, None) without one."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
@@ -130,7 +132,7 @@ def _jpeg_frame(data):
     return 0, 0, None
 
 
-def _jpeg_scans(data, position):
+def _jpeg_scans(data: bytes, position: int) -> int | None:
     """How many scans stand between a position and the end of the image; None without an end.
 
     Segments are stepped over, for one may hold a thumbnail with scans and an end of its own.
@@ -145,7 +147,7 @@ def _jpeg_scans(data, position):
     return None
 
 
-def _decode_other(data, name, admit):
+def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
     try:
         picture = _opened(data)
         _check_size(*picture.size, name)
@@ -155,7 +157,7 @@ def _decode_other(data, name, admit):
         return _pixels(picture)
     except (InputError, MemoryError):
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InputError(
             f"{name}: is not an image that can be read; give JPEG, PNG, BMP, GIF, TIFF, WebP or PGM"
         ) from error
@@ -166,14 +168,14 @@ def _decode_other(data, name, admit):
         raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
 
 
-def _opened(data):
+def _opened(data: bytes) -> Image.Image:
     """The picture with its header read; its pixels are decoded when they are asked for."""
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _check_size is stricter
         return Image.open(BytesIO(data), formats=_FORMATS)
 
 
-def _pixels(picture):
+def _pixels(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
         return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
@@ -181,23 +183,25 @@ def _pixels(picture):
     return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
 
 
-def _by_strips(picture, dtype, converted):
+def _by_strips(
+    picture: Image.Image, dtype: type, converted: Callable[[Image.Image], np.ndarray]
+) -> np.ndarray:
     """The pixels of a decoded picture, `converted` some rows at a time."""
     width, height = picture.size
     rows = max(1, _STRIP // width)
-    result = None
+    result: np.ndarray = np.empty(0, dtype)
     for top in range(0, height, rows):
         strip = converted(picture.crop((0, top, width, min(top + rows, height))))
-        if result is None:
+        if top == 0:
             result = np.empty((height, *strip.shape[1:]), dtype)
         result[top : top + rows] = strip
     return result
 
 
-def _check_kind(picture, name):
+def _check_kind(picture: Image.Image, name: str) -> None:
     if picture.mode == "F":
         raise InputError(f"{name}: its pixels are floating-point numbers; give whole ones")
-    slow = any(tile[0] in _SLOW for tile in picture.tile)
+    slow = any(tile[0] in _SLOW for tile in getattr(picture, "tile", ()))
     if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
         raise InputError(
             f"{name}: is {picture.width}x{picture.height} pixels, too large where levels are text "
@@ -205,7 +209,7 @@ def _check_kind(picture, name):
         )
 
 
-def _check_size(width, height, name):
+def _check_size(width: int, height: int, name: str) -> None:
     if min(width, height) < MIN_SIDE:
         raise InputError(
             f"{name}: is {width}x{height} pixels, too small; give at least {MIN_SIDE} a side"
@@ -214,5 +218,5 @@ def _check_size(width, height, name):
         raise InputError(f"{name}: is {width}x{height} pixels; {_too_large()}")
 
 
-def _too_large():
+def _too_large() -> str:
     return f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a smaller image"

@@ -49,7 +49,9 @@ class _Chunk:
 
     def __init__(self, images: np.ndarray, preprocessing: Preprocessing, room: Room):
         self.images, self.preprocessing, self.room = images, preprocessing, room
-        self.places, self.pictures, self.held, self.taken = [], [], 0, 0
+        self.places: list[int] = []
+        self.pictures: list[np.ndarray] = []
+        self.held, self.taken = 0, 0
 
     def admit(self, pixels: int) -> None:
         """Called before a picture is decoded."""
@@ -95,7 +97,7 @@ def prepare(
     images = np.zeros((count, preprocessing.size, preprocessing.size), np.uint8)
     room = Room(MAX_PIXELS)
 
-    def work(start):
+    def work(start: int) -> dict[int, str]:
         errors, chunk = {}, _Chunk(images, preprocessing, room)
         try:
             for index in range(start, min(start + CHUNK, count)):
@@ -109,7 +111,7 @@ def prepare(
         return errors
 
     starts = range(0, count, CHUNK)
-    errors = {}
+    errors: dict[int, str] = {}
     workers = min(16, os.cpu_count() or 1)
     inner = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's own threads would only fight with these for the cores
@@ -143,7 +145,7 @@ def load_tree(
     instead, and only a class with no image left is an error.
     """
 
-    def picture(index, admit):
+    def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
         if size(path) > LARGE_FILE:
             admit(MAX_PIXELS)

@@ -7,7 +7,7 @@ import numpy as np
 
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
 from lenet_xp.data.image_file import MAX_PIXELS, MIN_SIDE
-from lenet_xp.data.loading import prepare
+from lenet_xp.data.loading import Admit, prepare
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.stored import StoredArray, open_npz
 from lenet_xp.errors import InputError
@@ -33,8 +33,8 @@ def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: b
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path}: is no .npz file that can be read ({reason})") from error
 
-    def picture(index, admit):
-        chosen = train[index] if index < len(train) else test[index - len(train)]
+    def picture(index: int, admit: Admit) -> np.ndarray:
+        chosen: np.ndarray = train[index] if index < len(train) else test[index - len(train)]
         admit(chosen.size)
         return chosen
 
@@ -42,7 +42,7 @@ def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: b
     return Dataset(name, images, labels, class_names, source_train=len(train))
 
 
-def _content(path):
+def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Training and test pictures as uint8, the labels of both, the names of the classes."""
     with open_npz(path) as arrays:
         missing = [each for each in _ARRAYS if each not in arrays]
@@ -67,12 +67,12 @@ def _content(path):
                     f"{path}: x_{part} holds {x.shape[0]} images, y_{part} {len(y)} labels"
                 )
             labels.append(y)
-        class_names = _class_names(arrays, *labels, path)
+        class_names = _class_names(arrays, labels[0], labels[1], path)
         train, test = (_pictures(arrays[x], f"{path}: {x}") for x in ("x_train", "x_test"))
         return train, test, np.concatenate(labels), class_names
 
 
-def _check_pictures(x: StoredArray, where):
+def _check_pictures(x: StoredArray, where: str) -> None:
     shape = x.shape
     grey_or_colour = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))
     if not grey_or_colour or not shape[0] or min(shape[1:3]) < MIN_SIDE:
@@ -86,7 +86,7 @@ def _check_pictures(x: StoredArray, where):
         raise InputError(f"{where}: is of {x.dtype}; uint8, or floating-point in 0..1 or 0..255")
 
 
-def _pictures(x: StoredArray, where):
+def _pictures(x: StoredArray, where: str) -> np.ndarray:
     """Checked pictures as uint8."""
     scale = None if x.dtype == np.uint8 else _scale(x, where)
     flat, filled = np.empty(math.prod(x.shape), np.uint8), 0
@@ -97,17 +97,17 @@ def _pictures(x: StoredArray, where):
     return x.shaped(flat)
 
 
-def _scale(x, where):
+def _scale(x: StoredArray, where: str) -> int:
     """What floating-point values are to be multiplied with for grey levels."""
-    low = high = np.float64(0)
+    low = high = 0.0
     for piece in x.pieces():
-        low, high = np.minimum(low, piece.min()), np.maximum(high, piece.max())
+        low, high = float(np.minimum(low, piece.min())), float(np.maximum(high, piece.max()))
     if not (low >= 0 and high <= 255):  # also where one of them is NaN
         raise InputError(f"{where}: has values {low:g} to {high:g}; 0..1 or 0..255 is expected")
     return 255 if high <= 1 else 1
 
 
-def _labels(y: StoredArray, where):
+def _labels(y: StoredArray, where: str) -> np.ndarray:
     """Checked labels as (N,) int64."""
     shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
     if len(shape) != 1 or y.dtype.kind not in "iu":
@@ -115,7 +115,9 @@ def _labels(y: StoredArray, where):
     return y.read(8 * MAX_IMAGES).reshape(-1).astype(np.int64)
 
 
-def _class_names(arrays, train, test, path):
+def _class_names(
+    arrays: dict[str, StoredArray], train: np.ndarray, test: np.ndarray, path: Path
+) -> tuple[str, ...]:
     """The names of the classes, which the labels must number from 0 without gaps."""
     found = np.unique(train)
     if len(found) < 2 or not np.array_equal(found, np.arange(len(found))):

@@ -62,7 +62,7 @@ def honest_split(
     return replace(split, train=train, val=val), replace(overlap, dropped=dropped)
 
 
-def _check_classes(dataset, train, val):
+def _check_classes(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> None:
     """InputError where nothing is left to validate on, or of a class to train on."""
     counts = np.bincount(dataset.labels[train], minlength=len(dataset.class_names))
     if len(val) and counts.min():

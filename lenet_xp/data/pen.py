@@ -29,14 +29,15 @@ def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
         tall[thin] = _thinned(tall[thin], -widths[thin])
 
 
-def _widened(tall, widths):
+def _widened(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
     difference = _highest_of_nine(tall.reshape(-1), tall.shape[2]).reshape(tall.shape)
     difference -= tall
     shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
-    return tall + _shifted(difference * shares, 8).astype(np.uint8)
+    widened: np.ndarray = tall + _shifted(difference * shares, 8).astype(np.uint8)
+    return widened
 
 
-def _thinned(tall, widths):
+def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
     taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
     left = np.maximum(tall, taken)
     left -= taken
@@ -68,7 +69,7 @@ def change_tone(images: np.ndarray, log_gain: np.ndarray, gamma: np.ndarray) -> 
     log_gain and gamma: (N,) float32, gamma above 0.
     """
     pixels = images.reshape(len(images), -1)
-    levels = cv2.LUT(pixels, _LOG_LEVELS)
+    levels: np.ndarray = cv2.LUT(pixels, _LOG_LEVELS)
     levels *= gamma[:, None]
     levels += log_gain[:, None] + np.float32(np.log(255))
     np.exp(levels, out=levels)
@@ -97,7 +98,7 @@ def normal_noise(pixels: int) -> np.ndarray:
 _LOG_LEVELS = np.array([-np.inf, *np.log(np.arange(1, 256) / 255)], np.float32)  # paper stays 0
 
 
-def _highest_of_nine(flat, width):
+def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
     """The 3x3 dilation of a picture that is given line after line."""
     across = flat.copy()
     np.maximum(across[1:], flat[:-1], out=across[1:])
@@ -108,22 +109,22 @@ def _highest_of_nine(flat, width):
     return highest
 
 
-def _neighbours_added(levels, step):
+def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
     """Twice each level and once both that are `step` away."""
-    total = levels + levels
+    total: np.ndarray = levels + levels
     total[step:] += levels[:-step]
     total[:-step] += levels[step:]
     return total
 
 
-def _shifted(values, bits):
+def _shifted(values: np.ndarray, bits: int) -> np.ndarray:
     """Whole numbers over 2^bits, rounded, in place."""
     values += values.dtype.type(1 << (bits - 1))
     values >>= values.dtype.type(bits)
     return values
 
 
-def _clear_paper(tall, size):
+def _clear_paper(tall: np.ndarray, size: int) -> None:
     """Take away what has run over the images' edges."""
     tall[:, 0] = tall[:, -1] = 0
     tall[:, :, size:] = 0

@@ -2,10 +2,12 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lenet_xp.data.framing import frame, is_framed, shrunk
 from lenet_xp.errors import InputError
@@ -43,7 +45,7 @@ class Preprocessing:
     mean: float = 0.0
     std: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require(
             _is_number(self.size, int) and 8 <= self.size <= 1024,
             "size",
@@ -63,21 +65,22 @@ class Preprocessing:
             "a number above 0, at most 1",
         )
 
-    def apply(self, image) -> np.ndarray:
+    def apply(self, image: ArrayLike) -> np.ndarray:
         """One picture of any size as (size, size) uint8, ink 255 on paper 0.
 
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
         A picture without ink gives zeros. Other shapes and dtypes raise InputError.
         """
-        return self.apply_all([image])[0]
+        result: np.ndarray = self.apply_all([image])[0]
+        return result
 
-    def apply_all(self, images) -> np.ndarray:
+    def apply_all(self, images: Iterable[ArrayLike]) -> np.ndarray:
         """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
 
         Pictures of one size go through together: for small ones, calls cost more than pixels.
         """
         greys = [_grey(np.asarray(image)) for image in images]
-        places = defaultdict(list)
+        places: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, grey in enumerate(greys):
             places[grey.shape].append(place)
         result = np.empty((len(greys), self.size, self.size), np.uint8)
@@ -85,7 +88,7 @@ class Preprocessing:
             result[same] = self._apply_stack(np.stack([greys[place] for place in same]))
         return result
 
-    def _apply_stack(self, greys):
+    def _apply_stack(self, greys: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
         overviews = greys
         if max(greys.shape[1:]) > 256:
@@ -104,7 +107,7 @@ class Preprocessing:
         result[blank] = 0
         return result
 
-    def fitted(self, images) -> "Preprocessing":
+    def fitted(self, images: np.ndarray) -> "Preprocessing":
         """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
 
         Give it the training images only. Images all of one level leave std at 1.
@@ -122,7 +125,7 @@ class Preprocessing:
         """The two numbers that standardise a pixel: scale * pixel + shift."""
         return 1.0 / (255.0 * self.std), -self.mean / self.std
 
-    def standardise(self, images) -> np.ndarray:
+    def standardise(self, images: np.ndarray) -> np.ndarray:
         """(images / 255 - mean) / std as float32, for (N, S, S) or (S, S) uint8."""
         result = np.asarray(images).astype(np.float32)
         result *= np.float32(1 / (255 * self.std))
@@ -144,7 +147,7 @@ class Preprocessing:
         return cls(**values)
 
 
-def ink_is_dark(greys) -> np.ndarray:
+def ink_is_dark(greys: np.ndarray) -> np.ndarray:
     """Which of (N, H, W) uint8 pictures are dark ink on lighter paper: (N,) bool.
 
     Ink covers the smaller part of a picture and less still of its rim, so the mean level of the
@@ -159,10 +162,11 @@ def ink_is_dark(greys) -> np.ndarray:
     rim_size = height * width - inner[0].size
     rim_mean = (whole - inner.sum((1, 2), dtype=np.uint32)) / rim_size
     middle = (levels.min(1).astype(float) + levels.max(1)) / 2
-    return whole / (height * width) + rim_mean >= 2 * middle
+    dark: np.ndarray = whole / (height * width) + rim_mean >= 2 * middle
+    return dark
 
 
-def _grey(image):
+def _grey(image: np.ndarray) -> np.ndarray:
     """Any (H, W[, 1|3|4]) uint8 or uint16 picture as (H, W) uint8; transparent parts are white."""
     if image.dtype == np.uint16:
         image = (image // 257).astype(np.uint8)
@@ -180,12 +184,12 @@ def _grey(image):
     return image.reshape(image.shape[:2])
 
 
-def _over_white(grey, alpha):
+def _over_white(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """A grey picture laid over white by its opacity; all (H, W) uint8."""
     return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
 
 
-def _fit(ink, size):
+def _fit(ink: np.ndarray, size: int) -> np.ndarray:
     """(H, W) ink on paper 0 brought to (size, size): padded if nearly as large, else scaled."""
     height, width = ink.shape
     if size >= max(height, width) and min(height, width) >= PADDED_FROM * size:
@@ -199,7 +203,7 @@ def _fit(ink, size):
     )
 
 
-def _fit_stack(inks, size):
+def _fit_stack(inks: np.ndarray, size: int) -> np.ndarray:
     """(N, H, W) brought to (N, size, size), as `_fit` does with each."""
     count, height, width = inks.shape
     if height % size == 0 == width % size:
@@ -210,19 +214,22 @@ def _fit_stack(inks, size):
     return np.stack([_fit(ink, size) for ink in inks])
 
 
-def _stretched(inks):
+def _stretched(inks: np.ndarray) -> np.ndarray:
     """Levels of each of (N, S, S) scaled so that its lowest is 0 and its highest 255."""
     low = inks.min((1, 2), keepdims=True)
     span = (inks.max((1, 2), keepdims=True) - low).astype(np.float32)
-    levels = (inks - low).astype(np.float32)
+    levels: np.ndarray = (inks - low).astype(np.float32)
     levels *= 255 / np.maximum(span, 1)
-    return np.rint(levels, out=levels).astype(np.uint8)
+    np.rint(levels, out=levels)
+    return levels.astype(np.uint8)
 
 
-def _is_number(value, kind=(int, float)):
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object, kind: type = float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int | kind) and math.isfinite(value)
 
 
-def _require(condition, name, value, expected):
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")

@@ -55,19 +55,22 @@ def load_dataset(
     return _from_path(path, name, preprocessing, skip_bad, cache, progress)
 
 
-def _from_path(path, name, preprocessing, skip_bad, cache, progress):
+def _from_path(
+    path: Path, name: str, preprocessing: Preprocessing, skip_bad: bool, cache: bool, progress: bool
+) -> Dataset:
     """A source on disk, out of the cache where its content is known there."""
     if path.is_dir():
-        kind, identify = "folder", lambda: Folder(path).fingerprint()
+        kind = "folder"
     elif path.is_file() and path.suffix.lower() in (".zip", ".npz"):
-        kind, identify = path.suffix.lower(), lambda: _digest(path)
+        kind = path.suffix.lower()
     elif path.exists():
         raise InputError(f"{path}: is no data set; {ACCEPTED}")
     else:
         raise InputError(f"{path}: there is no such file or folder; {ACCEPTED}")
     if not cache:
         return _read(path, kind, name, preprocessing, skip_bad, progress)
-    kept = cache_path(f"{kind} {identify()}", preprocessing, skip_bad)
+    identity = Folder(path).fingerprint() if kind == "folder" else _digest(path)
+    kept = cache_path(f"{kind} {identity}", preprocessing, skip_bad)
     dataset = read_cache(kept)
     if dataset is None:
         dataset = _read(path, kind, name, preprocessing, skip_bad, progress)
@@ -75,15 +78,19 @@ def _from_path(path, name, preprocessing, skip_bad, cache, progress):
     return replace(dataset, name=name)
 
 
-def _read(path, kind, name, preprocessing, skip_bad, progress):
+def _read(
+    path: Path, kind: str, name: str, preprocessing: Preprocessing, skip_bad: bool, progress: bool
+) -> Dataset:
     if kind == ".npz":
         return load_npz(path, name, preprocessing, progress=progress)
     with Folder(path) if kind == "folder" else Archive(path) as source:
-        tree, options = source.tree(), {"skip_bad": skip_bad, "progress": progress}
-        return load_tree(name, tree, source.read, source.size, preprocessing, **options)
+        tree, read, size = source.tree(), source.read, source.size
+        return load_tree(
+            name, tree, read, size, preprocessing, skip_bad=skip_bad, progress=progress
+        )
 
 
-def _digest(path) -> str:
+def _digest(path: Path) -> str:
     """A hash of a file's content: a copy of it is known again, a changed one is not."""
     try:
         with path.open("rb") as file:
@@ -92,7 +99,9 @@ def _digest(path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _synthetic(preprocessing, samples_per_class, seed, progress):
+def _synthetic(
+    preprocessing: Preprocessing, samples_per_class: int, seed: int, progress: bool
+) -> Dataset:
     """Generated letters; `generate` gives them as AMHCD's files are, 64x64 and dark on light."""
     if samples_per_class < 1 or seed < 0:
         raise InputError(

@@ -1,6 +1,8 @@
 """Named splits of a data set into training, validation and test images."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +17,9 @@ VALIDATION_SHARE = 0.1  # of the images that are not test images
 RANDOM_VALIDATION_SHARE = 0.125  # of those: a tenth of all
 VALIDATION_WRITERS = 6  # of the 48 who are not test writers
 ENOUGH = 15  # images of a class, where all have as many: 3 to test on, 1 to validate on
+
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Spli
     if not 0 <= fold < FOLDS[name]:
         choice = f"0 to {FOLDS[name] - 1}" if FOLDS[name] > 1 else "only 0"
         raise InputError(f"split {name!r} has no fold {fold}; it has {choice}")
-    return Split(name, *SPLITS[name](dataset, fold), fold)
+    train, val, test = SPLITS[name](dataset, fold)
+    return Split(name, train, val, test, fold)
 
 
 def default_split(dataset: Dataset) -> str:
@@ -54,12 +60,12 @@ def default_split(dataset: Dataset) -> str:
     return "seed" if dataset.source_train is None else "source"
 
 
-def _seed(dataset, fold):
+def _seed(dataset: Dataset, fold: int) -> Parts:
     train, test = _stratified(dataset, np.arange(len(dataset)), TEST_SHARE)
     return *_stratified(dataset, train, VALIDATION_SHARE), test
 
 
-def _source(dataset, fold):
+def _source(dataset: Dataset, fold: int) -> Parts:
     if not dataset.source_train:
         raise InputError(f"{dataset.name}: has no test set of its own; choose the split 'seed'")
     order = np.arange(len(dataset))
@@ -67,14 +73,14 @@ def _source(dataset, fold):
     return *_stratified(dataset, train, VALIDATION_SHARE), test
 
 
-def _random(dataset, fold):
+def _random(dataset: Dataset, fold: int) -> Parts:
     groups = image_groups(dataset.images)
     train, test = _stratified(dataset, _firsts(groups), TEST_SHARE)
     train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
-    return tuple(_with_twins(groups, part) for part in (train, val, test))
+    return _with_twins(groups, train), _with_twins(groups, val), _with_twins(groups, test)
 
 
-def _kfold(dataset, fold):
+def _kfold(dataset: Dataset, fold: int) -> Parts:
     groups = image_groups(dataset.images)
     firsts = _firsts(groups)
     labels = dataset.labels[firsts]
@@ -83,12 +89,12 @@ def _kfold(dataset, fold):
     from sklearn.model_selection import StratifiedKFold  # a second that predict need not wait
 
     folds = StratifiedKFold(FOLDS["kfold"], shuffle=True, random_state=SEED)
-    train, test = list(folds.split(firsts, labels))[fold]
-    train, val = _stratified(dataset, firsts[train], RANDOM_VALIDATION_SHARE)
-    return tuple(_with_twins(groups, part) for part in (train, val, firsts[test]))
+    train, test = (firsts[part] for part in list(folds.split(firsts, labels))[fold])
+    train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
+    return _with_twins(groups, train), _with_twins(groups, val), _with_twins(groups, test)
 
 
-def _writer(dataset, fold):
+def _writer(dataset: Dataset, fold: int) -> Parts:
     """Writers who share an image, or may have been taken for one another, stay together."""
     writers = writers_of(dataset)
     shared = members_of(image_groups(dataset.images), writers)
@@ -96,10 +102,11 @@ def _writer(dataset, fold):
     folds = _writer_folds(units)
     test = folds == fold
     val = _some_writers(units, ~test, VALIDATION_WRITERS, fold)
-    return tuple(np.flatnonzero(chosen[writers]) for chosen in (~test & ~val, val, test))
+    train, val, test = (np.flatnonzero(side[writers]) for side in (~test & ~val, val, test))
+    return train, val, test
 
 
-def _writer_folds(units):
+def _writer_folds(units: np.ndarray) -> np.ndarray:
     """(60,) the fold of each writer: those of one unit together, folds as equal as can be.
 
     The largest unit goes first, always to the fold with the most room; else the order is random.
@@ -115,7 +122,7 @@ def _writer_folds(units):
     return folds
 
 
-def _some_writers(units, allowed, count, fold):
+def _some_writers(units: np.ndarray, allowed: np.ndarray, count: int, fold: int) -> np.ndarray:
     """(60,) bool: `count` writers at random among those allowed, whole units only."""
     chosen = np.zeros(WRITERS, bool)
     for unit in np.random.default_rng([SEED, fold]).permutation(np.unique(units[allowed])):
@@ -126,7 +133,7 @@ def _some_writers(units, allowed, count, fold):
 
 # Each takes a data set and a fold and returns the training, validation and test indices; those of
 # validation never come from the test set, so that no split can choose an epoch on it.
-SPLITS = {
+SPLITS: dict[str, Callable[[Dataset, int], Parts]] = {
     "seed": _seed,
     "source": _source,
     "random": _random,
@@ -136,17 +143,19 @@ SPLITS = {
 FOLDS = {"seed": 1, "source": 1, "random": 1, "kfold": 5, "writer": 5}
 
 
-def _firsts(groups):
+def _firsts(groups: np.ndarray) -> np.ndarray:
     """The index of each group's first image: identical images are drawn as one."""
     return np.unique(groups, return_index=True)[1]
 
 
-def _with_twins(groups, chosen):
+def _with_twins(groups: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """The indices of all images that are identical to a chosen one, in order."""
     return np.flatnonzero(np.isin(groups, groups[chosen]))
 
 
-def _stratified(dataset, indices, share):
+def _stratified(
+    dataset: Dataset, indices: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The indices parted at random, `share` of every class, and some of it, in the second part."""
     labels = dataset.labels[indices]
     classes = len(dataset.class_names)
@@ -159,10 +168,10 @@ def _stratified(dataset, indices, share):
         )
         if len(np.unique(dataset.labels[second])) == classes:
             return first, second
-    return _refuse(dataset, labels, share)
+    _refuse(dataset, labels, share)
 
 
-def _refuse(dataset, labels, share):
+def _refuse(dataset: Dataset, labels: np.ndarray, share: float) -> NoReturn:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     rarest = int(counts.argmin())
     raise InputError(

@@ -14,8 +14,8 @@ def picture_statistics(images: np.ndarray) -> dict[str, np.ndarray]:
     rows_with_ink, columns_with_ink: of S. grey_share: neither ink nor paper, the softness of the
     edges. touches_all_borders: yes or no.
     """
-    ink = images >= INK
-    rows, columns = ink.any(axis=2), ink.any(axis=1)
+    ink: np.ndarray = images >= INK
+    rows, columns = np.any(ink, axis=2), np.any(ink, axis=1)
     touches = rows[:, 0] & rows[:, -1] & columns[:, 0] & columns[:, -1]
     return {
         "ink_share": ink.mean(axis=(1, 2)),

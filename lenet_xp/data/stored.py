@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def open_npz(path: Path) -> Iterator[dict[str, StoredArray]]:
         yield {each.filename.removesuffix(".npy"): StoredArray(archive, each) for each in members}
 
 
-def _header(file) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

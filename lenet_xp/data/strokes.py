@@ -92,7 +92,8 @@ def squeezed(strokes: tuple[Stroke, ...], right: Coordinate, top: Coordinate) ->
         (x0, x1), (y0, y1) = span(point[0]), span(point[1])
         return (x0 * r0, x1 * r1), (t0 + y0 * (1 - t0), t1 + y1 * (1 - t1))
 
-    return tuple(Path(tuple(map(place, each.points)), each.curved) for each in strokes)
+    paths = (each for each in strokes if isinstance(each, Path))
+    return tuple(Path(tuple(map(place, each.points)), each.curved) for each in paths)
 
 
 _CIRCLE = ring(0.5, 0.5, 0.5, 0.5)

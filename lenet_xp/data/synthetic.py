@@ -48,7 +48,7 @@ def generate(
             [finish(images[start : start + PART]) for start in range(0, len(images), PART)]
         )
 
-    kept = None
+    kept: np.ndarray | None = None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, part in enumerate(pool.map(draw, range(len(letters())))):
             if kept is None:
@@ -56,6 +56,7 @@ def generate(
             kept[number] = part
             if progress is not None:
                 progress(samples_per_class)
+    assert kept is not None  # there are letters
     labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
     return kept.reshape(-1, *kept.shape[2:]), labels
 

@@ -4,10 +4,14 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from lenet_xp.data.dataset import MAX_IMAGES, objection
 from lenet_xp.data.image_file import SUFFIXES
 from lenet_xp.errors import InputError
+
+# By the folder that holds their class folders: the images, each as (class, file).
+_Trees = dict[str, list[tuple[str, str]]]
 
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
@@ -70,9 +74,9 @@ def find_tree(
     )
 
 
-def _images_by_root(files):
+def _images_by_root(files: Iterable[str]) -> _Trees:
     """The images as (class, file) by the folder that holds their class folder, nothing else."""
-    trees = defaultdict(list)
+    trees: _Trees = defaultdict(list)
     for path in files:
         if path.lower().endswith(SUFFIXES) and _is_visible(path):
             folder, _, file = path.rpartition("/")
@@ -82,11 +86,11 @@ def _images_by_root(files):
     return trees
 
 
-def _path(root, image):
+def _path(root: str, image: Iterable[str]) -> str:
     return "/".join(part for part in (root, *image) if part)
 
 
-def _check_other_trees(name, trees, root, checksum):
+def _check_other_trees(name: str, trees: _Trees, root: str, checksum: Callable[[str], int]) -> None:
     """Refuse to guess: besides the chosen tree only its copies and loose images may stand."""
     chosen = set(trees[root])
     for other in sorted(set(trees) - {root}):
@@ -104,13 +108,13 @@ def _check_other_trees(name, trees, root, checksum):
             )
 
 
-def _is_visible(path):
+def _is_visible(path: str) -> bool:
     """False for what systems leave in folders: .DS_Store, ._name, __MACOSX."""
     return not ("/." in f"/{path}" or "/__MACOSX/" in f"/{path}/")
 
 
-def _natural(name):
+def _natural(name: str) -> tuple[list[Any], str]:
     """A sort key by which 2 comes before 10, and no number is too long."""
-    parts = _DIGITS.split(name)
+    parts: list[Any] = _DIGITS.split(name)
     parts[1::2] = [(len(digits), digits) for digits in (each.lstrip("0") for each in parts[1::2])]
     return parts, name

@@ -67,8 +67,8 @@ def writers_of(dataset: Dataset) -> np.ndarray:
     """
     table = writer_table()
     names = [*dataset.files, *(file for file, _ in dataset.skipped)]
-    found = [_NAME.fullmatch(name) for name in names]
-    keys = {(each["class"], int(each["number"])) for each in found if each}
+    found = [each for each in map(_NAME.fullmatch, names) if each]
+    keys = {(each["class"], int(each["number"])) for each in found}
     expected = {(name, number) for name in table for number in range(1, IMAGES + 1)}
     if len(names) != len(keys) or keys != expected or len(dataset.files) != len(dataset):
         raise InputError(

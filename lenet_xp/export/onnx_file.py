@@ -5,6 +5,7 @@ that its user needs no number of ours. Operator set 17, which runtimes since 202
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def encode(saved: SavedModel) -> bytes:
     )
     helper.set_model_props(model, describe(saved))
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def open_again(path: Path, saved: SavedModel) -> Opened:
@@ -78,20 +79,25 @@ class _Graph:
     """Nodes and constants in the making; every tensor has the name of what made it."""
 
     def __init__(self) -> None:
-        self.nodes, self.constants = [], []
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
     def constant(
-        self, name: str, value: object, dtype: type = np.float32, shape: tuple | None = None
+        self,
+        name: str,
+        value: object,
+        dtype: type = np.float32,
+        shape: tuple[int, ...] | None = None,
     ) -> str:
         from onnx import numpy_helper
 
-        array = np.array(value).astype(dtype)
+        array: np.ndarray = np.array(value).astype(dtype)
         self.constants.append(
             numpy_helper.from_array(array if shape is None else array.reshape(shape), name)
         )
         return name
 
-    def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: object) -> str:
+    def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
         from onnx import helper
 
         output = to_name or f"{kind}_{len(self.nodes)}"

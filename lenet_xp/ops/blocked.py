@@ -8,6 +8,7 @@ biases. ARCHITECTURE.md has the drawing.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,6 +18,12 @@ from lenet_xp.ops.reference import output_size
 
 # Below this many multiplications OpenBLAS takes a path without packing, faster for flat matrices.
 SMALL_PRODUCT = 1_000_000
+
+
+# Sums of pixels, the pairs that are added up into them, how they are sorted, and the result.
+Fold = tuple[
+    np.ndarray, list[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray], np.ndarray
+]
 
 
 class BlockedStage:
@@ -33,7 +40,7 @@ class BlockedStage:
         stride: int,
         padding: int,
         pool: int,
-        dtype: type,
+        dtype: type[np.floating],
     ):
         self.shape, self.kernel_shape = shape, kernels
         self.stride, self.padding, self.pool = stride, padding, pool
@@ -117,12 +124,14 @@ class BlockedStage:
         strides = (self.group_rows * step * h, c, h, w, step * h, step * w, n)
         return as_strided(x, self.column_pixels.shape, strides, writeable=False)
 
-    def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable) -> None:
+    def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable[..., Any]) -> None:
         """Set the block matrix; run(f, ...) calls f(...)."""
         run(np.copyto, self.matrix_kernels, weight)
         run(np.copyto, self.matrix_biases, bias)
 
-    def forward(self, x: np.ndarray, activate: Callable, run: Callable) -> np.ndarray:
+    def forward(
+        self, x: np.ndarray, activate: Callable[..., Any], run: Callable[..., Any]
+    ) -> np.ndarray:
         """y (O, rows, cols, N); activate(a, out=a) works in place."""
         if self.padding:
             p = self.padding
@@ -132,15 +141,16 @@ class BlockedStage:
         run(np.matmul, self.matrix, self.columns, out=self.a)
         activate(self.a, out=self.a)
         run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
-        return run(np.multiply, self.y, self.mean, out=self.y)
+        run(np.multiply, self.y, self.mean, out=self.y)
+        return self.y
 
     def backward(
         self,
         dy: np.ndarray,
         dweight: np.ndarray,
         dbias: np.ndarray,
-        slope: Callable,
-        run: Callable,
+        slope: Callable[..., Any],
+        run: Callable[..., Any],
     ) -> None:
         """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
         run(np.multiply, dy, self.mean, out=self.share)
@@ -153,7 +163,7 @@ class BlockedStage:
         run(np.add.reduce, self.dmatrix_kernels, axis=(0, 1), out=dweight)
         run(np.add.reduce, self.dmatrix_biases, axis=0, out=dbias)
 
-    def input_gradient(self, run: Callable) -> np.ndarray:
+    def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
         """dx, after `backward`: the columns' gradients, written over the columns, folded back."""
         sums, additions, sorting, dx = self._make_fold()
         run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
@@ -163,7 +173,7 @@ class BlockedStage:
         run(np.copyto, *sorting)
         return dx
 
-    def _make_fold(self) -> tuple:
+    def _make_fold(self) -> Fold:
         """Sums of the columns' pixels, the additions that make them, and their sorting into dx.
 
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as

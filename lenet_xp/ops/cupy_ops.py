@@ -42,7 +42,7 @@ class CupyOps(Ops):
     @property
     def device_name(self) -> str:
         runtime = self.xp.cuda.runtime
-        return runtime.getDeviceProperties(runtime.getDevice())["name"].decode()
+        return str(runtime.getDeviceProperties(runtime.getDevice())["name"], "utf-8")
 
     def sibling(self) -> "CupyOps":
         return CupyOps(self.dtype_name, self._graph)
@@ -84,7 +84,8 @@ class CupyOps(Ops):
         return x.astype(self.dtype)
 
     def to_host(self, array: Array) -> np.ndarray:
-        return self.xp.asnumpy(array)
+        host: np.ndarray = self.xp.asnumpy(array)
+        return host
 
     def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
@@ -219,7 +220,7 @@ class CupyOps(Ops):
         padding: int,
         activation: str,
         pool: int,
-    ) -> tuple[Array, tuple]:
+    ) -> tuple[Array, Any]:
         plan = StagePlan(x.shape, weight.shape, stride, padding, pool, _number(activation))
         if not plan.fits(x.itemsize):
             settings = {"stride": stride, "padding": padding, "pool": pool}
@@ -236,7 +237,7 @@ class CupyOps(Ops):
     def stage_backward(
         self,
         dy: Array,
-        saved: tuple,
+        saved: Any,
         weight: Array,
         *,
         dweight: Array,
@@ -288,8 +289,8 @@ class CupyOps(Ops):
         classes, count = logits.shape
         losses, hits, gradient = self._new(count), self._new(count), self._new(classes, count)
         labels = self.xp.ascontiguousarray(labels)
-        arguments = self._dense(logits), labels, losses, hits, gradient
-        arguments = *arguments, float(smoothing), float(scale), classes, count
+        arrays = self._dense(logits), labels, losses, hits, gradient
+        arguments = *arrays, float(smoothing), float(scale), classes, count
         grid = (cuts(count, LANES),)
         self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
         return losses, hits, gradient
@@ -314,8 +315,8 @@ class CupyOps(Ops):
     ) -> None:
         rates = self._send_rates(learning_rate, 0)
         vectors = self._target(value), self._dense(gradient), _or_null(velocity)
-        arguments = *vectors, rates, float(momentum), nesterov
-        arguments = *arguments, float(weight_decay), value.size
+        settings = float(momentum), nesterov, float(weight_decay)
+        arguments = *vectors, rates, *settings, value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
 
@@ -335,8 +336,8 @@ class CupyOps(Ops):
     ) -> None:
         rates = self._send_rates(learning_rate, step)
         vectors = *map(self._target, (value, mean, square)), self._dense(gradient)
-        arguments = *vectors, rates, *map(float, betas), float(epsilon)
-        arguments = *arguments, float(weight_decay), decoupled, value.size
+        settings = *map(float, betas), float(epsilon), float(weight_decay)
+        arguments = *vectors, rates, *settings, decoupled, value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "adam_update", grid, (THREADS,), arguments)
 

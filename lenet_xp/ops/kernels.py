@@ -38,8 +38,8 @@ class Kernels:
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
-        self._modules: dict[tuple, Any] = {}
-        self._functions: dict[tuple, Any] = {}
+        self._modules: dict[tuple[Any, ...], Any] = {}
+        self._functions: dict[tuple[Any, ...], Any] = {}
 
     def launch(
         self,

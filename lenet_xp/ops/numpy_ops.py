@@ -24,7 +24,7 @@ class NumpyOps(Ops):
 
     def __init__(self, dtype: str = "float32"):
         super().__init__(np, dtype)
-        self._tape: list[Callable] | None = None  # the calls of a running capture
+        self._tape: list[Callable[[], Any]] | None = None  # the calls of a running capture
         self._frozen = False  # whether it may leave out what depends on parameters alone
         self._moves = np.empty(0, self.dtype)  # what an update works with
 
@@ -57,13 +57,13 @@ class NumpyOps(Ops):
 
         return replay if frozen else replay_with_short_buffers
 
-    def _run(self, function: Callable, *arguments: Any, **options: Any) -> Any:
+    def _run(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a NumPy function that writes into `out`, and note the call if a capture runs."""
         if self._tape is not None:
             self._tape.append(partial(function, *arguments, **options))
         return function(*arguments, **options)
 
-    def _prepare(self, function: Callable, *arguments: Any, **options: Any) -> Any:
+    def _prepare(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """As `_run`, for what depends on parameters alone."""
         if self._frozen and self._tape is not None:
             return function(*arguments, **options)

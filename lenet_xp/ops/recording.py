@@ -109,12 +109,14 @@ class Recording:
         if self.first_pass:
             self._hosts.append((host, dtype))
             return self._cupy.asarray(host, dtype=dtype)
+        assert self._staging is not None
         self._input += 1
         return self._staging.arrays[self._input - 1]
 
     def send(self) -> None:
         """Bring the device's copies of the host arrays up to date."""
-        self._staging.send()
+        if self._staging is not None:
+            self._staging.send()
 
 
 class RecordedGraph:

@@ -218,7 +218,7 @@ class Ops(Updates):
     def average_pool(self, x: Array, size: int) -> Array:
         """The mean of each size x size block of (C, H, W, N); an incomplete edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        total = None
+        total: Array = None
         for i in range(size):
             for j in range(size):
                 phase = x[:, i : rows * size : size, j : cols * size : size, :]
@@ -240,7 +240,7 @@ class Ops(Updates):
     def max_pool(self, x: Array, size: int) -> Array:
         """The largest of each size x size block of (C, H, W, N); the same edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        largest = None
+        largest: Array = None
         for i in range(size):
             for j in range(size):
                 phase = x[:, i : rows * size : size, j : cols * size : size, :]
@@ -301,7 +301,7 @@ class Ops(Updates):
         padding: int,
         activation: str,
         pool: int,
-    ) -> tuple[Array, tuple]:
+    ) -> tuple[Array, Any]:
         """average_pool(activation(convolution(x))) and what its backward pass needs.
 
         The pattern stands twice in LeNet-5 and takes most of its time, so backends fuse it. What
@@ -323,7 +323,7 @@ class Ops(Updates):
     def stage_backward(
         self,
         dy: Array,
-        saved: tuple,
+        saved: Any,
         weight: Array,
         *,
         dweight: Array,

@@ -35,9 +35,11 @@ def typesetter() -> Typesetter:
         page = files(__package__).joinpath("page.typ").read_text(encoding="utf-8")
         source = page.replace("DIGEST", digest(text)) + _rooted(body, base)
         # The date of its making is left out: the same text gives the same file.
-        return typst.compile(
-            source.encode(), root=base.resolve().anchor, font_paths=[_font_folder()], timestamp=0
+        root, fonts = base.resolve().anchor, [_font_folder()]
+        compiled: bytes = typst.compile(  # type: ignore[misc]  # of bytes its types know nothing
+            source.encode(), root=root, font_paths=fonts, timestamp=0
         )
+        return compiled
 
     return typeset
 
@@ -57,7 +59,7 @@ def write_pdf(text: str, path: str | os.PathLike[str], typeset: Typesetter) -> N
 def _rooted(body: str, base: Path) -> str:
     """Pictures by their whole paths, for the text is compiled in no folder of its own."""
 
-    def whole(found: re.Match) -> str:
+    def whole(found: re.Match[str]) -> str:
         path = (base / found[1]).resolve()
         return f'image("/{path.relative_to(path.anchor).as_posix()}"'
 

@@ -128,7 +128,8 @@ class Records:
                 self._loaded[name] = _checked(self.folder / record.file, aggregate(files))
             else:
                 self._loaded[name] = _json(self._there(name, record.file))
-        return self._loaded[name]
+        loaded: dict[str, Any] = self._loaded[name]
+        return loaded
 
     def value(self, name: str, field: str) -> Any:
         """A field of a record, "config/seed" for one within another; of a series its spread."""
@@ -194,7 +195,7 @@ class Records:
 
 def _checked(summary: Path, found: dict[str, Any]) -> dict[str, Any]:
     """The spreads of a series; InputError where the summary beside the runs says otherwise."""
-    metrics = found["metrics"]
+    metrics: dict[str, Any] = found["metrics"]
     if summary.is_file():
         said = _json(summary)["metrics"]
         # Another NumPy may round the last digit otherwise.

@@ -11,14 +11,17 @@ from lenet_xp.paper.records import RECORDS, Records
 from lenet_xp.paper.scores import seeds
 from lenet_xp.paper.tables import grid, table
 
-SETTINGS = ("epochs", "batch_size", "activation", "squash_pools", "optimiser", "learning_rate")
-SETTINGS += ("schedule", "weight_decay", "label_smoothing")
+SETTINGS = (
+    *("epochs", "batch_size", "activation", "squash_pools", "optimiser", "learning_rate"),
+    *("schedule", "weight_decay", "label_smoothing"),
+)
 SPLITS = ("seed", "writer")
 
 
 def network(records: Records) -> str:
     """Built from the code, not from a record: layers, shapes, parameters, operations."""
-    rows, shape, operations = [], (1, 32, 32), 0
+    rows, operations = [], 0
+    shape: tuple[int, ...] = (1, 32, 32)
     model = LeNet5(33, ops=get_ops("numpy"))
     for part in (part for layer in model.layers for part in layer.parts()):
         taken, shape = shape, part.output_shape(shape)

@@ -12,7 +12,8 @@ def table(header: Row, rows: Iterable[Callable[[], Row]], sides: str) -> str:
 
     Each row is a call that returns its cells or raises Missing. sides: "l" or "r" for each column.
     """
-    lines, said = [], {}
+    lines: list[Sequence[str]] = []
+    said: dict[str, None] = {}
     for row in rows:
         try:
             lines.append(row())

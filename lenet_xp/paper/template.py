@@ -26,13 +26,14 @@ def places(text: str) -> list[str]:
     return template.get_identifiers()
 
 
-class _Values:
+class _Values(dict[str, str]):
     """A mapping that asks for each value when its place is met."""
 
     def __init__(self, value: Callable[[str], str]):
+        super().__init__()
         self._value = value
 
-    def __getitem__(self, name: str) -> str:
+    def __missing__(self, name: str) -> str:
         return self._value(name)
 
 

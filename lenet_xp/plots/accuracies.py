@@ -27,11 +27,20 @@ SMALLEST_ERROR = 0.0005  # a logarithm has no zero
 class Experiment(Protocol):
     """A row: its accuracy (a mean, where `runs` holds several), its interval, all from 0 to 1."""
 
-    name: str
-    accuracy: float
-    interval: tuple[float, float]
-    runs: Sequence[float]
-    new_hands: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def accuracy(self) -> float: ...
+
+    @property
+    def interval(self) -> tuple[float, float]: ...
+
+    @property
+    def runs(self) -> Sequence[float]: ...
+
+    @property
+    def new_hands(self) -> bool: ...
 
 
 def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None:
@@ -46,7 +55,8 @@ def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None
     for place, row in enumerate(rows):
         colour = ORANGE if row.new_hands else BLUE
         # What is better stands to the right: the axis is turned round below.
-        axes.hlines(place, *(_error(end) for end in row.interval), color=GREY, linewidth=1.5)
+        low, high = (_error(end) for end in row.interval)
+        axes.hlines(place, low, high, color=GREY, linewidth=1.5)
         errors = [_error(run) for run in row.runs]
         axes.plot(errors, [place] * len(errors), "o", color=colour, markersize=5, fillstyle="none")
         axes.plot(_error(row.accuracy), place, "o", color=colour, markersize=8)

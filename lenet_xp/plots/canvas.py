@@ -4,6 +4,7 @@ Figures are made and drawn without pyplot: no global state, no window, safe in a
 """
 
 import os
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def put(page: Axes, image: np.ndarray, left: float, top: float, width: float, **style) -> None:
+def put(page: Axes, image: np.ndarray, left: float, top: float, width: float, **style: Any) -> None:
     """Put an image on a page, `width` inches wide; `style` goes to matplotlib's imshow."""
     limits = page.get_xlim(), page.get_ylim()
     bottom = top + width * image.shape[0] / image.shape[1]
@@ -72,7 +73,7 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
 
 
-def quiet(axes: Axes, grid: str) -> None:
+def quiet(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     """Leave only what carries data: no frame, pale grid lines along `grid` ("x", "y" or "both")."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def confusion_matrix(
     page.set(xlim=(-left, width - left), ylim=(height - top, -top))
     _draw_cells(page, confusion, cell)
     _label_classes(page, class_names, cell)
-    centred = {"fontsize": 12, "ha": "center", "va": "center", "color": INK}
+    centred: dict[str, Any] = {"fontsize": 12, "ha": "center", "va": "center", "color": INK}
     page.text(0.3 - left, side / 2, "true", rotation=90, **centred)
     page.text(side / 2, side + below - 0.25, "read as", **centred)
     _draw_scale(page, side + 0.35, 0.25)
@@ -65,7 +66,7 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
     colours = np.where(diagonal[..., None], RIGHT(SHARES(share)), WRONG(SHARES(share)))
     put(page, colours, 0, 0, count * cell)
     lines = np.arange(count + 1) * cell
-    style = {"color": FAINT, "linewidth": 0.6}
+    style: dict[str, Any] = {"color": FAINT, "linewidth": 0.6}
     page.hlines(lines, 0, count * cell, **style)
     page.vlines(lines, 0, count * cell, **style)
     shown = (confusion > 0) & ~(diagonal & (count > MANY_CLASSES))
@@ -84,7 +85,7 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
 def _label_classes(page: Axes, class_names: Sequence[str], cell: float) -> None:
     """Name the rows (class, Latin letter, glyph) and the columns (glyph over Latin letter)."""
     bottom = len(class_names) * cell + 0.15
-    style = {"fontsize": 12, "color": INK}
+    style: dict[str, Any] = {"fontsize": 12, "color": INK}
     for index, name in enumerate(class_names):
         place = (index + 0.5) * cell
         known = letter(name)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -49,7 +50,7 @@ def compare_statistics(
         draw = _draw_shares if first[key].dtype == bool else _draw_histograms
         draw(axes, (first[key], second[key]))
         title(axes, key.replace("_", " ").capitalize())
-    handles = [Patch(color=colour, alpha=0.6) for colour in COLOURS]
+    handles: list[Artist] = [Patch(color=colour, alpha=0.6) for colour in COLOURS]
     handles.append(Line2D([], [], color=GREY, linestyle="--"))
     figure.legend(
         handles, (*names, "median"), loc="upper left", ncols=3, frameon=False, fontsize=12
@@ -84,8 +85,10 @@ def _draw_shares(axes: Axes, pair: Sequence[np.ndarray]) -> None:
 def _bin_edges(values: np.ndarray) -> np.ndarray:
     """About 40 bins; whole numbers fill whole bins, or every other bin would look empty."""
     if np.issubdtype(values.dtype, np.integer):
-        low, high = int(values.min()), int(values.max())
-        step = max(1, round((high - low) / BINS))
-        return np.arange(low, high + step + 1, step) - 0.5
+        least, most = int(values.min()), int(values.max())
+        step = max(1, round((most - least) / BINS))
+        edges: np.ndarray = np.arange(least, most + step + 1, step) - 0.5
+        return edges
     # A single odd image would stretch the axis and leave all others in one bin.
-    return np.linspace(*np.percentile(values, (0, 99.8)), BINS + 1)
+    low, high = (float(np.percentile(values, each)) for each in (0, 99.8))
+    return np.linspace(low, high, BINS + 1)

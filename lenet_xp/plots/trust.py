@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ from lenet_xp.plots.canvas import (
 from lenet_xp.rejection import RejectionCurve, coverage_at
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
-IN_PERCENT = {"xmax": 1, "symbol": " %"}
+IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
 NAMED_GROUPS = 80  # past them the groups' names would run into each other
 
 
@@ -44,7 +45,7 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) ->
         ece = percent(expected_calibration_error(curve), digits=2)
         _draw_bins(upper, curve, style, f"{name} (calibration error {ece})")
     upper.set_ylabel("accuracy")
-    heading = {"title": "Is it right as often as it says?", "alignment": "left"}
+    heading: dict[str, Any] = {"title": "Is it right as often as it says?", "alignment": "left"}
     heading["title_fontproperties"] = {"weight": "bold", "size": 12}
     upper.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), frameon=False, **heading)
     _draw_counts(lower, list(curves.values()))
@@ -115,7 +116,7 @@ def per_group(
     mean = float(accuracy.mean())
     axes.axhline(mean, color=ORANGE, linestyle="--", linewidth=1.2, zorder=0)
     axes.set_xlim(-0.8, len(scores) - 0.2)
-    axes.set_xticks(places if named else [], [each.group for each in scores] if named else [])
+    axes.set_xticks(places if named else [], [str(each.group) for each in scores] if named else [])
     axes.tick_params(axis="x", labelrotation=90, labelsize=9)
     axes.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     who = kind if named else f"{len(scores)} {kind}s"

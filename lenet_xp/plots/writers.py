@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -11,7 +12,7 @@ STARTS = (("generated letters", BLUE, "-"), ("nothing", ORANGE, "--"))
 TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 
 
-def few_writers(rows: Sequence[Mapping], path: str | os.PathLike[str]) -> None:
+def few_writers(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
     """Draw accuracy on new writers over the number of writers learned from.
 
     rows: as `lenet_xp.few_writers.learning_curve` gives them. Raises InputError when `path` cannot
