@@ -49,12 +49,14 @@ def learning_curve(
             np.flatnonzero(np.isin(writers, part)) for part in (chosen[:judges], chosen[judges:])
         )
         for start, recipe in (("nothing", BEST), ("generated letters", TUNING)):
-            parts = [(dataset.images[part], dataset.labels[part]) for part in (train, val)]
+            learned, judged = (
+                (dataset.images[part], dataset.labels[part]) for part in (train, val)
+            )
             model = _start(pretrained if start != "nothing" else None, dataset, recipe, ops, seed)
             preprocessing = pretrained.preprocessing
             if start == "nothing":
-                preprocessing = Preprocessing().fitted(parts[0][0])
-            fit(model, recipe, *parts, preprocessing, seed, threads)
+                preprocessing = Preprocessing().fitted(learned[0])
+            fit(model, recipe, learned, judged, preprocessing, seed, threads)
             saved = SavedModel(model, preprocessing, dataset.class_names, {})
             row = {"writers": int(count), "images": len(train) + len(val), "start": start}
             rows.append(_scores(saved, *test) | row)  # whose writers are those learned from

@@ -201,7 +201,7 @@ def torch_steps(sizes: Sizes) -> dict[str, Any]:
             loss(network(x), y).backward()
             optimiser.step()
 
-        side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(5):

@@ -143,7 +143,7 @@ def _averaged(
     images: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray | None,
-) -> dict:
+) -> dict[str, Any]:
     """The scores of the mean of several readings, and how they were changed."""
     probabilities = averaged_probabilities(
         saved.model, images, saved.preprocessing, options.average, threads=options.threads

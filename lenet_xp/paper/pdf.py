@@ -36,9 +36,7 @@ def typesetter() -> Typesetter:
         source = page.replace("DIGEST", digest(text)) + _rooted(body, base)
         # The date of its making is left out: the same text gives the same file.
         root, fonts = base.resolve().anchor, [_font_folder()]
-        compiled: bytes = typst.compile(  # type: ignore[misc]  # of bytes its types know nothing
-            source.encode(), root=root, font_paths=fonts, timestamp=0
-        )
+        compiled: bytes = typst.compile(source.encode(), root=root, font_paths=fonts, timestamp=0)
         return compiled
 
     return typeset
