@@ -27,7 +27,7 @@ def encode(saved: SavedModel) -> bytes:
             name: np.array(saved.model.ops.to_host(parameter.value), np.float32)
             for name, parameter in parameters.items()
         }
-    return save(arrays, describe(saved))
+    return bytes(save(arrays, describe(saved)))
 
 
 def open_again(path: Path, saved: SavedModel) -> Opened:
