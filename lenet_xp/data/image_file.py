@@ -47,9 +47,7 @@ _warnings_lock = threading.Lock()
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_image(
-    path: str | os.PathLike[str], admit: Callable[[int], object] = bool
-) -> np.ndarray:
+def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
     """One image file as an array that `Preprocessing.apply` takes; see `decode`, also for `admit`.
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
