@@ -15,6 +15,7 @@ COMMANDS = {
     "export": "write a model as ONNX or safetensors",
     "download": "fetch AMHCD, 25,740 handwritten letters",
     "audit": "look for duplicates, label conflicts and leaks in a data set",
+    "search": "try options of the recipe on writers that judge nothing",
     "benchmark": "measure speed beside PyTorch and ONNX Runtime",
     "report": "write the project's report from its records",
 }

@@ -10,6 +10,7 @@ from lenet_xp.plots.effects import effect_sheet
 from lenet_xp.plots.letters import letter_sheet, misclassified
 from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
+from lenet_xp.plots.search import option_effects
 from lenet_xp.plots.statistics import compare_statistics
 from lenet_xp.plots.trust import per_group, rejection, reliability
 from lenet_xp.plots.writers import few_writers
@@ -26,6 +27,7 @@ __all__ = [
     "learning_curves",
     "letter_sheet",
     "misclassified",
+    "option_effects",
     "per_class_scores",
     "per_group",
     "rejection",

@@ -1,0 +1,140 @@
+"""Search a recipe on training writers only, and record every run of the search."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lenet_xp.commands.terminal import add_data_option, parser, shown, whole_number
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder, write_json, write_text
+from lenet_xp.parallel import usable_cores
+from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.recipes import BEST
+from lenet_xp.record import MAX_THREADS
+from lenet_xp.report import text_table
+from lenet_xp.search.design import OPTIONS
+from lenet_xp.search.run import search as searched
+
+EXAMPLES = """\
+  lenet-xp search --data amhcd_64.zip --out results/search
+      which options make `best` better on writers that trained nothing and judge nothing
+  lenet-xp search --data amhcd_64.zip --out results/search --workers 2
+      two runs at a time; started again, it goes on where it was stopped"""
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("search", "Try options of the recipe `best` on inner folds of writers.", EXAMPLES)
+    add_data_option(p, None)
+    p.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the record")
+    p.add_argument("--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's")
+    p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
+    p.add_argument(
+        "--workers",
+        type=whole_number(1, MAX_THREADS),
+        default=usable_cores(),
+        metavar="N",
+        help="runs at a time, of one core each (default: all cores that the process may use)",
+    )
+    p.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    return p.parse_args(arguments)
+
+
+def search(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    file = make_folder(options.out) / "search.json"
+    present = BEST.with_options(epochs=options.epochs)
+    plan = {
+        "data": Path(options.data).name,
+        "present": present.to_dict(),
+        "options": OPTIONS,
+        "seed": options.seed,
+    }
+    known = _rows_of(file, plan)
+    dataset = load_dataset(options.data, skip_bad=options.skip_bad, cache=not options.no_cache)
+    record = plan | {"device": cpu_name(), "versions": versions(), "git_commit": git_commit()}
+    with _Lines() as lines:
+
+        def after_row(rows: list[dict], done: int, total: int) -> None:
+            write_json(file, record | {"rows": rows})
+            lines.row(rows[-1], done, total)
+
+        rows, outcome = searched(dataset, present, options.seed, options.workers, known, after_row)
+    write_json(file, record | {"rows": rows, "outcome": outcome})
+    table = _table(outcome)
+    write_text(options.out / "search.txt", table + "\n")
+    from lenet_xp import plots  # matplotlib is slow to import
+
+    plots.option_effects(outcome, options.out / "search.png")
+    print(json.dumps(outcome, indent=2) if options.json else table)
+
+
+def _rows_of(file: Path, plan: dict) -> list[dict]:
+    """The rows of a search that was stopped; InputError where it was another one."""
+    if not file.exists():
+        return []
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        same = {name: found[name] for name in plan} == json.loads(json.dumps(plan))
+        rows = list(found["rows"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: is no record of a search; choose another --out") from error
+    if not same:
+        raise InputError(f"{file}: holds a search of other settings; choose another --out")
+    return rows
+
+
+class _Lines:
+    """Shows how far the search is: a bar on a terminal, a line for every run elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def row(self, row: dict, done: int, total: int) -> None:
+        """One more run of its stage is over."""
+        words = f"{', '.join(row['options']) or 'present'}: {row['accuracy']:.2%}"
+        if not sys.stderr.isatty():
+            line = f"{row['stage']} {done}/{total}  fold {row['validating']}  {words}"
+            print(shown(line), file=sys.stderr, flush=True)
+            return
+        if self._bar is None or self._bar.desc != f"{row['stage']}: ":
+            if self._bar is not None:
+                self._bar.close()
+            self._bar = tqdm(total=total, desc=row["stage"], unit=" runs", file=sys.stderr)
+        self._bar.set_postfix_str(words, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def _table(outcome: dict) -> str:
+    """Effects in hundredths of a percentage point, a line an option, a column an outer fold."""
+    folds = outcome["folds"]
+    header = ("option", *(f"fold {each['fold']}" for each in folds), "all")
+    rows = []
+    for name in OPTIONS:
+        cells = [
+            f"{1e4 * each['effects'][name]:+.1f}{'*' if name in each['options'] else ' '}"
+            for each in (*folds, outcome["all"])
+        ]
+        rows.append((name, *cells))
+    rows.append(
+        ("standard error", *(f"{1e4 * each['error']:.1f} " for each in (*folds, outcome["all"])))
+    )
+    for key in ("present", "chosen"):
+        cells = [f"{each['confirmed'][key]:.2%}" for each in folds]
+        rows.append((f"{key}, confirming", *cells, ""))
+    rows.append(("taken", *("yes" if each["taken"] else "no" for each in folds), ""))
+    return (
+        "effect on validation accuracy, in hundredths of a percentage point; * above its error\n"
+        + text_table(header, rows, left=(0,))
+    )

@@ -1,0 +1,81 @@
+"""The search's own splits: who trains and who validates, and whose judgement that leaves clean."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.duplicates import image_groups
+from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.splits import FOLDS, make_split
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import get_ops
+from lenet_xp.recipes import Recipe
+from lenet_xp.training import fit
+
+TEST_FOLDS = FOLDS["writer"]
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Images that train and images that validate, and the outer folds of which none is seen."""
+
+    unseen: tuple[int, ...]
+    validating: int
+    train: np.ndarray
+    val: np.ndarray
+
+
+def screening_splits(dataset: Dataset) -> list[Inner]:
+    """Five splits, each of two folds of writers that train and one that validates.
+
+    Two folds are left out of each, so that every outer fold has two splits that never saw it.
+    """
+    return [
+        _inner(dataset, ((k + 1) % TEST_FOLDS, (k + 2) % TEST_FOLDS), k) for k in range(TEST_FOLDS)
+    ]
+
+
+def confirming_splits(dataset: Dataset, fold: int) -> list[Inner]:
+    """Two splits that see all but an outer fold: three folds train and one validates."""
+    return [_inner(dataset, (fold,), (fold + step) % TEST_FOLDS) for step in (1, 2)]
+
+
+def _inner(dataset: Dataset, unseen: tuple[int, ...], validating: int) -> Inner:
+    """The split with these folds of writers; it leaves out the test set of the split `seed` too.
+
+    Writers are on both sides of that split, so its test images would else have chosen the recipe
+    that they judge.
+    """
+    folds = np.empty(len(dataset), np.int64)
+    for fold in range(TEST_FOLDS):
+        folds[make_split(dataset, "writer", fold).test] = fold
+    groups = image_groups(dataset.images)
+    allowed = ~np.isin(groups, groups[make_split(dataset, "seed").test])
+    val = allowed & (folds == validating)
+    train = allowed & (folds != validating) & ~np.isin(folds, unseen)
+    return Inner(unseen, validating, np.flatnonzero(train), np.flatnonzero(val))
+
+
+def score(dataset: Dataset, inner: Inner, recipe: Recipe, seed: int) -> dict[str, float]:
+    """Train on one core and say what the last epoch's weights are worth on validation.
+
+    The last epoch, not the best: that would be chosen on the images that are to judge.
+    """
+    model = LeNet5(
+        len(dataset.class_names),
+        activation=recipe.activation,
+        squash_pools=recipe.squash_pools,
+        seed=seed,
+        ops=get_ops("numpy"),
+    )
+    train, val = ((dataset.images[part], dataset.labels[part]) for part in (inner.train, inner.val))
+    preprocessing = Preprocessing().fitted(train[0])
+    result = fit(model, recipe, train, val, preprocessing, seed, threads=1)
+    last = result.history[-1]
+    return {
+        "accuracy": last["val_accuracy"],
+        "loss": last["val_loss"],
+        "train_accuracy": last["train_accuracy"],
+        "seconds": result.train_seconds,
+    }

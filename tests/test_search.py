@@ -1,0 +1,127 @@
+"""The search: a design that tells effects apart, splits that see nobody they judge, repeatable."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lenet_xp.data.augment import Distortion
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.recipes import BEST
+from lenet_xp.search import inner, run
+from lenet_xp.search.choice import choose
+from lenet_xp.search.design import OPTIONS, combinations, with_options
+
+NAMES = list(OPTIONS)
+
+
+def test_the_design_tells_every_option_from_every_pair():
+    on = combinations()
+    assert on.shape == (16, len(NAMES)) and not on[0].any()
+    signs = 1 - 2 * on.astype(int)
+    assert np.array_equal(signs.T @ signs, 16 * np.eye(len(NAMES), dtype=int))
+    for i in range(len(NAMES)):
+        for j in range(i):
+            assert not (signs.T @ (signs[:, i] * signs[:, j])).any()
+
+
+def test_options_change_the_recipe_and_its_distortion():
+    recipe = with_options(BEST, ("100 epochs", "elastic, a third stronger"))
+    assert recipe == replace(BEST, epochs=100, distortion=replace(BEST.distortion, elastic=1.2))
+    assert with_options(BEST, ()) == BEST
+    for option, changes in OPTIONS.items():  # each of them is a change
+        assert with_options(BEST, (option,)) != BEST, changes
+    assert with_options(replace(BEST, distortion=None), ("pen 0.2 pixels",)).distortion == (
+        Distortion(pen=0.2)
+    )
+
+
+def screened(effects, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "options": [name for name, each in zip(NAMES, line, strict=True) if each],
+            "validating": writers,
+            "accuracy": 0.98 - 0.01 * writers + line @ effects + rng.normal(0, noise),
+        }
+        for line in combinations()
+        for writers in (0, 3)
+    ]
+
+
+def test_effects_are_found_with_their_error():
+    effects = np.array([2, -1, 0, 0, 0, 0, 0, 0.5]) / 1000
+    exact = choose(screened(effects, 0.0))
+    np.testing.assert_allclose(list(exact.effects.values()), effects, atol=1e-12)
+    found = [choose(screened(effects, 1e-3, seed)) for seed in range(200)]
+    estimates = np.array([list(each.effects.values()) for each in found])
+    np.testing.assert_allclose(estimates.mean(axis=0), effects, atol=1e-4)
+    error = np.mean([each.error for each in found])
+    assert error == pytest.approx(2 * 1e-3 / np.sqrt(32), rel=0.05)  # of two means of sixteen
+    assert error == pytest.approx(estimates.std(axis=0).mean(), rel=0.1)
+    for each in found:
+        assert each.options == tuple(n for n in NAMES if each.effects[n] > each.error)
+
+
+def test_too_few_runs_cannot_tell():
+    with pytest.raises(ValueError, match="cannot tell"):
+        choose(screened(np.zeros(8), 0.0)[:9])
+
+
+# Splits and the whole, on twenty writers of three letters
+
+
+class Sides:
+    def __init__(self, test):
+        self.test = np.flatnonzero(test)
+
+
+@pytest.fixture
+def letters(monkeypatch):
+    """Images of bars by ten writers, two to a fold; the split `seed` tests on every fourth."""
+    rng = np.random.default_rng(0)
+    count = 300
+    images = rng.integers(0, 90, (count, 32, 32), dtype=np.uint8)
+    labels = np.arange(count) % 3
+    for image, label in zip(images, labels, strict=True):
+        image[8 * label + 5 : 8 * label + 9] = 255
+    images[200] = images[0]  # the twin of an image that the split `seed` tests on
+    writers = np.arange(count) // 30
+    places = {"seed": lambda fold: np.arange(count) % 4 == 0}
+    places["writer"] = lambda fold: writers // 2 == fold
+    monkeypatch.setattr(
+        inner, "make_split", lambda dataset, name, fold=0: Sides(places[name](fold))
+    )
+    return Dataset("letters", images, labels, ("a", "b", "c")), writers // 2
+
+
+def test_inner_splits_see_nobody_they_leave_out(letters):
+    dataset, folds = letters
+    splits = inner.screening_splits(dataset)
+    splits += [each for fold in range(5) for each in inner.confirming_splits(dataset, fold)]
+    for split in splits:
+        used = np.concatenate([split.train, split.val])
+        assert len(np.unique(used)) == len(used)
+        assert not (used % 4 == 0).any() and 200 not in used
+        assert set(folds[split.val]) == {split.validating}
+        assert set(folds[split.train]) == set(range(5)) - {split.validating, *split.unseen}
+    for fold in range(5):
+        assert sum(fold in split.unseen for split in splits[:5]) == 2
+
+
+def test_a_search_repeats_and_goes_on(letters):
+    dataset, _ = letters
+    quick = replace(BEST, epochs=2)
+    seen = []
+    rows, outcome = run.search(dataset, quick, workers=1, on_row=lambda *told: seen.append(told))
+    stages = [row["stage"] for row in rows]
+    assert stages.count("screening") == 80 and stages.count("confirming") in range(10, 21)
+    assert seen[0][1:] == (1, 80) and seen[79][1:] == (80, 80)
+    known = [row for place, row in enumerate(rows) if place not in (3, 50, len(rows) - 1)]
+    again = []
+    others, same = run.search(
+        dataset, quick, workers=2, known=known, on_row=lambda *told: again.append(told)
+    )
+    assert len(again) == 3
+    assert same == outcome
+    assert [{**row, "seconds": 0} for row in others] == [{**row, "seconds": 0} for row in rows]
