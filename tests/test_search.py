@@ -9,7 +9,7 @@ from lenet_xp.data.augment import Distortion
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.recipes import BEST
 from lenet_xp.search import inner, run
-from lenet_xp.search.choice import choose
+from lenet_xp.search.choice import Choice, choose
 from lenet_xp.search.design import OPTIONS, combinations, with_options
 
 NAMES = list(OPTIONS)
@@ -60,7 +60,7 @@ def test_effects_are_found_with_their_error():
     assert error == pytest.approx(2 * 1e-3 / np.sqrt(32), rel=0.05)  # of two means of sixteen
     assert error == pytest.approx(estimates.std(axis=0).mean(), rel=0.1)
     for each in found:
-        assert each.options == tuple(n for n in NAMES if each.effects[n] > each.error)
+        assert each.options == tuple(n for n in NAMES if each.effects[n] > 2 * each.error)
 
 
 def test_too_few_runs_cannot_tell():
@@ -97,8 +97,8 @@ def letters(monkeypatch):
 
 def test_inner_splits_see_nobody_they_leave_out(letters):
     dataset, folds = letters
-    splits = inner.screening_splits(dataset)
-    splits += [each for fold in range(5) for each in inner.confirming_splits(dataset, fold)]
+    splits = inner.inner_splits(dataset)
+    assert [split.validating for split in splits] == [0, 1, 2, 3, 4]
     for split in splits:
         used = np.concatenate([split.train, split.val])
         assert len(np.unique(used)) == len(used)
@@ -106,22 +106,42 @@ def test_inner_splits_see_nobody_they_leave_out(letters):
         assert set(folds[split.val]) == {split.validating}
         assert set(folds[split.train]) == set(range(5)) - {split.validating, *split.unseen}
     for fold in range(5):
-        assert sum(fold in split.unseen for split in splits[:5]) == 2
+        assert sum(fold in split.unseen for split in splits) == 2
 
 
-def test_a_search_repeats_and_goes_on(letters):
+def test_a_search_repeats_and_goes_on(letters, monkeypatch):
     dataset, _ = letters
-    quick = replace(BEST, epochs=2)
-    seen = []
-    rows, outcome = run.search(dataset, quick, workers=1, on_row=lambda *told: seen.append(told))
-    stages = [row["stage"] for row in rows]
-    assert stages.count("screening") == 80 and stages.count("confirming") in range(10, 21)
-    assert seen[0][1:] == (1, 80) and seen[79][1:] == (80, 80)
-    known = [row for place, row in enumerate(rows) if place not in (3, 50, len(rows) - 1)]
-    again = []
+    monkeypatch.setattr(run, "combinations", lambda: combinations()[[0, 1, 2]])
+    monkeypatch.setattr(run, "choose", lambda rows: Choice({}, 0.0, (NAMES[len(rows) // 8],)))
+    quick, seen, again = replace(BEST, epochs=2), [], []
+    rows, outcome = run.search(
+        dataset, quick, on_row=lambda rows, total: seen.append((len(rows), total))
+    )
+    assert seen == [(count, 15) for count in range(1, 16)]
+    assert {row["epochs"] for row in rows} == {1}
+    assert outcome["taken"] == [NAMES[0]]  # what six rows choose, and fifteen do not
+    known = [row for place, row in enumerate(rows) if place not in (3, 14)]
     others, same = run.search(
         dataset, quick, workers=2, known=known, on_row=lambda *told: again.append(told)
     )
-    assert len(again) == 3
-    assert same == outcome
+    assert len(again) == 2 and same == outcome
     assert [{**row, "seconds": 0} for row in others] == [{**row, "seconds": 0} for row in rows]
+
+
+def test_choices_see_nothing_of_their_fold(letters, monkeypatch):
+    """A run of writers that validate in none but its own fold's choice cannot change it."""
+    dataset, _ = letters
+    asked = []
+    monkeypatch.setattr(run, "choose", lambda rows: asked.append(rows) or Choice({}, 0.0, ()))
+    splits = inner.inner_splits(dataset)
+    rows = [
+        run._trial(line, BEST, split).name() | {"epochs": 1, "accuracy": 0.5}
+        for line in combinations()
+        for split in splits
+    ]
+    _, outcome = run.search(dataset, BEST, known=rows)
+    assert outcome["taken"] == []
+    for fold, rows in enumerate(asked[:5]):
+        assert len(rows) == 32
+        assert all(fold in row["unseen"] and fold != row["validating"] for row in rows)
+    assert len(asked[5]) == 80

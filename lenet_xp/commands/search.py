@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,6 +18,7 @@ from lenet_xp.recipes import BEST
 from lenet_xp.record import MAX_THREADS
 from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
+from lenet_xp.search.run import Row
 from lenet_xp.search.run import search as searched
 
 EXAMPLES = """\
@@ -59,21 +61,21 @@ def search(arguments: list[str] | None = None) -> None:
     record = plan | {"device": cpu_name(), "versions": versions(), "git_commit": git_commit()}
     with _Lines() as lines:
 
-        def after_row(rows: list[dict], done: int, total: int) -> None:
+        def after_row(rows: list[Row], total: int) -> None:
             write_json(file, record | {"rows": rows})
-            lines.row(rows[-1], done, total)
+            lines.row(rows, total)
 
         rows, outcome = searched(dataset, present, options.seed, options.workers, known, after_row)
     write_json(file, record | {"rows": rows, "outcome": outcome})
     table = _table(outcome)
-    write_text(options.out / "search.txt", table + "\n")
+    write_text(options.out / "search.txt", table)
     from lenet_xp import plots  # matplotlib is slow to import
 
     plots.option_effects(outcome, options.out / "search.png")
-    print(json.dumps(outcome, indent=2) if options.json else table)
+    print(json.dumps(outcome, indent=2) + "\n" if options.json else table, end="")
 
 
-def _rows_of(file: Path, plan: dict) -> list[dict]:
+def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
     """The rows of a search that was stopped; InputError where it was another one."""
     if not file.exists():
         return []
@@ -101,40 +103,39 @@ class _Lines:
         if self._bar is not None:
             self._bar.close()
 
-    def row(self, row: dict, done: int, total: int) -> None:
-        """One more run of its stage is over."""
+    def row(self, rows: list[Row], total: int) -> None:
+        """One more run is over, the last of the rows."""
+        done, row = len(rows), rows[-1]
         words = f"{', '.join(row['options']) or 'present'}: {row['accuracy']:.2%}"
         if not sys.stderr.isatty():
-            line = f"{row['stage']} {done}/{total}  fold {row['validating']}  {words}"
+            line = f"run {done}/{total}  validating {row['validating']}  {words}"
             print(shown(line), file=sys.stderr, flush=True)
             return
-        if self._bar is None or self._bar.desc != f"{row['stage']}: ":
-            if self._bar is not None:
-                self._bar.close()
-            self._bar = tqdm(total=total, desc=row["stage"], unit=" runs", file=sys.stderr)
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total, initial=done - 1, desc="search", unit=" runs", file=sys.stderr
+            )
         self._bar.set_postfix_str(words, refresh=False)
         self._bar.update(done - self._bar.n)
 
 
-def _table(outcome: dict) -> str:
-    """Effects in hundredths of a percentage point, a line an option, a column an outer fold."""
-    folds = outcome["folds"]
-    header = ("option", *(f"fold {each['fold']}" for each in folds), "all")
-    rows = []
-    for name in OPTIONS:
-        cells = [
-            f"{1e4 * each['effects'][name]:+.1f}{'*' if name in each['options'] else ' '}"
-            for each in (*folds, outcome["all"])
-        ]
-        rows.append((name, *cells))
-    rows.append(
-        ("standard error", *(f"{1e4 * each['error']:.1f} " for each in (*folds, outcome["all"])))
-    )
-    for key in ("present", "chosen"):
-        cells = [f"{each['confirmed'][key]:.2%}" for each in folds]
-        rows.append((f"{key}, confirming", *cells, ""))
-    rows.append(("taken", *("yes" if each["taken"] else "no" for each in folds), ""))
+def _table(outcome: dict[str, Any]) -> str:
+    """Effects in hundredths of a percentage point: a line an option, a column an outer fold."""
+    columns = [*outcome["folds"], outcome["all"]]
+    rows = [
+        (
+            name,
+            *(
+                f"{1e4 * each['effects'][name]:+.1f}{'*' if name in each['options'] else ' '}"
+                for each in columns
+            ),
+            "yes" if name in outcome["taken"] else "no",
+        )
+        for name in OPTIONS
+    ]
+    rows.append(("standard error", *(f"{1e4 * each['error']:.1f} " for each in columns), ""))
+    header = ("option", *(f"blind to {each['fold']}" for each in outcome["folds"]), "all", "taken")
     return (
-        "effect on validation accuracy, in hundredths of a percentage point; * above its error\n"
+        "effect on validation accuracy in hundredths of a percentage point; * clearly above 0\n"
         + text_table(header, rows, left=(0,))
     )

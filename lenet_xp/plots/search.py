@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from lenet_xp.plots.canvas import (
     BLUE,
@@ -15,7 +16,7 @@ from lenet_xp.plots.canvas import (
 )
 
 
-def option_effects(outcome: Mapping, path: str | os.PathLike) -> None:
+def option_effects(outcome: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Draw each option's effect on validation accuracy: for every outer fold, and for all.
 
     outcome: as `lenet_xp.search.run.search` gives it. Raises InputError when `path` cannot be

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lenet_xp.search.design import OPTIONS
+
+CLEARLY = 2.0  # standard errors
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,10 @@ class Choice:
     options: tuple[str, ...]
 
 
-def choose(rows: Sequence[dict]) -> Choice:
-    """The options whose effect is above its standard error.
+def choose(rows: Sequence[dict[str, Any]]) -> Choice:
+    """The options whose effect is above twice its standard error.
 
-    rows: of whole screenings, each with `options`, `validating` and `accuracy`. Accuracy is taken
+    rows: of all combinations, each with `options`, `validating` and `accuracy`. Accuracy is taken
     to be a sum: of what is due to the writers who validate, of the options' effects, and of chance,
     the size of which the residuals tell. Raises ValueError for rows that cannot tell.
     """
@@ -37,12 +40,4 @@ def choose(rows: Sequence[dict]) -> Choice:
     variance = float(residuals[0]) / spare
     error = float(np.sqrt(variance * np.linalg.inv(system.T @ system)[0, 0]))
     effects = dict(zip(names, map(float, solution), strict=False))
-    return Choice(effects, error, tuple(name for name in names if effects[name] > error))
-
-
-def means(rows: Sequence[dict]) -> dict[tuple[str, ...], float]:
-    """Mean accuracy by combination of options."""
-    found: dict[tuple[str, ...], list[float]] = {}
-    for row in rows:
-        found.setdefault(tuple(row["options"]), []).append(row["accuracy"])
-    return {options: float(np.mean(values)) for options, values in found.items()}
+    return Choice(effects, error, tuple(name for name in names if effects[name] > CLEARLY * error))

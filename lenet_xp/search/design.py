@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def with_options(present: Recipe, chosen: Collection[str]) -> Recipe:
     """The recipe with the options of these names."""
     changes = {name: value for option in chosen for name, value in OPTIONS[option].items()}
     of_distortion = {field.name for field in fields(Distortion)}
-    bent = {name: value for name, value in changes.items() if name in of_distortion}
+    bent: dict[str, Any] = {n: value for n, value in changes.items() if n in of_distortion}
     distortion = replace(present.distortion or Distortion(), **bent) if bent else present.distortion
     rest = {name: value for name, value in changes.items() if name not in of_distortion}
     return present.with_options(distortion=distortion, **rest)

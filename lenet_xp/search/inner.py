@@ -26,19 +26,13 @@ class Inner:
     val: np.ndarray
 
 
-def screening_splits(dataset: Dataset) -> list[Inner]:
+def inner_splits(dataset: Dataset) -> list[Inner]:
     """Five splits, each of two folds of writers that train and one that validates.
 
     Two folds are left out of each, so that every outer fold has two splits that never saw it.
     """
-    return [
-        _inner(dataset, ((k + 1) % TEST_FOLDS, (k + 2) % TEST_FOLDS), k) for k in range(TEST_FOLDS)
-    ]
-
-
-def confirming_splits(dataset: Dataset, fold: int) -> list[Inner]:
-    """Two splits that see all but an outer fold: three folds train and one validates."""
-    return [_inner(dataset, (fold,), (fold + step) % TEST_FOLDS) for step in (1, 2)]
+    after = [tuple((fold + step) % TEST_FOLDS for step in (1, 2)) for fold in range(TEST_FOLDS)]
+    return [_inner(dataset, unseen, fold) for fold, unseen in enumerate(after)]
 
 
 def _inner(dataset: Dataset, unseen: tuple[int, ...], validating: int) -> Inner:
