@@ -28,6 +28,7 @@ def learning_curve(
     counts: tuple[int, ...],
     ops: Ops,
     seed: int = 0,
+    threads: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Scores on the test writers of a split after training on so many of its training writers.
@@ -53,7 +54,7 @@ def learning_curve(
             preprocessing = pretrained.preprocessing
             if start == "nothing":
                 preprocessing = Preprocessing().fitted(parts[0][0])
-            fit(model, recipe, *parts, preprocessing, seed)
+            fit(model, recipe, *parts, preprocessing, seed, threads)
             saved = SavedModel(model, preprocessing, dataset.class_names, {})
             row = {"writers": int(count), "images": len(train) + len(val), "start": start}
             rows.append(_scores(saved, *test) | row)  # whose writers are those learned from

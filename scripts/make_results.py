@@ -77,6 +77,7 @@ def _options() -> argparse.Namespace:
     p.add_argument("--mnist", required=True, help="mnist.npz in Keras' layout")
     p.add_argument("--out", type=Path, default=Path("results"))
     p.add_argument("--only", nargs="+", metavar="NAME", help="make these results only")
+    p.add_argument("--threads", type=int, metavar="N", help="cores of each run (default: all)")
     return p.parse_args()
 
 
@@ -92,6 +93,8 @@ def _keep(source: Path, target: Path, command: str, left_out: set[str]) -> None:
 def _train(name: str, arguments: list[str], options: argparse.Namespace, work: Path) -> None:
     synthetic = "--data" not in arguments
     left_out = NOT_KEPT | (set() if synthetic else SHOWS_DATA)
+    if options.threads:
+        arguments = [*arguments, "--threads", str(options.threads)]
     if options.mnist in arguments:
         left_out = left_out | {"feature_maps.png"}
     print(f"\n{name}: train {shlex.join(arguments)}", flush=True)
@@ -153,7 +156,16 @@ def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
     pretrained = load_model(work / "best-synthetic" / "model.npz", ops)
     dataset = load_dataset(options.amhcd, pretrained.preprocessing)
     split, writers = make_split(dataset, "writer", 0), writers_of(dataset)
-    rows = learning_curve(dataset, writers, split, pretrained, (5, 10, 20, 42), ops, say=print)
+    rows = learning_curve(
+        dataset,
+        writers,
+        split,
+        pretrained,
+        (5, 10, 20, 42),
+        ops,
+        threads=options.threads,
+        say=lambda text: print(text, flush=True),
+    )
     folder = make_folder(options.out / name)
     record = {"recipes": [BEST.to_dict(), TUNING.to_dict()], "split": "writer", "fold": 0}
     record |= {"seed": 0, "versions": versions(), "git_commit": git_commit(), "rows": rows}
@@ -213,6 +225,7 @@ def main() -> None:
     options = _options()
     amhcd, mnist = ["--data", options.amhcd], ["--data", options.mnist]
     by_writer = [*amhcd, "--split", "writer"]
+    of_mnist = [*mnist, "--epochs", "20"]  # three times as many images: 60 epochs' steps of AMHCD
     steps = {
         "classic-synthetic": lambda name, work: _train(name, [], options, work),
         "classic-amhcd": lambda name, work: _train(
@@ -221,7 +234,9 @@ def main() -> None:
         "best-amhcd": lambda name, work: _train(
             name, [*amhcd, "--recipe", "best", "--seed", "0"], options, work
         ),
-        "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
+        "best-mnist": lambda name, work: _train(
+            name, [*of_mnist, "--recipe", "best"], options, work
+        ),
         "writers-amhcd": lambda name, work: _series(
             name, {f"fold-{k}": [*by_writer, "--fold", str(k)] for k in FOLDED}, options, work
         ),
@@ -229,7 +244,7 @@ def main() -> None:
             name, {f"seed-{k}": [*amhcd, "--seed", str(k)] for k in SEEDS}, options, work
         ),
         "seeds-mnist": lambda name, work: _series(
-            name, {f"seed-{k}": [*mnist, "--seed", str(k)] for k in SEEDS}, options, work
+            name, {f"seed-{k}": [*of_mnist, "--seed", str(k)] for k in SEEDS}, options, work
         ),
         "best-synthetic": lambda name, work: _train(
             name, ["--recipe", "best", "--samples", "800"], options, work
