@@ -10,6 +10,7 @@ MNIST stay out: their terms are their own.
 """
 
 import argparse
+import json
 import re
 import shlex
 import shutil
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout
 import numpy as np
 
 from lenet_xp import plots
-from lenet_xp.aggregate import aggregate
+from lenet_xp.aggregate import aggregate, spread
 from lenet_xp.commands.evaluate import evaluate
 from lenet_xp.commands.terminal import run
 from lenet_xp.commands.train import train
@@ -53,6 +54,7 @@ KEPT_OF_SERIES = {
     "per_writer.csv",
     "command.txt",
 }
+VIEWS = 16  # of each image, where answers are averaged
 SEEDS, FOLDED = range(5), range(FOLDS["writer"])
 EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
     "rotation": ("degrees", (4, 8, 16)),
@@ -115,6 +117,34 @@ def _series(name: str, runs: dict[str, list[str]], options: argparse.Namespace, 
                 file.unlink()
     summary = aggregate([options.out / name / part / "metrics.json" for part in runs])
     write_json(options.out / name / "summary.json", summary)
+
+
+def _averaged_writers(name: str, options: argparse.Namespace, work: Path) -> None:
+    """What averaging several readings of an image adds on writers never seen: the same networks
+    with and without.
+    """
+    folder, folds = make_folder(options.out / name), []
+    for fold in FOLDED:
+        out = work / name / str(fold)
+        data = ["--data", options.amhcd, "--split", "writer", "--fold", str(fold)]
+        own = ["--recipe", "best", "--no-plots", "--out", str(out)]
+        if options.threads:
+            own += ["--threads", str(options.threads)]
+        scoring = [str(out / "model.npz"), *data, "--average", str(VIEWS), "--out", str(out / "s")]
+        if run(train, [*data, *own]) or run(evaluate, scoring):
+            sys.exit(f"{name} failed")
+        folds.append(json.loads((out / "s" / "scores.json").read_text(encoding="utf-8")))
+    record = {
+        "accuracy": vars(spread([each["accuracy"] for each in folds])),
+        "averaged_accuracy": vars(spread([each["averaged"]["accuracy"] for each in folds])),
+        "views": VIEWS,
+        "seed": 0,
+        "threads": options.threads,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "folds": folds,
+    }
+    write_json(folder / "averaged.json", record)
 
 
 def _transfer(options: argparse.Namespace, work: Path) -> None:
@@ -234,9 +264,7 @@ def main() -> None:
         "best-amhcd": lambda name, work: _train(
             name, [*amhcd, "--recipe", "best", "--seed", "0"], options, work
         ),
-        "best-mnist": lambda name, work: _train(
-            name, [*of_mnist, "--recipe", "best"], options, work
-        ),
+        "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
         "writers-amhcd": lambda name, work: _series(
             name, {f"fold-{k}": [*by_writer, "--fold", str(k)] for k in FOLDED}, options, work
         ),
@@ -250,6 +278,7 @@ def main() -> None:
             name, ["--recipe", "best", "--samples", "800"], options, work
         ),
         "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
+        "averaged-writers": lambda name, work: _averaged_writers(name, options, work),
         "few-writers": lambda name, work: _few_writers(name, options, work),
         "audit": lambda name, work: _audit(name, options),
         "generated-letters": lambda name, work: _letter_sheet(options, work),

@@ -89,6 +89,18 @@ def test_evaluate_repeats_the_runs_own_figures(world, metrics, call):
     assert everything["images"] == 45
 
 
+def test_averaging_stands_apart(world, metrics, call):
+    arguments = ["evaluate", world / "run" / "model.npz", "--data", world / "letters"]
+    plain, both = (
+        json.loads(call(*arguments, "--json", *more).out) for more in ((), ("--average", 3))
+    )
+    averaged = both.pop("averaged")
+    assert both == plain
+    assert (averaged["views"], averaged["seed"]) == (3, 0) and averaged["loss"] != plain["loss"]
+    assert f"accuracy {averaged['accuracy']:.2%}" in call(*arguments, "--average", 3).out
+    assert call(*arguments, "--average", 1).status == 2
+
+
 def test_synthetic_letters_from_training_to_scores(tmp_path, call):
     out = tmp_path / "run"
     trained = call("train", "--samples", 15, "--seed", 3, "--out", out, *QUICK)

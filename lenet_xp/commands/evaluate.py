@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from lenet_xp.data.writers import known_writers
 from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.judgement import judge
-from lenet_xp.model_file import load_model
+from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
+from lenet_xp.test_time import AGAIN, averaged_probabilities
 
 EXAMPLES = """\
   lenet-xp evaluate --data amhcd_64.zip
@@ -38,7 +40,10 @@ EXAMPLES = """\
   lenet-xp evaluate runs/best/model.npz --data amhcd_64.zip
       the test images of the run's own split: the same figures as in its metrics.json
   lenet-xp evaluate runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
-      a model of generated letters on every image of real handwriting"""
+      a model of generated letters on every image of real handwriting
+  lenet-xp evaluate --data amhcd_64.zip --average 16
+      and what sixteen readings of each image give, beside what one gives"""
+MAX_VIEWS = 1_000
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -54,6 +59,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add_split_options(p, "the run's own")
     add_samples_option(p, None, "as in the training")
     p.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
+    p.add_argument(
+        "--average",
+        type=whole_number(2, MAX_VIEWS),
+        metavar="N",
+        help="score, apart from all else, the mean over N readings of each image slightly changed",
+    )
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
     add_backend_options(p)
@@ -108,6 +119,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         "backend": ops.name,
         "device": ops.device_name,
     }
+    if options.average:
+        scores["averaged"] = _averaged(options, saved, dataset.images[chosen], labels, groups)
     if options.out:
         from lenet_xp.report import write_analysis  # matplotlib is slow to import
 
@@ -122,6 +135,21 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
         write_json(options.out / "scores.json", scores)
     _show(scores, options)
+
+
+def _averaged(
+    options: argparse.Namespace,
+    saved: SavedModel,
+    images: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+) -> dict:
+    """The scores of the mean of several readings, and how they were changed."""
+    probabilities = averaged_probabilities(
+        saved.model, images, saved.preprocessing, options.average, threads=options.threads
+    )
+    views = {"views": options.average, "seed": 0, "distortion": asdict(AGAIN)}
+    return views | judge(labels, probabilities, groups=groups)
 
 
 def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset) -> Split:
@@ -158,5 +186,11 @@ def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
         f"temperature {scores['temperature']:.2f}; 99.9% right on "
         f"{scores['coverage_at_0.999']:.1%} of the images, the most certain"
     )
+    if "averaged" in scores:
+        averaged = scores["averaged"]
+        print(
+            f"averaged over {averaged['views']} readings of each image: accuracy "
+            f"{averaged['accuracy']:.2%}, loss {averaged['loss']:.4f}"
+        )
     if options.out:
         print(f"reports and plots in {options.out}/")
