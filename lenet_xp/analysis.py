@@ -51,7 +51,7 @@ def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarra
     """A generated letter if the model reads letters, so that the picture is free to share."""
     if SHOWN_LETTER not in dataset.class_names:
         first: np.ndarray = dataset.images[split.test[0]]
-    return first
+        return first
     pictures, labels = generate(1, seed=0)
     names = [letter.name for letter in letters()]
     chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])
