@@ -5,9 +5,10 @@ const PEN = 0.034;
 const TOP = 0.1, BASE = 0.9; // the full guide lines
 const CAP = 0.729; // height of the letters in the font, in ems
 const WIDEST = 0.86;
-// The picture that is sent: the ink in the middle of a sheet larger than the paper, so that it
-// always fills little enough of it to be found and framed.
-const SIDE = 256, PAPER = 180;
+// The picture that is sent, in pixels: the writing in the middle of a sheet, its longer side and
+// the pen always the same, for a small letter in the paper's pen has its inside filled. Below the
+// least side, in parts of the paper, it is a dot.
+const SIDE = 256, LONGER = 150, THIN = 6, LEAST = 0.08;
 
 export class Drawing extends EventTarget {
   #canvas; #strokes = []; #photo = null; #open = null; #frame = 0;
@@ -85,9 +86,9 @@ export class Drawing extends EventTarget {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#fff";
     context.fillRect(0, 0, SIDE, SIDE);
-    const x = (left + right) / 2, y = (top + bottom) / 2;
-    context.setTransform(PAPER, 0, 0, PAPER, SIDE / 2 - x * PAPER, SIDE / 2 - y * PAPER);
-    this.#ink(context, "#000");
+    const scale = LONGER / Math.max(right - left, bottom - top, LEAST);
+    context.setTransform(scale, 0, 0, scale, (SIDE - (left + right) * scale) / 2, (SIDE - (top + bottom) * scale) / 2);
+    this.#ink(context, "#000", THIN / scale);
     const pixels = context.getImageData(0, 0, SIDE, SIDE).data;
     const head = new TextEncoder().encode(`P5 ${SIDE} ${SIDE} 255\n`);
     const file = new Uint8Array(head.length + SIDE * SIDE);
@@ -120,12 +121,12 @@ export class Drawing extends EventTarget {
       context.fillText(this.template, side / 2, BASE * side);
     }
     context.setTransform(side, 0, 0, side, 0, 0);
-    this.#ink(context, colours.getPropertyValue("--ink"));
+    this.#ink(context, colours.getPropertyValue("--ink"), PEN);
   }
 
-  #ink(context, colour) {
-    context.strokeStyle = context.fillStyle = colour;
-    context.lineWidth = PEN;
+  #ink(context, colour, pen) {
+    context.strokeStyle = colour;
+    context.lineWidth = pen;
     context.lineCap = context.lineJoin = "round";
     for (const points of this.#strokes) {
       context.beginPath();
