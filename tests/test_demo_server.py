@@ -227,7 +227,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(site):
     with served(site, Limits(body=2**20)) as port:
         answer = ask(port, "POST /read", Content_Length=str(2**20 + 1))
         assert answer[0] == 413 and "1 MB" in reason(answer)
-        assert ask(port, "POST /read", bytes(2**20 + 1))[0] == 413
+        assert ask(port, "POST /read", bytes(2**24))[0] == 413  # and it can be read why
         assert ask(port, "POST /read", bytes(2**20))[0] == 422
 
 
@@ -339,7 +339,7 @@ def test_who_takes_no_answer_is_cut_off(site):
         client.settimeout(20)
         client.connect((HOST, port))
         request = f"GET /letters.ttf HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode()
-        with pytest.raises(OSError), client:  # the server resets a connection it has given up
+        with pytest.raises(ConnectionError), client:  # the server resets a connection it has given up
             while True:
                 client.sendall(request * 1000)
         assert ask(port, "GET /letters")[0] == 200

@@ -96,7 +96,7 @@ def _headers(text: bytes) -> dict[str, str]:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         raise Refused(status, "the request has too many headers") from error
     names = [name.lower() for name in parsed]
-    if parsed.defects or len(set(names)) != len(names) or parsed.get_payload():
+    if parsed.defects or len(set(names)) != len(names):
         raise Refused(HTTPStatus.BAD_REQUEST, "the request's headers are malformed")
     return dict(zip(names, parsed.values(), strict=True))
 
