@@ -339,7 +339,7 @@ def test_who_takes_no_answer_is_cut_off(site):
         client.settimeout(20)
         client.connect((HOST, port))
         request = f"GET /letters.ttf HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode()
-        with pytest.raises(ConnectionError), client:  # the server resets a connection it has given up
+        with pytest.raises(ConnectionError), client:  # reset, not closed in peace
             while True:
                 client.sendall(request * 1000)
         assert ask(port, "GET /letters")[0] == 200
