@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.commands.pages import read_pages
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_model_option,
@@ -17,24 +18,29 @@ from lenet_xp.commands.terminal import (
     shown,
     whole_number,
 )
-from lenet_xp.data.alphabet import letter
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import scan
+from lenet_xp.data.framing import DATASET_SIDE
 from lenet_xp.data.image_file import MAX_PIXELS, SUFFIXES, read_image
 from lenet_xp.data.loading import LARGE_FILE, Admit, prepare
 from lenet_xp.errors import InputError
+from lenet_xp.inference import MANY
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
+from lenet_xp.pages.report import alternatives
+from lenet_xp.pages.rings import shared_out
 
 PROGRESS = 500  # images from which on it is reported
 EXAMPLES = """\
   lenet-xp predict letter.png
       with the model that comes with the package
   lenet-xp predict photos/ --model runs/best/model.npz --top 5 --json
-      a folder of images, with a model of your own, for a program to read"""
+      a folder of images, with a model of your own, for a program to read
+  lenet-xp predict --page letter.jpg --out read/
+      a photo or scan of lines of separate letters"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("predict", "Read one letter from each image.", EXAMPLES)
+    p = parser("predict", "Read one letter, or with --page all letters, from each image.", EXAMPLES)
     p.add_argument(
         "images",
         type=Path,
@@ -46,10 +52,18 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p.add_argument(
         "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
     )
+    p.add_argument(
+        "--page", action="store_true", help="read lines of separate letters from each image"
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files"
+    )
     p.add_argument("--json", action="store_true", help="print the readings as JSON")
     p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
     add_backend_options(p)
     options = p.parse_args(arguments)
+    if options.out is not None and not options.page:
+        p.error("--out goes with --page")
     if options.images[0].suffix == ".npz" and options.model is SHIPPED:
         options.model = options.images.pop(0)
         if not options.images:
@@ -60,16 +74,34 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
-    ops = choose_ops(options)
-    saved = load_model(options.model, ops)
-    files, images, skipped = _read(_find(options.images), saved, options.skip_bad)
+    paths = _find(options.images)
+    if options.backend == "auto" and len(paths) < MANY:
+        options.backend = "numpy"  # has read them before a GPU is ready
+    saved = load_model(options.model, choose_ops(options))
+    if options.page:
+        skipped = read_pages(paths, saved, options.out, options.json, options.top, options.skip_bad)
+        files = paths[len(skipped) :]
+    else:
+        files, images, alone, skipped = _read(paths, saved, options.skip_bad)
     for file, reason in skipped:
         print(shown(f"skipped {file}: {reason}"), file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
-    probabilities = saved.probabilities(images, options.threads)
+    if not options.page:
+        probabilities = saved.probabilities(images, options.threads)
+        probabilities[alone] = shared_out(probabilities[alone], None, saved.class_names)
+        _show(files, probabilities, saved.class_names, options)
+
+
+def _show(
+    files: list[Path],
+    probabilities: np.ndarray,
+    class_names: tuple[str, ...],
+    options: argparse.Namespace,
+) -> None:
+    """Print the readings of each file."""
     readings: list[dict[str, Any]] = [
-        {"file": str(file), "readings": _readings(row, saved.class_names, options.top)}
+        {"file": str(file), "readings": alternatives(row, class_names, options.top)}
         for file, row in zip(files, probabilities, strict=True)
     ]
     if options.json:
@@ -82,19 +114,6 @@ def predict(arguments: list[str] | None = None) -> None:
             f"{r['glyph']} {r['name']} {r['probability']:6.2%}" for r in reading["readings"]
         )
         print(f"{name:<{width}}  {words}")
-
-
-def _readings(row: np.ndarray, class_names: tuple[str, ...], top: int) -> list[dict[str, Any]]:
-    best = np.argsort(-row, kind="stable")[:top]
-    return [
-        {
-            "name": class_names[place],
-            "glyph": letter(class_names[place]).glyph,
-            "latin": letter(class_names[place]).latin,
-            "probability": float(row[place]),
-        }
-        for place in best
-    ]
 
 
 def _find(paths: list[Path]) -> list[Path]:
@@ -126,15 +145,24 @@ def _kinds() -> str:
 
 def _read(
     paths: list[Path], saved: SavedModel, skip_bad: bool
-) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
-    """The files that can be read, their images (N, S, S) uint8, and what is wrong with others."""
+) -> tuple[list[Path], np.ndarray, np.ndarray, list[tuple[Path, str]]]:
+    """The files that can be read, their images (N, S, S) uint8, and what is wrong with others.
+
+    Between them (N,) bool, which images are photos: there no line tells a letter's size.
+    """
+    alone = np.zeros(len(paths), bool)
 
     def picture(index: int, admit: Admit) -> np.ndarray:
+        image = decoded(paths[index], admit)
+        alone[index] = max(image.shape[:2]) > DATASET_SIDE
+        return image
+
+    def decoded(path: Path, admit: Admit) -> np.ndarray:
         with suppress(OSError):  # read_image says what is wrong
-            if paths[index].stat().st_size > LARGE_FILE:
+            if path.stat().st_size > LARGE_FILE:
                 admit(MAX_PIXELS)
-                return read_image(paths[index])
-        return read_image(paths[index], admit)
+                return read_image(path)
+        return read_image(path, admit)
 
     many = len(paths) > PROGRESS
     images, errors = prepare(len(paths), picture, saved.preprocessing, "reading", many)
@@ -142,4 +170,4 @@ def _read(
         raise InputError(errors[min(errors)])
     good = [index for index in range(len(paths)) if index not in errors]
     skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
-    return [paths[index] for index in good], images[good], skipped
+    return [paths[index] for index in good], images[good], alone[good], skipped

@@ -5,22 +5,24 @@ AMHCD's letters are cropped to their ink and stretched to the whole frame, with 
 is all that tells it from `yar`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from lenet_xp.data.paper import find_ink, shrunk
 from lenet_xp.opencv import cv2
 
 # Data sets come framed, in 64 pixels or less; there only ink that is lost in the picture is cut
 # out. The smallest larger side of the ink is 0.51 of the picture in AMHCD and 0.46 in MNIST.
 DATASET_SIDE = 64
-SMALL_IN_DATASET = 0.4
-SMALL_IN_LARGER = 0.75
+SMALL = 0.4
+LOOKED_AT = 1280  # pixels of the longer side at which a letter is looked for
 
-# Of the darkest level: where ink begins. Of the largest connected piece: what is still ink and
-# not a speck.
-INK_LEVEL = 0.35
-SPECK = 0.02
+INK_LEVEL = 0.35  # of the darkest level: where ink begins
+
+# Of the largest connected piece's ink: what is no speck, and what may be its other half. Of the
+# letter found so far: how far from it another part may lie.
+SPECK, PARTNER = 0.02, 0.25
+NEAR, FAR = 0.6, 1.6
+MOST_PARTS = 8
 
 # A shape narrower than this part of its length is a bar and keeps its proportions. One that is
 # longer than this is reduced first: the square that it is padded to grows with its length.
@@ -40,7 +42,7 @@ def is_framed(inks: np.ndarray) -> np.ndarray:
     level = low + INK_LEVEL * (inks.max((1, 2)) - low)
     mask = inks > level.astype(np.uint8)[:, None, None]
     extent = np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width)
-    framed: np.ndarray = extent >= SMALL_IN_DATASET
+    framed: np.ndarray = extent >= SMALL
     return framed
 
 
@@ -51,65 +53,102 @@ def _extent(lines: np.ndarray) -> np.ndarray:
 
 
 def frame(ink: np.ndarray) -> np.ndarray:
-    """A picture's ink brought to AMHCD's framing; a picture that is framed already is returned.
+    """A small picture's ink cut out where it is lost in the picture, and a bar padded to a square.
 
-    ink: (H, W) uint8, ink bright on paper. Returns (h, w) uint8, of any size.
-    Pictures over 64 pixels also lose the slow shading of a photographed sheet.
+    ink: (H, W) uint8, ink bright on paper, up to 64 pixels a side. Returns (h, w) uint8.
     """
     height, width = ink.shape
-    larger = max(height, width) > DATASET_SIDE
-    if larger:
-        ink = _without_shading(ink)
-    left, top, box_width, box_height = _ink_box(ink, larger)
-    if not box_width or not box_height:
+    low, high, _, _ = cv2.minMaxLoc(ink)
+    _, mask = cv2.threshold(ink, low + INK_LEVEL * (high - low), 255, cv2.THRESH_BINARY)
+    left, top, wide, high = cv2.boundingRect(mask)
+    if not wide or not high:
         return ink  # blank
-    small = SMALL_IN_LARGER if larger else SMALL_IN_DATASET
-    if box_width < small * width and box_height < small * height:
-        # `ya` by itself: ink below the middle of the picture and centred, as AMHCD shows it.
-        centred = abs(left + box_width / 2 - width / 2) < width / 8
-        if centred and top >= 0.48 * height:
-            top, box_height = max(0, top - box_height), box_height + min(top, box_height)
-        ink = ink[top : top + box_height, left : left + box_width]
-    return _without_extreme_proportions(ink)
+    if wide < SMALL * width and high < SMALL * height:
+        ink = _with_ya_in_its_place(ink, mask, (left, top, wide, high))
+    return without_extreme_proportions(ink)
 
 
-def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture reduced by area so that neither side exceeds `side`; a smaller one as it is."""
-    height, width = picture.shape
-    scale = side / max(height, width)
-    if scale >= 1:
-        return picture
-    smaller = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
+    """The one letter of a larger picture, framed, as (h, w) uint8 of any size, ink bright on 0.
+
+    grey: (H, W) uint8. polarity: see `find_ink`. Where the picture holds several, the largest.
+    The letter is looked for in an overview; one that is small there is looked at again.
+    """
+    overview = shrunk(grey, LOOKED_AT)
+    ink = find_ink(overview, polarity)
+    kept, box = main_pieces(ink.mask)
+    scale = max(grey.shape) / max(overview.shape)
+    if scale > 1 and 0 < max(box[2:]) < DATASET_SIDE:
+        side = max(box[2:])
+        left, top = (max(0, int((start - side) * scale)) for start in box[:2])
+        right, bottom = (int((box[i] + box[2 + i] + side) * scale) for i in (0, 1))
+        return find_letter(grey[top:bottom, left:right], polarity)
+    levels = cv2.bitwise_and(ink.levels, cv2.dilate(kept, np.ones((3, 3), np.uint8)))
+    if not box[2]:
+        return levels  # blank
+    return without_extreme_proportions(_with_ya_in_its_place(levels, kept, box))
 
 
-def _without_shading(ink: np.ndarray) -> np.ndarray:
-    """Ink minus its morphological opening: what is left is finer than a third of the picture."""
-    overview = shrunk(ink, 256)
-    kernel = np.ones((max(overview.shape) // 3,) * 2, np.uint8)
-    paper = cv2.morphologyEx(overview, cv2.MORPH_OPEN, kernel)
-    paper = cv2.resize(paper, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return cv2.subtract(ink, paper)
+def main_pieces(mask: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """The letter among the connected pieces of a mask: the largest, and what lies near it.
 
-
-def _ink_box(ink: np.ndarray, larger: bool) -> Sequence[int]:
-    """Left, top, width and height of the ink in pixels; specks do not count in larger pictures."""
-    overview = shrunk(ink, 256) if larger else ink
-    low, high, _, _ = cv2.minMaxLoc(overview)
-    _, mask = cv2.threshold(overview, low + INK_LEVEL * (high - low), 255, cv2.THRESH_BINARY)
-    if not larger:
-        return cv2.boundingRect(mask)
+    mask: (H, W) uint8, 0 or 255. Returns the mask of those pieces, and their left, top, width and
+    height; all 0 where there is nothing.
+    """
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    stats[0] = 0  # the paper
     area = stats[:, cv2.CC_STAT_AREA]
-    kept = area >= SPECK * area[1:].max(initial=1)
-    kept[0] = False  # piece 0 is the paper
-    left, top, width, height = cv2.boundingRect(kept[pieces].astype(np.uint8))
-    across, down = ink.shape[1] / overview.shape[1], ink.shape[0] / overview.shape[0]
-    x, y = int(left * across), int(top * down)
-    return x, y, int((left + width) * across) - x, int((top + height) * down) - y
+    largest = int(area.argmax())
+    start, size = stats[:, :2], stats[:, 2:4]
+    low, high = start[largest], start[largest] + size[largest]
+    chosen = np.arange(len(area)) == largest
+    waiting = (area >= SPECK * area[largest]) & ~chosen
+    reach = np.where(area >= PARTNER * area[largest], FAR, NEAR)
+    for _ in range(MOST_PARTS):
+        gap = np.maximum(start - high, low - start - size).max(1)
+        near = waiting & (gap <= reach * (high - low).max())
+        if not near.any():
+            break
+        chosen, waiting = chosen | near, waiting & ~near
+        low = np.minimum(low, start[near].min(0))
+        high = np.maximum(high, (start + size)[near].max(0))
+    kept = np.where(chosen, 255, 0).astype(np.uint8)[pieces]
+    return kept, (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def _without_extreme_proportions(ink: np.ndarray) -> np.ndarray:
+def _with_ya_in_its_place(
+    ink: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]
+) -> np.ndarray:
+    """The ink of a box, with a blank upper half above a ring that lies low in its picture: `ya`."""
+    left, top, wide, high = box
+    centred = abs(left + wide / 2 - ink.shape[1] / 2) < ink.shape[1] / 8
+    if (
+        centred
+        and top >= 0.48 * ink.shape[0]
+        and is_ring(mask[top : top + high, left : left + wide])
+    ):
+        top, high = max(0, top - high), high + min(top, high)
+    return ink[top : top + high, left : left + wide]
+
+
+def is_ring(mask: np.ndarray) -> bool:
+    """Whether a mask, (h, w) uint8 cut to its ink, is an empty ring, closed or nearly."""
+    height, width = mask.shape
+    if min(height, width) < 8:
+        return False
+    side = 32
+    small = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)
+    # Room for the closing to end in, or it would shut an open side against the rim.
+    padded: np.ndarray = np.pad(np.where(small > 40, 255, 0).astype(np.uint8), 6)
+    ink = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    inside = ink.copy()
+    cv2.floodFill(inside, None, (0, 0), 255)
+    hollow = np.count_nonzero(inside == 0)
+    middle = ink[side // 2 + 2 : side // 2 + 10, side // 2 + 2 : side // 2 + 10]
+    return bool(hollow > 0.3 * side * side and not middle.any())
+
+
+def without_extreme_proportions(ink: np.ndarray) -> np.ndarray:
     """A bar padded with paper to a square; anything else as it is, to be stretched."""
     height, width = ink.shape
     if min(height, width) >= BAR * max(height, width):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lenet_xp.data.framing import frame, is_framed, shrunk
+from lenet_xp.data.framing import DATASET_SIDE, find_letter, frame, is_framed
+from lenet_xp.data.paper import shrunk
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
 
@@ -79,7 +80,7 @@ class Preprocessing:
 
         Pictures of one size go through together: for small ones, calls cost more than pixels.
         """
-        greys = [_grey(np.asarray(image)) for image in images]
+        greys = [grey_levels(np.asarray(image)) for image in images]
         places: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, grey in enumerate(greys):
             places[grey.shape].append(place)
@@ -90,6 +91,8 @@ class Preprocessing:
 
     def _apply_stack(self, greys: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
+        if self.box == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
+            return np.stack([self._found(grey) for grey in greys])
         overviews = greys
         if max(greys.shape[1:]) > 256:
             overviews = np.stack([shrunk(grey, 256) for grey in greys])
@@ -105,6 +108,19 @@ class Preprocessing:
         if self.contrast:
             result = _stretched(result)
         result[blank] = 0
+        return result
+
+    def _found(self, grey: np.ndarray) -> np.ndarray:
+        """The letter of a photo, (H, W) uint8, as (size, size) uint8."""
+        if np.ptp(shrunk(grey, 256)) < BLANK_RANGE:
+            return np.zeros((self.size, self.size), np.uint8)
+        return self.fit(find_letter(grey, self.polarity))
+
+    def fit(self, ink: np.ndarray) -> np.ndarray:
+        """A letter's ink, framed, (h, w) uint8 and bright on 0, as (size, size) uint8."""
+        result = _fit(ink, self.size)
+        if self.contrast:
+            result = _stretched(result[None])[0]
         return result
 
     def fitted(self, images: np.ndarray) -> "Preprocessing":
@@ -166,7 +182,7 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
     return dark
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def grey_levels(image: np.ndarray) -> np.ndarray:
     """Any (H, W[, 1|3|4]) uint8 or uint16 picture as (H, W) uint8; transparent parts are white."""
     if image.dtype == np.uint16:
         image = (image // 257).astype(np.uint8)

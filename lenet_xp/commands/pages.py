@@ -1,0 +1,49 @@
+"""Pages read by `predict --page`: text on the screen, pictures and JSON in a folder."""
+
+import json
+from pathlib import Path
+
+from lenet_xp.commands.terminal import shown
+from lenet_xp.data.image_file import read_image
+from lenet_xp.data.preprocess import grey_levels
+from lenet_xp.data.progress import progress_bar
+from lenet_xp.errors import InputError
+from lenet_xp.files import make_folder, write_json
+from lenet_xp.model_file import SavedModel
+from lenet_xp.pages.reading import read_page
+from lenet_xp.pages.report import as_dict, as_text, draw
+
+
+def read_pages(
+    files: list[Path], saved: SavedModel, out: Path | None, as_json: bool, top: int, skip_bad: bool
+) -> list[tuple[Path, str]]:
+    """Read each file as a page, print what it says, and list those that could not be read.
+
+    out: a folder for NAME.page.png, with a box around every letter, and NAME.page.json.
+    """
+    skipped, records = [], []
+    with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
+        for file in files:
+            try:
+                picture = grey_levels(read_image(file))
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                skipped.append((file, str(error).removeprefix(f"{file}: ")))
+                continue
+            found = read_page(picture, saved)
+            record = {"file": str(file), **as_dict(found, saved.class_names, top)}
+            if out is not None:
+                folder = make_folder(out)
+                draw(picture, found, saved.class_names, folder / f"{file.stem}.page.png")
+                write_json(folder / f"{file.stem}.page.json", record)
+            if as_json:
+                records.append(record)
+            else:
+                print(shown(f"{file}: {len(found)} letters"))
+                for script in ("glyph", "latin") if found else ():
+                    print(as_text(found, saved.class_names, script))
+            advance(1)
+    if as_json:
+        print(json.dumps(records, indent=2, ensure_ascii=False))
+    return skipped

@@ -1,0 +1,1 @@
+"""Lines and pages of separate letters: found, put in order, read, drawn."""

@@ -1,0 +1,121 @@
+"""The connected pieces of ink on a page, and the lines that they stand in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenet_xp.data.paper import find_ink, shrunk
+from lenet_xp.opencv import cv2
+
+PAGE_SIDE = 2400  # pixels of the longer side at which a page is read
+MOST_PIECES = 3000  # the largest are kept: a page of noise has a million
+SPECK = 0.15  # of the letters' height: pieces that are smaller in both directions are dirt
+APART = 3.0  # letters' heights: a gap that may be wider than the one between two words
+NEIGHBOURS = 3  # to the right of a piece, one of which may be a speck that ends a line
+BESIDE = 0.5  # of the lower of two pieces: how much of it is at the height of the other
+STACKED = 0.5  # of the narrower of two pieces: how much of it is above or in the other
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """levels: (H, W) uint8 ink, bright. labels: (H, W) int32, the piece of each pixel, 0 for paper.
+
+    boxes: (N, 4) left, top, right, bottom of the pieces kept. numbers: (N,) their labels.
+    scale: pixels of the picture for one of these.
+    """
+
+    levels: np.ndarray
+    labels: np.ndarray
+    boxes: np.ndarray
+    numbers: np.ndarray
+    scale: float
+
+
+def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
+    """The pieces of ink of a page, (H, W) uint8 grey levels, without specks."""
+    page = shrunk(grey, PAGE_SIDE)
+    ink = find_ink(page, polarity)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink.mask, connectivity=8)
+    numbers = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MOST_PIECES] + 1
+    boxes = np.concatenate([stats[numbers, :2], stats[numbers, :2] + stats[numbers, 2:4]], axis=1)
+    sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    kept = sizes >= max(4.0, SPECK * typical_height(boxes))
+    scale = max(grey.shape) / max(page.shape)
+    return Pieces(ink.levels, labels, boxes[kept], numbers[kept], scale)
+
+
+def typical_height(boxes: np.ndarray) -> float:
+    """The height of the tall boxes among (N, 4): half of all ink's height is in taller ones."""
+    if not len(boxes):
+        return 0.0
+    heights = np.sort((boxes[:, 3] - boxes[:, 1]).astype(float))
+    sums = np.cumsum(heights**2)
+    return float(heights[np.searchsorted(sums, sums[-1] / 2)])
+
+
+def find_lines(boxes: np.ndarray) -> list[np.ndarray]:
+    """The indices of (N, 4) boxes by line, lines from top to bottom; lines may rise or sink.
+
+    Each box is tied to the nearest ones to its right that stand beside it, so that a slant adds up
+    from letter to letter without leaving the line.
+    """
+    height = typical_height(boxes)
+    order = np.argsort(boxes[:, 0], kind="stable")
+    line = np.arange(len(boxes))
+    for place, index in enumerate(order):
+        later = order[place + 1 :]
+        near = later[boxes[later, 0] <= boxes[index, 2] + APART * height]
+        beside = near[_beside(boxes[index], boxes[near])]
+        for other in beside[:NEIGHBOURS]:
+            line[line == line[other]] = line[index]
+    groups = [np.flatnonzero(line == number) for number in np.unique(line)]
+    groups = _with_strays(groups, boxes, height)
+    return sorted(groups, key=lambda group: float(np.median(boxes[group][:, [1, 3]])))
+
+
+def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of (M, 4) boxes are at the height of one."""
+    common = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    lower = np.minimum(box[3] - box[1], others[:, 3] - others[:, 1])
+    beside: np.ndarray = common >= BESIDE * lower
+    return beside
+
+
+def _with_strays(groups: list[np.ndarray], boxes: np.ndarray, height: float) -> list[np.ndarray]:
+    """Groups lower than letters, the lower rings of a row of `yu` for one, go where they belong."""
+    tall = [g for g in groups if np.ptp(boxes[g][:, [1, 3]]) >= 0.6 * height]
+    if not tall:
+        return groups
+    for group in (g for g in groups if np.ptp(boxes[g][:, [1, 3]]) < 0.6 * height):
+        middle = boxes[group].mean(0)[[0, 1]] / 2 + boxes[group].mean(0)[[2, 3]] / 2
+        gaps = [_distance(middle, boxes[other]) for other in tall]
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] <= APART * height:
+            tall[nearest] = np.concatenate([tall[nearest], group])
+        else:
+            tall.append(group)
+    return tall
+
+
+def _distance(point: np.ndarray, boxes: np.ndarray) -> float:
+    """From a point to the nearest of some boxes; up and down counts three times."""
+    gaps = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0)
+    return float((gaps * (1, 3)).sum(1).min())
+
+
+def stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
+    """The indices of a line's boxes in parts of letters, from left to right.
+
+    What stands above, below or within another is one part with it, and no letter stands so.
+    """
+    parts: list[np.ndarray] = []
+    for index in line[np.argsort(boxes[line, 0], kind="stable")]:
+        if parts:
+            last = boxes[parts[-1]]
+            common = last[:, 2].max() - boxes[index, 0]
+            narrower = min(np.ptp(last[:, [0, 2]]), boxes[index, 2] - boxes[index, 0])
+            if common >= STACKED * narrower:
+                parts[-1] = np.append(parts[-1], index)
+                continue
+        parts.append(np.array([index]))
+    return parts
