@@ -22,6 +22,7 @@ _Done = SimpleQueue[BaseException | None]
 # Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
 # many as keep it busy without filling its memory.
 ON_CORE, ON_GPU = 32, 4096
+AT_ONCE = 1024  # images whose training steps a GPU gets in one order
 
 
 def usable_cores() -> int:
@@ -40,6 +41,11 @@ def piece_size(ops: Ops, count: int) -> int:
     """Of how many images a piece of `count` images is, at most, to suit the device."""
     most = ON_CORE if ops.name == "numpy" else ON_GPU
     return -(-count // -(-count // most))
+
+
+def steps_at_once(ops: Ops, batch_size: int) -> int:
+    """How many training steps to ask for in one go: on a GPU asking can take longer than a step."""
+    return 1 if ops.name == "numpy" else max(AT_ONCE // batch_size, 1)
 
 
 def parts(count: int, number: int) -> list[slice]:

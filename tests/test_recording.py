@@ -8,6 +8,7 @@ import pytest
 
 from lenet_xp.benchmark.ours import PREPROCESSING
 from lenet_xp.commands.train import train
+from lenet_xp.data.batches import Batch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.gradients import GradientWorker
@@ -35,7 +36,7 @@ def differentiated(ops, batches: list) -> list[np.ndarray]:
     found = []
     for images, labels in batches:
         losses, hits = ops.zeros(labels.shape), ops.zeros(labels.shape)
-        worker.differentiate(images, labels, 1 / len(labels), losses, hits)
+        worker.differentiate(Batch(images, labels), 1 / len(labels), losses, hits)
         found += [ops.to_host(a) for a in (model.gradients, losses, hits)]
     return found
 
@@ -101,10 +102,10 @@ def test_a_repetition_allocates_nothing_and_launches_few_kernels():
     worker = GradientWorker(model, 0.0, PREPROCESSING)
     images, labels = batch(2)
     step = worker._step(2, 0.5)
-    step(images, labels)
+    step(Batch(images, labels))
     ops.synchronize()
     allocations, launches = state.allocations, state.launches
-    step(images, labels)
+    step(Batch(images, labels))
     ops.synchronize()
     assert state.allocations == allocations
     assert state.launches - launches == 14
