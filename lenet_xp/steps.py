@@ -23,7 +23,7 @@ class CapturedSteps:
         self,
         model: LeNet5,
         loss: SoftmaxCrossEntropy,
-        updates: Sequence[Callable[[np.ndarray], None]],
+        updates: Sequence[Callable[[Any], None]],
         inputs: Sequence[InputBatch],
         losses: Array,
         hits: Array,

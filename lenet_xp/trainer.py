@@ -113,7 +113,7 @@ class Trainer:
         scale = 1.0 / len(batch.labels)
         if self.forked:
             self._differentiate_in_processes(batch, losses, hits, shares, scale)
-            others = self.forked
+            others: Sequence[ForkedWorker | LeNet5] = self.forked
         else:
             self.workers.run(
                 [

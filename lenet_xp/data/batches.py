@@ -57,7 +57,9 @@ def epoch_batches(
             yield Batch(chosen, labels[chosen], None if drawn is None else drawn.coefficients)
             continue
         batch = images[chosen]
-        yield Batch(batch if drawn is None else distortion.apply(batch, drawn), labels[chosen])
+        if distortion is not None and drawn is not None:
+            batch = distortion.apply(batch, drawn)
+        yield Batch(batch, labels[chosen])
 
 
 def in_groups(batches: Iterable[Batch], most: int) -> Iterator[list[Batch]]:

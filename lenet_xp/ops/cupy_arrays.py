@@ -27,7 +27,7 @@ class CupyArrays(Ops):
     @property
     def device_name(self) -> str:
         runtime = self.xp.cuda.runtime
-        return runtime.getDeviceProperties(runtime.getDevice())["name"].decode()
+        return str(runtime.getDeviceProperties(runtime.getDevice())["name"], "utf-8")
 
     def sibling(self) -> "CupyArrays":
         return type(self)(self.dtype_name, self._graph)
@@ -69,7 +69,8 @@ class CupyArrays(Ops):
         return x.astype(self.dtype)
 
     def to_host(self, array: Array) -> np.ndarray:
-        return self.xp.asnumpy(array)
+        host: np.ndarray = self.xp.asnumpy(array)
+        return host
 
     def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
@@ -128,11 +129,13 @@ class CupyArrays(Ops):
         count, size = len(chosen), images.shape[1]
         x = self._new(1, size, size, count)
         maps = self._on_device(coefficients, self.dtype)
-        arguments = images, self._on_device(chosen, np.int64), maps, self._dense(basis), x
-        arguments = *arguments, float(scale), float(shift), size, basis.shape[0], count
+        arrays = images, self._on_device(chosen, np.int64), maps, self._dense(basis), x
+        arguments = *arrays, float(scale), float(shift), size, basis.shape[0], count
         self._launch_on_tiles("warped_batch", arguments, size * size, count)
         return x
 
-    def _launch_on_tiles(self, name: str, arguments: tuple, pixels: int, count: int) -> None:
+    def _launch_on_tiles(
+        self, name: str, arguments: tuple[Any, ...], pixels: int, count: int
+    ) -> None:
         grid = cuts(pixels, LANES), cuts(count, LANES)
         self._kernels.launch("images", name, grid, WARPS, arguments)

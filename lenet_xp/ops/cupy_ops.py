@@ -115,12 +115,12 @@ class CupyOps(CupyArrays):
         activation: str,
         pool: int,
         squash: str | None = None,
-    ) -> tuple[Array, tuple]:
+    ) -> tuple[Array, Any]:
         functions = _number(activation), _number(squash)
         plan = StagePlan(x.shape, weight.shape, stride, padding, pool, *functions)
         if not plan.fits(x.itemsize):
-            settings = {"stride": stride, "padding": padding, "pool": pool, "squash": squash}
-            return super().stage(x, weight, bias, activation=activation, **settings)
+            sizes = {"stride": stride, "padding": padding, "pool": pool}
+            return super().stage(x, weight, bias, activation=activation, squash=squash, **sizes)
         x, slices = self._dense(x), plan.forward_slices
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
         arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
@@ -197,8 +197,8 @@ class CupyOps(CupyArrays):
             losses, hits = map(self._target, into[:2])
             start = self._on_device(into[2], np.int64)
         labels = self.xp.ascontiguousarray(labels)
-        arguments = self._dense(logits), labels, losses, hits, start, gradient
-        arguments = *arguments, float(smoothing), float(scale), classes, count
+        arrays = self._dense(logits), labels, losses, hits, start, gradient
+        arguments = *arrays, float(smoothing), float(scale), classes, count
         grid = (cuts(count, LANES),)
         self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
         return losses, hits, gradient
@@ -215,8 +215,8 @@ class CupyOps(CupyArrays):
         weight_decay: float,
     ) -> None:
         vectors = self._target(value), self._dense(gradient), _or_null(velocity)
-        arguments = *vectors, self._rates(rates), float(momentum), nesterov
-        arguments = *arguments, float(weight_decay), value.size
+        settings = self._rates(rates), float(momentum), nesterov
+        arguments = *vectors, *settings, float(weight_decay), value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
 
