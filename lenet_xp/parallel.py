@@ -22,7 +22,8 @@ _Done = SimpleQueue[BaseException | None]
 # Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
 # many as keep it busy without filling its memory.
 ON_CORE, ON_GPU = 32, 4096
-AT_ONCE = 1024  # images whose training steps a GPU gets in one order
+# Images whose training steps a GPU gets in one order, and how many steps that may be.
+AT_ONCE, MOST_STEPS = 1024, 16
 
 
 def usable_cores() -> int:
@@ -45,7 +46,7 @@ def piece_size(ops: Ops, count: int) -> int:
 
 def steps_at_once(ops: Ops, batch_size: int) -> int:
     """How many training steps to ask for in one go: on a GPU asking can take longer than a step."""
-    return 1 if ops.name == "numpy" else max(AT_ONCE // batch_size, 1)
+    return 1 if ops.name == "numpy" else min(max(AT_ONCE // batch_size, 1), MOST_STEPS)
 
 
 def parts(count: int, number: int) -> list[slice]:
