@@ -238,9 +238,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 trainer.restore(self._state, self._steps)
             done = 0
             for batch in epoch_batches(images, labels, size, rng, recipe.distortion):
-                part = slice(done, done + len(batch[1]))
-                trainer.step(*batch, losses[part], hits[part])
-                done = part.stop
+                trainer.steps_on([batch], losses, hits, done)
+                done += len(batch.labels)
             state, steps = trainer.state(), trainer.steps
         if not all(np.isfinite(each).all() for each in (ops.to_host(losses), *state.values())):
             raise TrainingDiverged(

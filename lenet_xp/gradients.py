@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lenet_xp.data.batches import Batch
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.inputs import HeldImages, InputBatch
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
@@ -17,8 +19,7 @@ KEPT = 4  # captures: of the usual piece and of an epoch's last, with something 
 class GradientWorker:
     """A model that leaves in its `gradients` those of the images it is given.
 
-    smoothing: of the labels. held: images that `ops.resident` gave; places among them (N,) then
-    stand for the images everywhere.
+    smoothing: of the labels. held: the images that batches give the places of.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class GradientWorker:
         model: LeNet5,
         smoothing: float,
         preprocessing: Preprocessing,
-        held: Array | None = None,
+        held: HeldImages | None = None,
     ):
         self.held = held
         self.model, self.preprocessing = model, preprocessing
@@ -34,18 +35,16 @@ class GradientWorker:
         self.total = model.ops.zeros(model.values.shape)
         self._captured: dict[tuple[int, float], CapturedGradient] = {}
 
-    def differentiate(
-        self, images: np.ndarray, labels: np.ndarray, scale: float, losses: Array, hits: Array
-    ) -> None:
-        """Gradients of scale * sum of the losses of images (N, S, S) uint8, worked off in pieces.
+    def differentiate(self, batch: Batch, scale: float, losses: Array, hits: Array) -> None:
+        """Gradients of scale * sum of the losses of N images, worked off in pieces.
 
-        labels (N,) int64 on the host; losses and hits (N,) are filled in.
+        losses and hits (N,) are filled in.
         """
-        count = len(labels)
+        count = len(batch.labels)
         cuts = parts(count, -(-count // piece_size(self.model.ops, count)))
         for piece in cuts:
             step = self._step(piece.stop - piece.start, scale)
-            losses[piece], hits[piece] = step(images[piece], labels[piece])
+            losses[piece], hits[piece] = step(batch.part(piece))
             if len(cuts) > 1:
                 self.total += self.model.gradients
         if len(cuts) > 1:
@@ -72,30 +71,22 @@ class CapturedGradient:
         preprocessing: Preprocessing,
         count: int,
         scale: float,
-        held: Array | None = None,
+        held: HeldImages | None = None,
     ):
-        ops, size = model.ops, preprocessing.size
-        self._labels = np.zeros(count, np.int64)
-        self._images: np.ndarray = np.zeros((count, size, size), np.uint8)
-        if held is not None:
-            self._images = np.zeros(count, np.int64)
+        ops = model.ops
+        self._given = InputBatch(ops, preprocessing, count, held)
 
         def compute() -> tuple[Array, Array]:
-            settings = preprocessing.scale_and_shift()
-            if held is None:
-                x = ops.image_batch(self._images, *settings)
-            else:
-                x = ops.image_batch(held, *settings, chosen=self._images)
-            losses, hits, dlogits = loss(model.forward(x), ops.asarray(self._labels), scale)
+            logits = model.forward(self._given.images())
+            losses, hits, dlogits = loss(logits, self._given.labels(), scale)
             model.backward(dlogits)
             return losses, hits
 
         self._repeat: Callable[[], tuple[Array, Array]] = ops.capture(compute)
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray) -> tuple[Array, Array]:
+    def __call__(self, batch: Batch) -> tuple[Array, Array]:
         """Losses and hits (count,), overwritten by the next call; gradients are in the model."""
-        np.copyto(self._images, images)
-        np.copyto(self._labels, labels)
+        self._given.fill(batch)
         return self._repeat()
 
 
@@ -122,13 +113,12 @@ class ForkedWorker:
     def __exit__(self, *error: object) -> None:
         self._forked.__exit__(*error)
 
-    def begin(
-        self, values: np.ndarray, images: np.ndarray, labels: np.ndarray, scale: float
-    ) -> None:
-        """Start on the gradients at `values` of images (N, S, S) uint8 with labels (N,)."""
-        count = len(labels)
+    def begin(self, values: np.ndarray, batch: Batch, scale: float) -> None:
+        """Start on the gradients at `values` of N images."""
+        count = len(batch.labels)
         self.values[...] = values
-        self._images[:count], self._labels[:count], self._scale[0] = images, labels, scale
+        self._images[:count], self._labels[:count] = batch.images, batch.labels
+        self._scale[0] = scale
         self._forked.begin(count)
 
     def finish(self, losses: np.ndarray, hits: np.ndarray) -> None:
@@ -138,8 +128,7 @@ class ForkedWorker:
 
     def _differentiate(self, count: int) -> None:
         self._worker.differentiate(
-            self._images[:count],
-            self._labels[:count],
+            Batch(self._images[:count], self._labels[:count]),
             float(self._scale[0]),
             self._losses[:count],
             self._hits[:count],

@@ -264,17 +264,24 @@ class Flatten(Layer):
 
 
 class Stage(Layer):
-    """Convolution, activation and average pool in one operation.
+    """Convolution, activation, average pool and, with `squash`, an activation in one operation.
 
-    Gives what its three parts give one after the other; it stands apart because backends compute
-    it much faster than the three (`ops.stage`).
+    Gives what its parts give one after the other; it stands apart because backends compute it much
+    faster than them (`ops.stage`).
     """
 
-    def __init__(self, conv: Conv2D, activation: Activation, pool: AvgPool2D):
-        self.conv, self.activation, self.pool = conv, activation, pool
+    def __init__(
+        self,
+        conv: Conv2D,
+        activation: Activation,
+        pool: AvgPool2D,
+        squash: Activation | None = None,
+    ):
+        self.conv, self.activation, self.pool, self.squash = conv, activation, pool, squash
 
     def parts(self) -> tuple[Layer, ...]:
-        return self.conv, self.activation, self.pool
+        parts = self.conv, self.activation, self.pool
+        return parts if self.squash is None else (*parts, self.squash)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         return self.conv.param_shapes()
@@ -313,6 +320,7 @@ class Stage(Layer):
             "padding": self.conv.padding,
             "activation": self.activation.kind,
             "pool": self.pool.size,
+            "squash": None if self.squash is None else self.squash.kind,
         }
 
 

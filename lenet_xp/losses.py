@@ -17,16 +17,21 @@ class SoftmaxCrossEntropy:
         self.ops, self.smoothing = ops, smoothing
 
     def __call__(
-        self, logits: Array, labels: Array, scale: float | None = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float | None = None,
+        into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) of 0 or 1, and dlogits (K, N) of scale * sum(losses).
 
         logits (K, N), labels (N,) int64 that passed `check_labels`. scale is 1 / N, the mean over
-        the batch, unless the batch is a part of a larger one.
+        the batch, unless the batch is a part of a larger one. into: where losses and hits go, as
+        `ops.softmax_cross_entropy` has it.
         """
         if scale is None:
             scale = 1.0 / logits.shape[1]
-        return self.ops.softmax_cross_entropy(logits, labels, self.smoothing, scale)
+        return self.ops.softmax_cross_entropy(logits, labels, self.smoothing, scale, into)
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -137,12 +137,13 @@ class LeNet5(Sequential):
             "squash_pools": squash_pools,
         }
         act = ACTIVATIONS[activation]
-        squash = [act] if squash_pools else []
+
+        def squash() -> Activation | None:
+            return act() if squash_pools else None
+
         layers: list[Layer] = [
-            Stage(Conv2D(1, 6, 5, name="C1"), act(), AvgPool2D(2, name="S2")),
-            *(cls() for cls in squash),
-            Stage(Conv2D(6, 16, 5, name="C3"), act(), AvgPool2D(2, name="S4")),
-            *(cls() for cls in squash),
+            Stage(Conv2D(1, 6, 5, name="C1"), act(), AvgPool2D(2, name="S2"), squash()),
+            Stage(Conv2D(6, 16, 5, name="C3"), act(), AvgPool2D(2, name="S4"), squash()),
             Flatten(),
             Dense(Linear(400, 120, name="C5"), act()),
             Dense(Linear(120, 84, name="F6"), act()),

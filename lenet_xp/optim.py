@@ -1,9 +1,33 @@
 """Optimisers, and the mean of what they reach: each an expression over flat vectors."""
 
+from collections.abc import Sequence
+
 from lenet_xp.ops import Array, Ops
 
 
-class SGD:
+class Optimiser:
+    """What optimisers share: they count their steps, and update at a rate and a step's number."""
+
+    steps = 0
+
+    def step(self, learning_rate: float) -> None:
+        """Move the values against the gradients."""
+        self.steps += 1
+        self.update((learning_rate, self.steps))
+
+    def moments(self) -> dict[str, Array]:
+        """The vectors that last from step to step."""
+        raise NotImplementedError
+
+    def update(self, rates: Sequence[float]) -> None:
+        """Move the values; rates: the learning rate, and the step's number from 1 on.
+
+        A capture reads a NumPy array of them anew in each repetition.
+        """
+        raise NotImplementedError
+
+
+class SGD(Optimiser):
     """Stochastic gradient descent, plain, with momentum, or with Nesterov's momentum.
 
     values and gradients are the model's flat vectors. weight_decay is an L2 penalty.
@@ -25,27 +49,23 @@ class SGD:
         self.ops, self.values, self.gradients = ops, values, gradients
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
         self.velocity = ops.zeros(values.shape) if momentum else None
-        self.steps = 0
 
     def moments(self) -> dict[str, Array]:
-        """The vectors that last from step to step."""
         return {} if self.velocity is None else {"velocity": self.velocity}
 
-    def step(self, learning_rate: float) -> None:
-        """Move the values against the gradients."""
-        self.steps += 1
+    def update(self, rates: Sequence[float]) -> None:
         self.ops.sgd_update(
             self.values,
             self.gradients,
             self.velocity,
-            learning_rate=learning_rate,
+            rates,
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
         )
 
 
-class Adam:
+class Adam(Optimiser):
     """Adam, or AdamW with decoupled weight decay."""
 
     def __init__(
@@ -64,22 +84,17 @@ class Adam:
         self.betas, self.epsilon = betas, epsilon
         self.weight_decay, self.decoupled = weight_decay, decoupled
         self.mean, self.square = ops.zeros(values.shape), ops.zeros(values.shape)
-        self.steps = 0
 
     def moments(self) -> dict[str, Array]:
-        """The vectors that last from step to step."""
         return {"mean": self.mean, "square": self.square}
 
-    def step(self, learning_rate: float) -> None:
-        """Move the values by the bias-corrected moments of the gradients."""
-        self.steps += 1
+    def update(self, rates: Sequence[float]) -> None:
         self.ops.adam_update(
             self.values,
             self.gradients,
             self.mean,
             self.square,
-            step=self.steps,
-            learning_rate=learning_rate,
+            rates,
             betas=self.betas,
             epsilon=self.epsilon,
             weight_decay=self.weight_decay,
@@ -102,4 +117,8 @@ class RunningMean:
 
     def step(self, steps: int) -> None:
         """Take in the values after so many steps, from 1."""
-        self.ops.average_update(self.average, self.values, max(1.0 - self.momentum, 1.0 / steps))
+        self.update((0.0, steps))
+
+    def update(self, rates: Sequence[float]) -> None:
+        """Take in the values; of rates, as `Optimiser.update` has them, the number counts."""
+        self.ops.average_update(self.average, self.values, rates, momentum=self.momentum)

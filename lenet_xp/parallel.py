@@ -22,6 +22,8 @@ _Done = SimpleQueue[BaseException | None]
 # Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
 # many as keep it busy without filling its memory.
 ON_CORE, ON_GPU = 32, 4096
+# Images whose training steps a GPU gets in one order, and how many steps that may be.
+AT_ONCE, MOST_STEPS = 1024, 16
 
 
 def usable_cores() -> int:
@@ -40,6 +42,11 @@ def piece_size(ops: Ops, count: int) -> int:
     """Of how many images a piece of `count` images is, at most, to suit the device."""
     most = ON_CORE if ops.name == "numpy" else ON_GPU
     return -(-count // -(-count // most))
+
+
+def steps_at_once(ops: Ops, batch_size: int) -> int:
+    """How many training steps to ask for in one go: on a GPU asking can take longer than a step."""
+    return 1 if ops.name == "numpy" else min(max(AT_ONCE // batch_size, 1), MOST_STEPS)
 
 
 def parts(count: int, number: int) -> list[slice]:

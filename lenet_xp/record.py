@@ -63,6 +63,7 @@ class Run:
     plots: bool = True
     threads: int | None = None
     backend_requested: str = "auto"
+    graph: bool = True
     overwrite: bool = False
     resume: bool = False
     checkpoint_every: float = 10.0  # seconds
@@ -155,6 +156,7 @@ def record_of(
         "batch_size": run.recipe.batch_size,
         "backend_requested": run.backend_requested,
         "backend": ops.name,
+        "graph": run.graph if ops.name == "cupy" else None,
         "threads": result.threads,
         "device": ops.device_name,
         "cpu": cpu_name(),

@@ -6,22 +6,25 @@ from functools import partial
 
 import numpy as np
 
+from lenet_xp.data.batches import Batch
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.gradients import ForkedWorker, GradientWorker
+from lenet_xp.gradients import KEPT, ForkedWorker, GradientWorker
 from lenet_xp.inference import BatchReader
+from lenet_xp.inputs import HeldImages, InputBatch
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
-from lenet_xp.parallel import Workers, parts
+from lenet_xp.parallel import Workers, parts, piece_size
 from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import Recipe
+from lenet_xp.steps import CapturedSteps
 
 
 class Trainer:
     """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
 
     A context manager: on Linux the workers beside the first are processes, elsewhere they are
-    threads, and both end with it. held: the training images where `ops.resident` keeps them.
+    threads, and both end with it. held: the images that batches give the places of.
     """
 
     def __init__(
@@ -31,10 +34,10 @@ class Trainer:
         preprocessing: Preprocessing,
         workers: Workers,
         steps_per_epoch: int,
-        held: Array | None = None,
+        held: HeldImages | None = None,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
-        self.preprocessing, self.workers = preprocessing, workers
+        self.preprocessing, self.workers, self.held = preprocessing, workers, held
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
         self.local = [
             GradientWorker(replica, recipe.label_smoothing, preprocessing, held)
@@ -51,6 +54,7 @@ class Trainer:
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
+        self._captured: dict[tuple[int, int], CapturedSteps] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> "Trainer":
@@ -68,23 +72,54 @@ class Trainer:
         self.forked.clear()
         self._open.close()
 
-    def step(self, images: np.ndarray, labels: np.ndarray, losses: Array, hits: Array) -> None:
-        """One batch forward and backward, one step of the optimiser; losses and hits filled in.
+    def steps_on(
+        self, batches: Sequence[Batch], losses: Array, hits: Array, start: int = 0
+    ) -> None:
+        """A step forward, backward and of the optimiser for each batch, all of one size.
 
-        images (N, S, S) uint8, or their places (N,) among the images held.
+        Losses and hits of their images go into the vectors given, from `start` on.
         """
+        count = len(batches[0].labels)
+        if self.workers.count == 1 and piece_size(self.ops, count) == count:
+            self._steps_as_one(batches, losses, hits, start)
+            return
+        for batch in batches:
+            part = slice(start, start + count)
+            self._step(batch, losses[part], hits[part])
+            start = part.stop
+
+    def _steps_as_one(
+        self, batches: Sequence[Batch], losses: Array, hits: Array, start: int
+    ) -> None:
+        times, count = len(batches), len(batches[0].labels)
+        steps = self._captured.get((times, count))
+        if steps is None or steps.losses is not losses or steps.hits is not hits:
+            if len(self._captured) == KEPT:
+                self._captured.pop(next(iter(self._captured)))
+            inputs = [
+                InputBatch(self.ops, self.preprocessing, count, self.held) for _ in range(times)
+            ]
+            updates = [each.update for each in (self.optimiser, self.mean) if each]
+            steps = CapturedSteps(self.model, self.local[0].loss, updates, inputs, losses, hits)
+            self._captured[times, count] = steps
+        numbers = range(self.steps, self.steps + times)
+        steps(batches, [(self.schedule(number), number + 1) for number in numbers], start)
+        self.steps = self.optimiser.steps = numbers.stop
+        self.learning_rate = self.schedule(numbers[-1])
+
+    def _step(self, batch: Batch, losses: Array, hits: Array) -> None:
         self.learning_rate = self.schedule(self.steps)
-        shares = parts(len(labels), self.workers.count)
-        scale = 1.0 / len(labels)
+        shares = parts(len(batch.labels), self.workers.count)
+        scale = 1.0 / len(batch.labels)
         if self.forked:
-            self._differentiate_in_processes(images, labels, losses, hits, shares, scale)
+            self._differentiate_in_processes(batch, losses, hits, shares, scale)
             others: Sequence[ForkedWorker | LeNet5] = self.forked
         else:
             self.workers.run(
                 [
                     partial(
                         worker.differentiate,
-                        *(images[share], labels[share], scale, losses[share], hits[share]),
+                        *(batch.part(share), scale, losses[share], hits[share]),
                     )
                     for worker, share in zip(self.local, shares, strict=False)
                 ]
@@ -98,18 +133,12 @@ class Trainer:
             self.mean.step(self.steps)
 
     def _differentiate_in_processes(
-        self,
-        images: np.ndarray,
-        labels: np.ndarray,
-        losses: Array,
-        hits: Array,
-        shares: list[slice],
-        scale: float,
+        self, batch: Batch, losses: Array, hits: Array, shares: list[slice], scale: float
     ) -> None:
         own, *rest = shares
         for forked, share in zip(self.forked, rest, strict=False):
-            forked.begin(self.model.values, images[share], labels[share], scale)
-        self.local[0].differentiate(images[own], labels[own], scale, losses[own], hits[own])
+            forked.begin(self.model.values, batch.part(share), scale)
+        self.local[0].differentiate(batch.part(own), scale, losses[own], hits[own])
         for forked, share in zip(self.forked, rest, strict=False):
             forked.finish(losses[share], hits[share])
 

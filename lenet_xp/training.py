@@ -10,12 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from lenet_xp.checkpoint import State
-from lenet_xp.data.batches import epoch_batches, prefetch
+from lenet_xp.data.batches import epoch_batches, in_groups, prefetch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.inference import cross_entropy
+from lenet_xp.inputs import hold_images
 from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
-from lenet_xp.parallel import Workers, worker_count
+from lenet_xp.parallel import Workers, steps_at_once, worker_count
 from lenet_xp.recipes import Recipe
 from lenet_xp.trainer import Trainer
 
@@ -114,10 +115,7 @@ def fit(
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(Workers(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
-        # Images that no distortion changes can wait on the device; batches are then their places.
-        held = None if recipe.distortion else model.ops.resident(train[0])
-        if held is not None:
-            train = np.arange(len(train[0])), train[1]
+        held = hold_images(model.ops, train[0], recipe.distortion)
         trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps, held))
         loop = _Loop(trainer, train, val, seed, on_progress, keeper)
         while loop.result.epochs < recipe.epochs:
@@ -157,13 +155,20 @@ class _Loop:
         number, recipe = self.result.epochs + 1, self.trainer.recipe
         rng = np.random.default_rng([self.seed, number])
         behind = math.ceil(self.done / recipe.batch_size)
-        batches = epoch_batches(*self.train, recipe.batch_size, rng, recipe.distortion, behind)
+        batches = epoch_batches(
+            *self.train,
+            recipe.batch_size,
+            rng,
+            recipe.distortion,
+            behind,
+            held=self.trainer.held is not None,
+        )
+        groups = in_groups(batches, steps_at_once(self.trainer.ops, recipe.batch_size))
         started, before = time.perf_counter(), self.seconds
         reported = started
-        for images, labels in prefetch(batches):
-            part = slice(self.done, self.done + len(labels))
-            self.trainer.step(images, labels, self.losses[part], self.hits[part])
-            self.done = part.stop
+        for group in prefetch(groups):
+            self.trainer.steps_on(group, self.losses, self.hits, self.done)
+            self.done += sum(len(batch.labels) for batch in group)
             now = time.perf_counter()
             self.seconds = before + now - started
             if now - reported > REPORT_EVERY:

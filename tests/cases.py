@@ -74,7 +74,10 @@ def cases() -> Iterator[tuple[str, Case]]:
 # (C, H, W, N), kernel
 IMAGES = (((3, 9, 8, 4), (3, 2)), ((1, 9, 9, 1), (3, 3)), ((2, 7, 11, 33), (1, 4)))
 KINDS = ("tanh", "scaled_tanh", "relu")
-STAGES = (("tanh", 2), ("scaled_tanh", 1), ("relu", 3), ("relu", 2))
+STAGES = (  # activation, pool, squash
+    *(("tanh", 2, "tanh"), ("scaled_tanh", 1, None), ("relu", 3, "scaled_tanh")),
+    ("relu", 2, None),
+)
 
 
 @case("im2col", image=IMAGES, stride=(1, 2, 3), padding=(0, 1, 2))
@@ -170,17 +173,25 @@ def _(ops, draw, kind):
     return (ops.activation_backward(kind, draw(*y.shape), y),)
 
 
+def stage_settings(stage: tuple) -> dict:
+    return {
+        "stride": 1,
+        "padding": 2,
+        **dict(zip(("activation", "pool", "squash"), stage, strict=True)),
+    }
+
+
 @case("stage", image=IMAGES, stage=STAGES)
-def _(ops, draw, image, stage, stride=1, padding=2):
+def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
-    settings = {"stride": stride, "padding": padding, "activation": stage[0], "pool": stage[1]}
+    settings = stage_settings(stage)
     return (ops.stage(x, weight, bias, **settings)[0],)
 
 
 @case("stage_backward", image=IMAGES, stage=STAGES)
-def _(ops, draw, image, stage, stride=1, padding=2):
+def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
-    settings = {"stride": stride, "padding": padding, "activation": stage[0], "pool": stage[1]}
+    settings = stage_settings(stage)
     y, saved = ops.stage(x, weight, bias, **settings)
     dweight, dbias = ops.zeros(weight.shape), ops.zeros(bias.shape)
     into = {"dweight": dweight, "dbias": dbias, "input_gradient": True}
@@ -200,13 +211,51 @@ def _(ops, draw, smoothing):
     )
 
 
+@case("softmax_cross_entropy", count=(3, 40))
+@case("capture", count=(3,))
+def _(ops, draw, count):
+    """Losses and hits go into longer vectors, in a repetition to another place."""
+    logits, labels, place = draw(5, count), draw.labels(5, count), np.array([2])
+    losses, hits = ops.zeros((2 * count + 9,)), ops.zeros((2 * count + 9,))
+    repeat = ops.capture(
+        lambda: ops.softmax_cross_entropy(logits, labels, 0.1, 0.5, into=(losses, hits, place))
+    )
+    place[0] = count + 5
+    repeat()
+    return losses * 1.0, hits * 1.0
+
+
+@case("capture", method=("sgd", "nesterov", "adam", "average"))
+def _(ops, draw, method):
+    """A captured update follows the rates, the number of the step among them."""
+    value, first, second = draw.mutable(70), draw.mutable(70), draw.mutable(70)
+    gradient, rates = draw(70), np.array([0.1, 1.0])
+
+    def update() -> None:
+        if method == "adam":
+            settings = {"betas": (0.9, 0.999), "epsilon": 1e-8, "decoupled": True}
+            ops.adam_update(value, gradient, first, second, rates, weight_decay=0.1, **settings)
+        elif method == "average":
+            ops.average_update(value, gradient, rates, momentum=0.9)
+        else:
+            momentum = 0.9 if method == "nesterov" else 0.0
+            velocity = first if momentum else None
+            settings = {"momentum": momentum, "nesterov": bool(momentum), "weight_decay": 0.0}
+            ops.sgd_update(value, gradient, velocity, rates, **settings)
+
+    repeat = ops.capture(update)
+    for rates[0], rates[1] in ((0.02, 2.0), (0.3, 3.0)):
+        repeat()
+    return value * 1.0, first * 1.0, second * 1.0
+
+
 @case("sgd_update", method=((0.0, False), (0.9, False), (0.9, True)), weight_decay=(0.0, 0.1))
 def _(ops, draw, method, weight_decay):
     momentum, nesterov = method
     settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
     value, velocity = draw.mutable(101), draw.mutable(101) if momentum else None
     for learning_rate in (0.1, 0.02):
-        ops.sgd_update(value, draw(101), velocity, learning_rate=learning_rate, **settings)
+        ops.sgd_update(value, draw(101), velocity, (learning_rate, 0), **settings)
     return (value,) if velocity is None else (value, velocity)
 
 
@@ -221,8 +270,7 @@ def _(ops, draw, weight_decay, decoupled, moments):
             draw(101),
             mean,
             square,
-            step=step,
-            learning_rate=learning_rate,
+            (learning_rate, step),
             betas=(0.9, 0.999),
             epsilon=1e-8,
             weight_decay=weight_decay,
@@ -231,11 +279,11 @@ def _(ops, draw, weight_decay, decoupled, moments):
     return value, mean, square
 
 
-@case("average_update", share=(1.0, 0.25, 1e-3))
-def _(ops, draw, share):
+@case("average_update", step=(1, 4, 2000))
+def _(ops, draw, step):
     average = draw.mutable(101)
-    for _ in range(2):
-        ops.average_update(average, draw(101), share)
+    for later in range(2):
+        ops.average_update(average, draw(101), (0.0, step + later), momentum=0.999)
     return (average,)
 
 
@@ -267,6 +315,28 @@ def _(ops, draw, count):
     repeat = ops.capture(lambda: ops.image_batch(source, 1 / 127.5, -1.0, chosen=chosen))
     first = repeat() * 1.0
     chosen[...] = draw.rng.integers(0, 7, count)
+    return first, repeat() * 1.0
+
+
+@case("warped_batch", count=(1, 5, 40))
+def _(ops, draw, count):
+    """Maps of exact binary fractions, which every backend rounds alike; in a repetition others."""
+    size, grid = 6, np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
+    images = draw.rng.integers(0, 256, (7, size, size), dtype=np.uint8)
+    y, x = (each.reshape(-1) for each in np.meshgrid(grid, grid, indexing="ij"))
+    basis = ops.asarray(np.stack([np.ones(size**2), x, y, np.floor(x * y)]))
+    chosen, maps = np.zeros(count, np.int64), np.zeros((2, count, 4), np.float32)
+
+    def draw_others() -> None:
+        chosen[...] = draw.rng.integers(0, 7, count)
+        maps[...] = draw.rng.integers(-8, 9, maps.shape) / 8.0
+
+    draw_others()
+    held = ops.resident(images)
+    source = images if held is None else held
+    repeat = ops.capture(lambda: ops.warped_batch(source, 0.25, -1.0, chosen, maps, basis))
+    first = repeat() * 1.0
+    draw_others()
     return first, repeat() * 1.0
 
 
@@ -325,7 +395,7 @@ def _(ops, draw):
 
 
 # Operations of x (2, 6, 6, 3), a weight (4, 2, 3, 3) and a bias
-STAGE = {"stride": 1, "padding": 1, "activation": "relu", "pool": 2}
+STAGE = {"stride": 1, "padding": 1, "activation": "relu", "pool": 2, "squash": "tanh"}
 CAPTURED = {
     "im2col": lambda ops, x, w, b: ops.im2col(x, (3, 3), padding=1),
     "col2im": lambda ops, x, w, b: ops.col2im(

@@ -13,8 +13,10 @@
 #include <cstring>
 
 using std::exp;
+using std::floor;
 using std::log;
 using std::pow;
+using std::rint;
 using std::sqrt;
 using std::tanh;
 

@@ -33,6 +33,8 @@ class State:
         self.pool: MemoryPool | None = None
         self.launches = 0
         self.allocations = 0
+        self.copies = 0  # from the host, asynchronous
+        self.graphs = 0  # launched
         self.limit: int | None = None  # bytes that an allocation may have, to play a full card
         self.reversed = False
 
@@ -308,6 +310,7 @@ class Graph:
     def launch(self, stream: "Stream | None" = None) -> None:
         if state.graph is not None:
             raise CUDARuntimeError("a graph is launched while another is captured")
+        state.graphs += 1
         state.queue.extend(self._work)
 
 
@@ -343,6 +346,7 @@ def _copy_to_device(target: int, source: int, size: int, kind: int, stream: int)
 
     state.check(target)
     state.check(target + size)
+    state.copies += 1
     state.ask(lambda: ctypes.memmove(target, source, size))
 
 

@@ -10,7 +10,7 @@ from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (
-    StagePlan((1, 32, 32, 64), (6, 1, 5, 5), 1, 0, 2, 1),
+    StagePlan((1, 32, 32, 64), (6, 1, 5, 5), 1, 0, 2, 1, 1),
     StagePlan((6, 14, 14, 4096), (16, 6, 5, 5), 1, 0, 2, 3),
     StagePlan((3, 11, 9, 7), (4, 3, 3, 2), 2, 1, 3, 2),
 )

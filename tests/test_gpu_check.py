@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 from conftest import ROOT
 
+from lenet_xp import parallel
 from lenet_xp.benchmark import gpu, gpu_times
 
 SCRIPT = str(ROOT / "scripts" / "gpu_check.py")
@@ -21,6 +22,7 @@ def run(monkeypatch, *arguments: str) -> int:
 
 
 def test_every_part_runs_on_the_stand_in(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setattr(parallel, "AT_ONCE", 6)  # images; two steps, for the stand-in is slow
     parts = [*gpu.CHECKS, *gpu_times.TIMES]
     if find_spec("torch") is None:  # a peer, never needed
         parts.remove("torch_steps")

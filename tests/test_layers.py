@@ -38,6 +38,7 @@ LAYERS = {
         IMAGE,
     ),
     "stage-relu": (lambda: Stage(Conv2D(2, 3, 3, padding=1), ReLU(), AvgPool2D(3)), IMAGE),
+    "stage-squash": (lambda: Stage(Conv2D(2, 3, 3), Tanh(), AvgPool2D(2), ScaledTanh()), IMAGE),
 }
 N = 3
 

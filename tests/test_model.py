@@ -125,7 +125,7 @@ def test_initial_weights(ops64, activation, gain):
 
 def test_first_layer_gives_no_input_gradient(ops):
     model = LeNet5(ops=ops)
-    assert [layer.input_gradient for layer in model.layers] == [False] + [True] * 7
+    assert [layer.input_gradient for layer in model.layers] == [False] + [True] * 5
     logits = model.forward(batch(ops)[0])
     dy = logits
     for layer in reversed(model.layers[1:]):

@@ -10,6 +10,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from lenet_xp import inference, trainer, training
+from lenet_xp.data.batches import Batch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.gradients import ForkedWorker, GradientWorker
 from lenet_xp.inference import BatchReader, Reader
@@ -48,9 +49,9 @@ def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
     one_thread = threadpool_limits(1, user_api="blas")  # more would sum in another order
     with one_thread, ForkedWorker(other, most=80, size=32) as forked:
         for count in (70, 40, 1):
-            local.differentiate(images[:count], labels[:count], 0.5, *expected[:, :count])
+            local.differentiate(Batch(images[:count], labels[:count]), 0.5, *expected[:, :count])
             got = np.empty((2, count), np.float32)
-            forked.begin(local.model.values, images[:count], labels[:count], 0.5)
+            forked.begin(local.model.values, Batch(images[:count], labels[:count]), 0.5)
             forked.finish(*got)
             assert np.array_equal(got, expected[:, :count])
             assert np.array_equal(forked.gradients, local.model.gradients)
@@ -73,7 +74,7 @@ def test_a_failure_in_the_process_is_told(batch):
     worker = gradient_worker()
     worker.loss = None
     with ForkedWorker(worker, most=80, size=32) as forked:
-        forked.begin(forked.values, images, labels, 1.0)
+        forked.begin(forked.values, Batch(images, labels), 1.0)
         with pytest.raises(RuntimeError, match="worker process failed: TypeError"):
             forked.finish(*np.empty((2, 70)))
 
@@ -83,7 +84,7 @@ def test_the_death_of_the_process_is_told(batch):
     with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
         os.kill(forked._forked._process.pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="it died"):
-            forked.begin(forked.values, images, labels, 1.0)
+            forked.begin(forked.values, Batch(images, labels), 1.0)
             forked.finish(*np.empty((2, 70)))
 
 

@@ -175,10 +175,10 @@ def test_batches_hold_every_image_once_with_its_label():
     first, again = (
         list(epoch_batches(images, labels, 8, np.random.default_rng(5))) for _ in range(2)
     )
-    assert [len(batch) for _, batch in first] == [8, 8, 4]
-    order = np.concatenate([batch[:, 0, 0] for batch, _ in first])
+    assert [len(batch.labels) for batch in first] == [8, 8, 4]
+    order = np.concatenate([batch.images[:, 0, 0] for batch in first])
     assert sorted(order) == list(range(20)) and list(order) != list(range(20))
-    np.testing.assert_array_equal(np.concatenate([batch for _, batch in first]), labels[order])
+    np.testing.assert_array_equal(np.concatenate([batch.labels for batch in first]), labels[order])
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
 
 
@@ -188,10 +188,10 @@ def test_distortions_are_drawn_for_the_size_of_the_images():
     batches = epoch_batches(images, np.arange(6), 4, np.random.default_rng(5), distortion)
     rng = np.random.default_rng(5)
     order = rng.permutation(6)
-    for (batch, labels), chosen in zip(batches, (order[:4], order[4:]), strict=True):
+    for batch, chosen in zip(batches, (order[:4], order[4:]), strict=True):
         expected = distortion.apply(images[chosen], distortion.draw(rng, len(chosen), 48))
-        np.testing.assert_array_equal(batch, expected)
-        np.testing.assert_array_equal(labels, chosen)
+        np.testing.assert_array_equal(batch.images, expected)
+        np.testing.assert_array_equal(batch.labels, chosen)
 
 
 def alive(name: str) -> list[threading.Thread]:

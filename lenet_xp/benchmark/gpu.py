@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.benchmark.ours import PREPROCESSING
+from lenet_xp.data.batches import Batch
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
@@ -141,7 +142,7 @@ def trained(ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray) ->
     ):
         for begin in range(0, len(labels), recipe.batch_size):
             part = slice(begin, begin + recipe.batch_size)
-            trainer.step(images[part], labels[part], losses[part], hits[part])
+            trainer.steps_on([Batch(images[part], labels[part])], losses, hits, begin)
     moved: np.ndarray = ops.to_host(model.values) - start
     return moved
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from lenet_xp.benchmark.gpu import RECIPES, Part, Sizes, patterns
 from lenet_xp.benchmark.ours import PREPROCESSING
+from lenet_xp.data.batches import Batch
 from lenet_xp.inference import Reader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.kernels import Kernels
-from lenet_xp.parallel import Workers
+from lenet_xp.parallel import Workers, steps_at_once
 from lenet_xp.recipes import CLASSIC, Recipe
 from lenet_xp.trainer import Trainer
 
@@ -39,14 +40,14 @@ class _Listed(Kernels):
         again()
 
 
-def _stepper(ops: CupyOps, recipe: Recipe, batch: int) -> partial[None]:
-    """A call of it is a training step on the same images."""
+def _stepper(ops: CupyOps, recipe: Recipe, batch: int, times: int = 1) -> Callable[[], None]:
+    """A call of it is some training steps on the same images, in one launch."""
     images, labels = patterns(batch)
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     own = recipe.with_options(batch_size=batch)
     trainer = Trainer(model, own, PREPROCESSING, Workers(1), 1_000_000)
-    losses, hits = ops.zeros((batch,)), ops.zeros((batch,))
-    return partial(trainer.step, images, labels, losses, hits)
+    losses, hits = ops.zeros((times * batch,)), ops.zeros((times * batch,))
+    return partial(trainer.steps_on, [Batch(images, labels)] * times, losses, hits)
 
 
 def _events(ops: CupyOps, call: Callable[[], None], repeats: int) -> tuple[float, float]:
@@ -130,32 +131,19 @@ def steps(sizes: Sizes) -> dict[str, Any]:
 
 
 def host_side(sizes: Sizes) -> dict[str, Any]:
-    """Microseconds that the host is busy with one step, its parts alone, at the smallest batch."""
-    batch = sizes.batches[0]
-    ops = CupyOps()
-    step = _stepper(ops, RECIPES["best"], batch)
-    step()
-    trainer = step.func.__self__  # type: ignore[attr-defined]  # of a bound method
-    images, labels = patterns(batch)
-    captured = trainer.local[0]._step(batch, 1.0 / batch)
-    losses = ops.zeros((batch,))
-    given, _ = captured(images, labels)
-    calls: dict[str, Callable[[], object]] = {
-        "gradient (copy, graph)": partial(captured, images, labels),
-        "losses into their place": lambda: losses.__setitem__(slice(None), given),
-        "update": lambda: trainer.optimiser.step(1e-3),
-        "whole step": step,
-    }
-    found = {}
-    for name, call in calls.items():
-        ops.synchronize()
-        times = []
+    """Microseconds that the host is busy with a step of the smallest batch, alone or with others
+    in one launch."""
+    batch, ops, found = sizes.batches[0], CupyOps(), {}
+    for times in (1, steps_at_once(ops, batch)):
+        step = _stepper(ops, RECIPES["best"], batch, times)
+        step()
+        busy = []
         for _ in range(sizes.repeats):
             begun = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - begun)
+            step()
+            busy.append(time.perf_counter() - begun)
             ops.synchronize()
-        found[name] = round(float(np.median(times)) * 1e6, 1)
+        found[f"of {times} in a launch"] = round(float(np.median(busy)) * 1e6 / times, 1)
     return found
 
 

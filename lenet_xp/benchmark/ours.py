@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp.benchmark.measure import Contender
 from lenet_xp.data.augment import Distortion
-from lenet_xp.data.batches import epoch_batches, prefetch
+from lenet_xp.data.batches import Batch, epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.losses import SoftmaxCrossEntropy
@@ -41,7 +41,9 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
     trainer = stack.enter_context(Trainer(model, recipe, PREPROCESSING, workers, 1))
     losses, hits = np.empty(batch, np.float32), np.empty(batch, np.float32)
     setting = _Standing(stack, workers)
-    return Contender(partial(trainer.step, images, labels, losses, hits), batch, setting)
+    return Contender(
+        partial(trainer.steps_on, [Batch(images, labels)], losses, hits), batch, setting
+    )
 
 
 def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Contender:
@@ -55,8 +57,8 @@ def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Cont
     losses, hits = np.empty((2, 64), np.float32)
 
     def run() -> None:
-        for some, theirs in prefetch(epoch_batches(images, labels, 64, rng, distortion)):
-            trainer.step(some, theirs, losses, hits)
+        for batch in prefetch(epoch_batches(images, labels, 64, rng, distortion)):
+            trainer.steps_on([batch], losses, hits)
 
     return Contender(run, len(labels), _Standing(stack, workers))
 

@@ -90,7 +90,7 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
-    """--backend, --no-fallback, --dtype and --threads."""
+    """--backend, --no-fallback, --dtype, --no-graph and --threads."""
     to.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -103,6 +103,11 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    to.add_argument(
+        "--no-graph",
+        action="store_true",
+        help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, to the same bits",
+    )
     to.add_argument(
         "--threads",
         type=whole_number(1, MAX_THREADS),
@@ -162,7 +167,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 def choose_ops(options: argparse.Namespace) -> Ops:
     """The ops that --backend asks for; NumPy, and a loud line, where CuPy was asked in vain."""
     try:
-        return get_ops(options.backend, options.dtype)
+        return get_ops(options.backend, options.dtype, graph=not options.no_graph)
     except BackendUnavailable as error:
         if options.no_fallback:
             raise

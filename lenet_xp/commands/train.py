@@ -137,6 +137,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
     options.backend, options.dtype, options.no_fallback = backend, dtype, True
+    options.no_graph = not plan.graph
     return plan, choose_ops(options)
 
 
@@ -161,6 +162,7 @@ def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
         plots=not options.no_plots,
         threads=options.threads,
         backend_requested=options.backend,
+        graph=not options.no_graph,
         overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,
     )

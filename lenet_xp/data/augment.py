@@ -69,6 +69,11 @@ class Distortion:
         if type(self.grid) is not int or not 2 <= self.grid <= FINEST_GRID:
             raise ValueError(f"the grid of a distortion is from 2 to {FINEST_GRID}")
 
+    @property
+    def geometric(self) -> bool:
+        """Whether it moves pixels alone: `Changes` are then nothing but coefficients."""
+        return not any((self.pen, self.blur, self.gain, self.gamma, self.noise))
+
     def draw(self, rng: np.random.Generator, count: int, size: int = 32) -> Changes:
         """What is to happen to `count` images of `size` x `size`.
 

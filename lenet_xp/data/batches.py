@@ -2,8 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,24 @@ T = TypeVar("T")
 AHEAD = 8  # batches that may wait: enough to ride out a pause, little memory
 
 
+class Batch(NamedTuple):
+    """What one training step learns from.
+
+    images: (N, S, S) uint8, or where the device holds all images the places (N,) int64 of these.
+    labels: (N,) int64. coefficients: (2, N, F) float32 of `warp.basis`, by which the device is to
+    distort them, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    coefficients: np.ndarray | None = None
+
+    def part(self, some: slice) -> "Batch":
+        """Some of its images."""
+        maps = self.coefficients
+        return Batch(self.images[some], self.labels[some], None if maps is None else maps[:, some])
+
+
 def epoch_batches(
     images: np.ndarray,
     labels: np.ndarray,
@@ -21,12 +39,13 @@ def epoch_batches(
     rng: np.random.Generator,
     distortion: Distortion | None = None,
     behind: int = 0,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One epoch: (images (N, S, S) uint8, labels (N,)) of a fresh shuffle; the last may be short.
+    held: bool = False,
+) -> Iterator[Batch]:
+    """One epoch of a fresh shuffle of images (M, S, S) uint8; the last batch may be short.
 
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
     batches to every backend. behind: how many batches to leave out at the start, as if they had
-    been given already.
+    been given already. held: give places and coefficients, for a device that holds the images.
     """
     order = rng.permutation(len(labels))
     for start in range(0, len(order), batch_size):
@@ -34,10 +53,28 @@ def epoch_batches(
         drawn = None if distortion is None else distortion.draw(rng, len(chosen), images.shape[1])
         if start < behind * batch_size:
             continue
+        if held:
+            yield Batch(chosen, labels[chosen], None if drawn is None else drawn.coefficients)
+            continue
         batch = images[chosen]
         if distortion is not None and drawn is not None:
             batch = distortion.apply(batch, drawn)
-        yield batch, labels[chosen]
+        yield Batch(batch, labels[chosen])
+
+
+def in_groups(batches: Iterable[Batch], most: int) -> Iterator[list[Batch]]:
+    """Up to `most` batches at a time as they come, all of a group of one size."""
+    group: list[Batch] = []
+    for batch in batches:
+        if group and len(batch.labels) != len(group[0].labels):
+            yield group
+            group = []
+        group.append(batch)
+        if len(group) == most:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def prefetch(items: Iterator[T], ahead: int = AHEAD) -> Iterator[T]:

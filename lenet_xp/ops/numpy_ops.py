@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from lenet_xp.ops.aligned import aligned_empty
 from lenet_xp.ops.blocked import BlockedStage
+from lenet_xp.ops.numpy_updates import NumpyUpdates
 from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
@@ -17,7 +18,7 @@ from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
 BUFFER = 1024
 
 
-class NumpyOps(Ops):
+class NumpyOps(NumpyUpdates, Ops):
     """The operations on NumPy arrays; every override gives the reference's result."""
 
     name = "numpy"
@@ -26,7 +27,6 @@ class NumpyOps(Ops):
         super().__init__(np, dtype)
         self._tape: list[Callable[[], Any]] | None = None  # the calls of a running capture
         self._frozen = False  # whether it may leave out what depends on parameters alone
-        self._moves = np.empty(0, self.dtype)  # what an update works with
 
     def sibling(self) -> "NumpyOps":
         return NumpyOps(self.dtype_name)
@@ -87,6 +87,20 @@ class NumpyOps(Ops):
         self._run(np.copyto, x.reshape(transposed.shape), transposed)
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)
+
+    def warped_batch(
+        self,
+        images: np.ndarray,
+        scale: float,
+        shift: float,
+        chosen: np.ndarray,
+        coefficients: np.ndarray,
+        basis: Array,
+    ) -> Array:
+        arguments = images, scale, shift, chosen, coefficients, basis
+        x = self._new(1, *images.shape[1:], len(chosen))
+        warp = super().warped_batch
+        return self._run(lambda: _copy(warp(*arguments), out=x))
 
     def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
         channels, height, width, count = x.shape
@@ -231,15 +245,19 @@ class NumpyOps(Ops):
         padding: int,
         activation: str,
         pool: int,
-    ) -> tuple[Array, BlockedStage]:
+        squash: str | None = None,
+    ) -> tuple[Array, tuple[BlockedStage, Array]]:
         blocked = BlockedStage(x.shape, weight.shape, stride, padding, pool, self.dtype)
         blocked.place(weight, bias, self._prepare)
-        return blocked.forward(x, partial(self._activate, activation), self._run), blocked
+        y = blocked.forward(x, partial(self._activate, activation), self._run)
+        if squash is not None:
+            y = self.activation(squash, y)
+        return y, (blocked, y)
 
     def stage_backward(
         self,
         dy: Array,
-        saved: BlockedStage,
+        saved: tuple[BlockedStage, Array],
         weight: Array,
         *,
         dweight: Array,
@@ -248,10 +266,14 @@ class NumpyOps(Ops):
         padding: int,
         activation: str,
         pool: int,
+        squash: str | None = None,
         input_gradient: bool,
     ) -> Array | None:
-        saved.backward(dy, dweight, dbias, partial(self._slope, activation), self._run)
-        return saved.input_gradient(self._run) if input_gradient else None
+        blocked, y = saved
+        if squash is not None:
+            dy = self.activation_backward(squash, dy, y)
+        blocked.backward(dy, dweight, dbias, partial(self._slope, activation), self._run)
+        return blocked.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:
         p, sums = self._new(*logits.shape), self._new(logits.shape[1])
@@ -262,7 +284,12 @@ class NumpyOps(Ops):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, smoothing: float, scale: float
+        self,
+        logits: Array,
+        labels: Array,
+        smoothing: float,
+        scale: float,
+        into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -285,72 +312,12 @@ class NumpyOps(Ops):
         run(np.log, row, out=losses)
         run(np.subtract, losses, shifted, out=losses)
         run(np.subtract, p, one_hot, out=p)
-        return losses, hits, run(np.multiply, p, self.dtype(scale), out=p)
-
-    def _scratch(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Room for an update, the same each time: what it holds is dead when the update ends."""
-        if self._moves.shape != shape:
-            self._moves = self._new(*shape)
-        return self._moves
-
-    def sgd_update(
-        self,
-        value: Array,
-        gradient: Array,
-        velocity: Array | None,
-        *,
-        learning_rate: float,
-        momentum: float,
-        nesterov: bool,
-        weight_decay: float,
-    ) -> None:
-        if velocity is not None or weight_decay:
-            super().sgd_update(
-                value,
-                gradient,
-                velocity,
-                learning_rate=learning_rate,
-                momentum=momentum,
-                nesterov=nesterov,
-                weight_decay=weight_decay,
-            )
-            return
-        move = np.multiply(gradient, self.dtype(learning_rate), out=self._scratch(value.shape))
-        np.subtract(value, move, out=value)
-
-    def adam_update(
-        self,
-        value: Array,
-        gradient: Array,
-        mean: Array,
-        square: Array,
-        *,
-        step: int,
-        learning_rate: float,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-        decoupled: bool,
-    ) -> None:
-        work, beta1, beta2 = self._scratch(value.shape), *map(self.dtype, betas)
-        rest1, rest2 = (self.dtype(1.0 - beta) for beta in betas)  # 1 - beta1 would lose digits
-        if weight_decay and decoupled:
-            np.multiply(value, self.dtype(1.0 - learning_rate * weight_decay), out=value)
-        elif weight_decay:
-            gradient = gradient + self.dtype(weight_decay) * value
-        np.multiply(mean, beta1, out=mean)
-        np.add(mean, np.multiply(gradient, rest1, out=work), out=mean)
-        np.multiply(square, beta2, out=square)
-        np.multiply(gradient, gradient, out=work)
-        np.add(square, np.multiply(work, rest2, out=work), out=square)
-        np.multiply(np.sqrt(square, out=work), self.dtype((1 - betas[1] ** step) ** -0.5), out=work)
-        np.divide(mean, np.add(work, self.dtype(epsilon), out=work), out=work)
-        rate = self.dtype(learning_rate / (1 - betas[0] ** step))
-        np.subtract(value, np.multiply(work, rate, out=work), out=value)
-
-    def average_update(self, average: Array, value: Array, share: float) -> None:
-        move = np.subtract(value, average, out=self._scratch(value.shape))
-        np.add(average, np.multiply(move, self.dtype(share), out=move), out=average)
+        run(np.multiply, p, self.dtype(scale), out=p)
+        if into is not None:
+            for vector, part in zip(into[:2], (losses, hits), strict=True):
+                run(_put, vector, into[2], part)
+            losses, hits = into[:2]
+        return losses, hits, p
 
 
 def _windows(
@@ -365,3 +332,7 @@ def _windows(
 def _copy(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     np.copyto(out, x)
     return out
+
+
+def _put(vector: np.ndarray, place: np.ndarray, values: np.ndarray) -> None:
+    vector[place[0] : place[0] + len(values)] = values

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.ops.images import Images
 from lenet_xp.ops.updates import Updates
 
 Array = Any  # an array of whichever module the ops object carries
@@ -42,7 +43,7 @@ def _into(out: Array | None, result: Array) -> Array:
     return out
 
 
-class Ops(Updates):
+class Ops(Images, Updates):
     """The operations of the network over one array module, dtype and device."""
 
     name = "reference"
@@ -92,27 +93,6 @@ class Ops(Updates):
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
 
-    def resident(self, images: np.ndarray) -> Array | None:
-        """(M, S, T) uint8 images kept where the device has them at hand for `image_batch`.
-
-        None where nothing is won: the device is the host, or they are too many.
-        """
-        return None
-
-    def image_batch(
-        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
-    ) -> Array:
-        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
-
-        chosen (N,) int64 on the host: take these of `images`, which `resident` gave unless that
-        was None.
-        """
-        images = images if chosen is None else images[chosen]
-        count, height, width = images.shape
-        pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
-        x = self.xp.astype(pixels, self.dtype) * scale + shift
-        return self.xp.reshape(x, (1, height, width, count))
-
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """x in another shape, its own memory where that is possible."""
         return self.xp.reshape(x, shape)
@@ -121,8 +101,8 @@ class Ops(Updates):
         """Run compute() and return a function that does the same again, with less ado.
 
         compute reads host arrays and parameters that stay in place and does all its arithmetic
-        through the operations of this object, updates excepted: what is written into its inputs
-        counts in the next repetition. Every repetition gives its results in the same arrays.
+        through the operations of this object: what is written into its inputs counts in the next
+        repetition. Every repetition gives its results in the same arrays.
         frozen: parameters will not change, so what depends on them alone need not be repeated.
         """
         compute()
@@ -289,7 +269,7 @@ class Ops(Updates):
             return dy * self.as_float(y > 0)
         raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
 
-    # Convolution, activation and average pool as one operation
+    # Convolution, activation, average pool and, where `squash` names one, another activation
 
     def stage(
         self,
@@ -301,8 +281,9 @@ class Ops(Updates):
         padding: int,
         activation: str,
         pool: int,
+        squash: str | None = None,
     ) -> tuple[Array, Any]:
-        """average_pool(activation(convolution(x))) and what its backward pass needs.
+        """squash(average_pool(activation(convolution(x)))) and what its backward pass needs.
 
         The pattern stands twice in LeNet-5 and takes most of its time, so backends fuse it. What
         is saved differs between them, is only good for `stage_backward` of the same object, and
@@ -318,7 +299,9 @@ class Ops(Updates):
             self.affine(matrix, columns, bias), (out_channels, rows, cols, x.shape[3])
         )
         a = self.activation(activation, z)
-        return self.average_pool(a, pool), (x.shape, columns, a)
+        y = self.average_pool(a, pool)
+        y = y if squash is None else self.activation(squash, y)
+        return y, (x.shape, columns, a, y)
 
     def stage_backward(
         self,
@@ -332,11 +315,13 @@ class Ops(Updates):
         padding: int,
         activation: str,
         pool: int,
+        squash: str | None = None,
         input_gradient: bool,
     ) -> Array | None:
         """Write dweight and dbias of `stage`; return dx, or None unless `input_gradient`."""
-        shape, columns, a = saved
+        shape, columns, a, y = saved
         out_channels, _, *kernel = weight.shape
+        dy = dy if squash is None else self.activation_backward(squash, dy, y)
         da = self.average_pool_backward(dy, a.shape, pool)
         dz = self.xp.reshape(self.activation_backward(activation, da, a), (out_channels, -1))
         self.matmul(dz, columns.T, out=self.xp.reshape(dweight, (out_channels, -1)))
@@ -356,13 +341,20 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, smoothing: float, scale: float
+        self,
+        logits: Array,
+        labels: Array,
+        smoothing: float,
+        scale: float,
+        into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 
         logits (K, N), labels (N,) int64. The target puts 1 - smoothing on the label and spreads
         smoothing evenly over the K classes (Szegedy et al. 2016, section 7). A hit, 1 or 0 in the
         dtype of the logits, says that no class has a larger logit than the label.
+        into: longer vectors (M,) for losses and hits, which are then these, and the place that the
+        first image's go to: (1,) int64 on the host, read anew in each repetition of a capture.
         """
         xp = self.xp
         classes = logits.shape[0]
@@ -374,4 +366,8 @@ class Ops(Updates):
         target = one_hot * (1.0 - smoothing) + smoothing / classes
         losses = -xp.sum(target * log_p, axis=0)
         hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
+        if into is not None:
+            part = slice(int(into[2][0]), int(into[2][0]) + labels.shape[0])
+            into[0][part], into[1][part] = losses, hits
+            losses, hits = into[:2]
         return losses, hits, (e / total - target) * scale

@@ -15,11 +15,11 @@ class BackendUnavailable(RuntimeError):
     """The backend asked for cannot run here; the message says why and what to install."""
 
 
-def get_ops(backend: str = "auto", dtype: str = "float32") -> Ops:
+def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -> Ops:
     """The ops object of a backend: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
 
-    dtype is "float32" or "float64". Raises BackendUnavailable where "cupy" cannot run, ValueError
-    for another name.
+    dtype is "float32" or "float64". graph: whether CuPy repeats captures as CUDA graphs or kernel
+    by kernel. Raises BackendUnavailable where "cupy" cannot run, ValueError for another name.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
@@ -28,14 +28,14 @@ def get_ops(backend: str = "auto", dtype: str = "float32") -> Ops:
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     try:
-        return _working_cupy(dtype)
+        return _working_cupy(dtype, graph)
     except BackendUnavailable:
         if backend == "cupy":
             raise
         return NumpyOps(dtype)
 
 
-def _working_cupy(dtype: str) -> Ops:
+def _working_cupy(dtype: str, graph: bool) -> Ops:
     """CuPy's ops, after one of CuPy's kernels and one of this package's have given right results.
 
     `import cupy` succeeds on machines with no GPU, and missing CUDA libraries, the compiler of the
@@ -45,7 +45,7 @@ def _working_cupy(dtype: str) -> Ops:
     from lenet_xp.ops.cupy_ops import CupyOps
 
     try:
-        ops = CupyOps(dtype)
+        ops = CupyOps(dtype, graph)
     except ImportError as error:
         reason = f"CuPy cannot be imported ({_one_line(error)})"
         raise BackendUnavailable(f"{reason}; {INSTALL_HINT}") from error

@@ -19,8 +19,9 @@ MOST_BLOCKS = 2048  # for the sums of the weights' gradient
 class StagePlan:
     """The grids and compile-time sizes of a stage's kernels for one shape of input.
 
-    shape: of x (C, H, W, N). kernels: of the weights (O, C, KH, KW). activation: its number in
-    common.cu. The cuts depend on sizes alone, so that sums come out the same on every card.
+    shape: of x (C, H, W, N). kernels: of the weights (O, C, KH, KW). activation, squash: their
+    numbers in common.cu, before the pool and after it. The cuts depend on sizes alone, so that sums
+    come out the same on every card.
     """
 
     shape: tuple[int, int, int, int]
@@ -29,6 +30,7 @@ class StagePlan:
     padding: int
     pool: int
     activation: int
+    squash: int = 0
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -104,6 +106,7 @@ class StagePlan:
             "PADDING": self.padding,
             "POOL": self.pool,
             "ACTIVATION": self.activation,
+            "SQUASH": self.squash,
             "TILE": tile,
             "SLICES": slices,
         }

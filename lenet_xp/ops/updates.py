@@ -1,12 +1,17 @@
 """The part of the array contract that updates parameters: in place, over the flat vectors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 Array = Any
 
 
 class Updates:
-    """The optimisers' arithmetic, in the portable style of `reference.Ops`, which has it."""
+    """The optimisers' arithmetic, in the portable style of `reference.Ops`, which has it.
+
+    rates: the learning rate and the number of the step, from 1 on. Of a NumPy array of float64 what
+    it holds then counts in each repetition of a capture.
+    """
 
     xp: Any
 
@@ -15,13 +20,13 @@ class Updates:
         value: Array,
         gradient: Array,
         velocity: Array | None,
+        rates: Sequence[float],
         *,
-        learning_rate: float,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
     ) -> None:
-        """value -= learning_rate * direction, with velocity = momentum * velocity + gradient.
+        """value -= learning rate * direction, with velocity = momentum * velocity + gradient.
 
         The direction is the velocity, or gradient + momentum * velocity with Nesterov's method
         (Sutskever et al. 2013); without momentum it is the gradient. weight_decay is added to the
@@ -33,7 +38,7 @@ class Updates:
         if velocity is not None:
             velocity[...] = momentum * velocity + gradient
             direction = gradient + momentum * velocity if nesterov else velocity
-        value[...] = value - learning_rate * direction
+        value[...] = value - float(rates[0]) * direction
 
     def adam_update(
         self,
@@ -41,9 +46,8 @@ class Updates:
         gradient: Array,
         mean: Array,
         square: Array,
+        rates: Sequence[float],
         *,
-        step: int,
-        learning_rate: float,
         betas: tuple[float, float],
         epsilon: float,
         weight_decay: float,
@@ -51,9 +55,9 @@ class Updates:
     ) -> None:
         """Adam (Kingma & Ba 2015); with decoupled decay AdamW (Loshchilov & Hutter 2019).
 
-        step counts from 1. mean and square are the running moments, updated in place.
+        mean and square are the running moments, updated in place.
         """
-        beta1, beta2 = betas
+        (beta1, beta2), (learning_rate, step) = betas, map(float, rates)
         if weight_decay and decoupled:
             value[...] = value * (1.0 - learning_rate * weight_decay)
         elif weight_decay:
@@ -64,6 +68,12 @@ class Updates:
         root = self.xp.sqrt(square) * (1.0 - beta2**step) ** -0.5 + epsilon
         value[...] = value - rate * (mean / root)
 
-    def average_update(self, average: Array, value: Array, share: float) -> None:
-        """average += share * (value - average): a step of a running mean."""
+    def average_update(
+        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
+    ) -> None:
+        """A step of a running mean: average += share * (value - average).
+
+        The share is 1 - momentum, or the plain mean's 1 / step while that is more.
+        """
+        share = max(1.0 - momentum, 1.0 / float(rates[1]))
         average[...] = average + share * (value - average)

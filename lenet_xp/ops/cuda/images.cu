@@ -7,20 +7,71 @@
 
 #define SLICES 8
 
+// The tile, as it lies in shared memory image by image, into its place in x.
+__device__ __forceinline__ void store_tile(
+    const REAL* tile, REAL* x, double scale, double shift, int pixels, int count)
+{
+    const int lane = threadIdx.x, pixel0 = blockIdx.x * LANES, n0 = blockIdx.y * LANES;
+    __syncthreads();
+    for (int r = threadIdx.y; r < LANES; r += SLICES)
+        if (n0 + lane < count && pixel0 + r < pixels)
+            x[(long long)(pixel0 + r) * count + n0 + lane] =
+                tile[lane * (LANES + 1) + r] * (REAL)scale + (REAL)shift;
+}
+
 extern "C" __global__ void image_batch(
     const unsigned char* __restrict__ images, const long long* __restrict__ chosen,
     REAL* __restrict__ x, double scale, double shift, int pixels, int count)
 {
     const int lane = threadIdx.x, pixel0 = blockIdx.x * LANES, n0 = blockIdx.y * LANES;
-    SHARED(unsigned char, tile, LANES * (LANES + 1));
+    SHARED(REAL, tile, LANES * (LANES + 1));  // + 1: no two lanes in one bank
     for (int r = threadIdx.y; r < LANES; r += SLICES)
         if (n0 + r < count && pixel0 + lane < pixels) {
             const long long image = chosen ? chosen[n0 + r] : n0 + r;
             tile[r * (LANES + 1) + lane] = images[image * pixels + pixel0 + lane];
         }
-    __syncthreads();
-    for (int r = threadIdx.y; r < LANES; r += SLICES)
-        if (n0 + lane < count && pixel0 + r < pixels)
-            x[(long long)(pixel0 + r) * count + n0 + lane] =
-                (REAL)tile[lane * (LANES + 1) + r] * (REAL)scale + (REAL)shift;
+    store_tile(tile, x, scale, shift, pixels, count);
+}
+
+// The level of a pixel of a size x size image; around it lies paper.
+__device__ __forceinline__ REAL level(const unsigned char* image, int row, int col, int size)
+{
+    const bool inside = row >= 0 && row < size && col >= 0 && col < size;
+    return inside ? image[row * size + col] : (REAL)0;
+}
+
+// As `image_batch`, each image moved by a map of its own: coefficients (2, count, functions), one row
+// for x and one for y, times basis (functions, pixels) say where, from the image's centre, a pixel
+// comes from. What lies there is mixed bilinearly of its neighbours and rounded to a level.
+extern "C" __global__ void warped_batch(
+    const unsigned char* __restrict__ images, const long long* __restrict__ chosen,
+    const REAL* __restrict__ coefficients, const REAL* __restrict__ basis, REAL* __restrict__ x,
+    double scale, double shift, int size, int functions, int count)
+{
+    const int lane = threadIdx.x, pixels = size * size;
+    const int pixel = blockIdx.x * LANES + lane, n0 = blockIdx.y * LANES;
+    SHARED(REAL, tile, LANES * (LANES + 1));
+    for (int r = threadIdx.y; r < LANES; r += SLICES) {
+        const int n = n0 + r;
+        if (n >= count || pixel >= pixels) continue;
+        REAL place[2];
+        for (int axis = 0; axis < 2; axis++) {
+            REAL sum = 0;
+            for (int f = 0; f < functions; f++)
+                sum += coefficients[(axis * count + n) * functions + f] * basis[f * pixels + pixel];
+            sum += (REAL)(size - 1) / 2;
+            place[axis] = sum > -1 ? (sum < size ? sum : (REAL)size) : (REAL)-1;
+        }
+        const REAL left = floor(place[0]), top = floor(place[1]);
+        const int row = (int)top, col = (int)left;
+        const unsigned char* image = images + chosen[n] * pixels;
+        REAL mixed[2];
+        for (int down = 0; down < 2; down++) {
+            const REAL first = level(image, row + down, col, size);
+            const REAL second = level(image, row + down, col + 1, size);
+            mixed[down] = first + (place[0] - left) * (second - first);
+        }
+        tile[r * (LANES + 1) + lane] = rint(mixed[0] + (place[1] - top) * (mixed[1] - mixed[0]));
+    }
+    store_tile(tile, x, scale, shift, pixels, count);
 }

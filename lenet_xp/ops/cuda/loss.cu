@@ -48,12 +48,14 @@ extern "C" __global__ void softmax(
             p[k * count + n] = exp(logits[k * count + n] - most) / sum;
 }
 
-// losses (N,), hits (N,), gradient (classes, N) of scale * sum(losses). The target puts
-// 1 - smoothing on the label and spreads smoothing evenly.
+// losses and hits of image n go to place n, counted from *start where that is given. gradient
+// (classes, N) of scale * sum(losses). The target puts 1 - smoothing on the label and spreads
+// smoothing evenly.
 extern "C" __global__ void softmax_cross_entropy(
     const REAL* __restrict__ logits, const long long* __restrict__ labels,
-    REAL* __restrict__ losses, REAL* __restrict__ hits, REAL* __restrict__ gradient,
-    double smoothing, double scale, int classes, int count)
+    REAL* __restrict__ losses, REAL* __restrict__ hits, const long long* __restrict__ start,
+    REAL* __restrict__ gradient, double smoothing, double scale,
+    int classes, int count)
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
@@ -78,6 +80,7 @@ extern "C" __global__ void softmax_cross_entropy(
     if (threadIdx.y > 0) return;
     const REAL shifted = logits[label * count + n] - most;
     const REAL expected = smoothing > 0 ? peak * shifted + spread * all : shifted;
-    losses[n] = log(sum) - expected;
-    hits[n] = shifted >= 0 ? (REAL)1 : (REAL)0;
+    const long long place = n + (start ? *start : 0);
+    losses[place] = log(sum) - expected;
+    hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
 }

@@ -1,8 +1,8 @@
 // Sizes of a stage (convolution, activation, average pool), for the files that come after.
 //
 // Told by the compiler: CHANNELS HEIGHT WIDTH of the input, OUT_CHANNELS KERNEL_H KERNEL_W STRIDE
-// PADDING of the convolution, POOL, ACTIVATION, and how the work is cut: TILE output (or input)
-// channels to a thread, SLICES warps to a block.
+// PADDING of the convolution, POOL, ACTIVATION before the pool and SQUASH after it, and how the work is
+// cut: TILE output (or input) channels to a thread, SLICES warps to a block.
 
 #define ROWS (((HEIGHT + 2 * PADDING - KERNEL_H) / STRIDE + 1) / POOL)  // of pooling windows
 #define COLS (((WIDTH + 2 * PADDING - KERNEL_W) / STRIDE + 1) / POOL)

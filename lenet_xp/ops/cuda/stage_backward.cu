@@ -1,7 +1,7 @@
 // Both gradients of a stage, side by side in one launch: the first `weight_blocks` blocks sum those
 // of weights and biases, the others find dx. Neither waits for the other.
 //
-// dy (OUT_CHANNELS, ROWS, COLS, N), activated as `stage_forward` left it, x its input.
+// dy and y (OUT_CHANNELS, ROWS, COLS, N), y and activated as `stage_forward` left them, x its input.
 // block (LANES, SLICES)
 
 #define SIDE 2  // a thread finds dx of SIDE x SIDE pixels
@@ -10,9 +10,10 @@
 
 // The gradient at output (h, w) of the convolution, before the activation.
 __device__ __forceinline__ REAL output_gradient(
-    const REAL* dy, const REAL* activated, int o, int h, int w, int n, int count)
+    const REAL* dy, const REAL* y, const REAL* activated, int o, int h, int w, int n, int count)
 {
-    const REAL share = dy[((o * ROWS + h / POOL) * COLS + w / POOL) * count + n];
+    const int at = ((o * ROWS + h / POOL) * COLS + w / POOL) * count + n;
+    const REAL share = SQUASH == IDENTITY ? dy[at] : dy[at] * slope(SQUASH, y[at]);
     const REAL f = activated[((o * ROWS * POOL + h) * COLS * POOL + w) * count + n];
     return share * ((REAL)1 / PHASES) * slope(ACTIVATION, f);
 }
@@ -22,8 +23,8 @@ __device__ __forceinline__ REAL output_gradient(
 // warp takes depends on the sizes alone, so the sums are the same in every run and on every card.
 // partial (chunks, OUT_CHANNELS * CHANNELS * KERNEL + OUT_CHANNELS): weights, then biases
 __device__ __forceinline__ void weight_gradient(
-    int block, const REAL* dy, const REAL* activated, const REAL* x, REAL* partial, int chunks,
-    int count)
+    int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* x, REAL* partial,
+    int chunks, int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int chunk = block % chunks, c = block / chunks % CHANNELS;
@@ -45,7 +46,7 @@ __device__ __forceinline__ void weight_gradient(
 #pragma unroll
                 for (int b = 0; b < POOL; b++) {
                     const bool there = n < count && first + t < OUT_CHANNELS;
-                    const REAL dz = there ? output_gradient(dy, activated, first + t, row * POOL + a,
+                    const REAL dz = there ? output_gradient(dy, y, activated, first + t, row * POOL + a,
                                                             col * POOL + b, n, count)
                                           : (REAL)0;
                     sums[TILE * KERNEL + t] += dz;
@@ -83,7 +84,8 @@ __device__ __forceinline__ void weight_gradient(
 // dx of SIDE x SIDE pixels of one image in TILE channels: every output that saw a pixel gives its
 // gradient back by the weight it saw it with. The warps share the output channels out between them.
 __device__ __forceinline__ void input_gradient(
-    int block, const REAL* dy, const REAL* activated, const REAL* weight, REAL* dx, int count)
+    int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* weight, REAL* dx,
+    int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int across = (WIDTH + SIDE - 1) / SIDE, squares = (HEIGHT + SIDE - 1) / SIDE * across;
@@ -117,7 +119,7 @@ __device__ __forceinline__ void input_gradient(
                 const int h = top + i, w = left + j;
                 const bool there = h < ROWS * POOL && w < COLS * POOL && n < count;
                 near[i * NEAR_W + j] =
-                    there ? output_gradient(dy, activated, o, h, w, n, count) : (REAL)0;
+                    there ? output_gradient(dy, y, activated, o, h, w, n, count) : (REAL)0;
             }
 #pragma unroll
         for (int t = 0; t < TILE; t++)
@@ -155,11 +157,11 @@ __device__ __forceinline__ void input_gradient(
 }
 
 extern "C" __global__ void stage_backward(
-    const REAL* __restrict__ dy, const REAL* __restrict__ activated, const REAL* __restrict__ x,
-    const REAL* __restrict__ weight, REAL* __restrict__ partial, REAL* __restrict__ dx,
+    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ activated,
+    const REAL* __restrict__ x, const REAL* __restrict__ weight, REAL* __restrict__ partial, REAL* __restrict__ dx,
     int weight_blocks, int chunks, int count)
 {
     const int block = blockIdx.x;
-    if (block < weight_blocks) weight_gradient(block, dy, activated, x, partial, chunks, count);
-    else input_gradient(block - weight_blocks, dy, activated, weight, dx, count);
+    if (block < weight_blocks) weight_gradient(block, dy, y, activated, x, partial, chunks, count);
+    else input_gradient(block - weight_blocks, dy, y, activated, weight, dx, count);
 }

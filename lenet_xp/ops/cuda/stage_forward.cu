@@ -1,4 +1,4 @@
-// y = average_pool(f(convolution(x))) in one pass, and f's outputs for the way back.
+// y = squash(average_pool(f(convolution(x)))) in one pass, and f's outputs for the way back.
 //
 // A thread has one pooling window of one image and TILE output channels. It holds the window's patch
 // of a channel in registers, where every kernel entry meets it POOL x POOL times. The warps of a
@@ -65,6 +65,7 @@ extern "C" __global__ void stage_forward(
                 activated[(((first + t) * ROWS * POOL + h) * COLS * POOL + w) * count + n] = f;
                 mean += f;
             }
-        y[(((first + t) * ROWS + row) * COLS + col) * count + n] = mean * ((REAL)1 / PHASES);
+        y[(((first + t) * ROWS + row) * COLS + col) * count + n] =
+            activate(SQUASH, mean * ((REAL)1 / PHASES));
     }
 }
