@@ -9,7 +9,7 @@ import argparse
 import os
 import shlex
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: workers are forked
@@ -66,6 +66,7 @@ def _fuzz(options: argparse.Namespace) -> int:
         place.remove(out / "scratch")
         return 1
     with (
+        suppress(KeyboardInterrupt),  # the record then says how many there were
         closing(pool.findings(numbers, options.seed, options.jobs, options.door)) as found,
         progress_bar(options.cases, "fuzzing", sys.stderr.isatty()) as advance,
     ):
