@@ -128,8 +128,9 @@ class Trainer:
         KeyError or ValueError if it is not of this kind.
         """
         for name, vector in self._vectors().items():
-            if state[name].shape != vector.shape:
-                raise ValueError(f"{name} is {state[name].shape}, not {vector.shape}")
+            kept = state[name]
+            if kept.shape != vector.shape or kept.dtype.kind != "f":
+                raise ValueError(f"{name} is {kept.dtype} {kept.shape}, not {vector.shape}")
             vector[...] = self.ops.asarray(state[name])
         self.steps = self.optimiser.steps = steps
         self.learning_rate = self.schedule(max(steps - 1, 0))

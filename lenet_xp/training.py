@@ -242,6 +242,8 @@ class _Loop:
         check_values(values)
         arrays, best = state.arrays, state.arrays.get("best_values")
         try:
+            if any(arrays[name].dtype.kind != "f" for name in ("losses", "hits")):
+                raise ValueError("losses and hits are no real numbers")
             self.trainer.restore(arrays, state.step)
             self.done, self.seconds = len(arrays["losses"]), values["seconds"]
             self.losses[: self.done] = ops.asarray(arrays["losses"])

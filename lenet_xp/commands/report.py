@@ -29,9 +29,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def report(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
-    out, pictures = options.out, options.out.with_suffix("")
+    out = options.out
     if out.suffix != ".md":
         raise InputError(f"--out {out}: the report is Markdown; give a name that ends in .md")
+    pictures = out.with_suffix("")
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: is no folder; give that of the records")
     from lenet_xp.paper.pictures import draw_pictures

@@ -171,7 +171,7 @@ def _short(option: str, value: str) -> str:
     except ValueError:
         return value
     most = _LONG.get(option)
-    return value if most is None or number <= most or number > 10**9 else str(most)
+    return value if most is None or number <= most else str(most)
 
 
 def _soon(command: str, arguments: list[str]) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ class Watch:
             path, _, flags = arguments
             if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self._check(event, path)
+        elif event == "os.mkdir" and os.path.lexists(arguments[0]):
+            return  # which fails, and changes nothing
         elif event in _WRITES:
             for place in _WRITES[event]:
                 self._check(event, arguments[place])
