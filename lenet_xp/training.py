@@ -21,8 +21,10 @@ from lenet_xp.recipes import Recipe
 from lenet_xp.trainer import Trainer
 
 # What each row of the history holds.
-ROW = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-ROW += ("learning_rate", "seconds")
+ROW = (
+    *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
+    *("learning_rate", "seconds"),
+)
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
 
@@ -264,16 +266,16 @@ _BEGIN = "start the run again"
 
 def check_values(values: dict[str, Any]) -> None:
     """InputError unless the values of a state are of the kinds that a run leaves."""
-    numbers = [values.get(name) for name in ("seconds", "best_accuracy", "best_loss")]
     history, best_epoch = values.get("history"), values.get("best_epoch")
-    whole = isinstance(history, list) and all(isinstance(row, dict) for row in history)
-    whole = whole and all(tuple(row) == ROW for row in history)
-    if whole:
-        numbers += [number for row in history for number in row.values()]
-    whole = whole and all(type(each) in (int, float) for each in numbers)
-    if not whole or not all(row["seconds"] > 0 for row in history):
+    rows: list[Any] = history if isinstance(history, list) else [None]
+    if not all(isinstance(row, dict) and tuple(row) == ROW for row in rows):
         raise InputError(f"the checkpoint's history is not a run's; {_BEGIN}")
-    if type(best_epoch) is not int or not min(1, len(history)) <= best_epoch <= len(history):
+    numbers = [values.get(name) for name in ("seconds", "best_accuracy", "best_loss")]
+    numbers += [number for row in rows for number in row.values()]
+    whole = all(type(each) in (int, float) for each in numbers)
+    if not whole or not all(row["seconds"] > 0 for row in rows):
+        raise InputError(f"the checkpoint's history is not a run's; {_BEGIN}")
+    if type(best_epoch) is not int or not min(1, len(rows)) <= best_epoch <= len(rows):
         raise InputError(f"the checkpoint's best epoch cannot be {best_epoch!r:.20}; {_BEGIN}")
 
 
