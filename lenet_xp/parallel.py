@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from threadpoolctl import threadpool_limits
 
+from lenet_xp.errors import InputError
 from lenet_xp.ops import Ops
 
 _Jobs = SimpleQueue[Callable[[], None] | None]
@@ -61,7 +62,8 @@ class Workers:
 
     count: how many, the caller's included. Within the context the matrix library of every thread
     keeps to one thread; the setting it had before returns at the end. Every thread has the
-    caller's context, NumPy's handling of floating-point errors in it.
+    caller's context, NumPy's handling of floating-point errors in it. Raises InputError where the
+    system starts no more threads.
     """
 
     def __init__(self, count: int):
@@ -79,15 +81,22 @@ class Workers:
             )
             for i, queues in enumerate(zip(self._jobs, self._done, strict=True), start=1)
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self.__exit__()
+            raise InputError(
+                f"the system starts no {self.count} threads ({error}); give fewer with --threads"
+            ) from error
         return self
 
     def __exit__(self, *error: object) -> None:
         for jobs in self._jobs:
             jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # else it never began
+                thread.join()
         self._limits.restore_original_limits()
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:

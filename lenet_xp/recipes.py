@@ -96,7 +96,8 @@ class Recipe:
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
         distortion = values.get("distortion")
-        return Recipe(**values | {"distortion": distortion and Distortion(**distortion)})
+        made = None if distortion is None else Distortion(**distortion)
+        return Recipe(**values | {"distortion": made})
 
 
 CLASSIC = Recipe(name="classic", epochs=10)

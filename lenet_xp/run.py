@@ -26,7 +26,7 @@ from lenet_xp.ops import Ops
 from lenet_xp.parallel import worker_count
 from lenet_xp.record import OF_WRITERS, RESULTS, Run, check_writable, config_of, record_of
 from lenet_xp.stopping import StopRequest, stop_requests
-from lenet_xp.training import Fit, Progress, TrainingDiverged, fit
+from lenet_xp.training import Fit, Progress, TrainingDiverged, check_values, fit
 
 COLLAPSE = 0.2  # how far validation accuracy may fall below the best before it is worth a word
 
@@ -194,11 +194,12 @@ def _start(
     if found is None:
         raise InputError(f"{run.out}: holds no checkpoint; start the run again")
     state, started = found
-    if started["images"] != description["images"]:
+    if started.get("images") != description["images"]:
         raise InputError(
             f"{run.data}: these are not the images that the run began with; "
             "give the same with --data, or start the run again"
         )
+    check_values(state.values)
     reporter.say(f"going on after step {state.step:,}")
     return state, started
 

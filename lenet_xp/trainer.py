@@ -152,8 +152,14 @@ class Trainer:
         return {name: self.ops.to_host(vector) for name, vector in self._vectors().items()}
 
     def restore(self, state: dict[str, np.ndarray], steps: int) -> None:
-        """Go on from what `state` gave after so many steps; KeyError if it is not of this kind."""
+        """Go on from what `state` gave after so many steps.
+
+        KeyError or ValueError if it is not of this kind.
+        """
         for name, vector in self._vectors().items():
+            kept = state[name]
+            if kept.shape != vector.shape or kept.dtype.kind != "f":
+                raise ValueError(f"{name} is {kept.dtype} {kept.shape}, not {vector.shape}")
             vector[...] = self.ops.asarray(state[name])
         self.steps = self.optimiser.steps = steps
         self.learning_rate = self.schedule(max(steps - 1, 0))

@@ -12,6 +12,7 @@ import numpy as np
 from lenet_xp.checkpoint import State
 from lenet_xp.data.batches import epoch_batches, in_groups, prefetch
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.errors import InputError
 from lenet_xp.inference import cross_entropy
 from lenet_xp.inputs import hold_images
 from lenet_xp.losses import check_labels
@@ -19,6 +20,12 @@ from lenet_xp.model import LeNet5
 from lenet_xp.parallel import Workers, steps_at_once, worker_count
 from lenet_xp.recipes import Recipe
 from lenet_xp.trainer import Trainer
+
+# What each row of the history holds.
+ROW = (
+    *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
+    *("learning_rate", "seconds"),
+)
 
 REPORT_EVERY = 0.5  # seconds between looks at the running loss, for a look waits for the device
 
@@ -237,14 +244,44 @@ class _Loop:
         return State(self.trainer.steps, arrays, values)
 
     def _restore(self, state: State) -> None:
+        """Go on from a state. Raises InputError for one that no such run has left."""
         ops, values, result = self.trainer.ops, state.values, self.result
-        self.trainer.restore(state.arrays, state.step)
-        self.done, self.seconds = len(state.arrays["losses"]), values["seconds"]
-        self.losses[: self.done] = ops.asarray(state.arrays["losses"])
-        self.hits[: self.done] = ops.asarray(state.arrays["hits"])
-        result.history = values["history"]
+        check_values(values)
+        arrays, best = state.arrays, state.arrays.get("best_values")
+        try:
+            if any(arrays[name].dtype.kind != "f" for name in ("losses", "hits")):
+                raise ValueError("losses and hits are no real numbers")
+            self.trainer.restore(arrays, state.step)
+            self.done, self.seconds = len(arrays["losses"]), values["seconds"]
+            self.losses[: self.done] = ops.asarray(arrays["losses"])
+            self.hits[: self.done] = ops.asarray(arrays["hits"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the checkpoint's arrays are not this run's ({error}); {_BEGIN}"
+            ) from error
+        if values["history"] and (best is None or best.shape != self.trainer.model.values.shape):
+            raise InputError(f"the checkpoint's best weights are not this run's; {_BEGIN}")
+        result.history, result.best_values = values["history"], best
         result.best_epoch, result.best_accuracy = values["best_epoch"], values["best_accuracy"]
-        result.best_loss, result.best_values = values["best_loss"], state.arrays.get("best_values")
+        result.best_loss = values["best_loss"]
+
+
+_BEGIN = "start the run again"
+
+
+def check_values(values: dict[str, Any]) -> None:
+    """InputError unless the values of a state are of the kinds that a run leaves."""
+    history, best_epoch = values.get("history"), values.get("best_epoch")
+    rows: list[Any] = history if isinstance(history, list) else [None]
+    if not all(isinstance(row, dict) and tuple(row) == ROW for row in rows):
+        raise InputError(f"the checkpoint's history is not a run's; {_BEGIN}")
+    numbers = [values.get(name) for name in ("seconds", "best_accuracy", "best_loss")]
+    numbers += [number for row in rows for number in row.values()]
+    whole = all(type(each) in (int, float) for each in numbers)
+    if not whole or not all(row["seconds"] > 0 for row in rows):
+        raise InputError(f"the checkpoint's history is not a run's; {_BEGIN}")
+    if type(best_epoch) is not int or not min(1, len(rows)) <= best_epoch <= len(rows):
+        raise InputError(f"the checkpoint's best epoch cannot be {best_epoch!r:.20}; {_BEGIN}")
 
 
 def _checked(part: Batch, num_classes: int) -> Batch:

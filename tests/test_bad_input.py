@@ -293,3 +293,17 @@ def test_a_name_that_is_no_text(call, place):
 
 def test_the_smallest_synthetic_set_works(call):
     assert call("train", "--samples", 15, "--out", "least", *QUICK).status == 0
+
+
+def test_records_of_another_shape(assert_refused, place):
+    folder = place / "results" / "benchmarks"
+    folder.mkdir(parents=True)
+    (folder / "cpu.json").write_text('{"blas": [3]}')
+    report = "report", "--results", "results", "--out"
+    assert_refused(*report, "new/x.md", words=["a record is not as the program writes them"])
+    assert_refused(*report, "/", words=["give a name that ends in .md"])
+
+
+def test_a_control_character_on_the_command_line(call):
+    outcome = call("train", "--no-such\x1b[2J")
+    assert outcome.status == 2 and outcome.err.endswith("--no-such\\x1b[2J\n")

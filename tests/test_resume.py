@@ -328,3 +328,35 @@ def test_a_stopped_command_is_resumed_to_the_bit(tmp_path, number, status):
     assert np.array_equal(final(tmp_path / "run"), final(tmp_path / "whole"))
     again = finish(start("train", "--resume", "run", cwd=tmp_path))
     again.assert_refused("finished")
+
+
+def _other_arrays(**changed):
+    return lambda state: replace(state, arrays=state.arrays | changed)
+
+
+def _other_values(**changed):
+    return lambda state: replace(state, values=state.values | changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_other_arrays(hits=np.zeros(3)), "arrays are not this run's"),
+        (_other_arrays(losses=np.zeros(())), "arrays are not this run's"),
+        (_other_arrays(losses=np.zeros(32, complex)), "arrays are not this run's"),
+        (_other_arrays(values=np.zeros(7)), "arrays are not this run's"),
+        (_other_arrays(values=np.zeros(())), "arrays are not this run's"),
+        (_other_values(seconds=None), "history is not a run's"),
+        (_other_values(history=[{}]), "history is not a run's"),
+        (_other_values(history=3), "history is not a run's"),
+        (_other_values(best_epoch="1"), "best epoch cannot be '1'"),
+        (_other_values(best_epoch=4), "best epoch cannot be 4"),
+    ],
+)
+def test_a_state_of_no_such_run_is_refused(change, words):
+    """Found by fuzzing: a checkpoint without a checksum may hold anything."""
+    keeper = StopsAt(2)
+    with pytest.raises(Interrupted):
+        run(SGD, keeper)
+    with pytest.raises(InputError, match=words):
+        run(SGD, StopsAt(None, change(keeper.state)))

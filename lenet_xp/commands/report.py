@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from lenet_xp.commands.terminal import parser
+from lenet_xp.commands.terminal import made_folder, parser
 from lenet_xp.errors import InputError
-from lenet_xp.files import make_folder, write_text
+from lenet_xp.files import write_text
 
+# What a record of another shape than the program's makes of tables and pictures.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 EXAMPLES = """\
   lenet-xp report
       results/report.md, its pictures in results/report/
@@ -27,9 +29,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def report(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
-    out, pictures = options.out, options.out.with_suffix("")
+    out = options.out
     if out.suffix != ".md":
         raise InputError(f"--out {out}: the report is Markdown; give a name that ends in .md")
+    pictures = out.with_suffix("")
     if not options.results.is_dir():
         raise InputError(f"--results {options.results}: is no folder; give that of the records")
     from lenet_xp.paper.pictures import draw_pictures
@@ -40,12 +43,19 @@ def report(arguments: list[str] | None = None) -> None:
         from lenet_xp.paper.pdf import typesetter, write_pdf
 
         tools = typesetter()  # before any work, for it may be absent
-    make_folder(out.parent)
-    records = Records(options.results, out.parent)
-    text = render(records, pictures)
-    draw_pictures(records, pictures)
-    write_text(out, text)
-    print(out)
-    if options.pdf:
-        write_pdf(text, out.with_suffix(".pdf"), tools)
-        print(out.with_suffix(".pdf"))
+    with made_folder(out.parent):
+        records = Records(options.results, out.parent)
+        try:
+            text = render(records, pictures)
+            draw_pictures(records, pictures)
+        except MALFORMED as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            raise InputError(
+                f"--results {options.results}: a record is not as the program writes "
+                f"them ({reason}); make it again"
+            ) from error
+        write_text(out, text)
+        print(out)
+        if options.pdf:
+            write_pdf(text, out.with_suffix(".pdf"), tools)
+            print(out.with_suffix(".pdf"))

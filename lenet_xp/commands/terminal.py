@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError
@@ -17,6 +18,8 @@ from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
 from lenet_xp.stopping import Stopped
 from lenet_xp.training import TrainingDiverged
+
+LONGEST_ERROR = 2000  # characters of its one line
 
 # A file's name may hold what a terminal takes for orders, or ends a line with.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -52,7 +55,10 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
 
 
 def _failed(message: str) -> int:
-    print("error:", shown(" ".join(message.splitlines())), file=sys.stderr)
+    line = shown(" ".join(message.splitlines()))
+    if len(line) > LONGEST_ERROR:  # names in archives may have 65,535 bytes
+        line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
+    print("error:", line, file=sys.stderr)
     return 2
 
 
@@ -61,9 +67,16 @@ def shown(text: str) -> str:
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's own, but for control characters in what it repeats of a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
+
+
 def parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
     """The argument parser of a command; its --help ends with examples, for the caller to copy."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=as_called(f"lenet-xp {command}"),
         description=description,
         epilog=as_called(f"examples:\n{examples}"),

@@ -1,5 +1,6 @@
 """Image files: from bytes to a checked array of pixels."""
 
+import logging
 import os
 import re
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from lenet_xp.data.quiet import quiet_libraries
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
 
@@ -45,6 +47,7 @@ _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _warnings_lock = threading.Lock()
 # What Pillow has to say about a damaged file while it decodes: in threads that cannot wait.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to standard error
 
 
 def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
@@ -85,9 +88,10 @@ def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.
     """
     if not data:
         raise InputError(f"{name}: is empty; copy or download it again")
-    if data.startswith(_JPEG_START):
-        return _decode_jpeg(data, name, admit)
-    return _decode_other(data, name, admit)
+    with quiet_libraries:
+        if data.startswith(_JPEG_START):
+            return _decode_jpeg(data, name, admit)
+        return _decode_other(data, name, admit)
 
 
 def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:

@@ -11,6 +11,7 @@ from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.image_file import MAX_PIXELS, decode
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
+from lenet_xp.data.quiet import quiet_libraries
 from lenet_xp.data.tree import Tree
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
@@ -115,7 +116,11 @@ def prepare(
     workers = min(16, os.cpu_count() or 1)
     inner = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's own threads would only fight with these for the cores
-    with progress_bar(count, label, progress) as advance, ThreadPoolExecutor(workers) as pool:
+    with (
+        quiet_libraries,  # before the progress, which then keeps to the same descriptor
+        progress_bar(count, label, progress) as advance,
+        ThreadPoolExecutor(workers) as pool,
+    ):
         try:
             for start, found in zip(starts, pool.map(work, starts), strict=True):
                 errors.update(found)

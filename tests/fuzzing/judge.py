@@ -1,0 +1,94 @@
+"""What a command may do with hostile input: refuse it in one line, or take it and leave a result.
+
+Never: a traceback, a crash, another exit status, files anywhere but in OUT, half a file, anything
+run, more than a gigabyte, control characters on a terminal.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzzing.case import Case
+
+MOST_MEMORY = 10**9  # bytes
+LONGEST_LINE = 4000
+# What may stand on standard error besides the error: progress, and warnings as designed.
+DESIGNED = re.compile(
+    r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
+    r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"
+    r"WARNING: (running on NumPy|validation accuracy fell|training goes on).*|"
+    r"AMHCD from https://.*|It is free .*|.* academic .*"
+)
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+_USAGE = re.compile(r"usage: |\s")
+
+
+@dataclass
+class Outcome:
+    """What came of a case. files: what is new in its folder. memory: the process's peak, bytes."""
+
+    status: int | None
+    out: str = ""
+    err: str = ""
+    files: list[str] = field(default_factory=list)
+    escaped: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    memory: int = 0
+
+
+def problems(case: Case, outcome: Outcome) -> list[str]:
+    """What was wrong, in words; empty if nothing."""
+    found = [f"outside of its folder: {each}" for each in outcome.escaped]
+    if outcome.status not in (0, 2):
+        found.append(f"exit status {outcome.status}")
+    if "Traceback" in outcome.err:
+        found.append("a traceback")
+    if outcome.memory > MOST_MEMORY or "out of memory" in outcome.err:
+        found.append(f"memory: {outcome.memory:,} bytes")
+    if _CONTROLS.search(outcome.err) or _CONTROLS.search(outcome.out):
+        found.append("control characters in what it says")
+    return [*found, *_words(case, outcome), *_results(case, outcome)]
+
+
+def _words(case: Case, outcome: Outcome) -> list[str]:
+    lines = outcome.err.splitlines()
+    errors = [line for line in lines if re.match(r"error: |[\w. /-]+: error: ", line)]
+    others = [line for line in lines if line not in errors and not DESIGNED.fullmatch(line)]
+    if others and _USAGE.match(others[0]) and errors:  # argparse shows the options first
+        others = [line for line in others if not _USAGE.match(line)]
+    found = [f"on standard error: {line[:200]}" for line in others]
+    if outcome.status == 2 and (len(errors) != 1 or lines[-1] != errors[0]):
+        found.append(f"{len(errors)} lines of error, not one at the end")
+    if outcome.status == 0 and errors:
+        found.append("an error, but status 0")
+    if outcome.status == 2 and outcome.out:
+        found.append("an error, but something on standard output")
+    if any(line.startswith("error: ") and len(line) > LONGEST_LINE for line in errors):
+        found.append("an error of many words")
+    return found
+
+
+def _results(case: Case, outcome: Outcome) -> list[str]:
+    """Files that should not be there; all that is new, where the command failed."""
+    found = []
+    for name in outcome.files:
+        path = Path(name)
+        out = Path(case.out or "")
+        # A report has a folder for pictures beside it, with its name.
+        inside = case.out and (
+            path in out.parents or {out, out.with_suffix("")} & {path, *path.parents}
+        )
+        if path.parts[0] == "cache":
+            continue
+        if path.suffix == ".tmp" or path.name == ".lock":
+            found.append(f"left behind: {name}")
+        elif not inside:
+            found.append(f"outside of OUT: {name}")
+        elif outcome.status != 0 and not _kept(case, name):
+            found.append(f"of a run that failed: {name}")
+    return found
+
+
+def _kept(case: Case, name: str) -> bool:
+    """Whether a run may keep a file though it fails: what it can go on from."""
+    return case.command == "train" and f"{case.out}/checkpoints/" in name
