@@ -106,4 +106,4 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
             "matplotlib, whose font holds Tifinagh, is missing: pip install matplotlib"
         )
     folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
-    return ImageFont.truetype(folder / "DejaVuSans.ttf", size)
+    return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)  # Pillow 10.1: no Path
