@@ -1,4 +1,8 @@
-"""The one exception that stands for bad input."""
+"""The exceptions that a command turns into one line."""
+
+
+class WorkerFailed(RuntimeError):
+    """A worker process could not do its work or died, for want of memory perhaps."""
 
 
 class InputError(Exception):

@@ -122,7 +122,7 @@ class ForkedWorker:
         self._forked.begin(count)
 
     def finish(self, losses: np.ndarray, hits: np.ndarray) -> None:
-        """Wait for the gradients, fill in losses and hits (N,); RuntimeError if it failed."""
+        """Wait for the gradients, fill in losses and hits (N,); WorkerFailed if it failed."""
         self._forked.finish()
         losses[...], hits[...] = self._losses[: len(losses)], self._hits[: len(hits)]
 

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 from threadpoolctl import threadpool_limits
 
+from lenet_xp.errors import WorkerFailed
+
 OK = b"ok"
 PATIENCE = 0.5e-3  # seconds
 
@@ -89,21 +91,21 @@ class Forked:
         self._process.join()
 
     def begin(self, number: int) -> None:
-        """Start serve(number) there; RuntimeError if the process is dead."""
+        """Start serve(number) there; WorkerFailed if the process is dead."""
         try:
             self._pipe.send_bytes(number.to_bytes(4, "little"))
         except OSError as error:
-            raise RuntimeError("a worker process failed: it died") from error
+            raise WorkerFailed("a worker process failed: it died") from error
 
     def finish(self) -> None:
-        """Wait for its end; RuntimeError if it failed."""
+        """Wait for its end; WorkerFailed if it failed."""
         try:
             _watch(self._pipe)
             answer = self._pipe.recv_bytes()
         except (EOFError, OSError):
             answer = b"it died"
         if answer != OK:
-            raise RuntimeError(f"a worker process failed: {answer.decode(errors='replace')}")
+            raise WorkerFailed(f"a worker process failed: {answer.decode(errors='replace')}")
 
     def _live(self, pipe: Connection) -> None:
         """The process's life: orders in, answers out, until the pipe ends."""

@@ -15,7 +15,7 @@ from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split
 from lenet_xp.data.writers import known_writers
-from lenet_xp.errors import InputError
+from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.files import sweep, write_csv, write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.keeper import RunKeeper
@@ -156,6 +156,9 @@ def _trained(
         )
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{error}{checkpoints.left_behind()}") from error
+    except WorkerFailed as error:
+        on = f"; go on with --resume {run.out}" if checkpoints.any() else ""
+        raise WorkerFailed(f"{error}{on}") from error
     val = predict_probabilities(model, dataset.images[split.val], preprocessing, run.threads)
     temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
     return replace(saved, notes=saved.notes | {"temperature": temperature}), result

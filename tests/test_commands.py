@@ -210,6 +210,11 @@ def test_a_best_run_in_double_precision(world, call, tmp_path):
     metrics = json.loads((tmp_path / "b" / "metrics.json").read_text())
     assert (metrics["recipe"], metrics["dtype"], metrics["batch_size"]) == ("best", "float64", 5)
     assert metrics["config"]["recipe"]["learning_rate"] == 1e-3
+    double = "--dtype", "float64"
+    again = call("evaluate", "b/model.npz", "--data", world / "letters", "--json", *double)
+    assert json.loads(again.out)["accuracy"] == metrics["test_accuracy"]
+    read = call("predict", "b/model.npz", world / "letters/ya/ya_0.jpeg", "--json", *double)
+    assert sum(each["probability"] for each in json.loads(read.out)[0]["readings"]) > 0.999
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "audit"])

@@ -12,6 +12,7 @@ from commandline import files_in, finish, letters_folder, start
 from killable import ADAM, SGD, Quiet, begin_or_resume, plan
 
 from lenet_xp.checkpoint import Checkpoints, State
+from lenet_xp.commands import terminal
 from lenet_xp.container import read_container
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.preprocess import Preprocessing
@@ -20,6 +21,7 @@ from lenet_xp.lock import locked
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.processes import Forked, can_fork
 from lenet_xp.run import interrupted_run, train_run
 from lenet_xp.training import fit
 
@@ -205,6 +207,32 @@ def test_a_hundred_kills_lose_nothing(data, tmp_path):
         assert files_in(out) == files_in(expected)  # nothing of the killed is left
         finished += 1
         out = tmp_path / f"run{finished}"
+    print(f"{kills} kills, {finished} runs through, 0 lost, 0 bits that differ")
+
+
+@pytest.mark.skipif(not can_fork(), reason="threads do the work here")
+def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeypatch, capsys):
+    """As by a system that runs out of memory, in the middle of a run."""
+    expected, out = tmp_path / "expected", tmp_path / "out"
+    for folder in (expected, out):
+        folder.mkdir()
+    train_run(plan(data, expected), get_ops("numpy"), Quiet())
+    begin, begun = Forked.begin, []
+
+    def begins(self, number):
+        begun.append(number)
+        if len(begun) == 7:
+            self._process.kill()
+            self._process.join()
+        begin(self, number)
+
+    monkeypatch.setattr(Forked, "begin", begins)
+    assert terminal.run(lambda _: train_run(plan(data, out), get_ops("numpy"), Quiet()), []) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: a worker process failed: it died; go on with --resume")
+    monkeypatch.undo()
+    begin_or_resume(data, out)
+    assert np.array_equal(final(out), final(expected))
 
 
 def test_two_runs_do_not_share_a_folder(data, tmp_path):

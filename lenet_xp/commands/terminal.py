@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from lenet_xp.data.splits import ENOUGH, SPLITS
-from lenet_xp.errors import InputError
+from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.files import make_folder
 from lenet_xp.invocation import as_called
 from lenet_xp.model_file import SHIPPED
@@ -34,7 +34,7 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
         command(arguments)
         sys.stdout.flush()
         return 0
-    except (InputError, BackendUnavailable, TrainingDiverged) as error:
+    except (InputError, BackendUnavailable, TrainingDiverged, WorkerFailed) as error:
         return _failed(str(error))
     except MemoryError:
         return _failed("out of memory; try a smaller --batch-size or less data")
