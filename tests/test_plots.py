@@ -286,6 +286,17 @@ def test_accuracy_by_writer(tmp_path, count):
     read(tmp_path / "a.png")
 
 
+def test_a_curve_over_few_writers_has_both_starts(tmp_path):
+    rows = [
+        {"writers": count, "start": start, "accuracy": accuracy - 0.02 * (start == "nothing")}
+        for count, accuracy in ((5, 0.97), (10, 0.98), (42, 0.99))
+        for start in ("generated letters", "nothing")
+    ]
+    plots.few_writers(rows, tmp_path / "both.png")
+    plots.few_writers(rows[::2], tmp_path / "one.png")
+    assert orange(read(tmp_path / "both.png")) > 2 * orange(read(tmp_path / "one.png")) > 0
+
+
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_accuracies_beside_one_another(tmp_path, count):
     rows = [
