@@ -17,12 +17,13 @@ from demo_server import HOST, Client, ask, pgm, reason, served, written
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.demo.messages import MAX_HEAD, Answer
-from lenet_xp.demo.reading import PictureReader, sized
+from lenet_xp.demo.reading import PictureReader
 from lenet_xp.demo.server import Limits
 from lenet_xp.demo.site import Site
 from lenet_xp.inference import feature_maps
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.pages.rings import shared_out
 
 NAMES = ("yaz", "yat", "yab", "yan", "yam", "yas", "yi", "yu")
 PAGES = sorted(file.name for file in files("lenet_xp.demo").joinpath("page").iterdir())
@@ -51,7 +52,7 @@ def test_a_picture_is_read_as_the_model_reads_it(port, saved):
         assert (status, headers["cache-control"]) == (200, "no-store")
         answer = json.loads(body)
         seen = saved.preprocessing.apply(picture)
-        expected = saved.probabilities(seen[None])[0]
+        (expected,) = shared_out(saved.probabilities(seen[None]), None, saved.class_names)
         best = np.argsort(-expected)[:5]
         given = {each["name"]: each["probability"] for each in answer["readings"]}
         assert list(given) == [saved.class_names[place] for place in best]
@@ -87,13 +88,20 @@ def test_height_alone_tells_ya_from_yar_and_both_are_given(port):
 
 def test_sharing_out_by_height_keeps_what_both_have_and_every_other_letter():
     names = ("yab", "ya", "yar")
-    row = np.array([0.2, 0.1, 0.7])
+    rows = np.array([[0.2, 0.1, 0.7]])
     for height in np.linspace(0.01, 5, 60):
-        shared_out = sized(row, height, names)
-        assert shared_out[0] == 0.2 and shared_out.sum() == pytest.approx(1)
+        (shared,) = shared_out(rows, height, names)
+        assert shared[0] == 0.2 and shared.sum() == pytest.approx(1)
     halfway = 0.5 + 0.5 * 0.12 / (0.12 + 0.2)  # as many spreads from either
-    assert sized(row, halfway, names)[1] == pytest.approx(0.4)
-    assert sized(row, 0.5, ("yab", "ya", "yaz")) is row
+    assert shared_out(rows, halfway, names)[0, 1] == pytest.approx(0.4)
+    assert shared_out(rows, 0.5, ("yab", "ya", "yaz")) is rows
+
+
+def test_a_photo_tells_no_size_and_gives_ya_and_yar_at_equal_odds(port):
+    answer = json.loads(ask(port, "POST /read", pgm(written("yar")))[2])
+    first, second = answer["readings"][:2]
+    assert {first["name"], second["name"]} == {"ya", "yar"}
+    assert first["probability"] == pytest.approx(second["probability"])
 
 
 def test_blank_paper_has_no_reading(port):

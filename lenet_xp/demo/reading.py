@@ -9,15 +9,13 @@ import numpy as np
 
 from lenet_xp.calibration import apply_temperature
 from lenet_xp.data.alphabet import letter
+from lenet_xp.data.framing import DATASET_SIDE
 from lenet_xp.data.image_file import decode
 from lenet_xp.inference import Reader, feature_maps
 from lenet_xp.model_file import SavedModel
+from lenet_xp.pages.rings import RING, shared_out
 
 TOP = 5
-RINGS = ("ya", "yar")  # told apart by their size alone
-# Heights of both, in heights of a letter, and how far hands stray from them.
-SMALL, SMALL_SPREAD = 0.5, 0.12
-FULL, FULL_SPREAD = 1.0, 0.2
 LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
 
 
@@ -32,7 +30,8 @@ class PictureReader:
     def __call__(self, picture: bytes, height: float | None = None) -> dict[str, Any]:
         """The readings of an image file's bytes, as JSON holds them.
 
-        height: of the writing, in heights of a letter, where guide lines tell it.
+        height: of the writing, in heights of a letter, where guide lines tell it. A photo has none,
+        and gives ya and yar at equal odds.
 
         blank: whether there is no ink. readings: the five likeliest letters, likeliest first; of
         ya and yar both are among them where either leads. seen, maps: levels in base64, uint8 for
@@ -53,8 +52,8 @@ class PictureReader:
             plain = self._read(seen[None]).astype(np.float64)
             maps = feature_maps(self._saved.model, seen, self._saved.preprocessing)
         row = apply_temperature(plain, self._saved.temperature)[0]
-        if height is not None:
-            row = sized(row, height, self._saved.class_names)
+        if height is not None or max(image.shape[:2]) > DATASET_SIDE:
+            row = shared_out(row[None], height, self._saved.class_names)[0]
         return {
             "blank": False,
             "readings": [self._reading(row, place) for place in self._likeliest(row)],
@@ -66,30 +65,14 @@ class PictureReader:
         names = self._saved.class_names
         order = [int(place) for place in np.argsort(-row, kind="stable")]
         best = order[:TOP]
-        if names[order[0]] in RINGS:
-            others = [place for place in order[TOP:] if names[place] in RINGS]
+        if names[order[0]] in RING:
+            others = [place for place in order[TOP:] if names[place] in RING]
             best[TOP - len(others) :] = others
         return best
 
     def _reading(self, row: np.ndarray, place: int) -> dict[str, Any]:
         known = letter(self._saved.class_names[place])
         return {**vars(known), "probability": float(row[place])}
-
-
-def sized(row: np.ndarray, height: float, names: tuple[str, ...]) -> np.ndarray:
-    """Probabilities (K,) with those of ya and yar shared out by the height of what is written.
-
-    The picture is framed by its ink, which hides the one thing that tells them apart.
-    """
-    if not set(RINGS) <= set(names):
-        return row
-    small, full = (names.index(name) for name in RINGS)
-    off_small = ((height - SMALL) / SMALL_SPREAD) ** 2 / 2
-    off_full = ((height - FULL) / FULL_SPREAD) ** 2 / 2
-    share = 1 / (1 + np.exp(np.clip(off_small - off_full, -30, 30)))
-    row, total = row.copy(), row[small] + row[full]
-    row[small], row[full] = share * total, (1 - share) * total
-    return row
 
 
 def _layer(name: str, maps: np.ndarray) -> dict[str, Any]:

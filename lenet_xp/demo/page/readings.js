@@ -44,8 +44,7 @@ export class Readings {
       bar.style.transform = `scaleX(${probability})`;
       item.ariaHidden = String(!found[i]);
     });
-    const first = found[0];
-    const remark = !first ? "" : first.probability < SURE ? words().uncertain : ["ya", "yar"].includes(first.name) ? words().twins : "";
+    const remark = !found.length ? "" : certainty(found) < SURE ? words().uncertain : isRing(found[0]) ? words().twins : "";
     this.#remark.textContent = remark;
     this.#remark.hidden = !remark;
   }
@@ -62,6 +61,14 @@ export class Readings {
     const text = first ? words().read(first.name, first.latin, percent(first.probability)) : "";
     if (this.#spoken.textContent !== text) this.#spoken.textContent = text;
   }
+}
+
+const isRing = ({ name }) => ["ya", "yar"].includes(name);
+
+/** How sure the first reading is; ya and yar, which a photo cannot tell apart, count as one. */
+function certainty([first, ...others]) {
+  if (!isRing(first)) return first.probability;
+  return others.filter(isRing).reduce((sum, { probability }) => sum + probability, first.probability);
 }
 
 function row() {
