@@ -10,6 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.mouse_button import MouseButton
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
@@ -65,7 +66,9 @@ def chromium(scale: float = 1.0, logged: bool = False) -> Iterator[webdriver.Chr
 
 
 class Page:
-    """The demo as a user meets it."""
+    """The demo as a user meets it, with a "mouse", a "pen" or a finger ("touch")."""
+
+    pointer = "mouse"
 
     def __init__(self, driver: webdriver.Chrome, address: str):
         self.driver, self.address = driver, address
@@ -101,23 +104,30 @@ class Page:
     def draw(self, strokes: Strokes, milliseconds: int = 8) -> None:
         """Write strokes with the pointer, one event every few milliseconds."""
         for stroke in strokes:
-            actions = self.hold(stroke, milliseconds)
+            actions = self._written(stroke, milliseconds)
             actions.pointer_action.pointer_up(MouseButton.LEFT)
             actions.perform()
 
     def hold(self, stroke: Sequence[Sequence[float]], milliseconds: int = 8) -> ActionBuilder:
-        """Write one stroke and leave the pen down; what is to lift it."""
+        """Write one stroke and leave the mouse or pen down; what is to lift it."""
+        self._written(stroke, milliseconds).perform()
+        return self._actions(milliseconds)
+
+    def _written(self, stroke: Sequence[Sequence[float]], milliseconds: int) -> ActionBuilder:
         paper = self.find("#canvas")
         self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", paper)
         box = self.js("arguments[0].getBoundingClientRect().toJSON()", paper)
-        actions = ActionBuilder(self.driver, duration=milliseconds)
+        actions = self._actions(milliseconds)
         for number, (x, y) in enumerate(stroke):
             place = box["left"] + x * box["width"], box["top"] + y * box["height"]
             actions.pointer_action.move_to_location(*map(round, place))
             if number == 0:
                 actions.pointer_action.pointer_down(MouseButton.LEFT)
-        actions.perform()
-        return ActionBuilder(self.driver, duration=milliseconds)
+        return actions
+
+    def _actions(self, milliseconds: int) -> ActionBuilder:
+        pointer = PointerInput(self.pointer, self.pointer)
+        return ActionBuilder(self.driver, mouse=pointer, duration=milliseconds)
 
     def reading(self, name: str) -> float:
         """Wait until a letter leads; how probable the page says it is."""

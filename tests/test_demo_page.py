@@ -126,6 +126,23 @@ def test_letters_are_read_as_they_are_drawn(page, record_property):
     assert len(entries) >= len(LETTERS)
 
 
+@pytest.mark.parametrize("pointer", ["touch", "pen"])
+def test_finger_and_pen_write_as_the_mouse_does_and_the_page_stays_where_it_is(page, pointer):
+    page.open(360, 740)
+    page.js("""document.addEventListener('pointerdown', (event) => {
+        document.body.dataset.pointer = event.pointerType; })""")
+    page.pointer = pointer
+    paper = page.find("#canvas")
+    page.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", paper)
+    before = page.js("scrollY")
+    page.draw(CROSS)
+    assert page.reading("yat") > 0.5
+    assert page.js("document.body.dataset.pointer") == pointer
+    assert page.js("scrollY") == before
+    page.find("#clear").click()
+    page.wait(f"!{FIRST}.textContent")
+
+
 def test_the_reading_does_not_wait_for_the_pen_to_be_lifted(page):
     paper = lit(page)
     actions = page.hold(strokes("yan")[0])
