@@ -11,6 +11,7 @@ import pytest
 from commandline import QUICK, call, files_in, finish, letters_folder, start
 
 from lenet_xp.calibration import apply_temperature
+from lenet_xp.commands import predict
 from lenet_xp.commands import train as train_command
 from lenet_xp.data.image_file import read_image
 from lenet_xp.inference import predict_probabilities
@@ -129,6 +130,7 @@ def test_predict_says_what_the_api_says(world, call):
     model = world / "run" / "model.npz"
     outcome = call("predict", model, world / "letters", "--top", 2, "--json", "--backend", "numpy")
     readings = json.loads(outcome.out)
+    assert len(outcome.out.splitlines()) == len(readings) + 2  # one a line, for grep and the like
     files = sorted((world / "letters").rglob("*.jpeg"))
     assert [reading["file"] for reading in readings] == [str(file) for file in files]
     saved = load_model(model, get_ops("numpy"))
@@ -156,7 +158,25 @@ def test_predict_passes_over_what_systems_leave(tmp_path, world, call):
     folder = letters_folder(tmp_path / "photos", 1)
     (folder / "._ya.png").write_bytes(b"finder's")
     (folder / "folder.png").mkdir()
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "ya.png").write_bytes(b"another's")
     assert len(call("predict", world / "run" / "model.npz", folder).out.splitlines()) == 3
+
+
+def test_predict_reports_a_long_search(world, call, monkeypatch):
+    monkeypatch.setattr("lenet_xp.data.progress.LONG", -1.0)
+    monkeypatch.setattr("lenet_xp.data.folder.AT_A_TIME", 10)
+    letters = world / "letters"
+    outcome = call("predict", letters, "--model", world / "run" / "model.npz")
+    assert outcome.status == 0 and outcome.err == f"searching {letters} ...\n"
+
+
+def test_predict_ends_its_search_at_one_image_too_many(world, call, monkeypatch):
+    seen = []
+    monkeypatch.setattr(predict, "MAX_IMAGES", 20)
+    monkeypatch.setattr(predict, "is_image", lambda name: seen.append(name) or True)
+    call("predict", world / "letters").assert_refused("over 20 images")
+    assert len(seen) == 21
 
 
 def test_skip_bad_leaves_out_counts_and_lists(tmp_path, world, call):

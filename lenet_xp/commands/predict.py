@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lenet_xp.data.folder import scan
 from lenet_xp.data.framing import DATASET_SIDE
 from lenet_xp.data.image_file import MAX_PIXELS, SUFFIXES, read_image
 from lenet_xp.data.loading import LARGE_FILE, Admit, prepare
+from lenet_xp.data.tree import is_image
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MANY
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
@@ -105,7 +107,8 @@ def _show(
         for file, row in zip(files, probabilities, strict=True)
     ]
     if options.json:
-        print(json.dumps(readings, indent=2, ensure_ascii=False))
+        lines = (json.dumps(reading, ensure_ascii=False) for reading in readings)
+        print("[", ",\n".join(lines), "]", sep="\n")
         return
     names = [shown(reading["file"]) for reading in readings]
     width = max(map(len, names))
@@ -121,22 +124,16 @@ def _find(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files = (path / name for name, status in scan(path) if status is not None)
-            inside = sorted(file for file in files if _is_image(file))
+            files = (name for name, status in scan(path, progress=True) if status is not None)
+            inside = list(islice(filter(is_image, files), MAX_IMAGES + 1 - len(found)))
             if not inside:
                 raise InputError(f"{path}: holds no image; give a folder of {_kinds()} files")
-            found += inside
+            found += [path / name for name in sorted(inside, key=lambda name: name.split("/"))]
         else:
             found.append(path)
-    if len(found) > MAX_IMAGES:
-        raise InputError(f"these are {len(found):,} images; give at most {MAX_IMAGES:,} at a time")
+        if len(found) > MAX_IMAGES:
+            raise InputError(f"these are over {MAX_IMAGES:,} images; give fewer at a time")
     return found
-
-
-def _is_image(path: Path) -> bool:
-    """False for what systems leave beside images, ._name.png for one."""
-    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _kinds() -> str:

@@ -25,5 +25,9 @@ def letters() -> tuple[Letter, ...]:
 
 def letter(name: str) -> Letter:
     """The letter of a class name; a name outside the alphabet stands for itself."""
-    known = {each.name: each for each in letters()}
-    return known.get(name, Letter(name, name, name))
+    return _known().get(name, Letter(name, name, name))
+
+
+@cache
+def _known() -> dict[str, Letter]:
+    return {each.name: each for each in letters()}

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import stat
-import threading
 import warnings
 from collections.abc import Callable
 from io import BytesIO
@@ -44,7 +43,6 @@ _JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 
-_warnings_lock = threading.Lock()
 # What Pillow has to say about a damaged file while it decodes: in threads that cannot wait.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to standard error
@@ -151,7 +149,7 @@ def _jpeg_scans(data: bytes, position: int) -> int | None:
 
 def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
     try:
-        picture = _opened(data)
+        picture = Image.open(BytesIO(data), formats=_FORMATS)  # its header; pixels come later
         _check_size(*picture.size, name)
         _check_kind(picture, name)
         admit(picture.width * picture.height)
@@ -163,18 +161,11 @@ def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.
         raise InputError(
             f"{name}: is not an image that can be read; give JPEG, PNG, BMP, GIF, TIFF, WebP or PGM"
         ) from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name}: {_too_large()}") from error
     except Exception as error:  # each of six decoders has its own exceptions for damaged data
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
-
-
-def _opened(data: bytes) -> Image.Image:
-    """The picture with its header read; its pixels are decoded when they are asked for."""
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _check_size is stricter
-        return Image.open(BytesIO(data), formats=_FORMATS)
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
@@ -191,6 +182,8 @@ def _by_strips(
     """The pixels of a decoded picture, `converted` some rows at a time."""
     width, height = picture.size
     rows = max(1, _STRIP // width)
+    if rows >= height:
+        return converted(picture).astype(dtype)
     result: np.ndarray = np.empty(0, dtype)
     for top in range(0, height, rows):
         strip = converted(picture.crop((0, top, width, min(top + rows, height))))

@@ -1,10 +1,13 @@
 """Progress on standard error: a bar on a terminal, one plain line in a log."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
+
+LONG = 2.0  # seconds from which on a search is reported
 
 
 @contextmanager
@@ -17,3 +20,21 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
     if shown:
         print(f"{label}: {total:,} images", file=sys.stderr)
     yield lambda count: None
+
+
+@contextmanager
+def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """The same for work whose end nobody knows, such as a search, and only once it takes long."""
+    if shown and sys.stderr.isatty():
+        with tqdm(desc=label, unit=" files", file=sys.stderr, delay=LONG, leave=False) as bar:
+            yield bar.update
+        return
+    began, told = time.monotonic(), not shown
+
+    def advance(count: int) -> None:
+        nonlocal told
+        if not told and time.monotonic() - began > LONG:
+            print(f"{label} ...", file=sys.stderr)
+            told = True
+
+    yield advance

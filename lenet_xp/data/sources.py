@@ -69,7 +69,7 @@ def _from_path(
         raise InputError(f"{path}: there is no such file or folder; {ACCEPTED}")
     if not cache:
         return _read(path, kind, name, preprocessing, skip_bad, progress)
-    identity = Folder(path).fingerprint() if kind == "folder" else _digest(path)
+    identity = Folder(path, progress).fingerprint() if kind == "folder" else _digest(path)
     kept = cache_path(f"{kind} {identity}", preprocessing, skip_bad)
     dataset = read_cache(kept)
     if dataset is None:
@@ -83,7 +83,7 @@ def _read(
 ) -> Dataset:
     if kind == ".npz":
         return load_npz(path, name, preprocessing, progress=progress)
-    with Folder(path) if kind == "folder" else Archive(path) as source:
+    with Folder(path, progress) if kind == "folder" else Archive(path) as source:
         tree, read, size = source.tree(), source.read, source.size
         return load_tree(
             name, tree, read, size, preprocessing, skip_bad=skip_bad, progress=progress

@@ -36,6 +36,14 @@ class Tree:
         return tuple("/".join(path.rsplit("/", 2)[-2:]) for path in self.paths)
 
 
+def is_image(path: str) -> bool:
+    """Whether a path in a source, '/' between the parts, is that of an image, to go by its name.
+
+    What systems leave beside images is none, ._name.png for one.
+    """
+    return path.lower().endswith(SUFFIXES) and _is_visible(path)
+
+
 def find_tree(
     name: str, files: Iterable[str], folders: Iterable[str], checksum: Callable[[str], int]
 ) -> Tree:
@@ -78,7 +86,7 @@ def _images_by_root(files: Iterable[str]) -> _Trees:
     """The images as (class, file) by the folder that holds their class folder, nothing else."""
     trees: _Trees = defaultdict(list)
     for path in files:
-        if path.lower().endswith(SUFFIXES) and _is_visible(path):
+        if is_image(path):
             folder, _, file = path.rpartition("/")
             root, _, class_name = folder.rpartition("/")
             if class_name:
