@@ -3,7 +3,8 @@
 //
 // Stricter than a card where it can be: shared memory starts as not-a-number in every block, its
 // limit holds, all threads of a block must meet at the same barrier, and the order in which threads
-// take their turns can be reversed, which changes the result of a kernel that lacks a barrier.
+// take their turns can be reversed, which changes the result of a kernel that lacks a barrier. What
+// tensor cores do needs all 32 lanes of a warp, and takes no more of a number than TF32 has.
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -34,7 +35,7 @@ static Index threadIdx, blockIdx, blockDim, gridDim;
 namespace emulator {
 enum { OK, DIFFERENT_BARRIERS, TOO_MUCH_SHARED, TOO_MANY_THREADS };
 const size_t STACK = 256 << 10, SHARED_BYTES = 48 << 10;
-const int MOST = 1024;
+const int MOST = 1024, WARP = 32;
 
 // A coroutine starts by swapcontext, which is slow, and then serves one block after another; it
 // changes places by _setjmp and _longjmp, which are not.
@@ -45,7 +46,8 @@ struct Thread {
     bool started;
     Index index;
     size_t shared;  // how far it has come through the block's shared memory
-    int line;  // of the barrier it waits at; 0 where it has ended
+    int line;  // of the barrier it waits at; 0 where it has ended, negative where it waits for its warp
+    int products;  // of tensor cores that it took part in
 };
 static Thread threads[MOST];
 static Thread* running;
@@ -89,6 +91,34 @@ static void barrier(int line)
     leave();
 }
 
+// What the lanes of a warp bring to a product; the next product must not overwrite it too early.
+static unsigned parts[2][MOST][6];
+
+static float number(unsigned bits)
+{
+    float value;
+    bits &= ~0x1fffu;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+// mma.m16n8k8, as the PTX manual spreads it over the lanes
+static void product(float* sums, const unsigned* left, const unsigned* right)
+{
+    const int thread = running - threads, warp = thread / WARP * WARP, lane = thread % WARP;
+    unsigned(*all)[6] = parts[running->products++ % 2];
+    memcpy(all[thread], left, 4 * sizeof(unsigned));
+    memcpy(all[thread] + 4, right, 2 * sizeof(unsigned));
+    running->line = -1;
+    leave();
+    for (int c = 0; c < 4; c++) {
+        const int row = lane / 4 + c / 2 * 8, col = lane % 4 * 2 + c % 2;
+        for (int k = 0; k < 8; k++)
+            sums[c] += number(all[warp + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) *
+                       number(all[warp + col * 4 + k % 4][4 + k / 4]);
+    }
+}
+
 static void start()
 {
     for (;;) {
@@ -96,6 +126,25 @@ static void start()
         running->line = 0;
         leave();
     }
+}
+
+// The threads of a warp till each waits at a barrier or has ended; the line of that barrier.
+static int run_warp(int first, int size)
+{
+    int line = 0, meeting = WARP;
+    while (meeting == WARP) {
+        meeting = line = 0;
+        for (int k = 0; k < size && !fault; k++) {
+            Thread* thread = &threads[first + (reversed ? size - 1 - k : k)];
+            if (!thread->line) continue;
+            enter(thread);
+            meeting += thread->line < 0;
+            if (thread->line && line && line != thread->line) fault = DIFFERENT_BARRIERS;
+            if (thread->line) line = thread->line;
+        }
+    }
+    if (meeting) fault = DIFFERENT_BARRIERS;
+    return line;
 }
 
 static void run_block(int count)
@@ -113,18 +162,18 @@ static void run_block(int count)
         thread.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
         thread.shared = 0;
         thread.line = -1;
+        thread.products = 0;
     }
+    const int warps = (count + WARP - 1) / WARP;
     for (bool waiting = true; waiting && !fault;) {
         waiting = false;
         int line = 0;
-        for (int k = 0; k < count && !fault; k++) {
-            Thread* thread = &threads[reversed ? count - 1 - k : k];
-            if (!thread->line) continue;
-            enter(thread);
-            if (!thread->line) continue;
-            waiting = true;
-            if (line && line != thread->line) fault = DIFFERENT_BARRIERS;
-            line = thread->line;
+        for (int k = 0; k < warps && !fault; k++) {
+            const int first = (reversed ? warps - 1 - k : k) * WARP;
+            const int at = run_warp(first, count - first < WARP ? count - first : WARP);
+            if (at && line && line != at) fault = DIFFERENT_BARRIERS;
+            if (at) line = at;
+            waiting = waiting || at;
         }
     }
 }
@@ -150,5 +199,20 @@ static int run(const unsigned* grid, const unsigned* block, void (*function)(voi
     return fault;
 }
 }  // namespace emulator
+
+// To 10 bits after the point, halves away from zero
+static unsigned rounded(float x)
+{
+    unsigned bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
+    return finite ? (bits + 0x1000u) & ~0x1fffu : bits;
+}
+
+template <class Left, class Right>
+static void multiply_add(float* sums, const Left& left, const Right& right)
+{
+    emulator::product(sums, left.at, right.at);
+}
 
 extern "C" void reverse_threads(int yes) { emulator::reversed = yes; }

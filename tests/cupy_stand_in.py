@@ -37,6 +37,7 @@ class State:
         self.graphs = 0  # launched
         self.limit: int | None = None  # bytes that an allocation may have, to play a full card
         self.reversed = False
+        self.capability = 9, 0
 
     def ask(self, work: Callable) -> None:
         """Queue work, or note it in the graph that is being captured."""
@@ -390,6 +391,11 @@ def _value(argument: Any) -> int | float:
     return argument.item() if isinstance(argument, np.generic) else argument
 
 
+def _properties(device: int) -> dict[str, Any]:
+    major, minor = state.capability
+    return {"name": b"stand-in", "major": major, "minor": minor}
+
+
 def _wrapped(name: str) -> Callable:
     function = getattr(np, name)
     return lambda *arguments, **options: _apply(function, *arguments, **options)
@@ -430,7 +436,7 @@ def module() -> ModuleType:
     runtime.CUDARuntimeError = CUDARuntimeError
     runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, _copy_to_device
     runtime.getDevice = lambda: 0
-    runtime.getDeviceProperties = lambda device: {"name": b"stand-in"}
+    runtime.getDeviceProperties = _properties
     runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 0
     runtime.memGetInfo = lambda: (2**30, 2**31)
     return cupy

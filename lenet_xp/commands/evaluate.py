@@ -117,6 +117,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         **judge(labels, probabilities, saved.temperature, groups),
         "temperature": saved.temperature,
         "backend": ops.name,
+        "tf32": options.tf32 if ops.name == "cupy" else None,
         "device": ops.device_name,
     }
     if options.average:

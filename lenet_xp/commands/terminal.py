@@ -103,7 +103,7 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
-    """--backend, --no-fallback, --dtype, --no-graph and --threads."""
+    """--backend, --no-fallback, --dtype, --tf32, --no-graph and --threads."""
     to.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -116,6 +116,12 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    to.add_argument(
+        "--tf32",
+        action="store_true",
+        help="on a GPU from compute capability 8.0 on: large products on tensor cores, which round "
+        "to 10 bits after the point what they multiply",
+    )
     to.add_argument(
         "--no-graph",
         action="store_true",
@@ -180,9 +186,9 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 def choose_ops(options: argparse.Namespace) -> Ops:
     """The ops that --backend asks for; NumPy, and a loud line, where CuPy was asked in vain."""
     try:
-        return get_ops(options.backend, options.dtype, graph=not options.no_graph)
+        return get_ops(options.backend, options.dtype, not options.no_graph, options.tf32)
     except BackendUnavailable as error:
-        if options.no_fallback:
+        if options.no_fallback or options.tf32:
             raise
         print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
         return get_ops("numpy", options.dtype)

@@ -9,19 +9,20 @@ from lenet_xp.ops.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.kernels import LANES, NULL, cuts
 from lenet_xp.ops.reference import Array
 from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
+from lenet_xp.ops.tensor_plan import dense_plan, stage_plan
 
 # The numbers of the activations in common.cu
 ACTIVATIONS = {None: 0, "tanh": 1, "scaled_tanh": 2, "relu": 3}
-EDGE, DENSE_EDGE = 16, 32  # of the tiles in matmul.cu and dense.cu
+EDGE = 16  # of the tiles in matmul.cu
 THREADS = 256
-DENSE_TILE = 2, 8  # rows to a thread of a dense layer, for up to MANY images and beyond
-MANY = 256
 
 
 class CupyOps(CupyArrays):
     """The operations on CuPy arrays on the current CUDA device.
 
     graph: whether captures are CUDA graphs; without, they run the same kernels one by one.
+    tf32: whether dense layers and stages with enough channels round what they multiply to TF32,
+    on tensor cores; for float32 and compute capability 8.0 or later alone.
     Raises ImportError where CuPy is not installed.
     """
 
@@ -51,18 +52,12 @@ class CupyOps(CupyArrays):
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
-        (outputs, inputs), count = weight.shape, x.shape[1]
-        y, tile = self._new(outputs, count), DENSE_TILE[count > MANY]
-        arguments = (
-            *map(self._dense, (weight, x, bias)),
-            y,
-            _number(activation),
-            outputs,
-            inputs,
-            count,
+        sizes = *weight.shape, x.shape[1]
+        y, plan = self._new(weight.shape[0], x.shape[1]), dense_plan(self._tf32, *sizes)
+        arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), *sizes
+        self._kernels.launch(
+            plan.file, "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
         )
-        grid = cuts(outputs, tile), cuts(count, LANES)
-        self._kernels.launch("dense", "dense_forward", grid, WARPS, arguments, TILE=tile)
         return y
 
     def dense_backward(
@@ -77,17 +72,13 @@ class CupyOps(CupyArrays):
         activation: str | None,
         input_gradient: bool,
     ) -> Array | None:
-        (outputs, inputs), count = weight.shape, x.shape[1]
-        tile = DENSE_TILE[count > MANY]
-        blocks = weight_blocks = cuts(outputs, DENSE_EDGE) * cuts(inputs, DENSE_EDGE)
-        dx = None
-        if input_gradient:
-            dx = self._new(inputs, count)
-            blocks += cuts(inputs, tile) * cuts(count, LANES)
+        sizes = *weight.shape, x.shape[1]
+        plan = dense_plan(self._tf32, *sizes)
+        dx = self._new(*x.shape) if input_gradient else None
         arguments = *map(self._dense, (dy, y, x, weight)), *map(self._target, (dweight, dbias))
-        arguments = *arguments, _or_null(dx), _number(activation), weight_blocks
-        arguments = *arguments, outputs, inputs, count
-        self._kernels.launch("dense", "dense_backward", (blocks,), WARPS, arguments, TILE=tile)
+        arguments = *arguments, _or_null(dx), _number(activation), plan.weight_blocks, *sizes
+        grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
+        self._kernels.launch(plan.file, "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
@@ -117,7 +108,7 @@ class CupyOps(CupyArrays):
         squash: str | None = None,
     ) -> tuple[Array, Any]:
         functions = _number(activation), _number(squash)
-        plan = StagePlan(x.shape, weight.shape, stride, padding, pool, *functions)
+        plan = stage_plan(self._tf32, x.shape, weight.shape, stride, padding, pool, *functions)
         if not plan.fits(x.itemsize):
             sizes = {"stride": stride, "padding": padding, "pool": pool}
             return super().stage(x, weight, bias, activation=activation, squash=squash, **sizes)
@@ -126,7 +117,7 @@ class CupyOps(CupyArrays):
         arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
         block, told = (LANES, slices), plan.settings(plan.forward_tile, slices)
         self._kernels.launch(
-            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **told
+            plan.files[0], "stage_forward", plan.forward_grid, block, arguments, **told
         )
         return y, (plan, x, activated, y)
 
@@ -166,9 +157,7 @@ class CupyOps(CupyArrays):
         arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
         blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
         block, told = (LANES, BACKWARD_SLICES), plan.settings(BACKWARD_TILE, BACKWARD_SLICES)
-        self._kernels.launch(
-            "stage_backward", "stage_backward", (blocks,), block, arguments, **told
-        )
+        self._kernels.launch(plan.files[1], "stage_backward", (blocks,), block, arguments, **told)
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (cuts(plan.partial_shape[1], LANES),)
         arguments = partial, self._target(dweight), self._target(dbias), *sizes
