@@ -10,6 +10,7 @@ from lenet_xp.optim import SGD, Adam
 from lenet_xp.schedules import SCHEDULES, Schedule
 
 LARGEST_BATCH = 100_000
+MOST_EPOCHS = 100_000
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
@@ -44,10 +45,10 @@ class Recipe:
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} must be one of {', '.join(known)}")
-        for field, highest in (("epochs", float("inf")), ("batch_size", LARGEST_BATCH)):
+        for field, highest in (("epochs", MOST_EPOCHS), ("batch_size", LARGEST_BATCH)):
             value = getattr(self, field)
             if type(value) is not int or not 1 <= value <= highest:
-                raise ValueError(f"{field} must be a whole number from 1 to {highest}")
+                raise ValueError(f"{field} must be a whole number from 1 to {highest:,}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
         for field in ("momentum", "label_smoothing", "averaging"):

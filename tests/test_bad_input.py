@@ -259,6 +259,7 @@ def test_no_cupy(call, assert_refused, monkeypatch, place):
     [
         ("--epochs", "0"),
         ("--epochs", "1.5"),
+        ("--epochs", "1" + "0" * 9),
         ("--learning-rate", "nan"),
         ("--learning-rate", "inf"),
         ("--learning-rate", "-1"),

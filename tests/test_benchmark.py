@@ -125,7 +125,9 @@ def test_absent_peers_are_named_and_the_record_becomes_table_and_picture(tmp_pat
         assert row["contenders"]["lenet_xp"]["lenet_xp_is_faster_by"] == 1.0
         assert 0 < row["share_of_floor"] < 1.5
     assert record["pipeline"]["distorted_over_plain"] > 0
-    table = text_table(record)
+    assert "(abc1234)" in text_table(record | {"git_commit": "abc1234"})
+    table = text_table(record | {"git_commit": None})  # not in a checkout
+    assert "None" not in table.splitlines()[0]
     assert "absent: PyTorch" in table and "training, batch 4" in table
     draw(record, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")

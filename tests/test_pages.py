@@ -282,6 +282,18 @@ def test_the_command_reads_pages(images, tmp_path, call):
     assert call("predict", tmp_path / "a.png", "--out", out).status == 2
 
 
+def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
+    photo, _ = page_of(images, [["yaz"]])
+    for name in ("a.png", "a.bmp", "a-2.png"):
+        Image.fromarray(photo).save(tmp_path / name)
+    outcome = call("predict", "--page", tmp_path, "--out", tmp_path / "read")
+    assert outcome.status == 0 and outcome.out.count(": 1 letter\n") == 3
+    told = [json.loads(path.read_text()) for path in sorted((tmp_path / "read").glob("*.json"))]
+    assert sorted(each["file"] for each in told) == sorted(
+        str(tmp_path / name) for name in ("a.png", "a.bmp", "a-2.png")
+    )
+
+
 def test_a_lone_ring_in_a_photo_gets_both_readings(images, tmp_path, call):
     photo, _ = one_letter(images[NAMES.index("yar"), 0], Photo(), frame=(60, 50, 150, 150))
     Image.fromarray(photo).save(tmp_path / "ring.png")

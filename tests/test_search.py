@@ -154,10 +154,12 @@ def test_choices_see_nothing_of_their_fold(letters, monkeypatch):
 # The command
 
 
-def test_other_data_than_amhcd_is_refused(tmp_path, call):
+def test_other_data_than_amhcd_is_refused_and_leaves_nothing(tmp_path, call, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     call("search", "--data", letters_folder(tmp_path / "letters"), "--out", "s").assert_refused(
         "writer"
     )
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_record_of_another_search_is_kept(tmp_path, call, monkeypatch):

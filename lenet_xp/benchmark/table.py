@@ -20,8 +20,8 @@ COLOURS = {
 def text_table(record: dict[str, Any]) -> str:
     """Every figure of the record, a block of lines for each batch size."""
     lines = [
-        f"{record['cpu']}, {record['threads']} threads, lenet_xp {record['lenet_xp']} "
-        f"({record['git_commit']})",
+        f"{record['cpu']}, {record['threads']} threads, lenet_xp {record['lenet_xp']}"
+        + (f" ({commit})" if (commit := record["git_commit"]) else ""),
         ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
         "absent: " + (", ".join(record["absent"]) or "nobody"),
         f"medians of {record['turns']} turns of {record['seconds_a_turn']} s, interleaved; "

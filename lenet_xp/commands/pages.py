@@ -1,6 +1,7 @@
 """Pages read by `predict --page`: text on the screen, pictures and JSON in a folder."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from lenet_xp.commands.terminal import shown
@@ -19,11 +20,12 @@ def read_pages(
 ) -> list[tuple[Path, str]]:
     """Read each file as a page, print what it says, and list those that could not be read.
 
-    out: a folder for NAME.page.png, with a box around every letter, and NAME.page.json.
+    out: a folder for NAME.page.png, with a box around every letter, and NAME.page.json. Of two
+    files of one name the second's are NAME-2.page.png and so on.
     """
     skipped, records = [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
-        for file in files:
+        for file, name in zip(files, _names(files), strict=True):
             try:
                 picture = grey_levels(read_image(file))
             except InputError as error:
@@ -35,15 +37,29 @@ def read_pages(
             record = {"file": str(file), **as_dict(found, saved.class_names, top)}
             if out is not None:
                 folder = make_folder(out)
-                draw(picture, found, saved.class_names, folder / f"{file.stem}.page.png")
-                write_json(folder / f"{file.stem}.page.json", record)
+                draw(picture, found, saved.class_names, folder / f"{name}.page.png")
+                write_json(folder / f"{name}.page.json", record)
             if as_json:
                 records.append(record)
             else:
-                print(shown(f"{file}: {len(found)} letters"))
+                print(shown(f"{file}: {len(found)} letter{'s' * (len(found) != 1)}"))
                 for script in ("glyph", "latin") if found else ():
                     print(as_text(found, saved.class_names, script))
             advance(1)
     if as_json:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     return skipped
+
+
+def _names(files: list[Path]) -> list[str]:
+    """A name for what is written of each file: its own, numbered from its second bearer on."""
+    names: dict[str, None] = {}
+    bearers: Counter[str] = Counter()
+    for file in files:
+        name = file.stem
+        bearers[name] += 1
+        while name in names:
+            name = f"{file.stem}-{bearers[file.stem]}"
+            bearers[file.stem] += name in names
+        names[name] = None
+    return list(names)

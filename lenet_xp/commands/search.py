@@ -8,13 +8,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lenet_xp.commands.terminal import add_data_option, parser, shown, whole_number
+from lenet_xp.commands.terminal import (
+    add_data_option,
+    made_folder,
+    parser,
+    shown,
+    whole_number,
+)
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.errors import InputError
-from lenet_xp.files import make_folder, write_json, write_text
+from lenet_xp.files import write_json, write_text
 from lenet_xp.parallel import usable_cores
 from lenet_xp.provenance import cpu_name, git_commit, versions
-from lenet_xp.recipes import BEST
+from lenet_xp.recipes import BEST, MOST_EPOCHS
 from lenet_xp.record import MAX_THREADS
 from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
@@ -32,7 +38,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("search", "Try options of the recipe `best` on inner folds of writers.", EXAMPLES)
     add_data_option(p, None)
     p.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the record")
-    p.add_argument("--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's")
+    p.add_argument(
+        "--epochs", type=whole_number(1, MOST_EPOCHS), metavar="N", help="instead of the recipe's"
+    )
     p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
     p.add_argument(
         "--workers",
@@ -48,7 +56,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def search(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
-    file = make_folder(options.out) / "search.json"
+    with made_folder(options.out):
+        outcome = _searched(options)
+    table = _table(outcome)
+    write_text(options.out / "search.txt", table)
+    from lenet_xp import plots  # matplotlib is slow to import
+
+    plots.option_effects(outcome, options.out / "search.png")
+    print(json.dumps(outcome, indent=2) + "\n" if options.json else table, end="")
+
+
+def _searched(options: argparse.Namespace) -> dict[str, Any]:
+    """The outcome, with the record of it kept as the search goes on."""
+    file = options.out / "search.json"
     present = BEST.with_options(epochs=options.epochs)
     plan = {
         "data": Path(options.data).name,
@@ -67,12 +87,7 @@ def search(arguments: list[str] | None = None) -> None:
 
         rows, outcome = searched(dataset, present, options.seed, options.workers, known, after_row)
     write_json(file, record | {"rows": rows, "outcome": outcome})
-    table = _table(outcome)
-    write_text(options.out / "search.txt", table)
-    from lenet_xp import plots  # matplotlib is slow to import
-
-    plots.option_effects(outcome, options.out / "search.png")
-    print(json.dumps(outcome, indent=2) + "\n" if options.json else table, end="")
+    return outcome
 
 
 def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:

@@ -22,7 +22,7 @@ from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
 from lenet_xp.invocation import as_called
 from lenet_xp.ops import BACKENDS, Ops
-from lenet_xp.recipes import LARGEST_BATCH, RECIPES
+from lenet_xp.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
 from lenet_xp.record import MAX_THREADS, Run
 from lenet_xp.run import interrupted_run, train_run
 
@@ -59,7 +59,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         default="classic",
         help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most accurate",
     )
-    p.add_argument("--epochs", type=whole_number(1), metavar="N", help="instead of the recipe's")
+    p.add_argument(
+        "--epochs", type=whole_number(1, MOST_EPOCHS), metavar="N", help="instead of the recipe's"
+    )
     p.add_argument("--batch-size", type=whole_number(1, LARGEST_BATCH), metavar="N")
     p.add_argument("--learning-rate", type=positive_number, metavar="X")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
