@@ -183,6 +183,8 @@ class _Loop:
                 reported = now
             if self.keeper:
                 self.keeper.after_step(self._state)
+        self.trainer.ops.synchronize()  # a GPU is behind what it was asked
+        self.seconds = before + time.perf_counter() - started
         row = {"epoch": number, **self._report(number), **self._judge(number)}
         row |= {"learning_rate": self.trainer.learning_rate, "seconds": self.seconds}
         self.result.add(row, self.trainer.judged)

@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
-"""Check and time the CUDA backend on a GPU: python scripts/gpu_check.py --out gpu
+"""Check and time the CUDA backend on a GPU.
 
-Runs the backend tests on CuPy, compares gradients and whole runs with NumPy, repeats runs, times
-kernels, steps and epochs with and without CUDA graphs, and PyTorch where it has CUDA. Each part is
-reported by itself; gpu_check.json and gpu_check.log are written after every part. Takes minutes.
+    python scripts/gpu_check.py --amhcd amhcd_64.zip --out gpu
+
+Compares gradients and whole runs with NumPy, repeats runs, takes the times of the real data, of
+steps, epochs and kernels, of PyTorch where it has CUDA, and runs the backend tests on CuPy. Each
+part is a process of its own, with a limit, so that one that fails or hangs hides no other;
+gpu_check.json and gpu_check.log are written after every part. Ten minutes at most.
 """
 
 import argparse
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this checkout, before any other
 
 TESTS = "test_overrides test_ops test_contract test_layers test_optim test_losses test_parity"
-TEST_SECONDS = 150
+TEST_SECONDS = 140
 
 
 def backend_tests(sizes) -> dict:
@@ -23,34 +28,65 @@ def backend_tests(sizes) -> dict:
     files = [str(ROOT / "tests" / f"{name}.py") for name in TESTS.split()]
     command = [sys.executable, "-m", "pytest", "-q", "--backend", "cupy", "-p", "no:cacheprovider"]
     command += ["--tb=short", "--maxfail=20", *files]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=TEST_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        output = (error.stdout or b"").decode(errors="replace")
-        return {"error": f"not over after {TEST_SECONDS} s", "traceback": output.splitlines()[-40:]}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = done.stdout.splitlines() + done.stderr.splitlines()
     if done.returncode:
         return {"error": f"pytest ended with {done.returncode}", "traceback": lines[-80:]}
     return {"outcome": lines[-1] if lines else ""}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parts() -> dict:
+    """Each part's function and seconds by its name, the weightiest first."""
+    from lenet_xp.benchmark.gpu import CHECKS, MORE_CHECKS
+    from lenet_xp.benchmark.gpu_times import MORE_TIMES, TIMES
+
+    tests = [("backend_tests", backend_tests, TEST_SECONDS)]
+    order = (*CHECKS, *TIMES, *MORE_CHECKS, *tests, *MORE_TIMES)
+    return {name: (part, limit) for name, part, limit in order}
+
+
+def in_a_process(name: str, limit: float, more: list[str]) -> dict:
+    """The outcome of a part that runs in a process of its own."""
+    command = [sys.executable, __file__, "--part", name, *more]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired as error:
+        output = (error.stderr or b"").decode(errors="replace")
+        return {"error": f"not over after {limit:.0f} s", "traceback": output.splitlines()[-40:]}
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        last = done.stderr.splitlines()[-40:]
+        return {"error": f"its process ended with {done.returncode}", "traceback": last}
+    return json.loads(lines[-1])
+
+
+def options_given() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("gpu_check"), help="folder for the report")
-    parser.add_argument("--seconds", type=float, default=330, help="begin no part after so many")
+    parser.add_argument("--amhcd", metavar="FILE", help="AMHCD's archive, for the times on it")
+    parser.add_argument("--seconds", type=float, default=580, help="for all parts together")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to test this script")
     parser.add_argument("--only", nargs="+", metavar="PART", help="these parts alone")
-    options = parser.parse_args()
+    parser.add_argument("--part", help="run this part alone, here, and print its outcome as JSON")
+    return parser.parse_args()
 
-    from lenet_xp.benchmark.gpu import CHECKS, FULL, SMALL, run_parts
-    from lenet_xp.benchmark.gpu_times import TIMES
+
+def main() -> int:
+    options = options_given()
+    from lenet_xp.benchmark.gpu import FULL, SMALL, attempt, run_parts
     from lenet_xp.files import make_folder, write_json, write_text
 
-    parts = {**CHECKS, **TIMES, "backend_tests": backend_tests}
-    if options.only:
-        parts = {name: parts[name] for name in options.only}
+    known = parts()
+    for name in (*(options.only or ()), *filter(None, [options.part])):
+        if name not in known:
+            print(f"error: no part {name!r}; there are {', '.join(known)}", file=sys.stderr)
+            return 2
+    if options.part:
+        sizes = replace(SMALL if options.small else FULL, amhcd=options.amhcd)
+        print(json.dumps(attempt(known[options.part][0], sizes)))
+        return 0
     folder = make_folder(options.out)
     lines: list[str] = []
 
@@ -59,8 +95,14 @@ def main() -> int:
         lines.append(line)
         write_text(folder / "gpu_check.log", "\n".join(lines) + "\n")
 
-    outcome = run_parts(parts, SMALL if options.small else FULL, options.seconds, log)
-    write_json(folder / "gpu_check.json", outcome)
+    more = ["--small"] * options.small + (["--amhcd", options.amhcd] if options.amhcd else [])
+    outcome = run_parts(
+        {name: known[name][1] for name in options.only or known},
+        lambda name, limit: in_a_process(name, limit, more),
+        options.seconds,
+        log,
+        lambda so_far: write_json(folder / "gpu_check.json", so_far),
+    )
     failed = [name for name, values in outcome.items() if "error" in values]
     log(f"failed: {', '.join(failed) or 'nothing'}")
     return 1 if failed else 0

@@ -391,6 +391,10 @@ def _value(argument: Any) -> int | float:
     return argument.item() if isinstance(argument, np.generic) else argument
 
 
+# Multiprocessors, clock and memory clock in kHz, bits of the bus: those of an H100
+ATTRIBUTES = {16: 132, 13: 1_980_000, 36: 2_619_000, 37: 5120}
+
+
 def _properties(device: int) -> dict[str, Any]:
     major, minor = state.capability
     return {"name": b"stand-in", "major": major, "minor": minor}
@@ -437,6 +441,7 @@ def module() -> ModuleType:
     runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, _copy_to_device
     runtime.getDevice = lambda: 0
     runtime.getDeviceProperties = _properties
+    runtime.deviceGetAttribute = lambda number, device: ATTRIBUTES[number]
     runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 0
     runtime.memGetInfo = lambda: (2**30, 2**31)
     return cupy

@@ -111,7 +111,10 @@ def test_cupy_that_cannot_compute(install, function, fault, words):
     "fault, words",
     (
         (no_compiler, r"NVRTC is missing: pip install 'cupy-cuda12x\[ctk\]'"),
-        (old_driver, "driver is older than this CuPy's CUDA: update the driver.*cuda12"),
+        (
+            old_driver,
+            "no NVIDIA driver, or one older than this CuPy's CUDA: update the driver.*cuda12",
+        ),
         (full_memory, "memory is full: end other programs"),
     ),
 )

@@ -21,6 +21,7 @@ TENSOR_STAGES = (
     TensorStagePlan((13, 8, 11, 20), (28, 13, 3, 2), 2, 1, 3, 2),
 )
 ARCHITECTURES = ("70", "80", "90")
+CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"
 # A file with a dtype that it is for
 FILES_AND_DTYPES = [(file, dtype) for file in FILES for dtype in ("float32", "float64")]
 FILES_AND_DTYPES += [(file, "float32") for file in TENSOR_FILES]
@@ -67,7 +68,8 @@ def test_nvcc_compiles(file, dtype, tmp_path):
     "file, architecture", [(f, a) for f in (*FILES, *TENSOR_FILES) for a in architectures(f)]
 )
 def test_nvrtc_compiles(file, architecture):
-    """The compiler that CuPy uses; it needs no GPU, only its library."""
+    """The compiler that CuPy uses, told what CuPy tells it, down to the card's own code; it needs
+    no GPU, only its library."""
     nvrtc = pytest.importorskip("cupy.cuda", reason="needs CuPy").nvrtc
     try:
         nvrtc.getVersion()
@@ -79,9 +81,10 @@ def test_nvrtc_compiles(file, architecture):
     for dtype in (dtype for f, dtype in FILES_AND_DTYPES if f == file):
         for settings in programs(file):
             program = nvrtc.createProgram(source(file), f"{file}.cu", [], [])
-            told = (*options(dtype, settings), f"--gpu-architecture=compute_{architecture}")
+            told = (*options(dtype, settings), *CUPYS_OWN, f"--gpu-architecture=sm_{architecture}")
             try:
                 nvrtc.compileProgram(program, told)
+                assert nvrtc.getCUBIN(program)
             except nvrtc.NVRTCError as error:
                 message = nvrtc.getProgramLog(program)
                 if "invalid value for --gpu-architecture" in message:

@@ -355,3 +355,11 @@ def test_cross_entropy_by_hand():
     assert cross_entropy(probabilities, np.array([0, 0, 1])) == pytest.approx(expected)
     assert cross_entropy(probabilities[[1]], np.array([1])) == pytest.approx(30 * math.log(10))
     assert str(cross_entropy(probabilities[[1]], np.array([0]))) == "0.0"  # never -0.0
+
+
+def test_an_epoch_is_over_when_the_device_is_done(monkeypatch):
+    """Before its seconds are taken: a GPU is asked faster than it works."""
+    model, done = LeNet5(3, ops=get_ops("numpy")), []
+    monkeypatch.setattr(model.ops, "synchronize", lambda: done.append(1))
+    trained(model=model)
+    assert len(done) == RECIPE.epochs

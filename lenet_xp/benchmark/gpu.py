@@ -1,22 +1,24 @@
 """What a first session on a GPU wants to know: are the kernels right, and do runs repeat?
 
 Every part is a function of `Sizes` that returns plain values for a report; `run_parts` runs them so
-that one that fails does not hide the others.
+that one that fails, or takes too long, does not hide the others.
 """
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lenet_xp.benchmark.gpu_card import card
 from lenet_xp.benchmark.ours import PREPROCESSING
-from lenet_xp.data.batches import Batch
+from lenet_xp.data.batches import epoch_batches
+from lenet_xp.inputs import hold_images
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
-from lenet_xp.ops import Ops
+from lenet_xp.ops import Ops, get_ops
 from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.parallel import Workers, worker_count
@@ -25,6 +27,7 @@ from lenet_xp.trainer import Trainer
 from lenet_xp.training import fit
 
 RECIPES = {"classic": CLASSIC, "best": BEST.with_options(learning_rate=1e-3)}
+SHORTEST = 5.0  # seconds: with fewer left no part is begun
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,59 @@ class Sizes:
     """How much of everything: `FULL` on a GPU, `SMALL` where only the script itself is tested."""
 
     epoch: int = 20_592  # images, as in AMHCD's training part
-    batches: tuple[int, ...] = (64, 256, 1024, 4096)
+    batches: tuple[int, ...] = (64, 1024)
     parity_batch: int = 64
     parity_steps: int = 20
     repeats: int = 200
-    seconds: float = 1.0  # of a timed turn
+    turns: int = 6
+    seconds: float = 0.1  # of a timed turn
+    amhcd: str | None = None  # the archive
 
 
 FULL = Sizes()
-SMALL = Sizes(epoch=40, batches=(3, 5), parity_batch=4, parity_steps=2, repeats=2, seconds=0.0)
+SMALL = Sizes(
+    epoch=6, batches=(3,), parity_batch=3, parity_steps=2, repeats=1, turns=1, seconds=0.0
+)
 
 Part = Callable[[Sizes], dict[str, Any]]
 
 
-def run_parts(
-    parts: dict[str, Part], sizes: Sizes, seconds: float, log: Callable[[str], None]
-) -> dict[str, dict[str, Any]]:
-    """The outcome of each part by its name: its values, or under "error" why there are none.
+def attempt(part: Part, sizes: Sizes) -> dict[str, Any]:
+    """A part's values, or under "error" why there are none."""
+    try:
+        return part(sizes)
+    except Exception as error:
+        last = traceback.format_exc().splitlines()[-12:]
+        return {"error": f"{type(error).__name__}: {error}", "traceback": last}
 
-    seconds: after so many no further part is begun.
+
+def run_parts(
+    limits: dict[str, float],
+    run: Callable[[str, float], dict[str, Any]],
+    seconds: float,
+    log: Callable[[str], None],
+    keep: Callable[[dict[str, dict[str, Any]]], None],
+) -> dict[str, dict[str, Any]]:
+    """The outcome of each part by its name, in the order of `limits`: the seconds it may take.
+
+    run: gives the outcome of a part, after so many seconds an error. seconds: that all may take
+    together. keep: is handed all outcomes so far after every part.
     """
     outcome: dict[str, dict[str, Any]] = {}
     begun = time.perf_counter()
-    for name, part in parts.items():
+    for name, limit in limits.items():
         started = time.perf_counter()
-        if started - begun > seconds:
+        left = seconds - (started - begun)
+        if left < SHORTEST:
             outcome[name] = {"error": f"left out: {seconds:g} seconds were over"}
         else:
-            try:
-                outcome[name] = part(sizes)
-            except Exception as error:
-                last = traceback.format_exc().splitlines()[-12:]
-                outcome[name] = {"error": f"{type(error).__name__}: {error}", "traceback": last}
+            outcome[name] = run(name, min(limit, left))
         outcome[name]["part_seconds"] = round(time.perf_counter() - started, 2)
         log(f"{name}:")
         for key, value in outcome[name].items():
-            lines = value if key == "traceback" else [f"{key}: {value}"]
-            for line in lines:
+            for line in value if isinstance(value, list) else [f"{key}: {value}"]:
                 log(f"    {line}")
+        keep(outcome)
     return outcome
 
 
@@ -84,22 +102,7 @@ def patterns(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def device(sizes: Sizes) -> dict[str, Any]:
     """The card, its driver and the libraries."""
-    cupy = CupyOps().xp
-    runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(runtime.getDevice())
-    free, total = runtime.memGetInfo()
-    return {
-        "name": properties["name"].decode(),
-        "compute_capability": f"{properties.get('major')}.{properties.get('minor')}",
-        "multiprocessors": properties.get("multiProcessorCount"),
-        "driver": runtime.driverGetVersion(),
-        "runtime": runtime.runtimeGetVersion(),
-        "nvrtc": cupy.cuda.nvrtc.getVersion(),
-        "cupy": cupy.__version__,
-        "numpy": np.__version__,
-        "memory_free": free,
-        "memory_total": total,
-    }
+    return card(get_ops("cupy"))
 
 
 def _distance(actual: np.ndarray, desired: np.ndarray) -> float:
@@ -117,6 +120,12 @@ def _gradients(ops: Ops, recipe: Recipe, count: int) -> dict[str, np.ndarray]:
     return {name: ops.to_host(p.gradient) for name, p in model.parameters().items()}
 
 
+def _worst(given: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> str:
+    """The largest distance of a parameter's gradient, and whose it is."""
+    distance, name = max((_distance(given[p], exact[p]), p) for p in exact)
+    return f"{distance:.2e} ({name})"
+
+
 def gradients(sizes: Sizes) -> dict[str, Any]:
     """Every parameter's gradient on one batch against NumPy's in float64."""
     found = {}
@@ -125,38 +134,63 @@ def gradients(sizes: Sizes) -> dict[str, Any]:
         for make, kind in ((CupyOps, "cupy"), (NumpyOps, "numpy")):
             for dtype in ("float32", "float64"):
                 given = _gradients(make(dtype), recipe, sizes.parity_batch)
-                worst = max((_distance(given[p], exact[p]), p) for p in exact)
-                found[f"{name} {kind} {dtype}"] = f"{worst[0]:.2e} ({worst[1]})"
+                found[f"{name} {kind} {dtype}"] = _worst(given, exact)
     return found
 
 
-def trained(ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The parameters after one pass over the images in their order, and by how much they moved."""
+def tf32(sizes: Sizes) -> dict[str, Any]:
+    """The same gradients on tensor cores, and whether two runs of those agree to the bit."""
+    found: dict[str, Any] = {}
+    for name, recipe in RECIPES.items():
+        exact = _gradients(NumpyOps("float64"), recipe, sizes.parity_batch)
+        first, second = (
+            _gradients(get_ops("cupy", tf32=True), recipe, sizes.parity_batch) for _ in range(2)
+        )
+        found[f"{name} cupy tf32"] = _worst(first, exact)
+        found[f"{name}: two runs agree to the bit"] = all(
+            np.array_equal(first[p], second[p]) for p in exact
+        )
+    return found
+
+
+def trained(
+    ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray, hold: bool = True
+) -> np.ndarray:
+    """By how much the parameters moved in one pass over the images, shuffled as `fit` does.
+
+    hold: whether the images wait on the device, where it holds any, and are distorted there.
+    """
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     start = ops.to_host(model.values)
     steps = -(-len(labels) // recipe.batch_size)
     losses, hits = ops.zeros((len(labels),)), ops.zeros((len(labels),))
+    held = hold_images(ops, images, recipe.distortion) if hold else None
+    rng, done = np.random.default_rng(3), 0
     with (
         Workers(worker_count(ops, None)) as workers,
-        Trainer(model, recipe, PREPROCESSING, workers, steps) as trainer,
+        Trainer(model, recipe, PREPROCESSING, workers, steps, held) as trainer,
     ):
-        for begin in range(0, len(labels), recipe.batch_size):
-            part = slice(begin, begin + recipe.batch_size)
-            trainer.steps_on([Batch(images[part], labels[part])], losses, hits, begin)
+        for batch in epoch_batches(
+            images, labels, recipe.batch_size, rng, recipe.distortion, held=held is not None
+        ):
+            trainer.steps_on([batch], losses, hits, done)
+            done += len(batch.labels)
     moved: np.ndarray = ops.to_host(model.values) - start
     return moved
+
+
+def _plain(recipe: Recipe, batch: int) -> Recipe:
+    """One epoch of a recipe without distortion."""
+    return Recipe(**vars(recipe) | {"batch_size": batch, "epochs": 1, "distortion": None})
 
 
 def parity(sizes: Sizes) -> dict[str, Any]:
     """By how far the parameters moved in some steps and in an epoch, against NumPy in float32."""
     found = {}
+    few = sizes.parity_steps * sizes.parity_batch
     for name, recipe in RECIPES.items():
-        for title, count, batch in (
-            (f"{sizes.parity_steps} steps", sizes.parity_steps * sizes.parity_batch, "parity"),
-            ("an epoch", sizes.epoch, "usual"),
-        ):
-            size = sizes.parity_batch if batch == "parity" else min(64, sizes.epoch)
-            own = recipe.with_options(batch_size=size, epochs=1)
+        for title, count in ((f"{sizes.parity_steps} steps", few), ("an epoch", sizes.epoch)):
+            own = _plain(recipe, min(sizes.parity_batch, count))
             images, labels = patterns(count)
             moved = trained(CupyOps(), own, images, labels)
             expected = trained(NumpyOps(), own, images, labels)
@@ -167,11 +201,23 @@ def parity(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
+def augmentation(sizes: Sizes) -> dict[str, Any]:
+    """Steps of `best` on images distorted on the device, against those distorted by OpenCV."""
+    recipe = BEST.with_options(learning_rate=1e-3, batch_size=sizes.parity_batch, epochs=1)
+    images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
+    on_device, again = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
+    on_host = trained(CupyOps(), recipe, images, labels, hold=False)
+    gap = _distance(on_device, on_host)
+    return {
+        "distorted on the device, from distorted on the host": f"{gap:.2e}",
+        "two runs agree to the bit": bool(np.array_equal(on_device, again)),
+    }
+
+
 def determinism(sizes: Sizes) -> dict[str, Any]:
     """Whether two runs are the same to the bit, and the same with and without graphs."""
-    count = sizes.parity_steps * sizes.parity_batch
-    images, labels = patterns(count)
-    recipe = RECIPES["best"].with_options(batch_size=sizes.parity_batch, epochs=1)
+    images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
+    recipe = _plain(RECIPES["best"], sizes.parity_batch)
     first, second = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
     plain = trained(CupyOps(graph=False), recipe, images, labels)
     return {
@@ -183,11 +229,10 @@ def determinism(sizes: Sizes) -> dict[str, Any]:
 def learning(sizes: Sizes) -> dict[str, Any]:
     """Two epochs of `fit` as a user runs it: seconds of each, and that it learns."""
     found = {}
-    train, val = patterns(sizes.epoch), patterns(max(sizes.epoch // 10, 33))
+    train, val = patterns(sizes.epoch), patterns(max(sizes.epoch // 10, 3))
     for graph in (True, False):
         for name, recipe in RECIPES.items():
-            own = recipe.with_options(epochs=2, batch_size=min(64, sizes.epoch))
-            own = Recipe(**vars(own) | {"distortion": None})
+            own = _plain(recipe, min(64, sizes.epoch)).with_options(epochs=2)
             model = LeNet5(
                 activation=own.activation, squash_pools=own.squash_pools, ops=CupyOps(graph=graph)
             )
@@ -199,10 +244,15 @@ def learning(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
-CHECKS: dict[str, Part] = {
-    "device": device,
-    "gradients": gradients,
-    "determinism": determinism,
-    "parity": parity,
-    "learning": learning,
-}
+# In the order of their weight where time is short, each with the seconds it may take.
+CHECKS: Sequence[tuple[str, Part, float]] = (
+    ("device", device, 30),
+    ("gradients", gradients, 60),
+    ("determinism", determinism, 40),
+    ("tf32", tf32, 40),
+    ("augmentation", augmentation, 40),
+)
+MORE_CHECKS: Sequence[tuple[str, Part, float]] = (
+    ("parity", parity, 90),
+    ("learning", learning, 60),
+)

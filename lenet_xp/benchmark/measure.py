@@ -8,16 +8,28 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
+def host_clock(call: Callable[[], object], repeats: int) -> float:
+    """Seconds a call: the median of single ones."""
+    single = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        single.append(time.perf_counter() - started)
+    return float(np.median(single))
+
+
 @dataclass(frozen=True)
 class Contender:
     """Something to time: `call` does the work once, within the context that `setting` gives.
 
     items: how many images, or floating-point operations, one call handles.
+    clock: gives the seconds a call, of so many; a device has one of its own.
     """
 
     call: Callable[[], object]
     items: float
     setting: Callable[[], AbstractContextManager[object]] = field(default=nullcontext)
+    clock: Callable[[Callable[[], object], int], float] = host_clock
 
 
 @dataclass(frozen=True)
@@ -59,12 +71,7 @@ def take_turns(
             each = contenders[name]
             with each.setting():
                 each.call()  # its data back into the cache
-                single = []
-                for _ in range(repeats[name]):
-                    started = time.perf_counter()
-                    each.call()
-                    single.append(time.perf_counter() - started)
-            times[name].append(float(np.median(single)))
+                times[name].append(each.clock(each.call, repeats[name]))
     return {name: Timing(tuple(times[name]), contenders[name].items) for name in names}
 
 
@@ -73,7 +80,7 @@ def _warm_up(contender: Contender, seconds: float) -> int:
     calls, started = 0, time.perf_counter()
     with contender.setting():
         while calls < 3 or time.perf_counter() - started < seconds / 2:
-            contender.call()
+            contender.clock(contender.call, 1)
             calls += 1
     each = (time.perf_counter() - started) / calls
     return int(np.clip(seconds / each, 3, 2000))

@@ -18,12 +18,16 @@ def measure_command(arguments: list[str]) -> dict[str, Any]:
     that Linux reports begins with the size of whoever started the command.
     """
     starter = [sys.executable, __file__, *arguments]
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(starter, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(starter, capture_output=True, text=True, check=True, env=package_first())
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
+
+
+def package_first() -> dict[str, str]:
+    """The environment of a Python process that finds this lenet_xp before any other."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": paths}
 
 
 def _measure(arguments: list[str]) -> dict[str, Any]:

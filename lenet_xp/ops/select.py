@@ -93,8 +93,9 @@ def _way_out(error: Exception) -> str:
     text = f"{type(error).__name__} {error}".lower()
     if "insufficientdriver" in text or "driver version is insufficient" in text:
         return (
-            "the driver is older than this CuPy's CUDA: update the driver, or take the CuPy of an "
-            f"older CUDA. To do so, {INSTALL_HINT}. nvidia-smi names the driver's CUDA version"
+            "there is no NVIDIA driver, or one older than this CuPy's CUDA: update the driver, or "
+            f"take the CuPy of an older CUDA. To do so, {INSTALL_HINT}. nvidia-smi names the "
+            "driver's CUDA version"
         )
     if "unsupportedptxversion" in text:
         return "the driver is older than the CUDA compiler NVRTC: update the driver"
