@@ -73,6 +73,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 # (C, H, W, N), kernel
 IMAGES = (((3, 9, 8, 4), (3, 2)), ((1, 9, 9, 1), (3, 3)), ((2, 7, 11, 33), (1, 4)))
+DEEP = (((11, 6, 5, 3), (3, 2)),)  # more channels than a block of a GPU has warps
 KINDS = ("tanh", "scaled_tanh", "relu")
 STAGES = (  # activation, pool, squash
     *(("tanh", 2, "tanh"), ("scaled_tanh", 1, None), ("relu", 3, "scaled_tanh")),
@@ -98,9 +99,9 @@ def _(ops, draw, padding):
     return (ops._pad(draw(2, 3, 4, 5), padding),)
 
 
-@case("matmul", transposed=(False, True))
-def _(ops, draw, transposed):
-    a, b = draw(5, 7), draw(3, 7).T if transposed else draw(7, 3)
+@case("matmul", transposed=(False, True), depth=(7, 40))
+def _(ops, draw, transposed, depth):
+    a, b = draw(5, depth), draw(3, depth).T if transposed else draw(depth, 3)
     out = ops.zeros((5, 3))
     assert ops.matmul(a, b, out=out) is out
     return ops.matmul(a, b), out
@@ -181,6 +182,7 @@ def stage_settings(stage: tuple) -> dict:
     }
 
 
+@case("stage", image=DEEP, stage=STAGES[:1])
 @case("stage", image=IMAGES, stage=STAGES)
 def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
@@ -188,6 +190,7 @@ def _(ops, draw, image, stage):
     return (ops.stage(x, weight, bias, **settings)[0],)
 
 
+@case("stage_backward", image=DEEP, stage=STAGES[:1])
 @case("stage_backward", image=IMAGES, stage=STAGES)
 def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)

@@ -7,92 +7,28 @@ graph runs; kernels see addresses alone, which must lie in living memory with an
 Kernels run through cuda_on_cpu.py.
 """
 
+import ctypes
 import operator
 import sys
-import time
-import weakref
 from collections.abc import Callable
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from cuda_on_cpu import Library
-
-RIM = 256  # bytes of 0xff, not-a-number in floats, on both sides of every array
-
-
-class State:
-    """What the one device is doing."""
-
-    def __init__(self):
-        self.queue: list[Callable] = []  # asked of the device, not yet done
-        self.graph: list[Callable] | None = None  # of the capture that is running
-        self.memory: dict[int, int] = {}  # start -> bytes, of every living allocation
-        self.stream = None
-        self.pool: MemoryPool | None = None
-        self.launches = 0
-        self.allocations = 0
-        self.copies = 0  # from the host, asynchronous
-        self.graphs = 0  # launched
-        self.limit: int | None = None  # bytes that an allocation may have, to play a full card
-        self.reversed = False
-        self.capability = 9, 0
-
-    def ask(self, work: Callable) -> None:
-        """Queue work, or note it in the graph that is being captured."""
-        (self.queue if self.graph is None else self.graph).append(work)
-
-    def finish(self) -> None:
-        """Do all that was asked: what a look from the host waits for."""
-        if self.graph is not None:
-            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: the host must not look now")
-        work, self.queue = self.queue, []
-        for each in work:
-            each()
-
-    def check(self, address: int) -> None:
-        """RuntimeError unless the address lies in a living array whose rim is as it was."""
-        for start, size in self.memory.items():
-            if start <= address <= start + size:
-                return
-        raise CUDARuntimeError(f"cudaErrorIllegalAddress: nothing lives at {address:#x}")
-
-
-state = State()
-
-
-class CUDARuntimeError(RuntimeError):
-    pass
-
-
-class OutOfMemoryError(MemoryError):
-    pass
-
-
-def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array of the device's, filled with 0xff."""
-    dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if state.limit is not None and size > state.limit:
-        raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
-    state.allocations += 1
-    block = np.full(size + 2 * RIM + 64, 0xFF, np.uint8)
-    start = RIM + -(block.ctypes.data + RIM) % 64
-    address = block.ctypes.data + start
-    state.memory[address] = size
-    weakref.finalize(block, state.memory.pop, address, None)
-    if state.pool is not None:
-        state.pool.blocks.append(block)
-    return block[start : start + size].view(dtype).reshape(shape)
-
-
-def check_rims() -> None:
-    """AssertionError if a kernel wrote beside an array."""
-    for address, size in state.memory.items():
-        for start in (address - RIM, address + size):
-            rim = (np.ctypeslib.ctypes.c_ubyte * RIM).from_address(start)
-            assert bytes(rim) == b"\xff" * RIM, f"something wrote beside the array at {address:#x}"
+from stand_in_device import (
+    CUDARuntimeError,
+    Event,
+    MemoryPool,
+    OutOfMemoryError,
+    PinnedMemory,
+    Stream,
+    allocate,
+    check_rims,
+    copy_to_device,
+    state,
+    using_allocator,
+)
 
 
 def _inside(value: Any) -> Any:
@@ -106,21 +42,43 @@ def _inside(value: Any) -> Any:
     return value
 
 
+def _later(value: Any) -> Callable[[], Any]:
+    """Gives what stands there when a graph runs, which knows arrays by address and keeps none."""
+    if isinstance(value, (tuple, list)):
+        parts = [_later(each) for each in value]
+        return lambda: type(value)(part() for part in parts)
+    if not isinstance(value, np.ndarray) or not value.size:
+        return lambda: value
+    address, shape, strides, dtype = value.ctypes.data, value.shape, value.strides, value.dtype
+    span = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + dtype.itemsize
+
+    def look() -> np.ndarray:
+        state.check(address)
+        memory = (ctypes.c_ubyte * span).from_address(address)
+        return np.ndarray(shape, dtype, memory, strides=strides)
+
+    return look
+
+
 def _apply(function: Callable, *arguments: Any, **options: Any) -> Any:
     """function of device arrays, as a new device array."""
     if state.graph is None:
         state.finish()
-    else:
-        state_graph = state.graph
     given = [_inside(a) for a in arguments]
     options = {name: _inside(option) for name, option in options.items()}
     with np.errstate(all="ignore"):
         result = np.asarray(function(*given, **options))
-    out = _allocate(result.shape, result.dtype)
+    out = allocate(result.shape, result.dtype)
     if state.graph is None:
         out[...] = result
     else:
-        state_graph.append(lambda: np.copyto(out, function(*given, **options)))
+        target, inputs = _later(out), _later(given)
+        named = {name: _later(option) for name, option in options.items()}
+        state.graph.append(
+            lambda: np.copyto(
+                target(), function(*inputs(), **{name: each() for name, each in named.items()})
+            )
+        )
     return ndarray(out)
 
 
@@ -130,7 +88,8 @@ def _put(target: np.ndarray, key: Any, value: Any) -> None:
         state.finish()
         target[key] = value
     else:
-        state.graph.append(lambda: target.__setitem__(key, value))
+        place, given = _later(target), _later(value)
+        state.graph.append(lambda: place().__setitem__(key, given()))
 
 
 class ndarray:
@@ -227,7 +186,7 @@ def asarray(values: Any, dtype: Any = None) -> ndarray:
     if state.graph is not None:
         raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: a synchronous copy")
     host = np.asarray(values, dtype=dtype)
-    out = _allocate(host.shape, host.dtype)
+    out = allocate(host.shape, host.dtype)
     out[...] = host
     return ndarray(out)
 
@@ -239,7 +198,7 @@ def asnumpy(array: ndarray) -> np.ndarray:
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float64) -> ndarray:
-    return ndarray(_allocate(shape, dtype))
+    return ndarray(allocate(shape, dtype))
 
 
 def zeros(shape: tuple[int, ...], dtype: Any = np.float64) -> ndarray:
@@ -259,96 +218,6 @@ def ascontiguousarray(array: ndarray) -> ndarray:
 class MemoryPointer:
     def __init__(self, address: int):
         self.ptr = address
-
-
-class PinnedMemory(bytearray):
-    """Page-locked host memory."""
-
-    @property
-    def ptr(self) -> int:
-        return np.frombuffer(self, np.uint8).ctypes.data
-
-
-class MemoryPool:
-    """Keeps what was allocated in it for as long as it lives."""
-
-    def __init__(self):
-        self.blocks: list[np.ndarray] = []
-
-    def malloc(self, size: int) -> None:
-        raise NotImplementedError("only using_allocator reads it")
-
-
-@contextmanager
-def using_allocator(malloc: Callable):
-    before, state.pool = state.pool, malloc.__self__
-    try:
-        yield
-    finally:
-        state.pool = before
-
-
-class Event:
-    def __init__(self, disable_timing: bool = False):
-        self._done, self.time = True, 0.0
-
-    def record(self, stream: "Stream | None" = None) -> None:
-        self._done = False
-        state.queue.append(self._pass)
-
-    def _pass(self) -> None:
-        self._done, self.time = True, time.perf_counter()
-
-    def synchronize(self) -> None:
-        while not self._done:
-            state.queue.pop(0)()
-
-
-class Graph:
-    def __init__(self, work: list[Callable]):
-        self._work = work
-
-    def launch(self, stream: "Stream | None" = None) -> None:
-        if state.graph is not None:
-            raise CUDARuntimeError("a graph is launched while another is captured")
-        state.graphs += 1
-        state.queue.extend(self._work)
-
-
-class Stream:
-    ptr = 0
-
-    def __init__(self, non_blocking: bool = False):
-        self._before = None
-
-    def __enter__(self) -> "Stream":
-        self._before, state.stream = state.stream, self
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        state.stream = self._before
-
-    def begin_capture(self, mode: int | None = None) -> None:
-        if state.stream is not self:
-            raise CUDARuntimeError("the default stream cannot be captured")
-        state.finish()
-        state.graph = []
-
-    def end_capture(self) -> Graph:
-        work, state.graph = state.graph, None
-        return Graph(work)
-
-    def synchronize(self) -> None:
-        state.finish()
-
-
-def _copy_to_device(target: int, source: int, size: int, kind: int, stream: int) -> None:
-    import ctypes
-
-    state.check(target)
-    state.check(target + size)
-    state.copies += 1
-    state.ask(lambda: ctypes.memmove(target, source, size))
 
 
 class RawModule:
@@ -438,7 +307,7 @@ def module() -> ModuleType:
     cuda.memory.OutOfMemoryError = OutOfMemoryError
     runtime = cuda.runtime = ModuleType("cupy.cuda.runtime")
     runtime.CUDARuntimeError = CUDARuntimeError
-    runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, _copy_to_device
+    runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, copy_to_device
     runtime.getDevice = lambda: 0
     runtime.getDeviceProperties = _properties
     runtime.deviceGetAttribute = lambda number, device: ATTRIBUTES[number]

@@ -8,6 +8,7 @@ from pathlib import Path
 import cupy_stand_in
 import numpy as np
 import pytest
+from cases import CASES, Inputs
 
 from lenet_xp import parallel
 from lenet_xp.benchmark.ours import PREPROCESSING
@@ -106,6 +107,17 @@ def test_the_order_in_which_threads_run_changes_nothing():
     state.reversed = True
     for one, other in zip(forwards, differentiated(CupyOps(), batches), strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_order_of_threads_changes_no_operation(name):
+    for function in CASES[name]:
+        given = []
+        for state.reversed in (False, True):
+            ops = CupyOps()
+            given.append([ops.to_host(each) for each in function(ops, Inputs(ops))])
+        for one, other in zip(*given, strict=True):
+            assert np.array_equal(one, other)
 
 
 def test_a_repetition_allocates_nothing_and_launches_few_kernels():
