@@ -213,7 +213,7 @@ def test_three_languages_that_are_remembered(page):
     page.open()
     assert page.js("document.documentElement.lang") == "zgh"
     assert page.find("#languages button[aria-pressed=true]").get_attribute("lang") == "zgh"
-    assert page.find("#undo").text == "ⵙⵙⵓⵔⵉ"
+    assert page.find("#undo").text == "ⵙⵔ"
 
 
 def test_every_language_says_everything(page):

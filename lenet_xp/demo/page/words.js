@@ -1,4 +1,6 @@
-// What the page says, in English, French and Tamazight (Tifinagh script).
+// What the page says, in English, French and Tamazight (Standard Moroccan, in Tifinagh).
+// Of the Tamazight the words for write, letter, language, tools, undo, clear, choose, line, reading,
+// input, file and server are MediaWiki's; no speaker has gone over the sentences yet.
 
 export const LANGUAGES = { en: "English", fr: "Français", zgh: "ⵜⴰⵎⴰⵣⵉⵖⵜ" };
 
@@ -65,9 +67,9 @@ export const WORDS = {
     write: "ⴰⵔⴰ ⴰⵙⴽⴽⵉⵍ",
     paper: "ⵜⴰⵡⵔⵉⵇⵜ ⵏ ⵜⵉⵔⵔⴰ",
     invitation: "ⴰⵔⴰ ⴷⴰ",
-    help: "ⴰⵙⴽⴽⵉⵍ ⵉⵍⵍⴰ ⴳⵔ ⵙⵉⵏ ⵉⵣⵔⵉⵔⵉⴳⵏ; ⴰ ⵉⵍⵍⴰ ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⵉⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ. ⵜⵣⵎⵔⴷ ⴰⴷ ⵜⵙⵔⵙⴷ ⴷⴰ ⵜⴰⵡⵍⴰⴼⵜ.",
+    help: "ⴰⵙⴽⴽⵉⵍ ⵉⵍⵍⴰ ⴳⵔ ⵙⵉⵏ ⵉⵣⵔⵉⵔⴳⵏ; ⴰ ⵉⵍⵍⴰ ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ. ⵜⵣⵎⵔⴷ ⴰⴷ ⵜⵙⵔⵙⴷ ⴷⴰ ⵜⴰⵡⵍⴰⴼⵜ.",
     tools: "ⵉⵎⴰⵙⵙⵏ",
-    undo: "ⵙⵙⵓⵔⵉ",
+    undo: "ⵙⵔ",
     clear: "ⵙⴼⴹ",
     example: "ⴰⵎⴷⵢⴰ",
     photo: "ⵜⴰⵡⵍⴰⴼⵜ…",
@@ -81,7 +83,7 @@ export const WORDS = {
     nothing: "ⵓⵔ ⵜⴰ ⵉⵍⵍⵉ ⴽⵔⴰ.",
     read: (name, latin, share) => `${name}, ${latin}, ${share}`,
     uncertain: "ⵓⵔ ⵉⴹⵎⵏ: ⵉⵣⵎⵔ ⴰⴷ ⵓⵔ ⵉⵍⵉ ⵓⵙⴽⴽⵉⵍ ⴷⴰ.",
-    twins: "ⴰ ⴷ ⵔ: ⴰⵎⵥⵥⵢⴰⵏ, ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⵉⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ, ⵉⴳⴰ ⴰ.",
+    twins: "ⴰ ⴷ ⵔ: ⴰⵎⵥⵥⵢⴰⵏ, ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ, ⵉⴳⴰ ⴰ.",
     speed: (ms) => `${ms} ms`,
     tracing: (name) => `ⴰⵙⴽⴽⵉⵍ: ${name}`,
     tooLarge: "ⵉⵅⴰⵜⵔ ⵓⴼⴰⵢⵍⵓ: 32 MB.",
