@@ -207,7 +207,7 @@ def test_the_example_for_onnx_names_a_letter(tmp_path, monkeypatch, capsys):
     picture = generate(1)[0][5]
     cv2.imwrite("letter.png", picture)
     saved = make("relu")
-    export_model(saved, "model.onnx")
+    export_model(saved, "letters.onnx")
     text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
     exec(text.split("```python\n")[1].split("```")[0], {})
     best = saved.probabilities(PREPROCESSING.apply(picture)[None])[0].argmax()
