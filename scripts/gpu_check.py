@@ -19,7 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this checkout, before any other
 
-TESTS = "test_overrides test_ops test_contract test_layers test_optim test_losses test_parity"
+TESTS = (
+    "test_overrides test_ops test_contract test_layers test_optim test_losses test_parity test_tf32"
+)
 TEST_SECONDS = 140
 
 

@@ -272,6 +272,15 @@ def test_a_step_is_one_copy_and_one_graph():
     assert np.all(ops.to_host(losses)[:6] > 0) and not ops.to_host(losses)[6:].any()
 
 
+def test_images_that_find_no_room_on_the_device_are_sent():
+    images = batch(40)[0]
+    state.limit = images.nbytes - 1
+    ops = CupyOps()
+    assert ops.resident(images) is None
+    state.limit = images.nbytes
+    assert np.array_equal(ops.to_host(ops.resident(images)), images)
+
+
 def test_what_the_device_cannot_distort_is_distorted_on_the_host():
     images = batch(4)[0]
     assert hold_images(CupyOps(), images, Distortion(rotation=5, crop=1)) is not None

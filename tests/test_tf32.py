@@ -1,11 +1,12 @@
-"""--tf32: tensor cores, as tests/cuda_on_cpu.h plays them, against products of rounded numbers."""
+"""--tf32: tensor cores, a GPU's or as tests/cuda_on_cpu.h plays them, against products of rounded
+numbers."""
 
 import sys
 
 import cupy_stand_in
 import numpy as np
 import pytest
-from tolerances import OPERATION, TF32, error
+from tolerances import OPERATION, TENSOR_SUMS, TF32, error
 
 from lenet_xp.benchmark.ours import PREPROCESSING, random_batch
 from lenet_xp.commands.terminal import run
@@ -66,21 +67,21 @@ def assert_rounds(compute, weight, x, bias, dy) -> None:
     given, plain = (compute(CupyOps(tf32=t), weight, x, bias, dy) for t in (True, False))
     exact = compute(Ops(np, "float64"), rounded(weight), rounded(x), bias, dy)
     for actual, desired in zip(given, exact, strict=True):
-        assert error(actual, desired) <= OPERATION["float32"]
+        assert error(actual, desired) <= TENSOR_SUMS
     assert error(given[0], plain[0]) <= TF32
     for actual, single in zip(given[:3], plain[:3], strict=True):  # biases see dy alone
         assert error(actual, single) > 10 * OPERATION["float32"]
 
 
 @pytest.mark.parametrize("outputs, inputs, count", DENSE)
-def test_dense_layers_multiply_rounded_numbers(stand_in, outputs, inputs, count):
+def test_dense_layers_multiply_rounded_numbers(tensor_cores, outputs, inputs, count):
     shapes = (outputs, inputs), (inputs, count), (outputs,), (outputs, count)
     weight, x, bias, dy = draw(*shapes)
     assert_rounds(dense, weight, x, bias, rounded(dy))
 
 
 @pytest.mark.parametrize("shape, kernels, stride, padding, pool", STAGES)
-def test_stages_multiply_rounded_numbers(stand_in, shape, kernels, stride, padding, pool):
+def test_stages_multiply_rounded_numbers(tensor_cores, shape, kernels, stride, padding, pool):
     rows, cols = (
         ((s + 2 * padding - k) // stride + 1) // pool
         for s, k in zip(shape[1:3], kernels[2:], strict=True)
@@ -104,7 +105,7 @@ def gradients(ops: Ops, count: int) -> np.ndarray:
     return ops.to_host(model.gradients)
 
 
-def test_the_networks_gradients_stay_near(stand_in):
+def test_the_networks_gradients_stay_near(tensor_cores):
     exact = gradients(NumpyOps("float64"), 20)
     single, short = (gradients(CupyOps(tf32=tf32), 20) for tf32 in (False, True))
     assert error(single, exact) < 2e-5 < error(short, exact) < TF32
@@ -116,7 +117,7 @@ def test_neither_the_order_of_threads_nor_graphs_change_a_bit(stand_in):
     assert np.array_equal(first, gradients(CupyOps(tf32=True), 35))
 
 
-def test_only_what_fills_the_tiles_is_done_on_tensor_cores(stand_in, monkeypatch):
+def test_only_what_fills_the_tiles_is_done_on_tensor_cores(tensor_cores, monkeypatch):
     """C1, with one input channel, stays in float32; so does a stage whose kernels do not fit."""
     launched = []
     ops = CupyOps(tf32=True)
@@ -138,7 +139,7 @@ def test_only_what_fills_the_tiles_is_done_on_tensor_cores(stand_in, monkeypatch
     assert not any(file.endswith("tf32") for file in launched)
 
 
-def test_a_sibling_rounds_as_well(stand_in):
+def test_a_sibling_rounds_as_well(tensor_cores):
     assert np.array_equal(
         gradients(CupyOps(tf32=True).sibling(), 3), gradients(CupyOps(tf32=True), 3)
     )

@@ -101,7 +101,12 @@ class CupyArrays(Ops):
         return rerun
 
     def resident(self, images: np.ndarray) -> Array | None:
-        return None if images.size > INT_MAX else self.xp.asarray(images, dtype=np.uint8)
+        if images.size > INT_MAX:
+            return None
+        try:
+            return self.xp.asarray(images, dtype=np.uint8)
+        except self.xp.cuda.memory.OutOfMemoryError:  # then every batch is sent
+            return None
 
     def image_batch(
         self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
