@@ -16,7 +16,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("watches processes by Linux's means", allow_module_level=True)
 
-from fuzzing import attempt, doors, payload, place, pool
+from fuzzing import attempt, doors, images, payload, place, pool, requests, served
 from fuzzing.case import Case
 from fuzzing.judge import Outcome, problems
 
@@ -91,6 +91,17 @@ def test_what_must_not_be_is_noticed(monkeypatch, tmp_path):
     for case, outcome, (_, word) in zip(cases, outcomes, MISBEHAVIOURS, strict=True):
         found = problems(case, outcome)
         assert any(word in each for each in found), (word, found)
+
+
+def test_a_server_that_fails_is_noticed(monkeypatch):
+    def failing(saved):
+        return lambda picture, height: fails()
+
+    monkeypatch.setattr(served, "PictureReader", failing)
+    request = requests.honest(images.seed(0))
+    case = Case("demo", "", "demo", (), {"request": request})
+    (outcome,) = pool.outcomes([case])
+    assert outcome.status is None and "answers [500]" in outcome.err and problems(case, outcome)
 
 
 def test_memory_is_noticed():

@@ -282,6 +282,12 @@ def test_the_command_reads_pages(images, tmp_path, call):
     assert call("predict", tmp_path / "a.png", "--out", out).status == 2
 
 
+def test_no_page_that_can_be_read_is_an_error_and_no_empty_list(tmp_path, call):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    outcome = call("predict", "--page", tmp_path / "a.png", "--skip-bad", "--json")
+    assert (outcome.status, outcome.out) == (2, "") and "error: none of the images" in outcome.err
+
+
 def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
     photo, _ = page_of(images, [["yaz"]])
     for name in ("a.png", "a.bmp", "a-2.png"):

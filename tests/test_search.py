@@ -184,3 +184,7 @@ def test_what_a_search_leaves(letters, tmp_path, call, monkeypatch):
     assert min(read_image(tmp_path / "search.png").shape[:2]) > 100
     other = call("search", "--data", "letters", "--out", tmp_path, "--epochs", 3)
     other.assert_refused("other settings")
+    for wrong in (1, {}, record["rows"][0] | {"accuracy": "high"}):
+        rows = [*record["rows"][1:], wrong]
+        (tmp_path / "search.json").write_text(json.dumps(record | {"rows": rows}))
+        call(*arguments).assert_refused("no record of a search")

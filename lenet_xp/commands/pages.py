@@ -46,7 +46,7 @@ def read_pages(
                 for script in ("glyph", "latin") if found else ():
                     print(as_text(found, saved.class_names, script))
             advance(1)
-    if as_json:
+    if as_json and records:
         print(json.dumps(records, indent=2, ensure_ascii=False))
     return skipped
 

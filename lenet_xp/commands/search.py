@@ -24,7 +24,7 @@ from lenet_xp.recipes import BEST, MOST_EPOCHS
 from lenet_xp.record import MAX_THREADS
 from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
-from lenet_xp.search.run import Row
+from lenet_xp.search.run import Row, is_row
 from lenet_xp.search.run import search as searched
 
 EXAMPLES = """\
@@ -97,7 +97,9 @@ def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         same = {name: found[name] for name in plan} == json.loads(json.dumps(plan))
-        rows = list(found["rows"])
+        rows = [row for row in found["rows"] if is_row(row)]
+        if len(rows) < len(found["rows"]):
+            raise ValueError("rows of another shape")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: is no record of a search; choose another --out") from error
     if not same:

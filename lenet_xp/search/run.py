@@ -78,5 +78,13 @@ def _trial(on: Sequence[bool], present: Recipe, inner: Inner) -> Trial:
     return Trial(options, recipe.with_options(epochs=max(round(SHARE * recipe.epochs), 1)), inner)
 
 
+def is_row(value: object) -> bool:
+    """Whether a value from a file can be a row: with what tells it from others, and an accuracy."""
+    if not isinstance(value, dict) or not set(NAMES) <= set(value):
+        return False
+    accuracy = value.get("accuracy")
+    return type(accuracy) in (int, float) and 0 <= accuracy <= 1
+
+
 def _name(row: Row) -> Row:
     return {name: row[name] for name in NAMES}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from fuzzing import arrays, containers, images, options, place, records, zips
+from fuzzing import arrays, containers, images, options, place, records, requests, zips
 from fuzzing.case import Case
 from fuzzing.mutate import mutated
 
@@ -34,6 +34,15 @@ def _image(rng: Random, base: Path) -> Case:
     shown = rng.choice(((), (), (), ("--json",), ("--skip-bad",), ("--top", "1")))
     arguments = (file, "--model", MODEL, *NUMPY, *shown)
     return Case("image", words, "predict", arguments, {f"{name}{suffix}": data})
+
+
+def _page(rng: Random, base: Path) -> Case:
+    """A hostile image file, or a whole page of odd marks, read as lines of letters."""
+    suffix, data, words = images.hostile(rng) if rng.random() < 0.6 else images.page(rng)
+    shown = rng.choice(((), ("--json",), ("--skip-bad",), ("--skip-bad", "--json")))
+    out = rng.choice(((), ("--out", "out")))
+    arguments = ("--page", f"./x{suffix}", "--model", MODEL, *NUMPY, *shown, *out)
+    return Case("page", words, "predict", arguments, {f"x{suffix}": data}, "out")
 
 
 def _folder(rng: Random, base: Path) -> Case:
@@ -126,7 +135,25 @@ def _records(rng: Random, base: Path) -> Case:
     return Case("records", words, "report", arguments, files, "out")
 
 
-# How many of a thousand cases come to each door.
+def _search(rng: Random, base: Path) -> Case:
+    """A search of data that are not AMHCD, beside a record that is none."""
+    suffix, hostile = rng.choice(((".zip", zips.hostile), (".npz", arrays.hostile)))
+    data, words = hostile(rng)
+    files = {f"x{suffix}": data}
+    if rng.random() < 0.5:
+        files["out/search.json"], more = records.searched(rng, f"x{suffix}")
+        words = f"{words}; record: {more}"
+    cache = () if rng.random() < 0.3 else ("--no-cache",)
+    arguments = ("--data", f"x{suffix}", "--out", "out", "--workers", "1", *cache)
+    return Case("search", words, "search", arguments, files, "out")
+
+
+def _demo(rng: Random, base: Path) -> Case:
+    request, words = requests.hostile(rng)
+    return Case("demo", words, "demo", (), {"request": request})
+
+
+# How many of a thousand cases come to each door, but for the last three, which came later.
 DOORS: dict[str, tuple[int, Callable[[Random, Path], Case]]] = {
     "image": (520, _image),
     "folder": (50, _folder),
@@ -137,6 +164,9 @@ DOORS: dict[str, tuple[int, Callable[[Random, Path], Case]]] = {
     "cache": (15, _cache),
     "command line": (68, _command_line),
     "records": (2, _records),
+    "page": (40, _page),
+    "search": (15, _search),
+    "demo": (60, _demo),
 }
 
 
@@ -160,6 +190,8 @@ def controls(base: Path) -> list[Case]:
         Case("npz", "", "audit", ("--data", "../base/letters.npz")),
         Case("model", "", "predict", (letter, "--model", "m", *NUMPY), {"m": place.model(base)}),
         Case("model", "", "evaluate", (MODEL, *data, "--part", "all", *NUMPY)),
+        Case("page", "", "predict", ("--page", letter, "--model", MODEL, *NUMPY)),
+        Case("demo", "", "demo", (), {"request": requests.honest(images.seed(0))}),
         Case("checkpoint", "", "train", ("--resume", "out", *data), kept, "out"),
         *(Case("command line", "", name, each[0]) for name, each in options.sound()),
     ]

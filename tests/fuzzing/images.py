@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from fuzzing.mutate import NUMBERS, mutated, rearranged
 from lenet_xp.data.image_file import SUFFIXES
+from lenet_xp.opencv import cv2
 
 SIDE = 20
 # Format, mode and options of Pillow for each kind of file that the others are made of.
@@ -93,6 +94,28 @@ def hostile(rng: Random) -> tuple[str, bytes, str]:
     if rng.random() < 0.05:
         suffix = rng.choice(SUFFIXES)
     return suffix, data, f"{name} {KINDS[kind][1]}: {words}"
+
+
+def page(rng: Random) -> tuple[str, bytes, str]:
+    """Suffix, content and kind of a sound file that shows what is no page of letters."""
+    draw = np.random.default_rng(rng.randrange(2**32))
+    height, width = (rng.choice((4, 30, 65, 300, 1000)) for _ in range(2))
+    kind = rng.choice(("noise", "dots", "lines", "blocks", "plain"))
+    grey = draw.integers(200, 256, (height, width), dtype=np.uint8)
+    if kind == "noise":
+        grey = draw.integers(0, 256, (height, width), dtype=np.uint8)
+    elif kind == "dots":
+        grey[draw.random((height, width)) < rng.choice((0.001, 0.02, 0.3))] = 0
+    elif kind == "lines":
+        grey[:: rng.choice((2, 9, 40))] = 0
+        grey[:, :: rng.choice((3, 20, 2000))] = 0
+    elif kind == "blocks":
+        for _ in range(rng.choice((1, 20, 300))):
+            top, left = rng.randrange(height), rng.randrange(width)
+            grey[top : top + rng.randint(1, 60), left : left + rng.randint(1, 60)] = 20
+    if rng.random() < 0.2:
+        grey = 255 - grey
+    return ".png", cv2.imencode(".png", grey)[1].tobytes(), f"{kind}, {width}x{height}"
 
 
 def _png(rng: Random, data: bytes) -> tuple[bytes, str]:

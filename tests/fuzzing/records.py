@@ -9,6 +9,8 @@ import numpy as np
 
 from fuzzing.containers import _header as change_entry
 from fuzzing.mutate import mutated
+from lenet_xp.recipes import BEST
+from lenet_xp.search.design import OPTIONS
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 # Those whose content the report's text and tables show, and draw no picture of.
@@ -27,6 +29,19 @@ def hostile(rng: Random) -> tuple[dict[str, bytes], str]:
     else:
         data, words = mutated(rng, data)
     return {f"results/{name}": data}, f"{name}: {words}"
+
+
+def searched(rng: Random, data: str) -> tuple[bytes, str]:
+    """A search's record, nearly right for data of that name."""
+    row = {"options": [], "unseen": [0, 1], "validating": 2, "accuracy": 0.9, "seconds": 1.0}
+    plan = {"data": data, "present": BEST.to_dict(), "options": OPTIONS, "seed": 0}
+    record = plan | {"rows": [row] * rng.choice((0, 1, 40))}
+    words = "as it is"
+    if rng.random() < 0.7:
+        place = rng.choice((record, record, row))
+        words = change_entry(rng, place)
+    text = json.dumps(record).encode()
+    return mutated(rng, text) if rng.random() < 0.2 else (text, words)
 
 
 def cached(rng: Random) -> tuple[bytes, str]:
