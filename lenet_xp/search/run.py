@@ -83,7 +83,7 @@ def is_row(value: object) -> bool:
     if not isinstance(value, dict) or not set(NAMES) <= set(value):
         return False
     accuracy = value.get("accuracy")
-    return type(accuracy) in (int, float) and 0 <= accuracy <= 1
+    return isinstance(accuracy, float) and 0 <= accuracy <= 1
 
 
 def _name(row: Row) -> Row:
