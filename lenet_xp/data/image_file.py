@@ -7,7 +7,6 @@ import stat
 import warnings
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -53,13 +52,13 @@ def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bo
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
-    path = Path(path)
+    name = os.fspath(path)
     try:
-        data = read_file(path)
+        data = read_file(name)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); give an image file") from error
-    return decode(data, str(path), admit)
+        raise InputError(f"{name}: cannot be read ({reason}); give an image file") from error
+    return decode(data, name, admit)
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -173,7 +172,12 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
     mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
-    return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
+    return _by_strips(picture, np.uint8, lambda strip: np.asarray(_as(strip, mode)))
+
+
+def _as(picture: Image.Image, mode: str) -> Image.Image:
+    """`convert` but for its copy of a picture that has the mode."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _by_strips(
