@@ -19,6 +19,7 @@ class State:
         self.queue: list[Callable] = []  # asked of the device, not yet done
         self.graph: list[Callable] | None = None  # of the capture that is running
         self.memory: dict[int, int] = {}  # start -> bytes, of every living allocation
+        self.pinned: set[int] = set()  # where living page-locked memory of the host starts
         self.stream = None
         self.pool: MemoryPool | None = None
         self.launches = 0
@@ -86,11 +87,13 @@ def check_rims() -> None:
 
 
 class PinnedMemory(bytearray):
-    """Page-locked host memory."""
+    """Page-locked host memory; a copy that is under way does not keep it."""
 
-    @property
-    def ptr(self) -> int:
-        return np.frombuffer(self, np.uint8).ctypes.data
+    def __init__(self, size: int):
+        super().__init__(size)
+        self.ptr = np.frombuffer(self, np.uint8).ctypes.data
+        state.pinned.add(self.ptr)
+        weakref.finalize(self, state.pinned.discard, self.ptr)
 
 
 class MemoryPool:
@@ -170,4 +173,10 @@ def copy_to_device(target: int, source: int, size: int, kind: int, stream: int) 
     state.check(target)
     state.check(target + size)
     state.copies += 1
-    state.ask(lambda: ctypes.memmove(target, source, size))
+
+    def copy() -> None:
+        if source not in state.pinned:
+            raise CUDARuntimeError("a copy from page-locked memory that is no longer there")
+        ctypes.memmove(target, source, size)
+
+    state.ask(copy)

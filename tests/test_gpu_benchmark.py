@@ -28,7 +28,7 @@ def small(stand_in, monkeypatch):
     whole = gpu_speed.run_gpu_benchmark
 
     def run_small(batches, turns, seconds, **options):
-        return whole((3,), 2, 0.0, **options)
+        return whole((3,), 2, 0.0, epoch=4, **options)
 
     def measure(source, ops):
         race = replace(gpu_amhcd.RACE, epochs=1)
@@ -56,13 +56,14 @@ def test_the_command_writes_record_table_and_log(small, monkeypatch, tmp_path, c
     assert row["contenders"]["lenet_xp"]["lenet_xp_is_faster_by"] == 1.0
     assert row["kernels"] == 15 and row["floor_microseconds"] > 0
     ours = row["contenders"]["lenet_xp"]["microseconds"]
-    assert row["epoch_milliseconds"] == pytest.approx(20_592 / 3 * ours / 1e3)
+    assert len(record["epoch"]["seconds"]) == 3 and record["epoch"]["images"] == 4
     assert row["share_of_floor"] == pytest.approx(row["floor_microseconds"] / ours)
     assert record["amhcd"]["race"]["again"]["epochs"] == 1
     table = (out / "gpu.txt").read_text()
     assert table == capsys.readouterr().out
     assert "absent: PyTorch" in table and "race in a process of its own: 3.00 s" in table
     log = (out / "gpu.log").read_text()
+    assert "an epoch of 4 images, batch 64" in table
     assert "not taking part: PyTorch" in log and "training, batch 3" in log
 
 

@@ -70,6 +70,17 @@ def test_the_host_may_write_on_while_the_device_still_reads():
     assert [cupy.asnumpy(each)[0] for each in seen] == list(range(3 * SLOTS))
 
 
+def test_inputs_that_are_let_go_stay_till_they_are_copied():
+    """Their page-locked memory could be another's at once, which would write into it."""
+    cupy = CupyOps().xp
+    staging = Staging(cupy, [(np.full(3, 5.0), np.float32)])
+    staging.send()
+    (array,) = staging.arrays
+    del staging
+    gc.collect()
+    assert list(cupy.asnumpy(array)) == [5.0, 5.0, 5.0]
+
+
 def test_images_held_on_the_device_give_the_bits_of_images_sent():
     recipe = CLASSIC.with_options(epochs=2, batch_size=4)
     train, val = batch(10, 1), batch(3, 2)

@@ -1,7 +1,7 @@
 """This project's contenders on a GPU, and what a step asks of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from lenet_xp.ops.kernels import Kernels
 from lenet_xp.parallel import Workers, steps_at_once
 from lenet_xp.recipes import Recipe
 from lenet_xp.trainer import Trainer
+from lenet_xp.training import fit
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,19 @@ def read_contender(ops: Ops, batch: int) -> Contender:
         frozen=True,
     )
     return Contender(read, batch, clock=device_clock(ops))
+
+
+def epoch_seconds(ops: Ops, recipe: Recipe, count: int) -> list[float]:
+    """Of three epochs of `fit` on so many images, input pipeline included, without distortion.
+
+    The first of them compiles and captures.
+    """
+    images, labels = random_batch(count)
+    own = replace(recipe, epochs=3, batch_size=min(recipe.batch_size, count), distortion=None)
+    model = LeNet5(activation=own.activation, squash_pools=own.squash_pools, ops=ops)
+    few = slice(0, 3)  # to judge on, which is not timed
+    result = fit(model, own, (images, labels), (images[few], labels[few]), PREPROCESSING)
+    return [row["seconds"] for row in result.history]
 
 
 def answer_contender(ops: Ops, batch: int) -> Contender:

@@ -21,6 +21,12 @@ def gpu_table(record: dict[str, Any]) -> str:
     for kind in ("training", "inference"):
         for row in record[kind]:
             lines += ["", *_block(kind, row)]
+    epoch = record["epoch"]
+    lines += [
+        "",
+        f"an epoch of {epoch['images']:,} images, batch {epoch['batch']}, with the input pipeline: "
+        f"{epoch['milliseconds']:.1f} ms, the first {1e3 * epoch['seconds'][0]:.1f} ms",
+    ]
     lines += ["", "one image, bytes on the host to probabilities on the host, by the host's clock:"]
     lines += _entries(record["one_image"])
     if "amhcd" in record:
@@ -29,11 +35,9 @@ def gpu_table(record: dict[str, Any]) -> str:
 
 
 def _block(kind: str, row: dict[str, Any]) -> list[str]:
-    epoch = row["epoch_milliseconds"]
     return [
         f"{kind}, batch {row['batch']}: {row['kernels']} kernels, "
-        f"{row['batches_a_launch']} batches to a graph"
-        + (f"; 20,592 images take {epoch:.1f} ms" if epoch else ""),
+        f"{row['batches_a_launch']} batches to a graph",
         f"  floor of {row['flops'] / 1e6:,.0f} MFLOP and {row['bytes'] / 1e6:,.1f} MB: "
         f"{row['floor_microseconds']:.2f} us, {row['share_of_floor']:.1%} of it reached "
         f"({row['share_of_arithmetic']:.1%} of the arithmetic, "

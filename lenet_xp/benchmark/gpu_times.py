@@ -29,18 +29,24 @@ def amhcd(sizes: Sizes) -> dict[str, Any]:
 
 def speed(sizes: Sizes) -> dict[str, Any]:
     """What `lenet-xp benchmark --gpu` measures, in little, without what PyTorch compiles."""
-    said: list[str] = []
-    record = run_gpu_benchmark(
-        sizes.batches, sizes.turns, sizes.seconds, said.append, compiled=False
-    )
-    return record | {"text": gpu_table(record).splitlines()}
+    return _speed(sizes, False)
 
 
 def speed_tf32(sizes: Sizes) -> dict[str, Any]:
     """The same in TF32."""
+    return _speed(sizes, True)
+
+
+def _speed(sizes: Sizes, tf32: bool) -> dict[str, Any]:
     said: list[str] = []
     record = run_gpu_benchmark(
-        sizes.batches, sizes.turns, sizes.seconds, said.append, tf32=True, compiled=False
+        sizes.batches,
+        sizes.turns,
+        sizes.seconds,
+        said.append,
+        tf32=tf32,
+        compiled=False,
+        epoch=sizes.epoch,
     )
     return record | {"text": gpu_table(record).splitlines()}
 

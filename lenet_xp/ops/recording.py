@@ -20,13 +20,13 @@ class Staging:
     def __init__(self, cupy: Any, hosts: Sequence[tuple[np.ndarray, Any]]):
         """hosts: pairs of a host array and its dtype on the device."""
         self._cupy, self._hosts = cupy, [host for host, _ in hosts]
+        self._next, self._slots = 0, []
         starts, self._bytes = [], 0
         for host, dtype in hosts:
             starts.append(self._bytes)
             size = host.size * np.dtype(dtype).itemsize
             self._bytes += -(-size // ALIGNMENT) * ALIGNMENT
         self._block = cupy.empty((self._bytes,), dtype=np.uint8)
-        self._next, self._slots = 0, []
         for _ in range(SLOTS if hosts else 0):
             memory = cupy.cuda.alloc_pinned_memory(self._bytes)
             block = np.frombuffer(memory, np.uint8, self._bytes)
@@ -51,6 +51,11 @@ class Staging:
         target = self._block.data.ptr
         cuda.runtime.memcpyAsync(target, memory.ptr, self._bytes, to_device, stream.ptr)
         copied.record(stream)
+
+    def __del__(self) -> None:
+        for _, _, copied in self._slots:  # another may be lent their memory at once
+            with suppress(Exception):  # at the end of the process CUDA may have gone before
+                copied.synchronize()
 
 
 def _typed(block: Any, start: int, host: np.ndarray, dtype: Any) -> Any:
