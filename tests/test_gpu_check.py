@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from lenet_xp import parallel
-from lenet_xp.benchmark import gpu, gpu_speed
+from lenet_xp.benchmark import gpu, gpu_speed, gpu_times, measure
 
 SCRIPT = str(ROOT / "scripts" / "gpu_check.py")
 
@@ -26,7 +26,10 @@ def run(monkeypatch, *arguments: str) -> int:
 @pytest.fixture
 def outcome_of(stand_in, monkeypatch, capsys):
     """Runs one part on the stand-in; its outcome."""
-    monkeypatch.setattr(parallel, "AT_ONCE", 6)  # images; two steps, for the stand-in is slow
+    # The stand-in is slow: two steps of an image at once, each thing timed by one call
+    monkeypatch.setattr(parallel, "AT_ONCE", 2)
+    monkeypatch.setattr(measure, "_warm_up", lambda contender, seconds: 1)
+    monkeypatch.setattr(gpu_times, "COPIES", 3)
     monkeypatch.setattr(gpu_speed.gpu_peers, "missing", lambda: "not here")
 
     def outcome(name: str) -> dict:

@@ -46,7 +46,7 @@ class Sizes:
 
 FULL = Sizes()
 SMALL = Sizes(
-    epoch=6, batches=(3,), parity_batch=3, parity_steps=2, repeats=1, turns=1, seconds=0.0
+    epoch=6, batches=(1,), parity_batch=3, parity_steps=2, repeats=1, turns=1, seconds=0.0
 )
 
 Part = Callable[[Sizes], dict[str, Any]]
