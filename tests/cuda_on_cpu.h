@@ -92,8 +92,12 @@ static void barrier(int line)
 }
 
 // What the lanes of a warp bring to a product; the next product must not overwrite it too early.
-static unsigned parts[2][MOST][6];
+struct Tiles {
+    float left[16][8], right[8][8];  // of the latter, a column after the other
+};
+static Tiles tiles[2][MOST / WARP];
 
+// What tensor cores take of a number
 static float number(unsigned bits)
 {
     float value;
@@ -105,17 +109,15 @@ static float number(unsigned bits)
 // mma.m16n8k8, as the PTX manual spreads it over the lanes
 static void product(float* sums, const unsigned* left, const unsigned* right)
 {
-    const int thread = running - threads, warp = thread / WARP * WARP, lane = thread % WARP;
-    unsigned(*all)[6] = parts[running->products++ % 2];
-    memcpy(all[thread], left, 4 * sizeof(unsigned));
-    memcpy(all[thread] + 4, right, 2 * sizeof(unsigned));
+    const int thread = running - threads, group = thread % WARP / 4, place = thread % 4;
+    Tiles& all = tiles[running->products++ % 2][thread / WARP];
+    for (int i = 0; i < 4; i++) all.left[group + i % 2 * 8][place + i / 2 * 4] = number(left[i]);
+    for (int i = 0; i < 2; i++) all.right[group][place + i * 4] = number(right[i]);
     running->line = -1;
     leave();
-    for (int c = 0; c < 4; c++) {
-        const int row = lane / 4 + c / 2 * 8, col = lane % 4 * 2 + c % 2;
-        for (int k = 0; k < 8; k++)
-            sums[c] += number(all[warp + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2]) *
-                       number(all[warp + col * 4 + k % 4][4 + k / 4]);
+    for (int i = 0; i < 4; i++) {
+        const float *row = all.left[group + i / 2 * 8], *col = all.right[place * 2 + i % 2];
+        for (int k = 0; k < 8; k++) sums[i] += row[k] * col[k];
     }
 }
 
