@@ -66,6 +66,27 @@ def test_pillow_logs_nowhere_by_itself():
     assert any(isinstance(each, logging.NullHandler) for each in logging.getLogger("PIL").handlers)
 
 
+@pytest.mark.parametrize("run", ["run(draw)", "draw(None)"], ids=["a command", "another program"])
+def test_commands_are_silent_on_where_matplotlib_keeps_its_cache(run, tmp_path):
+    (tmp_path / "home").write_text("no folder")
+    lines = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})",
+        "from lenet_xp.commands.terminal import run",
+        "def draw(arguments): import lenet_xp.plots",
+        run,
+    )
+    settings = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+    kept = {k: v for k, v in os.environ.items() if k not in ("MPLCONFIGDIR", "XDG_CONFIG_HOME")}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env=kept | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert ("MPLCONFIGDIR" in done.stderr) == (run == "draw(None)")  # there it says so itself
+
+
 PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {root!r})

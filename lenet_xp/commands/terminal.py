@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what cannot show Tifinagh shows code points
             stream.reconfigure(errors="backslashreplace")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where its cache lies instead
     try:
         command(arguments)
         sys.stdout.flush()
