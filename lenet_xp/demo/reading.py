@@ -33,9 +33,10 @@ class PictureReader:
         height: of the writing, in heights of a letter, where guide lines tell it. A photo has none,
         and gives ya and yar at equal odds.
 
-        blank: whether there is no ink. readings: the five likeliest letters, likeliest first; of
-        ya and yar both are among them where either leads. seen, maps: levels in base64, uint8 for
-        the picture, int8 for the maps of each layer, in which 127 stands for `limit`.
+        blank: whether there is no ink. sized: whether the height was known. readings: the five
+        likeliest letters, likeliest first; of ya and yar both are among them where either leads.
+        seen, maps: levels in base64, uint8 for the picture, int8 for the maps of each layer, in
+        which 127 stands for `limit`.
         Raises InputError for bytes that are no usable picture.
         """
         with ExitStack() as held:
@@ -56,6 +57,7 @@ class PictureReader:
             row = shared_out(row[None], height, self._saved.class_names)[0]
         return {
             "blank": False,
+            "sized": height is not None,
             "readings": [self._reading(row, place) for place in self._likeliest(row)],
             "seen": _levels(seen),
             "maps": [_layer(name, values) for name, values in maps.items()],

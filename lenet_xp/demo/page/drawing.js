@@ -107,10 +107,8 @@ export class Drawing extends EventTarget {
     const colours = getComputedStyle(document.documentElement);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, side, side);
-    if (this.#photo?.bitmap) {
-      const { bitmap } = this.#photo, scale = side / Math.max(bitmap.width, bitmap.height);
-      const width = bitmap.width * scale, height = bitmap.height * scale;
-      context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
+    if (this.#photo) {
+      this.#show(context, side, colours.getPropertyValue("--soft"));
       return;
     }
     if (this.template) {
@@ -122,6 +120,21 @@ export class Drawing extends EventTarget {
     }
     context.setTransform(side, 0, 0, side, 0, 0);
     this.#ink(context, colours.getPropertyValue("--ink"), PEN);
+  }
+
+  /** The photo, or the name of a file that the browser cannot show. */
+  #show(context, side, colour) {
+    const { file, bitmap } = this.#photo;
+    if (!bitmap) {
+      context.fillStyle = colour;
+      context.textAlign = "center";
+      context.font = `${side / 20}px system-ui, sans-serif`;
+      context.fillText(file.name, side / 2, side / 2, WIDEST * side);
+      return;
+    }
+    const scale = side / Math.max(bitmap.width, bitmap.height);
+    const width = bitmap.width * scale, height = bitmap.height * scale;
+    context.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
   }
 
   #ink(context, colour, pen) {

@@ -33,6 +33,7 @@ drawing.addEventListener("changed", ({ detail: since }) => {
   const { empty, photo } = drawing;
   at("undo").disabled = at("clear").disabled = empty;
   at("invitation").hidden = !empty || !!drawing.template;
+  at("guides").hidden = !!photo;
   if (empty) {
     asking.drop();
     answered(null, null);

@@ -44,9 +44,15 @@ export class Readings {
       bar.style.transform = `scaleX(${probability})`;
       item.ariaHidden = String(!found[i]);
     });
-    const remark = !found.length ? "" : certainty(found) < SURE ? words().uncertain : isRing(found[0]) ? words().twins : "";
+    const remark = found.length ? this.#about(found) : "";
     this.#remark.textContent = remark;
     this.#remark.hidden = !remark;
+  }
+
+  #about(found) {
+    if (certainty(found) < SURE) return words().uncertain;
+    if (!isRing(found[0])) return "";
+    return this.#last.sized ? words().twins : words().sizeless;
   }
 
   /** From pen-up to the page's holding the probabilities, and to their being painted. */
