@@ -179,6 +179,19 @@ def test_predict_ends_its_search_at_one_image_too_many(world, call, monkeypatch)
     assert len(seen) == 21
 
 
+@pytest.mark.parametrize("page", [(), ("--page",)])
+def test_predict_names_the_way_on_without_a_bad_image_where_there_are_others(
+    world, call, tmp_path, page
+):
+    good, bad = world / "letters/ya/ya_0.jpeg", tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    model = "--model", world / "run" / "model.npz"
+    call("predict", bad, good, *model, *page).assert_refused("bad.png", "--skip-bad")
+    alone = call("predict", bad, *model, *page)
+    alone.assert_refused("bad.png")
+    assert "--skip-bad" not in alone.err
+
+
 def test_skip_bad_leaves_out_counts_and_lists(tmp_path, world, call):
     data = letters_folder(tmp_path / "data", 16)
     bad = data / "yan" / "yan_3.jpeg"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lenet_xp.commands.terminal import shown
 from lenet_xp.data.image_file import read_image
+from lenet_xp.data.loading import complaint
 from lenet_xp.data.preprocess import grey_levels
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.errors import InputError
@@ -30,6 +31,8 @@ def read_pages(
                 picture = grey_levels(read_image(file))
             except InputError as error:
                 if not skip_bad:
+                    if len(files) > 1:
+                        raise InputError(complaint({0: str(error)})) from error
                     raise
                 skipped.append((file, str(error).removeprefix(f"{file}: ")))
                 continue

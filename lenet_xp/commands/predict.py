@@ -23,7 +23,7 @@ from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import scan
 from lenet_xp.data.framing import DATASET_SIDE
 from lenet_xp.data.image_file import MAX_PIXELS, SUFFIXES, read_image
-from lenet_xp.data.loading import LARGE_FILE, Admit, prepare
+from lenet_xp.data.loading import LARGE_FILE, Admit, complaint, prepare
 from lenet_xp.data.tree import is_image
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MANY
@@ -164,7 +164,7 @@ def _read(
     many = len(paths) > PROGRESS
     images, errors = prepare(len(paths), picture, saved.preprocessing, "reading", many)
     if errors and not skip_bad:
-        raise InputError(errors[min(errors)])
+        raise InputError(complaint(errors) if len(paths) > 1 else errors[0])
     good = [index for index in range(len(paths)) if index not in errors]
     skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
     return [paths[index] for index in good], images[good], alone[good], skipped

@@ -133,6 +133,12 @@ def prepare(
     return images, errors
 
 
+def complaint(errors: dict[int, str]) -> str:
+    """What is wrong with the first of several images, and the way on without such."""
+    more = f" ({len(errors)} such images)" if len(errors) > 1 else ""
+    return f"{errors[min(errors)]}{more}, or leave such images out with --skip-bad"
+
+
 def load_tree(
     name: str,
     tree: Tree,
@@ -159,9 +165,7 @@ def load_tree(
 
     images, errors = prepare(len(tree.paths), picture, preprocessing, name, progress)
     if errors and not skip_bad:
-        first = errors[min(errors)]
-        more = f" ({len(errors)} such images)" if len(errors) > 1 else ""
-        raise InputError(f"{name}: {first}{more}, or leave such images out with --skip-bad")
+        raise InputError(f"{name}: {complaint(errors)}")
     labels, files = np.array(tree.labels, np.int64), tree.files
     good = np.setdiff1d(np.arange(len(files)), list(errors))
     counts = np.bincount(labels[good], minlength=len(tree.class_names))
