@@ -377,6 +377,8 @@ def test_progress_in_a_log_is_one_line_on_stderr(tmp_path, capfd):
     load_dataset(as_zip(tmp_path / "a.zip", members()), cache=False)
     out, err = capfd.readouterr()
     assert out == "" and err == "a: 33 images\n"
+    load_dataset(as_folder(tmp_path / "a\x1b[2Jb", members()), cache=False)
+    assert capfd.readouterr().err == "a\\x1b[2Jb: 33 images\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

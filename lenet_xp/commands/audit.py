@@ -4,11 +4,12 @@ import argparse
 import json
 from typing import Any
 
-from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, shown
+from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser
 from lenet_xp.data.audit import audit as audited
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS
 from lenet_xp.report import text_table
+from lenet_xp.shown import shown
 
 LISTED = 5  # of the images or classes that a line names
 EXAMPLES = """\

@@ -19,7 +19,6 @@ from lenet_xp.commands.terminal import (
     choose_ops,
     made_folder,
     parser,
-    shown,
     whole_number,
 )
 from lenet_xp.data.dataset import Dataset
@@ -32,6 +31,7 @@ from lenet_xp.inference import predict_probabilities
 from lenet_xp.judgement import judge
 from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
+from lenet_xp.shown import shown
 from lenet_xp.test_time import AGAIN, averaged_probabilities
 
 EXAMPLES = """\

@@ -16,7 +16,6 @@ from lenet_xp.commands.terminal import (
     add_model_option,
     choose_ops,
     parser,
-    shown,
     whole_number,
 )
 from lenet_xp.data.dataset import MAX_IMAGES
@@ -30,6 +29,7 @@ from lenet_xp.inference import MANY
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.pages.report import alternatives
 from lenet_xp.pages.rings import shared_out
+from lenet_xp.shown import shown
 
 PROGRESS = 500  # images from which on it is reported
 EXAMPLES = """\

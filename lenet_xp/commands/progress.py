@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lenet_xp.commands.terminal import shown
+from lenet_xp.shown import shown
 from lenet_xp.training import Progress
 
 

@@ -12,7 +12,6 @@ from lenet_xp.commands.terminal import (
     add_data_option,
     made_folder,
     parser,
-    shown,
     whole_number,
 )
 from lenet_xp.data.sources import load_dataset
@@ -26,6 +25,7 @@ from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
 from lenet_xp.search.run import Row, is_row
 from lenet_xp.search.run import search as searched
+from lenet_xp.shown import shown
 
 EXAMPLES = """\
   lenet-xp search --data amhcd_64.zip --out results/search

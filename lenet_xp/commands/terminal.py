@@ -3,7 +3,6 @@
 import argparse
 import io
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,13 +16,11 @@ from lenet_xp.invocation import as_called
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
+from lenet_xp.shown import shown
 from lenet_xp.stopping import Stopped
 from lenet_xp.training import TrainingDiverged
 
 LONGEST_ERROR = 2000  # characters of its one line
-
-# A file's name may hold what a terminal takes for orders, or ends a line with.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
@@ -62,11 +59,6 @@ def _failed(message: str) -> int:
         line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
     print("error:", line, file=sys.stderr)
     return 2
-
-
-def shown(text: str) -> str:
-    """Text for a terminal: control characters, which a hostile name may hold, as their escapes."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class _Parser(argparse.ArgumentParser):

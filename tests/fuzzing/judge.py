@@ -15,6 +15,7 @@ LONGEST_LINE = 4000
 # What may stand on standard error besides the error: progress, and warnings as designed.
 DESIGNED = re.compile(
     r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
+    r"searching .* \.\.\.|"
     r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"
     r"WARNING: (running on NumPy|validation accuracy fell|training goes on).*|"
     r"AMHCD from https://.*|It is free .*|.* academic .*"
