@@ -11,7 +11,8 @@ from PIL import Image
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.framing import is_ring
 from lenet_xp.data.image_file import read_image
-from lenet_xp.data.paper import find_ink, ink_is_darker
+from lenet_xp.data.ink import find_ink
+from lenet_xp.data.paper import darkness, ink_is_darker, sheet
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sheet import PAPERS, Photo, Written, lay, lay_line
 from lenet_xp.data.synthetic import generate
@@ -154,18 +155,19 @@ def test_the_smallest_and_the_largest_pictures(images):
 
 
 def test_polarity_of_a_sheet_with_a_hard_shadow():
-    sheet = np.full((400, 500), 230, np.uint8)
-    sheet[:, 260:] = 120
-    sheet[180:220, 100:103] = 60
-    assert ink_is_darker(sheet) and not ink_is_darker(255 - sheet)
+    picture = np.full((400, 500), 230, np.uint8)
+    picture[:, 260:] = 120
+    picture[180:220, 100:103] = 60
+    assert ink_is_darker(picture) and not ink_is_darker(255 - picture)
 
 
 def test_ruled_lines_go_and_a_bar_across_them_stays():
-    sheet = np.full((300, 400), 240, np.uint8)
+    picture = np.full((300, 400), 240, np.uint8)
     for row in range(20, 300, 40):
-        sheet[row : row + 2] = 170
-    sheet[80:200, 200:206] = 40
-    mask = find_ink(sheet).mask
+        picture[row : row + 2] = 170
+    picture[80:200, 200:206] = 40
+    paper, dark = sheet(picture)
+    mask = find_ink(darkness(paper, 60, dark), 60).mask()
     assert mask[85:195, 203].all()
     mask[75:205, 190:216] = 0
     assert not mask.any()

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lenet_xp.data.framing import DATASET_SIDE, find_letter, frame, is_framed
+from lenet_xp.data.finding import find_letter
+from lenet_xp.data.framing import DATASET_SIDE, frame, is_framed
 from lenet_xp.data.paper import shrunk
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2

@@ -1,83 +1,131 @@
-"""Ruled and squared paper: its lines found and taken out, letters across them left whole."""
+"""Ruled and squared paper: its printed lines lightened until they are paper, ink on them left whole.
+
+What a line takes from the light is measured all along it, between quarters of a pixel, and given
+back: ink that crosses it, or runs along it for a while, keeps its own darkness.
+"""
 
 import numpy as np
 
 from lenet_xp.opencv import cv2
 
 SPANS = 0.6  # of the picture: how far a ruled line goes at least
+PART = 0.15  # of the picture: the longest part of one that a letter on it leaves whole
 RUN = 40  # pixels that it goes straight ahead, at least
 SLACK = 5  # pixels that it may rise or sink on such a run
 GAP = 9  # pixels where it may be lost
-THICKEST = 1 / 60  # of the picture: the thickest line
-RIM = 2  # pixels beside a line that its blur reaches
-DARKER = 1.5  # times as dark as the line: ink that runs along it
+ALONG = 31  # pixels along which a line's darkness is averaged to see it in the noise
+THICKEST = 1 / 100  # of the picture: the thickest line, 5 pixels in small ones
 MOST = 200  # lines, of each way
+STEPS = 4  # to a pixel, in which a line is measured across
+STRETCH = 48  # pixels along which a line is as strong
 
 
-def without_rules(levels: np.ndarray, floor: float) -> np.ndarray:
-    """Ink levels (H, W) uint8 without lines that run through most of the picture, either way.
+def without_rules(paper: np.ndarray, dark: bool) -> np.ndarray:
+    """A sheet (H, W) uint8, ink darker, without lines that run through most of it, either way.
 
-    floor: the level from which on there might be ink.
+    dark: whether it is so by nature, or a board turned round: a line printed on paper hides a part
+    of its light, one on a board adds to it.
     """
-    levels = _without_level_ones(levels, floor)
-    return np.ascontiguousarray(_without_level_ones(np.ascontiguousarray(levels.T), floor).T)
+    paper = _without_level_ones(paper, dark)
+    return np.ascontiguousarray(_without_level_ones(np.ascontiguousarray(paper.T), dark).T)
 
 
-def _without_level_ones(levels: np.ndarray, floor: float) -> np.ndarray:
-    height, width = levels.shape
+def _without_level_ones(paper: np.ndarray, dark: bool) -> np.ndarray:
+    height, width = paper.shape
     if min(height, width) < 3 * RUN:
-        return levels
-    soft = cv2.GaussianBlur(levels, (0, 0), 0.8)
-    mask: np.ndarray = np.where(soft > floor, 255, 0).astype(np.uint8)
-    runs = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, GAP), np.uint8))
-    runs = cv2.dilate(runs, np.ones((SLACK, 1), np.uint8))
-    runs = cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, RUN), np.uint8))
+        return paper
+    thick = max(5, int(min(height, width) * THICKEST))
+    runs = _level_runs(paper, thick)
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
-    long = stats[1:, cv2.CC_STAT_WIDTH] >= SPANS * width
-    result = levels.copy()
-    for number in np.flatnonzero(long)[:MOST] + 1:
+    lengths = stats[1:, cv2.CC_STAT_WIDTH]
+    order = np.argsort(-lengths, kind="stable")[: 2 * MOST]
+    result = paper.astype(np.float32)
+    columns = np.arange(width)
+    for number in order[lengths[order] >= PART * width] + 1:
         left, top, wide, high, _ = stats[number]
         piece = pieces[top : top + high, left : left + wide] == number
-        if np.median(piece.sum(0)) <= SLACK + THICKEST * height:
-            _take_out(levels, result, _track(piece, left, top), mask)
-    return result
+        if np.median(piece.sum(0)) > SLACK + 2 * thick:
+            continue
+        track = _track(piece, left, top, width)
+        row = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
+        if np.count_nonzero(runs[row, columns]) >= SPANS * width:
+            _lighten(result, track, thick, dark)
+            nearby = np.clip(row + np.arange(-SLACK, SLACK + 1)[:, None], 0, height - 1)
+            runs[nearby, columns] = 0  # its other parts
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
-def _track(piece: np.ndarray, left: int, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of a line by column, (columns,) and (rows,): a parabola, for sheets bend."""
+def _level_runs(paper: np.ndarray, thick: int) -> np.ndarray:
+    """Where something thin, dark and level goes straight ahead: (H, W) uint8, 255 or 0."""
+    hat = cv2.morphologyEx(paper, cv2.MORPH_BLACKHAT, np.ones((2 * thick + 1, 1), np.uint8))
+    along = cv2.blur(hat.astype(np.float32), (ALONG, 1))
+    above = along - cv2.blur(along, (4 * ALONG, 4 * ALONG))
+    noise = 1.4826 * float(np.median(np.abs(above[::2, ::2])))
+    mask: np.ndarray = np.where(above > max(1.5, 4 * noise), 255, 0).astype(np.uint8)
+    runs = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, GAP), np.uint8))
+    runs = cv2.dilate(runs, np.ones((SLACK, 1), np.uint8))
+    return cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, RUN), np.uint8))
+
+
+def _track(piece: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
+    """The row of a line's middle by column, (width,): a parabola, for sheets bend.
+
+    Where only a part of the line is known, that part's own direction.
+    """
+    degree = 2 if piece.shape[1] >= SPANS * width else 1
     rows, columns = np.nonzero(piece)
     count = np.bincount(columns, minlength=piece.shape[1])
     there = np.flatnonzero(count)
     middle = np.bincount(columns, rows, minlength=piece.shape[1])[there] / count[there]
     kept = count[there] <= np.median(count[there]) + 1
     for _ in range(3):  # where a letter's bar lies along it, the middle is off
-        bent = np.polynomial.Polynomial.fit(there[kept], middle[kept], 2)
+        bent = np.polynomial.Polynomial.fit(there[kept], middle[kept], degree)
         off = np.abs(middle - bent(there))
         kept = off <= max(1.0, 2 * float(np.median(off)))
-    across = np.arange(piece.shape[1])
-    return left + across, top + bent(across)
+    track: np.ndarray = top + bent(np.arange(-left, width - left))
+    return track
 
 
-def _take_out(
-    levels: np.ndarray,
-    result: np.ndarray,
-    track: tuple[np.ndarray, np.ndarray],
-    mask: np.ndarray,
-) -> None:
-    """Fill one line with what stands above and below it, but where darker ink runs along it."""
-    columns, rows = track
-    height = len(levels)
-    around = np.arange(-8, 9)[:, None]
-    band = np.clip(np.floor(rows + 0.5).astype(np.int64) + around, 0, height - 1)
-    inked = mask[band, columns].mean(1) > 0.5 * 255
-    if not inked.any():
-        return
-    first, last = np.flatnonzero(inked)[[0, -1]] + (-RIM, RIM)
-    first, last = max(first, 1), min(last, len(band) - 2)
-    line = np.median(levels[band[first : last + 1], columns].max(0))
-    filling = np.minimum(levels[band[first - 1], columns], levels[band[last + 1], columns])
-    for row in band[first : last + 1]:
-        there = levels[row, columns]
-        beside = np.minimum(there, filling)
-        along = np.maximum(there - line, beside).astype(np.uint8)
-        result[row, columns] = np.where(there > DARKER * line, along, beside)
+def _lighten(paper: np.ndarray, track: np.ndarray, thick: int, dark: bool) -> None:
+    """Give one line's light back, in place.
+
+    paper: (H, W) float32. track: (W,) the row of its middle.
+    """
+    reach = thick + 3
+    rows = np.floor(track + 0.5).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
+    rows = np.clip(rows, 0, len(paper) - 1)
+    columns = np.arange(paper.shape[1])
+    band = paper[rows, columns]
+    beside = (np.median(band[:3], axis=0) + np.median(band[-3:], axis=0)) / 2
+    taken = 1 - band / np.maximum(beside, 1) if dark else beside - band
+    place = np.rint(STEPS * (rows - track)).astype(np.int64)
+    place = np.clip(place + STEPS * (reach + 1), 0, 2 * STEPS * (reach + 1))
+    profile = np.maximum(_medians(place[:, ::3], taken[:, ::3]), 0)
+    taken = profile[place] * _strength(taken, profile[place])
+    paper[rows, columns] = band / np.clip(1 - taken, 0.05, 1) if dark else band + taken
+
+
+def _medians(place: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The median of the values at each place, (places,); between places where there is none."""
+    place, values = place.ravel(), values.ravel()
+    order = np.lexsort((values, place))
+    place, values = place[order], values[order]
+    known, first, count = np.unique(place, return_index=True, return_counts=True)
+    median = values[first + count // 2]
+    result: np.ndarray = np.interp(np.arange(place[-1] + STEPS * 2), known, median)
+    return result
+
+
+def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """How strong a line is along its way, (W,) around 1: what it takes by what it takes mostly."""
+    count = max(1, taken.shape[1] // STRETCH)
+    edges = np.linspace(0, taken.shape[1], count + 1).astype(int)[:-1]
+    weight = expected * (expected >= expected.max() / 2)
+    shares = (taken * weight).sum(0) / np.maximum((expected * weight).sum(0), 1e-6)
+    medians = np.array([np.median(part) for part in np.split(shares, edges[1:])])
+    if count > 4:
+        around = np.pad(medians, 2, mode="edge")
+        medians = np.median([around[start : start + count] for start in range(5)], axis=0)
+    middles = edges + taken.shape[1] / count / 2
+    strength: np.ndarray = np.interp(np.arange(taken.shape[1]), middles, medians)
+    return np.clip(strength, 0, 2)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.data.paper import find_ink, shrunk
+from lenet_xp.data.ink import find_ink, stroke_width
+from lenet_xp.data.paper import darkness, sheet, shrunk
 from lenet_xp.opencv import cv2
 
+STROKES = 10  # of their widths: the kernel that tells strokes from paper
 PAGE_SIDE = 2400  # pixels of the longer side at which a page is read
 MOST_PIECES = 3000  # the largest are kept: a page of noise has a million
 SPECK = 0.15  # of the letters' height: pieces that are smaller in both directions are dirt
@@ -34,14 +36,21 @@ class Pieces:
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     """The pieces of ink of a page, (H, W) uint8 grey levels, without specks."""
     page = shrunk(grey, PAGE_SIDE)
-    ink = find_ink(page, polarity)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink.mask, connectivity=8)
-    numbers = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MOST_PIECES] + 1
-    boxes = np.concatenate([stats[numbers, :2], stats[numbers, :2] + stats[numbers, 2:4]], axis=1)
+    paper, dark = sheet(page, polarity)
+    side = min(paper.shape)
+    ink = find_ink(darkness(paper, side // 3, dark), side // 3)
+    kernel = max(int(STROKES * stroke_width(ink.mask())), side // 40)
+    if kernel < side // 4:
+        ink = find_ink(darkness(paper, kernel, dark), kernel)
+    numbers = np.flatnonzero(ink.weights)
+    numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MOST_PIECES]]
+    boxes = np.concatenate(
+        [ink.boxes[numbers, :2], ink.boxes[numbers].reshape(-1, 2, 2).sum(1)], axis=1
+    )
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
     kept = sizes >= max(4.0, SPECK * typical_height(boxes))
     scale = max(grey.shape) / max(page.shape)
-    return Pieces(ink.levels, labels, boxes[kept], numbers[kept], scale)
+    return Pieces(ink.levels, ink.pieces, boxes[kept], numbers[kept], scale)
 
 
 def typical_height(boxes: np.ndarray) -> float:
