@@ -18,6 +18,7 @@ SMALL = 64  # pixels of a letter that is looked at again, in the larger picture 
 
 NARROWEST, WIDER, WIDEST = 18, 1.8, 0.43  # of the kernels: pixels, times, of the shorter side
 ALIKE = 0.7  # common part of two places that are one
+ENOUGH = 3  # kernels that agree
 FITTING = 0.4  # of the letter: the kernel that suits it best
 
 # Of the heaviest piece's weight: what is no speck, and what may be its other half. Of the letter
@@ -62,15 +63,25 @@ def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
 
 def _tried(paper: np.ndarray, dark: bool) -> list[Found]:
     """What is found at each width of the kernel that tells ink from paper."""
-    kernel, found = float(NARROWEST), []
+    kernel = float(NARROWEST)
+    found: list[Found] = []
     while kernel < WIDEST * min(paper.shape) or not found:
         ink = find_ink(darkness(paper, int(kernel), dark), int(kernel))
         if ink.weights.any():
             found.append(Found(kernel, ink.levels, *main_pieces(ink)))
+            if _settled(found):
+                break
         elif kernel > max(paper.shape):
             break
         kernel *= WIDER
     return found
+
+
+def _settled(found: list[Found]) -> bool:
+    """Whether enough agree with the last one, and its kernel suits the letter."""
+    last = found[-1]
+    same = [each for each in found if _common(each.box, last.box) >= ALIKE]
+    return len(same) >= ENOUGH and last.kernel >= FITTING * max(last.box[2:])
 
 
 def _agreed(found: list[Found]) -> Found | None:

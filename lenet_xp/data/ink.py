@@ -16,7 +16,7 @@ COARSE = 4.0  # pixels: sigma of what is no noise
 QUIET = 0.4  # grey levels: the least noise, that of whole numbers
 PAPER = 4.0  # deviations by which filling in makes paper lighter than it is, at most
 
-SURE, FAINT = 5.0, 2.2  # deviations: what a piece of ink has somewhere, and everywhere
+SURE, FAINT = 6.0, 2.2  # deviations: what a piece of ink has somewhere, and everywhere
 FAINTEST, FAINTEST_FAINT = 8, 4  # the same in grey levels, where there is no noise
 DARKEST = 100  # pixels: as dark as these is full ink
 INK_LEVEL = 0.3  # of full ink: what a piece has somewhere; everywhere, a third of it
@@ -58,9 +58,8 @@ def find_ink(levels: np.ndarray, kernel: int) -> Ink:
     paper = np.minimum(_medians(soft, tile), PAPER * noise)
     soft -= paper
     weight = soft / noise
-    certain = np.where(weight > SURE, soft, 0)
-    few = min(DARKEST, soft.size - 1)
-    full = float(np.partition(certain, -few, axis=None)[-few])
+    certain = soft[weight > SURE]
+    full = float(np.partition(certain, -DARKEST)[-DARKEST]) if len(certain) > DARKEST else 0.0
     edge = np.maximum(SURE * noise, max(INK_LEVEL * full, FAINTEST))
     faint = np.maximum(np.maximum(FAINT * noise, edge / 3), FAINTEST_FAINT)
     mask: np.ndarray = np.where(soft > faint, 255, 0).astype(np.uint8)
@@ -87,7 +86,7 @@ def _medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray
     """The median of (H, W) float32 around each pixel, from tiles; widened: the largest nearby."""
     height, width = values.shape
     down, across = max(1, height // tile), max(1, width // tile)
-    medians = np.median(_tiles(values, down, across), axis=2).astype(np.float32)
+    medians: np.ndarray = np.median(_tiles(values, down, across), axis=2).astype(np.float32)
     if min(down, across) >= 3:
         medians = cv2.medianBlur(medians, 3)
         if widened:
@@ -96,11 +95,11 @@ def _medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray
 
 
 def _tiles(values: np.ndarray, down: int, across: int) -> np.ndarray:
-    """Every other pixel of (H, W) either way, by tile: (down, across, pixels)."""
+    """Every third pixel of (H, W) either way, by tile: (down, across, pixels)."""
     height, width = values.shape[0] // down, values.shape[1] // across
     cut = values[: down * height, : across * width].reshape(down, height, across, width)
-    cut = cut[:, ::2, :, ::2].transpose(0, 2, 1, 3)
-    return cut.reshape(down, across, -1)
+    tiles: np.ndarray = cut[:, ::3, :, ::3].transpose(0, 2, 1, 3).reshape(down, across, -1)
+    return tiles
 
 
 def _sharp(

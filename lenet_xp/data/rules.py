@@ -1,4 +1,4 @@
-"""Ruled and squared paper: its printed lines lightened until they are paper, ink on them left whole.
+"""Ruled and squared paper: its lines lightened until they are paper, the ink on them left whole.
 
 What a line takes from the light is measured all along it, between quarters of a pixel, and given
 back: ink that crosses it, or runs along it for a while, keeps its own darkness.
@@ -128,4 +128,5 @@ def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
         medians = np.median([around[start : start + count] for start in range(5)], axis=0)
     middles = edges + taken.shape[1] / count / 2
     strength: np.ndarray = np.interp(np.arange(taken.shape[1]), middles, medians)
-    return np.clip(strength, 0, 2)
+    np.clip(strength, 0, 2, out=strength)
+    return strength

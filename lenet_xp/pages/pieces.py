@@ -6,7 +6,6 @@ import numpy as np
 
 from lenet_xp.data.ink import find_ink, stroke_width
 from lenet_xp.data.paper import darkness, sheet, shrunk
-from lenet_xp.opencv import cv2
 
 STROKES = 10  # of their widths: the kernel that tells strokes from paper
 PAGE_SIDE = 2400  # pixels of the longer side at which a page is read
@@ -95,21 +94,25 @@ def _with_strays(groups: list[np.ndarray], boxes: np.ndarray, height: float) -> 
     tall = [g for g in groups if np.ptp(boxes[g][:, [1, 3]]) >= 0.6 * height]
     if not tall:
         return groups
+    owner = np.concatenate([np.full(len(group), number) for number, group in enumerate(tall)])
+    settled = boxes[np.concatenate(tall)]
+    lines, alone = [[group] for group in tall], []
     for group in (g for g in groups if np.ptp(boxes[g][:, [1, 3]]) < 0.6 * height):
         middle = boxes[group].mean(0)[[0, 1]] / 2 + boxes[group].mean(0)[[2, 3]] / 2
-        gaps = [_distance(middle, boxes[other]) for other in tall]
+        gaps = _distances(middle, settled)
         nearest = int(np.argmin(gaps))
         if gaps[nearest] <= APART * height:
-            tall[nearest] = np.concatenate([tall[nearest], group])
+            lines[owner[nearest]].append(group)
         else:
-            tall.append(group)
-    return tall
+            alone.append(group)
+    return [np.concatenate(line) for line in lines] + alone
 
 
-def _distance(point: np.ndarray, boxes: np.ndarray) -> float:
-    """From a point to the nearest of some boxes; up and down counts three times."""
+def _distances(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """From a point to each of (N, 4) boxes; up and down counts three times."""
     gaps = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0)
-    return float((gaps * (1, 3)).sum(1).min())
+    distances: np.ndarray = (gaps * (1, 3)).sum(1)
+    return distances
 
 
 def stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
