@@ -51,7 +51,7 @@ def find_ink(levels: np.ndarray, kernel: int) -> Ink:
     kernel: pixels that strokes are much narrower than, as in `darkness`.
     """
     soft = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SOFT)
-    tile = max(8, min(max(TILE, kernel), min(soft.shape) // 4))
+    tile = max(TILE, min(kernel, min(soft.shape) // 4))
     fine = np.abs(soft - cv2.GaussianBlur(soft, (0, 0), COARSE))
     noise = np.maximum(1.4826 * _medians(fine, tile, widened=True), QUIET)
     # Paper that is darker than filling in can make it is ink, wider than a tile.
@@ -85,7 +85,9 @@ def stroke_width(mask: np.ndarray) -> float:
 def _medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray:
     """The median of (H, W) float32 around each pixel, from tiles; widened: the largest nearby."""
     height, width = values.shape
-    down, across = max(1, height // tile), max(1, width // tile)
+    down, across = height // tile, width // tile
+    if min(down, across) < 2:
+        return np.zeros_like(values)  # a letter fills so small a picture: no telling what is paper
     medians: np.ndarray = np.median(_tiles(values, down, across), axis=2).astype(np.float32)
     if min(down, across) >= 3:
         medians = cv2.medianBlur(medians, 3)
