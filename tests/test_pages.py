@@ -1,7 +1,10 @@
 """Photos and pages of generated letters whose every letter is known, one nuisance at a time."""
 
 import json
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,6 +174,56 @@ def test_ruled_lines_go_and_a_bar_across_them_stays():
     assert mask[85:195, 203].all()
     mask[75:205, 190:216] = 0
     assert not mask.any()
+
+
+@pytest.mark.parametrize("chalk", [False, True])
+def test_ruled_lines_give_their_light_back_to_what_is_written_on_them(images, chalk):
+    """The same photo of unruled paper is the reference."""
+    squared = Photo(paper="squared", light_on_dark=chalk, gradient=0.3)
+    plain = Photo(light_on_dark=chalk, gradient=0.3)
+    freed, reference = (
+        sheet(one_letter(images[NAMES.index("yaf"), 0], photo)[0]) for photo in (squared, plain)
+    )
+    assert freed[1] == reference[1] == (not chalk)
+    off = np.abs(freed[0].astype(int) - reference[0])
+    ink = reference[0] < reference[0].min() + 60
+    assert np.percentile(off, 99) <= 2
+    assert np.percentile(off[ink], 90) <= (12 if not chalk else 60)
+
+
+def test_noise_in_a_shadow_is_no_ink():
+    rng = np.random.default_rng(2)
+    light = np.where(np.arange(600) < 300, 230.0, 90.0) * np.ones((400, 1))
+    picture = light * (1 + 0.04 * rng.standard_normal((400, 600)))
+    picture[100:140, 80:86] *= 0.5
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    mask = find_ink(darkness(picture, 60, True), 60).mask()
+    assert mask[102:138, 83].all()
+    mask[96:144, 76:90] = 0
+    assert np.count_nonzero(mask[:, :280]) == np.count_nonzero(mask[:, 320:]) == 0
+
+
+def test_a_small_letter_on_a_large_grained_page_is_found(images):
+    label = NAMES.index("yaz")
+    photo = Photo(paper="grained", gradient=0.5, shadow=0.4, ink=0.95, noise=3)
+    picture, _ = one_letter(images[label, 0], photo, 1200, (820, 260, 60, 64))
+    direct = Preprocessing().apply(images[label, 0]).astype(float)
+    found = Preprocessing().apply(picture).astype(float)
+    assert np.corrcoef(direct.ravel(), found.ravel())[0, 1] > ALIKE
+
+
+def test_the_check_of_pages_scores_what_it_pastes(tmp_path):
+    script = Path(__file__).resolve().parent.parent / "scripts" / "page_check.py"
+    out = tmp_path / "out"
+    command = [sys.executable, script, "--letters", "12", "--pages", "1", "--out", out]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    record = json.loads((out / "test.json").read_text())
+    assert record["single_letters"]["pasted"]["count"] == 12
+    assert record["lines"]["right"]["count"] == 24
+    assert record["lines"]["found"]["share"] > 0.9
+    assert record["lines"]["right"]["share"] > 0.7
+    assert (out / "page.png").is_file()
 
 
 def test_only_empty_rings_are_rings(images):

@@ -24,6 +24,7 @@ FITTING = 0.4  # of the letter: the kernel that suits it best
 # Of the heaviest piece's weight: what is no speck, and what may be its other half. Of the letter
 # found so far: how far from it another part may lie.
 SPECK, PARTNER = 0.03, 0.2
+DOT = 0.01  # of that weight: what is no speck within the heaviest piece, as in `yas`
 NEAR, FAR = 0.6, 1.6
 MOST_PARTS = 8
 WITH_RIM, AT_RIM = 200, 0.2  # pixels: in a larger picture, what meets its edge weighs less
@@ -118,7 +119,9 @@ def main_pieces(ink: Ink) -> tuple[np.ndarray, Box]:
     heaviest = int(weights.argmax())
     low, high = start[heaviest], start[heaviest] + size[heaviest]
     chosen = np.arange(len(weights)) == heaviest
-    waiting = (weights > 0) & (weights >= SPECK * weights[heaviest]) & ~chosen
+    within = ((start > low) & (start + size < high)).all(1)
+    least = np.where(within, DOT, SPECK) * weights[heaviest]
+    waiting = (weights > 0) & (weights >= least) & ~chosen
     reach = np.where(weights >= PARTNER * weights[heaviest], FAR, NEAR)
     for _ in range(MOST_PARTS):
         gap = np.maximum(start - high, low - start - size).max(1)

@@ -10,13 +10,13 @@ import numpy as np
 
 from lenet_xp.opencv import cv2
 
-TILE = 32  # pixels of the side of a tile in which noise is alike, at least
+TILE = 48  # pixels of the side of a tile in which noise is alike, at least
 SOFT = 0.8  # pixels: sigma by which levels are smoothed before they are looked at
 COARSE = 4.0  # pixels: sigma of what is no noise
 QUIET = 0.4  # grey levels: the least noise, that of whole numbers
 PAPER = 4.0  # deviations by which filling in makes paper lighter than it is, at most
 
-SURE, FAINT = 6.0, 2.2  # deviations: what a piece of ink has somewhere, and everywhere
+SURE, FAINT = 5.0, 2.2  # deviations: what a piece of ink has somewhere, and everywhere
 FAINTEST, FAINTEST_FAINT = 8, 4  # the same in grey levels, where there is no noise
 DARKEST = 100  # pixels: as dark as these is full ink
 INK_LEVEL = 0.3  # of full ink: what a piece has somewhere; everywhere, a third of it

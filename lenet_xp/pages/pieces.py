@@ -11,6 +11,7 @@ STROKES = 10  # of their widths: the kernel that tells strokes from paper
 PAGE_SIDE = 2400  # pixels of the longer side at which a page is read
 MOST_PIECES = 3000  # the largest are kept: a page of noise has a million
 SPECK = 0.15  # of the letters' height: pieces that are smaller in both directions are dirt
+DOT = 0.05  # of it: the same within another piece, as in `yas`
 APART = 3.0  # letters' heights: a gap that may be wider than the one between two words
 NEIGHBOURS = 3  # to the right of a piece, one of which may be a speck that ends a line
 BESIDE = 0.5  # of the lower of two pieces: how much of it is at the height of the other
@@ -47,9 +48,19 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
         [ink.boxes[numbers, :2], ink.boxes[numbers].reshape(-1, 2, 2).sum(1)], axis=1
     )
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    kept = sizes >= max(4.0, SPECK * typical_height(boxes))
+    height = typical_height(boxes)
+    kept = sizes >= max(4.0, SPECK * height)
+    kept |= (sizes >= max(4.0, DOT * height)) & _within(boxes, boxes[kept])
     scale = max(grey.shape) / max(page.shape)
     return Pieces(ink.levels, ink.pieces, boxes[kept], numbers[kept], scale)
+
+
+def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
+    starts: np.ndarray = (boxes[:, None, :2] > others[:, :2]).all(2)
+    ends: np.ndarray = (boxes[:, None, 2:] < others[:, 2:]).all(2)
+    within: np.ndarray = (starts & ends).any(1)
+    return within
 
 
 def typical_height(boxes: np.ndarray) -> float:
