@@ -229,11 +229,13 @@ def page_check(arguments: list[str] | None = None) -> None:
     folder = make_folder(options.out)
     saved = load_model(SHIPPED, get_ops("numpy"))
     given = _letters(options.data, options.part, options.seed)
-    said = sys.argv[1:] if arguments is None else arguments
+    name = Path(options.data).name
+    said = ["--data", name, "--part", options.part, "--letters", options.letters]
+    said += ["--pages", options.pages, "--seed", options.seed]
     record = {
         "single_letters": _singles(given, saved, options.letters, options.seed),
         "lines": _lines(given, saved, options.pages, options.seed),
-        "data": Path(options.data).name,
+        "data": name,
         "split": "writer" if options.data != "synthetic" else None,
         "fold": FOLD,
         "part": options.part,
@@ -242,7 +244,7 @@ def page_check(arguments: list[str] | None = None) -> None:
         "cpu": cpu_name(),
         "versions": versions(),
         "git_commit": git_commit(),
-        "command": shlex.join(["python", "scripts/page_check.py", *said]),
+        "command": shlex.join(["python", "scripts/page_check.py", *map(str, said)]),
     }
     write_json(folder / f"{options.part}.json", record)
     _picture(saved, folder)

@@ -57,9 +57,8 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
-    starts: np.ndarray = (boxes[:, None, :2] > others[:, :2]).all(2)
-    ends: np.ndarray = (boxes[:, None, 2:] < others[:, 2:]).all(2)
-    within: np.ndarray = (starts & ends).any(1)
+    sides: np.ndarray = (boxes[:, None] - others) * (1, 1, -1, -1)
+    within: np.ndarray = (sides.min(2) > 0).any(1)
     return within
 
 
