@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lenet_xp.data.framing import with_ya_in_its_place, without_extreme_proportions
-from lenet_xp.data.ink import Ink, find_ink
+from lenet_xp.data.ink import RIM, WITH_RIM, Ink, find_ink
 from lenet_xp.data.paper import darkness, sheet, shrunk
 from lenet_xp.opencv import cv2
 
@@ -27,7 +27,7 @@ SPECK, PARTNER = 0.03, 0.2
 DOT = 0.01  # of that weight: what is no speck within the heaviest piece, as in `yas`
 NEAR, FAR = 0.6, 1.6
 MOST_PARTS = 8
-WITH_RIM, AT_RIM = 200, 0.2  # pixels: in a larger picture, what meets its edge weighs less
+AT_RIM = 0.2  # of the weight of what meets a larger picture's edge
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
@@ -115,7 +115,7 @@ def main_pieces(ink: Ink) -> tuple[np.ndarray, Box]:
     start, size = ink.boxes[:, :2], ink.boxes[:, 2:]
     weights = ink.weights.copy()
     if min(height, width) >= WITH_RIM:
-        weights[((start <= 1) | (start + size >= (width - 1, height - 1))).any(1)] *= AT_RIM
+        weights[((start <= RIM) | (start + size >= (width - RIM, height - RIM))).any(1)] *= AT_RIM
     heaviest = int(weights.argmax())
     low, high = start[heaviest], start[heaviest] + size[heaviest]
     chosen = np.arange(len(weights)) == heaviest

@@ -22,6 +22,7 @@ DARKEST = 100  # pixels: as dark as these is full ink
 INK_LEVEL = 0.3  # of full ink: what a piece has somewhere; everywhere, a third of it
 SMALLEST = 12  # pixels of a piece
 SHARP, RIM_SOFT = 0.15, 2.0  # of a piece's level: what its rim rises by in 2 pixels, smoothed
+WITH_RIM, RIM = 200, 4  # pixels: what is so near a larger picture's edge is no ink
 MOST_WEIGHT = 40.0  # deviations that a pixel weighs
 
 
@@ -63,6 +64,8 @@ def find_ink(levels: np.ndarray, kernel: int) -> Ink:
     edge = np.maximum(SURE * noise, max(INK_LEVEL * full, FAINTEST))
     faint = np.maximum(np.maximum(FAINT * noise, edge / 3), FAINTEST_FAINT)
     mask: np.ndarray = np.where(soft > faint, 255, 0).astype(np.uint8)
+    if min(mask.shape) >= WITH_RIM:
+        mask[:RIM] = mask[-RIM:] = mask[:, :RIM] = mask[:, -RIM:] = 0
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     inked = mask > 0
     there, weight = pieces[inked], np.minimum(weight[inked], MOST_WEIGHT)

@@ -18,6 +18,7 @@ THICKEST = 1 / 100  # of the picture: the thickest line, 5 pixels in small ones
 MOST = 200  # lines, of each way
 STEPS = 4  # to a pixel, in which a line is measured across
 STRETCH = 48  # pixels along which a line is as strong
+STRONGEST = 5.0  # times as strong as mostly: in the light, where most of a board lies in shadow
 
 
 def without_rules(paper: np.ndarray, dark: bool) -> np.ndarray:
@@ -128,5 +129,5 @@ def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
         medians = np.median([around[start : start + count] for start in range(5)], axis=0)
     middles = edges + taken.shape[1] / count / 2
     strength: np.ndarray = np.interp(np.arange(taken.shape[1]), middles, medians)
-    np.clip(strength, 0, 2, out=strength)
+    np.clip(strength, 0, STRONGEST, out=strength)
     return strength
