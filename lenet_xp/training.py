@@ -261,6 +261,12 @@ class _Loop:
             raise InputError(
                 f"the checkpoint's arrays are not this run's ({error}); {_BEGIN}"
             ) from error
+        batch = self.trainer.recipe.batch_size
+        behind = len(values["history"]) * math.ceil(len(self.train[1]) / batch)
+        if state.step != behind + math.ceil(self.done / batch):
+            raise InputError(
+                f"the checkpoint does not fit together: its step cannot be {state.step}; {_BEGIN}"
+            )
         if values["history"] and (best is None or best.shape != self.trainer.model.values.shape):
             raise InputError(f"the checkpoint's best weights are not this run's; {_BEGIN}")
         result.history, result.best_values = values["history"], best

@@ -379,6 +379,8 @@ def _other_values(**changed):
         (_other_values(history=3), "history is not a run's"),
         (_other_values(best_epoch="1"), "best epoch cannot be '1'"),
         (_other_values(best_epoch=4), "best epoch cannot be 4"),
+        (lambda state: replace(state, step=10**19), "its step cannot be 10000000000000000000"),
+        (lambda state: replace(state, step=state.step + 1), "its step cannot be 3"),
     ],
 )
 def test_a_state_of_no_such_run_is_refused(change, words):
