@@ -10,13 +10,14 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("watches processes by Linux's means", allow_module_level=True)
 
-from fuzzing import attempt, doors, images, payload, place, pool, requests, served
+from fuzzing import attempt, containers, doors, images, payload, place, pool, requests, served
 from fuzzing.case import Case
 from fuzzing.judge import Outcome, problems
 
@@ -135,3 +136,9 @@ def test_the_pickles_would_run(tmp_path, monkeypatch):
         left = tmp_path / payload.CANARY
         assert left.exists()
         left.rmdir() if left.is_dir() else left.unlink()
+
+
+def test_changes_end_where_nothing_is_left():
+    header, rng = {"only": {"one": 1}}, Random(3)
+    changes = [containers._header(rng, header) for _ in range(200)]
+    assert "nothing left" in changes and header == {}

@@ -64,6 +64,8 @@ def packed(header: dict | bytes, contents: dict[str, np.ndarray]) -> bytes:
 def _header(rng: Random, header: dict) -> str:
     """Change, remove or add one entry, at any depth."""
     places = list(_places(header))
+    if not places:  # an earlier change took the last one
+        return "nothing left"
     inside, key = rng.choice(places)
     if rng.random() < 0.15:
         del inside[key]
