@@ -21,6 +21,7 @@ import numpy as np
 
 from lenet_xp.commands.terminal import run, whole_number
 from lenet_xp.data.alphabet import letters
+from lenet_xp.data.finding import common_part
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.sheet import SQUARE, Photo, lay, lay_line
@@ -158,16 +159,6 @@ def _page(images: list, labels: list, rng: np.random.Generator) -> tuple[np.ndar
     return Photo.drawn(rng, max(30, step)).take(cover, rng), written
 
 
-def _common(first: tuple, second: tuple) -> float:
-    """The common area of two boxes in parts of their area together."""
-    sides = [
-        min(first[i] + first[2 + i], second[i] + second[2 + i]) - max(first[i], second[i])
-        for i in (0, 1)
-    ]
-    common = max(0, sides[0]) * max(0, sides[1])
-    return common / (first[2] * first[3] + second[2] * second[3] - common)
-
-
 def _lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict:
     """Letters in lines: found where they are, and read right, of all that were written."""
     lines = _written_lines(given, np.random.default_rng([seed, 2]))
@@ -180,7 +171,7 @@ def _lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict:
             picture, written = _page(list(given.images[own]), list(given.labels[own]), rng)
             read: list[PageLetter] = read_page(picture, saved)
             for truth, place in zip(written, own.ravel(), strict=True):
-                there = [each for each in read if _common(each.box, truth.box) > FOUND]
+                there = [each for each in read if common_part(each.box, truth.box) > FOUND]
                 hit = bool(there) and int(there[0].probabilities.argmax()) == truth.label
                 found.append(bool(there))
                 right.append(hit)
@@ -189,7 +180,7 @@ def _lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict:
                     certain.append(hit)
                 sure.append(bool(there) and there[0].certain)
             extra += sum(
-                all(_common(each.box, truth.box) <= FOUND for truth in written) for each in read
+                all(common_part(each.box, truth.box) <= FOUND for truth in written) for each in read
             )
             advance(1)
     return {

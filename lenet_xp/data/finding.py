@@ -81,7 +81,7 @@ def _tried(paper: np.ndarray, dark: bool) -> list[Found]:
 def _settled(found: list[Found]) -> bool:
     """Whether enough agree with the last one, and its kernel suits the letter."""
     last = found[-1]
-    same = [each for each in found if _common(each.box, last.box) >= ALIKE]
+    same = [each for each in found if common_part(each.box, last.box) >= ALIKE]
     return len(same) >= ENOUGH and last.kernel >= FITTING * max(last.box[2:])
 
 
@@ -89,14 +89,14 @@ def _agreed(found: list[Found]) -> Found | None:
     """Of those at the place on which most agree, the one whose kernel suits its size."""
     if not found:
         return None
-    agreeing = [sum(_common(each.box, other.box) for other in found) for each in found]
+    agreeing = [sum(common_part(each.box, other.box) for other in found) for each in found]
     place = found[int(np.argmax(agreeing))].box
     fitting = FITTING * max(place[2:])
-    alike = [each for each in found if _common(each.box, place) >= ALIKE]
+    alike = [each for each in found if common_part(each.box, place) >= ALIKE]
     return min(alike, key=lambda each: abs(float(np.log(each.kernel / fitting))))
 
 
-def _common(first: Box, second: Box) -> float:
+def common_part(first: Box, second: Box) -> float:
     """The common area of two boxes in parts of their area together."""
     sides = [
         min(first[i] + first[2 + i], second[i] + second[2 + i]) - max(first[i], second[i])
