@@ -317,6 +317,15 @@ def test_pages_of_noise_stay_bounded(saved):
         tracemalloc.stop()
 
 
+def test_a_page_with_as_many_pieces_as_are_kept_stays_small():
+    rows, columns = np.mgrid[:1000, :1000]
+    dots = np.where((rows % 14 < 5) & (columns % 14 < 5), 0, 255).astype(np.uint8)
+    tracemalloc.start()
+    assert len(find_pieces(dots).boxes) == MOST_PIECES
+    assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
+    tracemalloc.stop()
+
+
 def test_the_command_reads_pages(images, tmp_path, call):
     photo, _ = page_of(images, [["yaz", "yam", "yab"], ["yad", "yal"]])
     Image.fromarray(photo).save(tmp_path / "a.png")

@@ -57,8 +57,11 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
-    sides: np.ndarray = (boxes[:, None] - others) * (1, 1, -1, -1)
-    within: np.ndarray = (sides.min(2) > 0).any(1)
+    inside: np.ndarray = np.ones((len(boxes), len(others)), bool)
+    for low, high in ((0, 2), (1, 3)):  # one side at a time: a page may have thousands of both
+        inside &= boxes[:, low, None] > others[:, low]
+        inside &= boxes[:, high, None] < others[:, high]
+    within: np.ndarray = inside.any(1)
     return within
 
 
