@@ -61,8 +61,7 @@ def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     for low, high in ((0, 2), (1, 3)):  # one side at a time: a page may have thousands of both
         inside &= boxes[:, low, None] > others[:, low]
         inside &= boxes[:, high, None] < others[:, high]
-    within: np.ndarray = inside.any(1)
-    return within
+    return np.asarray(inside.any(1))
 
 
 def typical_height(boxes: np.ndarray) -> float:
