@@ -15,7 +15,7 @@ from lenet_xp.data.alphabet import letters
 from lenet_xp.data.framing import is_ring
 from lenet_xp.data.image_file import read_image
 from lenet_xp.data.ink import find_ink
-from lenet_xp.data.paper import darkness, ink_is_darker, sheet
+from lenet_xp.data.paper import Sheet, darkness, ink_is_darker, sheet
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sheet import PAPERS, Photo, Written, lay, lay_line
 from lenet_xp.data.synthetic import generate
@@ -169,8 +169,8 @@ def test_ruled_lines_go_and_a_bar_across_them_stays():
     for row in range(20, 300, 40):
         picture[row : row + 2] = 170
     picture[80:200, 200:206] = 40
-    paper, dark = sheet(picture)
-    mask = find_ink(darkness(paper, 60, dark), 60).mask()
+    even = sheet(picture)
+    mask = find_ink(darkness(even, 60), 60, even.ruled).mask()
     assert mask[85:195, 203].all()
     mask[75:205, 190:216] = 0
     assert not mask.any()
@@ -184,9 +184,9 @@ def test_ruled_lines_give_their_light_back_to_what_is_written_on_them(images, ch
     freed, reference = (
         sheet(one_letter(images[NAMES.index("yaf"), 0], photo)[0]) for photo in (squared, plain)
     )
-    assert freed[1] == reference[1] == (not chalk)
-    off = np.abs(freed[0].astype(int) - reference[0])
-    ink = reference[0] < reference[0].min() + 60
+    assert freed.dark == reference.dark == (not chalk)
+    off = np.abs(freed.levels.astype(int) - reference.levels)
+    ink = reference.levels < reference.levels.min() + 60
     assert np.percentile(off, 99) <= 2
     assert np.percentile(off[ink], 90) <= (12 if not chalk else 60)
 
@@ -197,7 +197,8 @@ def test_noise_in_a_shadow_is_no_ink():
     picture = light * (1 + 0.04 * rng.standard_normal((400, 600)))
     picture[100:140, 80:86] *= 0.5
     picture = np.clip(picture, 0, 255).astype(np.uint8)
-    mask = find_ink(darkness(picture, 60, True), 60).mask()
+    unruled = Sheet(picture, np.zeros_like(picture), True)
+    mask = find_ink(darkness(unruled, 60), 60, unruled.ruled).mask()
     assert mask[102:138, 83].all()
     mask[96:144, 76:90] = 0
     assert np.count_nonzero(mask[:, :280]) == np.count_nonzero(mask[:, 320:]) == 0

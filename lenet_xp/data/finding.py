@@ -10,19 +10,22 @@ import numpy as np
 
 from lenet_xp.data.framing import with_ya_in_its_place, without_extreme_proportions
 from lenet_xp.data.ink import RIM, WITH_RIM, Ink, find_ink
-from lenet_xp.data.paper import darkness, sheet, shrunk
+from lenet_xp.data.paper import Sheet, darkness, sheet, shrunk, votes
 from lenet_xp.opencv import cv2
 
 LOOKED_AT = 1280  # pixels of the longer side at which a letter is looked for
 SMALL = 64  # pixels of a letter that is looked at again, in the larger picture it was shrunk from
+LARGER = 1.5  # times as large as it must be there
 
 NARROWEST, WIDER, WIDEST = 18, 1.8, 0.43  # of the kernels: pixels, times, of the shorter side
 ALIKE = 0.7  # common part of two places that are one
 ENOUGH = 3  # kernels that agree
+DOUBT = 0.25  # votes the other way from which a picture is tried both ways round
+AT_ONE, CLEARLY = 0.6, 0.1  # of all kernels' places in common: enough; more than the other way
 FITTING = 0.4  # of the letter: the kernel that suits it best
 
-# Of the heaviest piece's weight: what is no speck, and what may be its other half. Of the letter
-# found so far: how far from it another part may lie.
+# Of the heaviest piece's weight: what is no speck, and what may be its other half. Of its size: how
+# far from the letter found so far another part may lie.
 SPECK, PARTNER = 0.03, 0.2
 DOT = 0.01  # of that weight: what is no speck within the heaviest piece, as in `yas`
 NEAR, FAR = 0.6, 1.6
@@ -49,12 +52,12 @@ def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
     ink. The letter is looked for in an overview; one that is small there is looked at again.
     """
     overview = shrunk(grey, LOOKED_AT)
-    found = _agreed(_tried(*sheet(overview, polarity)))
+    found = _agreed(_best_tries(overview, polarity))
     if found is None:
         return np.zeros((1, 1), np.uint8)
     scale = max(grey.shape) / max(overview.shape)
     side = max(found.box[2:])
-    if scale > 1 and side < SMALL:
+    if scale >= LARGER and side < SMALL:
         left, top = (max(0, int((start - side) * scale)) for start in found.box[:2])
         right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
         return find_letter(grey[top:bottom, left:right], polarity)
@@ -62,17 +65,33 @@ def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
     return without_extreme_proportions(with_ya_in_its_place(levels, found.mask, found.box))
 
 
-def _tried(paper: np.ndarray, dark: bool) -> list[Found]:
+def _best_tries(grey: np.ndarray, polarity: str) -> list[Found]:
+    """What is found the way round that is asked for, or the one on which more agree."""
+    if polarity != "auto":
+        return _tried(sheet(grey, polarity))
+    darker, lighter = votes(grey)
+    ways = ["dark-on-light", "light-on-dark"]
+    if lighter > darker:
+        ways.reverse()
+    likelier = _tried(sheet(grey, ways[0]))
+    unity = _unity(likelier)
+    if min(darker, lighter) < DOUBT and unity >= AT_ONE:
+        return likelier
+    other = _tried(sheet(grey, ways[1]))
+    return other if _unity(other) > unity + CLEARLY else likelier
+
+
+def _tried(sheet: Sheet) -> list[Found]:
     """What is found at each width of the kernel that tells ink from paper."""
     kernel = float(NARROWEST)
     found: list[Found] = []
-    while kernel < WIDEST * min(paper.shape) or not found:
-        ink = find_ink(darkness(paper, int(kernel), dark), int(kernel))
+    while kernel < WIDEST * min(sheet.levels.shape) or not found:
+        ink = find_ink(darkness(sheet, int(kernel)), int(kernel), sheet.ruled)
         if ink.weights.any():
             found.append(Found(kernel, ink.levels, *main_pieces(ink)))
             if _settled(found):
                 break
-        elif kernel > max(paper.shape):
+        elif kernel > max(sheet.levels.shape):
             break
         kernel *= WIDER
     return found
@@ -85,12 +104,21 @@ def _settled(found: list[Found]) -> bool:
     return len(same) >= ENOUGH and last.kernel >= FITTING * max(last.box[2:])
 
 
+def _agreement(found: list[Found]) -> list[float]:
+    """How much of each place all have in common with it, 0 to 1."""
+    return [float(np.mean([common_part(each.box, of.box) for of in found])) for each in found]
+
+
+def _unity(found: list[Found]) -> float:
+    """How much they agree on one place: noise lies elsewhere at every width."""
+    return max(_agreement(found), default=0.0)
+
+
 def _agreed(found: list[Found]) -> Found | None:
     """Of those at the place on which most agree, the one whose kernel suits its size."""
     if not found:
         return None
-    agreeing = [sum(common_part(each.box, other.box) for other in found) for each in found]
-    place = found[int(np.argmax(agreeing))].box
+    place = found[int(np.argmax(_agreement(found)))].box
     fitting = FITTING * max(place[2:])
     alike = [each for each in found if common_part(each.box, place) >= ALIKE]
     return min(alike, key=lambda each: abs(float(np.log(each.kernel / fitting))))
@@ -123,9 +151,10 @@ def main_pieces(ink: Ink) -> tuple[np.ndarray, Box]:
     least = np.where(within, DOT, SPECK) * weights[heaviest]
     waiting = (weights > 0) & (weights >= least) & ~chosen
     reach = np.where(weights >= PARTNER * weights[heaviest], FAR, NEAR)
+    side = (high - low).max()
     for _ in range(MOST_PARTS):
         gap = np.maximum(start - high, low - start - size).max(1)
-        near = waiting & (gap <= reach * (high - low).max())
+        near = waiting & (gap <= reach * side)
         if not near.any():
             break
         chosen, waiting = chosen | near, waiting & ~near

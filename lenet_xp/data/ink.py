@@ -22,6 +22,7 @@ DARKEST = 100  # pixels: as dark as these is full ink
 INK_LEVEL = 0.3  # of full ink: what a piece has somewhere; everywhere, a third of it
 SMALLEST = 12  # pixels of a piece
 SHARP, RIM_SOFT = 0.15, 2.0  # of a piece's level: what its rim rises by in 2 pixels, smoothed
+ON_RULES, DARK = 0.9, 0.6  # of a piece, on ruled lines: no ink unless it is so dark, of full ink
 WITH_RIM, RIM = 200, 4  # pixels: what is so near a larger picture's edge is no ink
 MOST_WEIGHT = 40.0  # deviations that a pixel weighs
 
@@ -46,10 +47,11 @@ class Ink:
         return ink
 
 
-def find_ink(levels: np.ndarray, kernel: int) -> Ink:
+def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
     """The ink among darknesses (H, W) uint8; faint ink counts where it hangs on certain ink.
 
-    kernel: pixels that strokes are much narrower than, as in `darkness`.
+    kernel: pixels that strokes are much narrower than, as in `darkness`. ruled: (H, W) uint8, 255
+    where lines ran: what is faint and lies there alone is left of them.
     """
     soft = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SOFT)
     tile = max(TILE, min(kernel, min(soft.shape) // 4))
@@ -67,12 +69,12 @@ def find_ink(levels: np.ndarray, kernel: int) -> Ink:
     if min(mask.shape) >= WITH_RIM:
         mask[:RIM] = mask[-RIM:] = mask[:, :RIM] = mask[:, -RIM:] = 0
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    inked = mask > 0
-    there, weight = pieces[inked], np.minimum(weight[inked], MOST_WEIGHT)
-    weights = np.bincount(there, weight, count)
-    is_ink = np.zeros(count, bool)
-    is_ink[pieces[soft > edge]] = True
-    is_ink &= stats[:, cv2.CC_STAT_AREA] >= SMALLEST
+    inked, area = mask > 0, stats[:, cv2.CC_STAT_AREA]
+    there = pieces[inked]
+    weights = np.bincount(there, np.minimum(weight[inked], MOST_WEIGHT), count)
+    on_rules = np.bincount(there, ruled[inked] > 0, count) >= ON_RULES * area
+    is_ink = _somewhere(soft > edge, pieces, count) & (area >= SMALLEST)
+    is_ink &= ~on_rules | _somewhere(soft > DARK * full, pieces, count)
     is_ink &= _sharp(levels - paper, mask, pieces, count, tile)
     is_ink[0] = False
     return Ink(levels, pieces, stats[:, :4], weights * is_ink)
@@ -105,6 +107,13 @@ def _tiles(values: np.ndarray, down: int, across: int) -> np.ndarray:
     cut = values[: down * height, : across * width].reshape(down, height, across, width)
     tiles: np.ndarray = cut[:, ::3, :, ::3].transpose(0, 2, 1, 3).reshape(down, across, -1)
     return tiles
+
+
+def _somewhere(true: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
+    """Which pieces have a pixel where it is true, (count,) bool."""
+    found = np.zeros(count, bool)
+    found[pieces[true]] = True
+    return found
 
 
 def _sharp(

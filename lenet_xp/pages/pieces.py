@@ -36,12 +36,12 @@ class Pieces:
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     """The pieces of ink of a page, (H, W) uint8 grey levels, without specks."""
     page = shrunk(grey, PAGE_SIDE)
-    paper, dark = sheet(page, polarity)
-    side = min(paper.shape)
-    ink = find_ink(darkness(paper, side // 3, dark), side // 3)
+    even = sheet(page, polarity)
+    side = min(page.shape)
+    ink = find_ink(darkness(even, side // 3), side // 3, even.ruled)
     kernel = max(int(STROKES * stroke_width(ink.mask())), side // 40)
     if kernel < side // 4:
-        ink = find_ink(darkness(paper, kernel, dark), kernel)
+        ink = find_ink(darkness(even, kernel), kernel, even.ruled)
     numbers = np.flatnonzero(ink.weights)
     numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MOST_PIECES]]
     boxes = np.concatenate(
