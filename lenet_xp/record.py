@@ -19,6 +19,7 @@ from lenet_xp.recipes import Recipe
 from lenet_xp.training import Fit
 
 MAX_SAMPLES = 10_000  # generated images of each letter
+MAX_PHOTOS = 20  # of each letter
 MAX_THREADS = 256
 ROOM = 2 * 2**20  # bytes: more than a run's results take
 RESULTS = (
@@ -55,6 +56,7 @@ class Run:
     out: Path
     seed: int = 0
     samples_per_class: int = 400
+    photos: int = 0
     split: str | None = None
     fold: int = 0
     allow_overlap: bool = False
@@ -85,9 +87,13 @@ class Run:
             kind: Any = field.type  # the type itself: annotations of this file are no strings
             if not isinstance(getattr(run, field.name), kind):
                 raise TypeError(f"{field.name} of a run cannot be {getattr(run, field.name)!r:.40}")
-        whole = (run.samples_per_class, 1, MAX_SAMPLES), (run.threads or 1, 1, MAX_THREADS)
+        whole = (
+            (run.samples_per_class, 1, MAX_SAMPLES),
+            (run.photos, 0, MAX_PHOTOS),
+            (run.threads or 1, 1, MAX_THREADS),
+        )
         if run.seed < 0 or not all(low <= value <= high for value, low, high in whole):
-            raise ValueError("a run's seed, samples or threads are out of range")
+            raise ValueError("a run's seed, samples, photos or threads are out of range")
         return run
 
 
@@ -122,6 +128,7 @@ def config_of(run: Run, split: Split) -> dict[str, Any]:
         "fold": split.fold,
         "allow_overlap": run.allow_overlap,
         "samples_per_class": run.samples_per_class if run.data == "synthetic" else None,
+        "photos": run.photos,
     }
 
 

@@ -11,7 +11,9 @@ from lenet_xp.calibration import fit_temperature, log_probabilities
 from lenet_xp.checkpoint import Checkpoints, State
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.overlap import Overlap, honest_split
+from lenet_xp.data.photographed import photographed
 from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split
 from lenet_xp.data.writers import known_writers
@@ -25,8 +27,8 @@ from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
 from lenet_xp.parallel import worker_count
 from lenet_xp.record import OF_WRITERS, RESULTS, Run, check_writable, config_of, record_of
-from lenet_xp.stopping import StopRequest, stop_requests
-from lenet_xp.training import Fit, Progress, TrainingDiverged, check_values, fit
+from lenet_xp.stopping import Stopped, StopRequest, stop_requests
+from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
 
 COLLAPSE = 0.2  # how far validation accuracy may fall below the best before it is worth a word
 
@@ -115,8 +117,9 @@ def _trained(
         seed=run.seed,
         ops=ops,
     )
+    train = _training_images(run, dataset, split, preprocessing, request)
     reporter.say(
-        f"{run.recipe.name} on {dataset.name}: {len(split.train):,} training, "
+        f"{run.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
         f"{len(split.val):,} validation, {len(split.test):,} test images; "
         f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
     )
@@ -126,7 +129,7 @@ def _trained(
 
     def epoch_over(row: dict[str, Any], judged: LeNet5) -> None:
         nonlocal best
-        reporter.epoch(row, run.recipe.epochs, len(split.train))
+        reporter.epoch(row, run.recipe.epochs, len(train[1]))
         if row["val_accuracy"] > best["val_accuracy"]:
             best = row
             _keep_best(checkpoints, replace(saved, model=judged), reporter)
@@ -145,7 +148,7 @@ def _trained(
         result = fit(
             model,
             run.recipe,
-            (dataset.images[split.train], dataset.labels[split.train]),
+            train,
             (dataset.images[split.val], dataset.labels[split.val]),
             preprocessing,
             run.seed,
@@ -162,6 +165,25 @@ def _trained(
     val = predict_probabilities(model, dataset.images[split.val], preprocessing, run.threads)
     temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
     return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+
+
+def _training_images(
+    run: Run, dataset: Dataset, split: Split, preprocessing: Preprocessing, request: StopRequest
+) -> Batch:
+    """What is learned from: the training letters, and the same as read off drawn pages."""
+    images, labels = dataset.images[split.train], dataset.labels[split.train]
+    if not run.photos:
+        return images, labels
+    names = [dataset.class_names[label] for label in labels]
+    with progress_bar(run.photos * len(images), "letters on drawn pages") as advance:
+
+        def over(count: int) -> None:
+            advance(count)
+            if request.signum is not None:
+                raise Stopped("stopped before the training began", request.signum)
+
+        pages = photographed(images, names, preprocessing, run.photos, run.seed, over)
+    return np.concatenate([images, pages]), np.tile(labels, 1 + run.photos)
 
 
 def _keep_best(checkpoints: Checkpoints, saved: SavedModel, reporter: Reporter) -> None:

@@ -24,7 +24,7 @@ from lenet_xp.data.alphabet import letters
 from lenet_xp.data.finding import common_part
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.progress import progress_bar
-from lenet_xp.data.sheet import SQUARE, Photo, lay, lay_line
+from lenet_xp.data.sheet import Photo, lay_alone, lay_line
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
 from lenet_xp.data.synthetic import generate
@@ -92,12 +92,7 @@ def _single(
     """A page with one letter, its height, and what was done to it."""
     high, wide = (int(rng.integers(400, 1300)) for _ in range(2))
     height = int(np.exp(rng.uniform(np.log(SMALLEST), np.log(0.6 * min(high, wide)))))
-    stretch = rng.uniform(1, 1.2) if NAMES[label] in SQUARE else rng.uniform(0.7, 1.1)
-    width, margin = int(height * stretch), height // 4
-    cover = np.zeros((high, wide), np.float32)
-    left = int(rng.integers(margin, wide - width - margin))
-    top = int(rng.integers(margin, high - height - margin))
-    box = lay(cover, image, (left, top, width, height))
+    cover, box = lay_alone(image, NAMES[label], height, (high, wide), rng)
     photo = Photo.drawn(rng, int(np.clip(height * rng.uniform(0.5, 1.5), 30, 120)))
     return photo.take(cover, rng), box[3], photo
 

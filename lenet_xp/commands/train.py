@@ -23,7 +23,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.invocation import as_called
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
-from lenet_xp.record import MAX_THREADS, Run
+from lenet_xp.record import MAX_PHOTOS, MAX_THREADS, Run
 from lenet_xp.run import interrupted_run, train_run
 
 DEFAULT_DATA = "synthetic"
@@ -37,6 +37,8 @@ EXAMPLES = """\
       the original benchmark
   lenet-xp train --data amhcd_64.zip --recipe best --split writer --fold 0
       judged on 12 writers of whom it has seen nothing
+  lenet-xp train --data amhcd_64.zip --recipe best --photos 1
+      for letters in photographs, too: how the model that comes along was made
   lenet-xp train --resume runs/best
       go on where Ctrl-C, a crash or a power cut ended the run
   lenet-xp train --backend cupy
@@ -47,6 +49,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("train", "Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
     add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
+    p.add_argument(
+        "--photos",
+        type=whole_number(0, MAX_PHOTOS),
+        default=0,
+        metavar="N",
+        help="learn from each letter N times more, as it is read off a drawn page in bad light: "
+        "for photographs (default: 0)",
+    )
     add_split_options(p, "the data's own test set, else the seed's random fifth")
     p.add_argument(
         "--allow-overlap",
@@ -156,6 +166,7 @@ def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
         seed=options.seed,
         out=_out_folder(options),
         samples_per_class=options.samples,
+        photos=options.photos,
         split=options.split,
         fold=options.fold or 0,
         allow_overlap=options.allow_overlap,

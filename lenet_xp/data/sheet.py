@@ -128,6 +128,24 @@ def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
     return left + x, top + y, wide, high
 
 
+def lay_alone(
+    image: np.ndarray, name: str, height: int, page: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, Box]:
+    """A cover (H, W) of a page with one letter at a random place, and where its ink is.
+
+    image: (S, S) uint8 dark on light, framed as AMHCD's; name: of its class; height: of its frame,
+    whose width is drawn as in `lay_line`. A page without a quarter of the height around the letter
+    raises ValueError.
+    """
+    high, wide = page
+    stretch = rng.uniform(1, 1.2) if name in SQUARE else rng.uniform(0.7, 1.1)
+    width, margin = int(height * stretch), height // 4
+    cover = np.zeros(page, np.float32)
+    left = int(rng.integers(margin, wide - width - margin))
+    top = int(rng.integers(margin, high - height - margin))
+    return cover, lay(cover, image, (left, top, width, height))
+
+
 def lay_line(
     cover: np.ndarray,
     images: Sequence[np.ndarray],
