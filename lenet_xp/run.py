@@ -25,7 +25,7 @@ from lenet_xp.lock import locked
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
-from lenet_xp.parallel import worker_count
+from lenet_xp.parallel import usable_cores, worker_count
 from lenet_xp.record import OF_WRITERS, RESULTS, Run, check_writable, config_of, record_of
 from lenet_xp.stopping import Stopped, StopRequest, stop_requests
 from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
@@ -182,7 +182,8 @@ def _training_images(
             if request.signum is not None:
                 raise Stopped("stopped before the training began", request.signum)
 
-        pages = photographed(images, names, preprocessing, run.photos, run.seed, over)
+        cores = run.threads or usable_cores()
+        pages = photographed(images, names, preprocessing, run.photos, run.seed, cores, over)
     return np.concatenate([images, pages]), np.tile(labels, 1 + run.photos)
 
 

@@ -3,7 +3,6 @@
 A network that learned from clean scans alone meets all that for the first time on a user's page.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -26,14 +25,15 @@ def photographed(
     preprocessing: Preprocessing,
     copies: int = 1,
     seed: int = 0,
+    cores: int = 1,
     progress: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
     """Each letter so many times more, every time found on a page of its own that `Photo` drew.
 
     images: (N, S, S) uint8, preprocessed: ink bright on 0. names: (N,) of their classes.
-    preprocessing: how the pages are read. Returns (copies * N, S, S) uint8, copy after copy; the
-    same arguments give the same bytes, on any number of cores. progress: called with the number of
-    images just done.
+    preprocessing: how the pages are read. Returns (copies * N, S, S) uint8, copy after copy: the
+    same bytes for the same arguments, whatever the number of cores. progress: called with the
+    number of images just done.
     """
     count = copies * len(images)
     found = shared((count, *images.shape[1:]), np.uint8)
@@ -44,7 +44,7 @@ def photographed(
             letter, rng = number % len(images), np.random.default_rng([seed, number])
             found[number] = _read_off(images[letter], names[letter], preprocessing, rng)
 
-    cores = min(parts, len(os.sched_getaffinity(0))) if can_fork() else 1
+    cores = min(parts, cores) if can_fork() else 1
     with ExitStack() as stack:
         others = [stack.enter_context(Forked(make)) for _ in range(cores - 1)]
         for first in range(0, parts, cores):
