@@ -47,8 +47,8 @@ def _keep(run_folder: Path) -> None:
     if not (model.is_file() and metrics.is_file()):
         raise InputError(f"{run_folder}: holds no finished run")
     found = json.loads(metrics.read_text(encoding="utf-8"))
-    setting = found["recipe"], found["config"].get("photos"), found["split"], found["fold"]
-    if (*setting, found["seed"]) != ("best", 1, "writer", 0, 0):
+    setting = [found.get(name) for name in ("recipe", "split", "fold", "seed", "config")]
+    if setting[:4] != ["best", "writer", 0, 0] or setting[4].get("photos") != 1:
         raise InputError(f"{run_folder}: is of another setting than {shlex.join(SETTING)}")
     with atomic_write(SHIPPED) as file:
         file.write(model.read_bytes())

@@ -11,11 +11,12 @@ import pytest
 from commandline import call
 from PIL import Image
 
+from lenet_xp.data import finding
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.framing import is_ring
 from lenet_xp.data.image_file import read_image
-from lenet_xp.data.ink import find_ink
-from lenet_xp.data.paper import Sheet, darkness, ink_is_darker, sheet
+from lenet_xp.data.ink import Ink, find_ink
+from lenet_xp.data.paper import Sheet, darkness, ink_is_darker
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.sheet import PAPERS, Photo, Written, lay, lay_line
 from lenet_xp.data.synthetic import generate
@@ -164,31 +165,55 @@ def test_polarity_of_a_sheet_with_a_hard_shadow():
     assert ink_is_darker(picture) and not ink_is_darker(255 - picture)
 
 
-def test_ruled_lines_go_and_a_bar_across_them_stays():
-    picture = np.full((300, 400), 240, np.uint8)
-    for row in range(20, 300, 40):
-        picture[row : row + 2] = 170
-    picture[80:200, 200:206] = 40
-    even = sheet(picture)
-    mask = find_ink(darkness(even, 60), 60, even.ruled).mask()
-    assert mask[85:195, 203].all()
-    mask[75:205, 190:216] = 0
-    assert not mask.any()
+HERE, THERE, BESIDE = (10, 10, 40, 40), (200, 90, 30, 40), (12, 10, 40, 40)
 
 
-@pytest.mark.parametrize("chalk", [False, True])
-def test_ruled_lines_give_their_light_back_to_what_is_written_on_them(images, chalk):
-    """The same photo of unruled paper is the reference."""
-    squared = Photo(paper="squared", light_on_dark=chalk, gradient=0.3)
-    plain = Photo(light_on_dark=chalk, gradient=0.3)
-    freed, reference = (
-        sheet(one_letter(images[NAMES.index("yaf"), 0], photo)[0]) for photo in (squared, plain)
-    )
-    assert freed.dark == reference.dark == (not chalk)
-    off = np.abs(freed.levels.astype(int) - reference.levels)
-    ink = reference.levels < reference.levels.min() + 60
-    assert np.percentile(off, 99) <= 2
-    assert np.percentile(off[ink], 90) <= (12 if not chalk else 60)
+@pytest.mark.parametrize(
+    ("darker", "lighter", "as_dark", "as_light", "dark"),
+    [
+        (1.0, 0.0, [HERE, HERE], [THERE, THERE], True),  # sure, and something is there
+        (0.0, 1.0, [HERE, HERE], [THERE, THERE], False),
+        (1.0, 0.0, [HERE, THERE], [HERE, HERE], False),  # sure, but nothing is there
+        (0.0, 1.0, [HERE, HERE], [], True),
+        (1.0, 0.5, [HERE, BESIDE, THERE], [HERE, HERE, HERE], False),  # contradictory
+        (0.5, 1.0, [HERE, HERE, HERE], [HERE, BESIDE, THERE], True),
+        (1.0, 0.5, [HERE, BESIDE], [HERE, HERE], True),  # as good both ways round
+        (0.5, 1.0, [HERE, HERE], [HERE, BESIDE], False),
+    ],
+)
+def test_a_picture_of_contradictory_votes_is_tried_both_ways_round(
+    darker, lighter, as_dark, as_light, dark, monkeypatch
+):
+    def tried(sheet):
+        boxes = as_dark if sheet.dark else as_light
+        return [finding.Found(18.0, sheet.levels, sheet.levels, box) for box in boxes]
+
+    monkeypatch.setattr(finding, "votes", lambda grey: (darker, lighter))
+    monkeypatch.setattr(finding, "_tried", tried)
+    found = finding._best_tries(np.full((100, 300), 200, np.uint8), "auto")
+    assert [each.box for each in found] == (as_dark if dark else as_light)
+
+
+def test_a_small_letter_is_looked_at_again_only_where_that_enlarges_it(images):
+    """Ruled lines cannot be told in a small cutting."""
+    label = NAMES.index("yazz")
+    photo = Photo("squared", 42, noise=1)
+    direct = Preprocessing().apply(images[label, 0]).astype(float)
+    for side, size in ((1350, 44), (3900, 130)):
+        picture, _ = one_letter(images[label, 0], photo, side, (700, 500, size - 4, size))
+        found = Preprocessing().apply(picture).astype(float)
+        assert np.corrcoef(direct.ravel(), found.ravel())[0, 1] > ALIKE, side
+
+
+def test_specks_do_not_lead_from_one_to_the_next_over_a_page():
+    boxes = [(0, 0, 500, 500), (200, 200, 15, 15), (235, 200, 12, 12), (290, 200, 12, 12)]
+    pieces = np.zeros((500, 500), np.int32)
+    for number, (left, top, wide, high) in enumerate(boxes[1:], 1):
+        pieces[top : top + high, left : left + wide] = number
+    ink = Ink(np.zeros((500, 500), np.uint8), pieces, np.array(boxes), np.array([0.0, 90, 50, 50]))
+    mask, box = finding.main_pieces(ink)
+    assert box == (200, 200, 47, 15)
+    assert mask[205, 240] and not mask[205, 295]
 
 
 def test_noise_in_a_shadow_is_no_ink():

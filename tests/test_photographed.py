@@ -58,6 +58,11 @@ def test_the_number_of_cores_and_of_images_beside_it_change_no_letter(images, na
     assert not np.array_equal(alone, photographed(images[:21], names[:21], Preprocessing(), seed=4))
 
 
+def test_no_two_pages_are_alike(images, names):
+    twice = photographed(images[[0, 0]], names[:1] * 2, Preprocessing())
+    assert not np.array_equal(*twice)
+
+
 def test_training_takes_them_beside_the_letters_themselves(tmp_path, call):
     letters_folder(tmp_path / "letters")
     options = ["--data", tmp_path / "letters", "--epochs", 2, "--no-plots", "--photos"]

@@ -136,8 +136,9 @@ def test_the_card_names_data_terms_and_limits(record):
         assert words in text
 
 
-def test_make_model_refuses_a_run_of_another_setting(tmp_path):
-    metrics = {"recipe": "classic", "split": "writer", "fold": 0, "seed": 0}
+@pytest.mark.parametrize("changed", [{"recipe": "classic"}, {"config": {"photos": 0}}])
+def test_make_model_refuses_a_run_of_another_setting(changed, record, tmp_path):
+    metrics = record["metrics"] | changed
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "model.npz").write_bytes(b"")
     done = subprocess.run(
