@@ -22,7 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout, before any other
 
 import numpy as np
-from browser import Page, Strokes, chromium
+
+try:
+    from browser import Page, Strokes, chromium
+except ImportError as error:
+    print(f"error: {error}; pip install '.[test]'", file=sys.stderr)
+    sys.exit(2)
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.progress import progress_bar

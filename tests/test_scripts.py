@@ -29,6 +29,19 @@ def test_a_missing_system_library_of_opencv_is_one_line(command, tmp_path):
     assert "libgl1" in line and "opencv-python-headless" in line
 
 
+def test_the_demos_picture_without_selenium_is_one_line(tmp_path):
+    (tmp_path / "selenium.py").write_text("raise ImportError(\"No module named 'selenium'\")")
+    outcome = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "demo_picture.py")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert outcome.returncode == 2 and outcome.stdout == ""
+    (line,) = outcome.stderr.splitlines()
+    assert line == "error: No module named 'selenium'; pip install '.[test]'"
+
+
 def test_the_readme_names_only_scripts_that_exist():
     words = (ROOT / "README.md").read_text(encoding="utf-8").replace("`", " ").split()
     named = {word for word in words if word.startswith("scripts/") and word.endswith(".py")}
