@@ -11,6 +11,7 @@ from lenet_xp.data.paper import darkness, sheet
 from lenet_xp.data.rules import without_rules
 from lenet_xp.data.sheet import Photo, lay
 from lenet_xp.data.synthetic import generate
+from lenet_xp.opencv import cv2
 
 NAMES = tuple(letter.name for letter in letters())
 
@@ -100,3 +101,21 @@ def test_what_is_faint_and_lies_on_a_ruled_line_alone_is_no_ink():
     for mask in masks:
         assert mask[65:195, 43].all() and mask[100, 225:275].all()
     assert masks[0][100, 125:175].all() and not masks[1][90:110, 110:190].any()
+
+
+@pytest.mark.parametrize("name", ["yab", "yey", "yadd", "yat", "yaj"])
+def test_bars_of_a_letter_that_nearly_fills_its_picture_stay(images, name):
+    letter = images[NAMES.index(name), 0]
+    large = np.full((200, 200), 250.0)
+    large[20:180, 20:180] = cv2.resize(letter, (160, 160), interpolation=cv2.INTER_CUBIC)
+    large += np.random.default_rng(0).normal(0, 3, large.shape)
+    picture = np.clip(np.rint(large), 0, 255).astype(np.uint8)
+    assert not sheet(picture).ruled.any()
+
+
+@pytest.mark.parametrize("chalk", [False, True])
+def test_the_few_lines_of_a_small_picture_go(images, chalk):
+    cover = np.zeros((150, 260), np.float32)
+    lay(cover, images[NAMES.index("yab"), 0], (90, 40, 70, 75))
+    photo = Photo("ruled", 50, light_on_dark=chalk, noise=1)
+    assert darker_than_unruled(photo, cover, 2).max() < 4

@@ -16,6 +16,8 @@ GAP = 9  # pixels where it may be lost
 ALONG = 31  # pixels along which a line's darkness is averaged to see it in the noise
 THICKEST = 1 / 100  # of the picture: the thickest line, 5 pixels in small ones
 MOST = 200  # lines, of each way
+MANY = 5  # lines that are a letter's bars no more
+END, AT_END = 8, 0.25  # pixels at a picture's edge; of a line's level, what is left of it there
 STEPS = 4  # to a pixel, in which a line is measured across
 STRETCH = 48  # pixels along which a line is as strong
 # Times as strong as mostly: a board's line in the light, where most of it lies in shadow.
@@ -39,12 +41,22 @@ def _without_level_ones(paper: np.ndarray, dark: bool) -> tuple[np.ndarray, np.n
     if min(height, width) < 3 * RUN:
         return paper, ruled
     thick = max(5, int(min(height, width) * THICKEST))
+    result = paper.astype(np.float32)
+    for track in _printed(_tracks(paper, thick), paper, thick):
+        _lighten(result, track, thick, dark, ruled)
+    nearby = cv2.dilate(ruled, np.ones((SLACK, 1), np.uint8))
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8), nearby
+
+
+def _tracks(paper: np.ndarray, thick: int) -> list[np.ndarray]:
+    """The rows, (W,) each, of all that runs level through most of a sheet, thin and dark."""
+    height, width = paper.shape
     along, runs = _level_runs(paper, thick)
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
     lengths = stats[1:, cv2.CC_STAT_WIDTH]
     order = np.argsort(-lengths, kind="stable")[: 2 * MOST]
-    result = paper.astype(np.float32)
     columns = np.arange(width)
+    tracks = []
     for number in order[lengths[order] >= PART * width] + 1:
         left, top, wide, high, _ = stats[number]
         piece = pieces[top : top + high, left : left + wide] == number
@@ -53,11 +65,35 @@ def _without_level_ones(paper: np.ndarray, dark: bool) -> tuple[np.ndarray, np.n
         track = _followed(_track(piece, left, top, width), along, runs)
         row = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
         if np.count_nonzero(runs[row, columns]) >= SPANS * width:
-            _lighten(result, track, thick, dark, ruled)
+            tracks.append(track)
             around = np.clip(row + np.arange(-SLACK, SLACK + 1)[:, None], 0, height - 1)
             runs[around, columns] = 0  # its other parts
-    nearby = cv2.dilate(ruled, np.ones((SLACK, 1), np.uint8))
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8), nearby
+    return tracks
+
+
+def _printed(tracks: list[np.ndarray], paper: np.ndarray, thick: int) -> list[np.ndarray]:
+    """The tracks of printed lines: there are many of them, or they run from edge to edge.
+
+    In a picture that a letter nearly fills, its bars run through most of it, too.
+    """
+    if not 0 < len(tracks) < MANY:
+        return tracks
+    hat = _hat(paper, thick)
+    hat -= np.median(hat)
+    columns = np.arange(paper.shape[1])
+    printed = []
+    for track in tracks:
+        level = hat[np.clip(np.rint(track).astype(np.int64), 0, len(paper) - 1), columns]
+        ends = min(level[:END].mean(), level[-END:].mean())
+        if ends >= AT_END * np.median(level):
+            printed.append(track)
+    return printed
+
+
+def _hat(paper: np.ndarray, thick: int) -> np.ndarray:
+    """How much darker than what is above or below it each pixel is, (H, W) float32."""
+    kernel = np.ones((2 * thick + 1, 1), np.uint8)
+    return cv2.morphologyEx(paper, cv2.MORPH_BLACKHAT, kernel).astype(np.float32)
 
 
 def _level_runs(paper: np.ndarray, thick: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,8 +101,7 @@ def _level_runs(paper: np.ndarray, thick: int) -> tuple[np.ndarray, np.ndarray]:
 
     The second is 255 there and 0 elsewhere.
     """
-    hat = cv2.morphologyEx(paper, cv2.MORPH_BLACKHAT, np.ones((2 * thick + 1, 1), np.uint8))
-    along = cv2.blur(hat.astype(np.float32), (ALONG, 1))
+    along = cv2.blur(_hat(paper, thick), (ALONG, 1))
     above = along - cv2.blur(along, (4 * ALONG, 4 * ALONG))
     noise = 1.4826 * float(np.median(np.abs(above[::2, ::2])))
     mask: np.ndarray = np.where(above > max(1.5, 4 * noise), 255, 0).astype(np.uint8)
