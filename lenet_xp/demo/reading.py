@@ -3,6 +3,7 @@
 import threading
 from base64 import b64encode
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ class PictureReader:
     def __init__(self, saved: SavedModel):
         self._saved = saved
         self._read = Reader(saved.model, saved.preprocessing)
+        # What is drawn on the page is dark, and need not be asked.
+        self._drawn = replace(saved.preprocessing, polarity="dark-on-light")
         self._network, self._large = threading.Lock(), threading.Lock()
 
     def __call__(self, picture: bytes, height: float | None = None) -> dict[str, Any]:
@@ -46,7 +49,8 @@ class PictureReader:
                     held.enter_context(self._large)
 
             image = decode(picture, "the picture", admit)
-            seen = self._saved.preprocessing.apply(image)
+            how = self._saved.preprocessing if height is None else self._drawn
+            seen = how.apply(image)
         if not seen.any():
             return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}
         with self._network:
