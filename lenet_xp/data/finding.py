@@ -81,17 +81,17 @@ def _best_tries(grey: np.ndarray, polarity: str) -> list[Found]:
     return other if _unity(other) > unity + CLEARLY else likelier
 
 
-def _tried(sheet: Sheet) -> list[Found]:
+def _tried(even: Sheet) -> list[Found]:
     """What is found at each width of the kernel that tells ink from paper."""
     kernel = float(NARROWEST)
     found: list[Found] = []
-    while kernel < WIDEST * min(sheet.levels.shape) or not found:
-        ink = find_ink(darkness(sheet, int(kernel)), int(kernel), sheet.ruled)
+    while kernel < WIDEST * min(even.levels.shape) or not found:
+        ink = find_ink(darkness(even, int(kernel)), int(kernel), even.ruled)
         if ink.weights.any():
             found.append(Found(kernel, ink.levels, *main_pieces(ink)))
             if _settled(found):
                 break
-        elif kernel > max(sheet.levels.shape):
+        elif kernel > max(even.levels.shape):
             break
         kernel *= WIDER
     return found

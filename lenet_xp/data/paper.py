@@ -70,18 +70,18 @@ def votes(grey: np.ndarray) -> tuple[float, float]:
     return max(minds), -min(minds)
 
 
-def darkness(sheet: Sheet, kernel: int) -> np.ndarray:
+def darkness(even: Sheet, kernel: int) -> np.ndarray:
     """How much darker than the paper around it each pixel of a sheet is, (H, W) uint8.
 
     kernel: pixels; what is wider counts as paper. On light paper darkness is in parts of the light,
     so that ink in a shadow counts as much.
     """
-    paper = sheet.levels
+    paper = even.levels
     small = cv2.medianBlur(shrunk(paper, OVERVIEW), 3)
     across = max(3, round(kernel * max(small.shape) / max(paper.shape)) | 1)
     around = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8))
     around = cv2.resize(around, paper.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    if sheet.dark:
+    if even.dark:
         return cv2.bitwise_not(cv2.divide(paper, np.maximum(around, 1), scale=255))
     return cv2.subtract(around, paper)
 
