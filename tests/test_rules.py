@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lenet_xp.data import rules
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.ink import find_ink
 from lenet_xp.data.paper import darkness, sheet
@@ -119,3 +120,10 @@ def test_the_few_lines_of_a_small_picture_go(images, chalk):
     lay(cover, images[NAMES.index("yab"), 0], (90, 40, 70, 75))
     photo = Photo("ruled", 50, light_on_dark=chalk, noise=1)
     assert darker_than_unruled(photo, cover, 2).max() < 4
+
+
+def test_a_curve_that_left_the_sheet_takes_nothing_from_it():
+    paper = np.full((200, 300), 180, np.float32)
+    ruled = np.zeros((200, 300), np.uint8)
+    rules._lighten(paper, np.full(300, -100.0), 5, True, ruled)
+    assert (paper == 180).all() and not ruled.any()

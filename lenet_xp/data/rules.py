@@ -166,6 +166,8 @@ def _lighten(
     rows = np.floor(track + 0.5).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
     columns = np.arange(paper.shape[1])
     sample = (rows >= 0) & (rows < len(paper)) & (columns % 3 == 0)
+    if not sample.any():
+        return  # a curve that left the sheet
     rows = np.clip(rows, 0, len(paper) - 1)
     band = paper[rows, columns]
     beside = (np.median(band[:3], axis=0) + np.median(band[-3:], axis=0)) / 2
