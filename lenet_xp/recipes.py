@@ -97,7 +97,7 @@ class Recipe:
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
         distortion = values.get("distortion")
-        made = None if distortion is None else Distortion(**distortion)
+        made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})
 
 

@@ -32,7 +32,7 @@ def averaged_probabilities(
     rng = np.random.default_rng(seed)
     total = predict_probabilities(model, images, preprocessing, threads)
     for _ in range(views - 1):
-        view = AGAIN.apply(images, AGAIN.draw(rng, len(images), images.shape[1]))
+        view = AGAIN.apply(images, AGAIN.draw(rng, len(images)))
         total += predict_probabilities(model, view, preprocessing, threads)
     total /= views
     return total

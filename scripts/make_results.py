@@ -62,12 +62,8 @@ EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
     "scale": ("log", (0.05, 0.1, 0.2)),
     "shift": ("pixels", (0.7, 1.5, 3)),
     "elastic": ("pixels", (0.5, 1, 2)),
-    "crop": ("pixels", (0.7, 1.5, 3)),
     "pen": ("pixels", (0.15, 0.3, 0.6)),
     "blur": ("pixels", (0.2, 0.4, 0.8)),
-    "gain": ("log", (0.1, 0.2, 0.4)),
-    "gamma": ("log", (0.2, 0.4, 0.8)),
-    "noise": ("grey levels", (5, 15, 40)),
 }
 
 

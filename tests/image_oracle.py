@@ -46,24 +46,6 @@ def blurred(image: np.ndarray, share: float) -> np.ndarray:
     return by_pixel(image, rule)
 
 
-def tone_changed(image: np.ndarray, log_gain: float, gamma: float) -> np.ndarray:
-    def rule(row: int, col: int) -> float:
-        return min(255.0, 255 * math.exp(log_gain) * (level(image, row, col) / 255) ** gamma)
-
-    return by_pixel(image, rule)
-
-
-def noisy(image: np.ndarray, deviation: float, noise: np.ndarray) -> np.ndarray:
-    """noise: (S * S,) normal numbers."""
-    side = len(image)
-    return by_pixel(
-        image,
-        lambda row, col: min(
-            255.0, max(0.0, level(image, row, col) + deviation * float(noise[row * side + col]))
-        ),
-    )
-
-
 def warped(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pixels fetched bilinearly from column x and row y of the image, (S, S) each."""
 

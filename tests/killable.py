@@ -16,7 +16,7 @@ ADAM = SGD.with_options(
     schedule="one-cycle",
     label_smoothing=0.1,
     averaging=0.9,
-    distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, noise=3),
+    distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, blur=0.4),
 )
 
 

@@ -50,7 +50,7 @@ def epoch_batches(
     order = rng.permutation(len(labels))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        drawn = None if distortion is None else distortion.draw(rng, len(chosen), images.shape[1])
+        drawn = None if distortion is None else distortion.draw(rng, len(chosen))
         if start < behind * batch_size:
             continue
         if held:

@@ -1,16 +1,10 @@
-"""What pen, ink and camera do to letters, a contiguous batch at a time and in place; paper is 0.
+"""What pen and ink do to letters, a contiguous batch at a time and in place; paper is 0.
 
 Strokes are changed on the tall picture of `warp`, where every pixel's neighbours belong to its own
 image or are paper: whole arrays are then compared with themselves moved by a pixel or a line.
 """
 
-from functools import lru_cache
-
 import numpy as np
-
-from lenet_xp.opencv import cv2
-
-NOISE_STARTS = 65_536  # places in the noise that an image's part of it may begin at
 
 
 def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
@@ -61,41 +55,6 @@ def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
     soft += levels
     flat[:] = soft
     _clear_paper(tall, size)
-
-
-def change_tone(images: np.ndarray, log_gain: np.ndarray, gamma: np.ndarray) -> None:
-    """Levels v of (N, S, S) uint8 become 255 * gain * (v / 255)^gamma, at most 255.
-
-    log_gain and gamma: (N,) float32, gamma above 0.
-    """
-    pixels = images.reshape(len(images), -1)
-    levels: np.ndarray = cv2.LUT(pixels, _LOG_LEVELS)
-    levels *= gamma[:, None]
-    levels += log_gain[:, None] + np.float32(np.log(255))
-    np.exp(levels, out=levels)
-    cv2.convertScaleAbs(levels, dst=pixels)  # rounds, and cuts off
-
-
-def add_noise(images: np.ndarray, deviations: np.ndarray, starts: np.ndarray) -> None:
-    """Add Gaussian noise to (N, S, S) uint8, cut off at 0 and 255.
-
-    deviations: (N,) grey levels. starts: (N,) which of `normal_noise` each image gets, for
-    drawing 1,024 numbers for each would take as long as everything else together.
-    """
-    pixels = images.reshape(len(images), -1)
-    noise = normal_noise(pixels.shape[1])[starts]
-    noise *= deviations[:, None]
-    cv2.add(pixels, noise, dst=pixels, dtype=cv2.CV_8U)  # rounds, and cuts off
-
-
-@lru_cache(maxsize=8)
-def normal_noise(pixels: int) -> np.ndarray:
-    """(NOISE_STARTS, pixels) float32: windows on one line of normal numbers, the same always."""
-    line = np.random.default_rng(0).standard_normal(NOISE_STARTS + pixels - 1, np.float32)
-    return np.lib.stride_tricks.sliding_window_view(line, pixels)
-
-
-_LOG_LEVELS = np.array([-np.inf, *np.log(np.arange(1, 256) / 255)], np.float32)  # paper stays 0
 
 
 def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
