@@ -139,15 +139,8 @@ class Preprocessing:
         return replace(self, mean=mean, std=std or 1.0)
 
     def scale_and_shift(self) -> tuple[float, float]:
-        """The two numbers that standardise a pixel: scale * pixel + shift."""
+        """(scale, shift): scale * pixel + shift is (pixel / 255 - mean) / std."""
         return 1.0 / (255.0 * self.std), -self.mean / self.std
-
-    def standardise(self, images: np.ndarray) -> np.ndarray:
-        """(images / 255 - mean) / std as float32, for (N, S, S) or (S, S) uint8."""
-        result = np.asarray(images).astype(np.float32)
-        result *= np.float32(1 / (255 * self.std))
-        result -= np.float32(self.mean / self.std)
-        return result
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as a dict of plain JSON values."""
