@@ -26,7 +26,6 @@ RESULTS = (
     "metrics.json",  # the sign of a finished run
     "model.npz",
     "history.csv",
-    "config.json",
     "learning_curves.png",
     "feature_maps.png",
     "c1_filters.png",
@@ -45,6 +44,7 @@ RESULTS = (
     "rejection.png",
 )
 OF_WRITERS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # where writers are known
+FORMER = ("config.json",)  # of runs before version 0.2; metrics.json holds the same as "config"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndar
 
 
 def config_of(run: Run, split: Split) -> dict[str, Any]:
+    """What decided the run's outcome, for metrics.json and the model file's notes."""
     return {
         "data": Path(run.data).name,
         "recipe": run.recipe.to_dict(),

@@ -26,7 +26,15 @@ from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
 from lenet_xp.parallel import usable_cores, worker_count
-from lenet_xp.record import OF_WRITERS, RESULTS, Run, check_writable, config_of, record_of
+from lenet_xp.record import (
+    FORMER,
+    OF_WRITERS,
+    RESULTS,
+    Run,
+    check_writable,
+    config_of,
+    record_of,
+)
 from lenet_xp.stopping import Stopped, StopRequest, stop_requests
 from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
 
@@ -249,7 +257,7 @@ def _leave_results(
 ) -> dict[str, Any]:
     """Write RESULTS; the content of metrics.json."""
     # Of an earlier run, lest the old and the new stand side by side.
-    for name in (*RESULTS, *OF_WRITERS):
+    for name in (*RESULTS, *OF_WRITERS, *FORMER):
         (run.out / name).unlink(missing_ok=True)
     save_model(run.out / "model.npz", saved)
     write_csv(
@@ -263,7 +271,6 @@ def _leave_results(
     writers = known_writers(dataset)
     groups = None if writers is None else writers[split.test]
     record = record_of(run, saved, dataset, split, overlap, result, probabilities, groups)
-    write_json(run.out / "config.json", config_of(run, split))
     write_json(run.out / "metrics.json", record)
     if run.plots:
         from lenet_xp.analysis import draw_run  # matplotlib is slow to import

@@ -25,7 +25,7 @@ from lenet_xp.parallel import Workers, parts, worker_count
 from lenet_xp.recipes import OPTIMISERS, RECIPES, Recipe
 from lenet_xp.training import TrainingDiverged, fit
 
-RECORDS = sorted((Path(__file__).resolve().parent.parent / "results").glob("*/config.json"))
+RECORDS = sorted((Path(__file__).resolve().parent.parent / "results").glob("**/metrics.json"))
 RECIPE = Recipe("quick", epochs=4, batch_size=16, optimiser="momentum", learning_rate=0.03)
 DISTORTED = replace(RECIPE, distortion=Distortion(rotation=5, shift=1, elastic=0.5))
 
@@ -297,9 +297,9 @@ def test_recipes_survive_json(recipe):
     assert recipe.with_options(epochs=None, batch_size=7) == replace(recipe, batch_size=7)
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: "-".join(path.parts[-3:-1]))
 def test_recipes_on_record_can_be_trained_again(path):
-    recorded = json.loads(path.read_text())["recipe"]
+    recorded = json.loads(path.read_text())["config"]["recipe"]
     recipe = Recipe.from_dict(recorded)
     now = recipe.to_dict()
     if recipe.distortion:  # strengths that only the record or only the recipe names are off
