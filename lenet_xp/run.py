@@ -13,7 +13,6 @@ from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.overlap import Overlap, honest_split
 from lenet_xp.data.photographed import photographed
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Split
 from lenet_xp.data.writers import known_writers
@@ -36,6 +35,7 @@ from lenet_xp.record import (
     record_of,
 )
 from lenet_xp.stopping import Stopped, StopRequest, stop_requests
+from lenet_xp.system.progress import progress_bar
 from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
 
 COLLAPSE = 0.2  # how far validation accuracy may fall below the best before it is worth a word

@@ -30,10 +30,10 @@ except ImportError as error:
     sys.exit(2)
 
 from lenet_xp.data.alphabet import letters
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.demo.examples import pen_strokes
 from lenet_xp.files import atomic_write, make_folder, write_json
 from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.system.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN, EXAMPLE = "yaz", 17  # the letter in the picture

@@ -22,8 +22,8 @@ from fuzzing.judge import problems  # noqa: E402
 from fuzzing.summary import Summary  # noqa: E402
 
 from lenet_xp.commands.terminal import whole_number  # noqa: E402
-from lenet_xp.data.progress import progress_bar  # noqa: E402
 from lenet_xp.files import make_folder, write_json, write_text  # noqa: E402
+from lenet_xp.system.progress import progress_bar  # noqa: E402
 
 EXAMPLES = """\
 examples:

@@ -23,7 +23,6 @@ from lenet_xp.commands.terminal import run, whole_number
 from lenet_xp.data.alphabet import letters
 from lenet_xp.data.finding import common_part
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.sheet import Photo, lay_alone, lay_line
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
@@ -36,6 +35,7 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pages.reading import PageLetter, read_page
 from lenet_xp.pages.report import draw
 from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.system.progress import progress_bar
 
 FOLD = 0  # of the split by writers: that of the shipped model
 SMALLEST = 32  # pixels of the height of a single letter

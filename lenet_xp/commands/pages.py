@@ -7,13 +7,13 @@ from pathlib import Path
 from lenet_xp.data.image_file import read_image
 from lenet_xp.data.loading import complaint
 from lenet_xp.data.preprocess import grey_levels
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder, write_json
 from lenet_xp.model_file import SavedModel
 from lenet_xp.pages.reading import read_page
 from lenet_xp.pages.report import as_dict, as_text, draw
 from lenet_xp.shown import shown
+from lenet_xp.system.progress import progress_bar
 
 
 def read_pages(

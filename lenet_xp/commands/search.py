@@ -2,11 +2,8 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from lenet_xp.commands.terminal import (
     add_data_option,
@@ -25,7 +22,7 @@ from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
 from lenet_xp.search.run import Row, is_row
 from lenet_xp.search.run import search as searched
-from lenet_xp.shown import shown
+from lenet_xp.system.progress import LinesAndBar
 
 EXAMPLES = """\
   lenet-xp search --data amhcd_64.zip --out results/search
@@ -79,7 +76,7 @@ def _searched(options: argparse.Namespace) -> dict[str, Any]:
     known = _rows_of(file, plan)
     dataset = load_dataset(options.data, skip_bad=options.skip_bad, cache=not options.no_cache)
     record = plan | {"device": cpu_name(), "versions": versions(), "git_commit": git_commit()}
-    with _Lines() as lines:
+    with _RunLines() as lines:
 
         def after_row(rows: list[Row], total: int) -> None:
             write_json(file, record | {"rows": rows})
@@ -107,33 +104,16 @@ def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
     return rows
 
 
-class _Lines:
-    """Shows how far the search is: a bar on a terminal, a line for every run elsewhere."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-
-    def __enter__(self) -> "_Lines":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+class _RunLines(LinesAndBar):
+    """How far the search is: a bar on a terminal, a line per run elsewhere."""
 
     def row(self, rows: list[Row], total: int) -> None:
         """One more run is over, the last of the rows."""
         done, row = len(rows), rows[-1]
         words = f"{', '.join(row['options']) or 'present'}: {row['accuracy']:.2%}"
-        if not sys.stderr.isatty():
-            line = f"run {done}/{total}  validating {row['validating']}  {words}"
-            print(shown(line), file=sys.stderr, flush=True)
-            return
-        if self._bar is None:
-            self._bar = tqdm(
-                total=total, initial=done - 1, desc="search", unit=" runs", file=sys.stderr
-            )
-        self._bar.set_postfix_str(words, refresh=False)
-        self._bar.update(done - self._bar.n)
+        self.move("search", done, total, "runs", words, start=done - 1)
+        if not self.live:
+            self.say(f"run {done}/{total}  validating {row['validating']}  {words}")
 
 
 def _table(outcome: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lenet_xp.commands.progress import EpochLines
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_data_option,
@@ -25,6 +24,8 @@ from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
 from lenet_xp.record import MAX_PHOTOS, MAX_THREADS, Run
 from lenet_xp.run import interrupted_run, train_run
+from lenet_xp.system.progress import LinesAndBar
+from lenet_xp.training import Progress
 
 DEFAULT_DATA = "synthetic"
 
@@ -43,6 +44,25 @@ EXAMPLES = """\
       go on where Ctrl-C, a crash or a power cut ended the run
   lenet-xp train --backend cupy
       on a CUDA GPU"""
+
+
+class _EpochLines(LinesAndBar):
+    """A line per epoch and, on a terminal, the running epoch as a bar."""
+
+    def progress(self, progress: Progress) -> None:
+        """Move the bar of the running epoch."""
+        label = f"epoch {progress.epoch}/{progress.epochs}"
+        note = f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.2%}"
+        self.move(label, progress.images, progress.total, "images", note)
+
+    def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None:
+        """The line that stays when an epoch is over."""
+        self.say(
+            f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  "
+            f"loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:7.2%}  "
+            f"validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}  "
+            f"{images / row['seconds']:9,.0f} images/s"
+        )
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -132,7 +152,7 @@ def train(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
     plan, ops = _resumed(options) if options.resume else _planned(options)
-    with made_folder(plan.out), EpochLines() as lines:
+    with made_folder(plan.out), _EpochLines() as lines:
         record = train_run(plan, ops, lines)
     _closing_words(record, plan.out)
 

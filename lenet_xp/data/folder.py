@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lenet_xp.data.image_file import read_file
-from lenet_xp.data.progress import search_report
 from lenet_xp.data.tree import Tree, find_tree
 from lenet_xp.errors import InputError
+from lenet_xp.system.progress import search_report
 
 MAX_ENTRIES = 1_000_000
 AT_A_TIME = 1000  # entries between two reports

@@ -10,11 +10,11 @@ import numpy as np
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.image_file import MAX_PIXELS, decode
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.quiet import quiet_libraries
 from lenet_xp.data.tree import Tree
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
+from lenet_xp.system.progress import progress_bar
 
 # One task for this many pictures: a task for each would cost as much as the work in it.
 CHUNK = 128

@@ -14,9 +14,9 @@ from lenet_xp.data.kaggle import download_amhcd
 from lenet_xp.data.loading import load_tree
 from lenet_xp.data.npz import load_npz
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.progress import progress_bar
 from lenet_xp.data.synthetic import generate
 from lenet_xp.errors import InputError
+from lenet_xp.system.progress import progress_bar
 
 ACCEPTED = (
     "give 'synthetic', 'amhcd' (downloads it from Kaggle), a .zip or folder of class folders, "
