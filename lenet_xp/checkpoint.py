@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.container import LARGEST, Damaged, read_container, write_container
 from lenet_xp.errors import InputError
 from lenet_xp.files import make_folder
 from lenet_xp.model_file import SavedModel, save_model
+from lenet_xp.system.npz_file import MAX_CONTAINER, Damaged, read_container, write_container
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
@@ -107,7 +107,7 @@ class Checkpoints:
 def _read(path: Path) -> tuple[State, dict[str, Any]]:
     if not path.is_file():
         raise Damaged("it is no file")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_CONTAINER:
         raise Damaged("it is too large")
     header, arrays = read_container(path.read_bytes())
     if header.get("format") != FORMAT:

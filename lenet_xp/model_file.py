@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.calibration import HIGHEST, LOWEST, apply_temperature
-from lenet_xp.container import LARGEST, read_container, write_container
 from lenet_xp.data.dataset import objection
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
+from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
 
 FORMAT = "lenet_xp model"
 VERSION = 1
@@ -66,7 +66,7 @@ def load_model(path: str | os.PathLike[str], ops: Ops) -> SavedModel:
         if not path.is_file():
             there = "is no file" if path.exists() else "no such file"
             raise InputError(f"{there}; give the model.npz of a run")
-        if path.stat().st_size > LARGEST:
+        if path.stat().st_size > MAX_CONTAINER:
             raise InputError("too large for a model file; give the model.npz of a run")
         header, arrays = read_container(path.read_bytes())
         _check_header(header)

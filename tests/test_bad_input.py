@@ -16,10 +16,10 @@ from commandline import QUICK, call, files_in, finish, letters_folder, png, star
 
 from lenet_xp import files
 from lenet_xp.commands import predict, terminal
-from lenet_xp.container import read_container, write_container
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
+from lenet_xp.system.npz_file import read_container, write_container
 
 __all__ = ["call"]  # the fixture
 

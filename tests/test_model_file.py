@@ -16,6 +16,7 @@ from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
+from lenet_xp.system.npz_file import read_container
 
 NAMES = ("ya", "yab", "ⵣ or yaz")
 PREPROCESSING = Preprocessing(polarity="dark-on-light", box="keep", mean=0.25, std=0.3)
@@ -220,6 +221,17 @@ def test_huge_declared_sizes_take_no_memory(file, refused, shape):
         refused(zipped(members | {"zeros.npy": npy("(25000000,)", bytes(10**8))}), "too large")
         refused(with_header(file, lambda h: h["network"].update(num_classes=10**9)), "10")
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20  # the test's own zip included
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_that_declares_more_than_it_holds_takes_no_memory():
+    content = zipped({"header.npy": npy("(1000000,)", bytes(4))})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="declares 4,000,000 bytes and holds fewer"):
+            read_container(content)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
 

@@ -13,7 +13,6 @@ from killable import ADAM, SGD, Quiet, begin_or_resume, plan
 
 from lenet_xp.checkpoint import Checkpoints, State
 from lenet_xp.commands import terminal
-from lenet_xp.container import read_container
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
@@ -23,6 +22,7 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.processes import Forked, can_fork
 from lenet_xp.run import interrupted_run, train_run
+from lenet_xp.system.npz_file import read_container
 from lenet_xp.training import fit
 
 KILLS = 100

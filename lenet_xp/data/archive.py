@@ -11,10 +11,10 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
-from lenet_xp.data.bounded import BoundedFile
 from lenet_xp.data.image_file import MAX_BYTES
 from lenet_xp.data.tree import Tree, find_tree
 from lenet_xp.errors import InputError
+from lenet_xp.system.npz_file import CappedReads
 
 # Deflate can write 1032 zeros in one byte. An image that shrinks this much more is no image.
 MAX_RATIO = 200
@@ -43,7 +43,7 @@ class Archive:
         self.path = Path(path)
         self._open = ExitStack()
         try:
-            file = self._open.enter_context(BoundedFile(self.path, MAX_DIRECTORY))
+            file = self._open.enter_context(CappedReads(self.path, MAX_DIRECTORY))
             self._zip = zipfile.ZipFile(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._map = self._open.enter_context(mapped)

@@ -11,15 +11,18 @@ import numpy as np
 
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.stored import open_npz
 from lenet_xp.opencv import cv2
+from lenet_xp.system.npz_file import open_npz
 
 FORMAT = 1
 LARGEST = MAX_IMAGES * 1024  # bytes of an array
 
 # What decides the pixels besides the parameters. Their text is part of the key: a changed
 # preprocessing then never meets images an older one left.
-_MODULES = ("dataset", "framing", "image_file", "loading", "npz", "preprocess", "stored", "tree")
+_MODULES = (
+    *("data/dataset", "data/framing", "data/image_file", "data/loading", "data/npz"),
+    *("data/preprocess", "data/tree", "system/npz_file"),
+)
 
 
 def cache_folder() -> Path:
@@ -33,7 +36,7 @@ def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -
     """Where a source of that content, preprocessed in that way, is or would be kept."""
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
-    package = files(__package__)
+    package = files("lenet_xp")
     code = b"".join(package.joinpath(f"{each}.py").read_bytes() for each in _MODULES)
     key = json.dumps([FORMAT, fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
     return cache_folder() / f"{hashlib.sha256(key.encode() + code).hexdigest()[:32]}.npz"

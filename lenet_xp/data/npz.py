@@ -9,8 +9,8 @@ from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
 from lenet_xp.data.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.data.loading import Admit, prepare
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.stored import StoredArray, open_npz
 from lenet_xp.errors import InputError
+from lenet_xp.system.npz_file import LazyArray, open_npz
 
 MAX_VALUES = 400_000_000  # of all pictures together, a byte each
 LONGEST_LIST = 4 * 2**20  # bytes, of class names
@@ -72,7 +72,7 @@ def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str,
         return train, test, np.concatenate(labels), class_names
 
 
-def _check_pictures(x: StoredArray, where: str) -> None:
+def _check_pictures(x: LazyArray, where: str) -> None:
     shape = x.shape
     grey_or_colour = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))
     if not grey_or_colour or not shape[0] or min(shape[1:3]) < MIN_SIDE:
@@ -86,18 +86,15 @@ def _check_pictures(x: StoredArray, where: str) -> None:
         raise InputError(f"{where}: is of {x.dtype}; uint8, or floating-point in 0..1 or 0..255")
 
 
-def _pictures(x: StoredArray, where: str) -> np.ndarray:
+def _pictures(x: LazyArray, where: str) -> np.ndarray:
     """Checked pictures as uint8."""
-    scale = None if x.dtype == np.uint8 else _scale(x, where)
-    flat, filled = np.empty(math.prod(x.shape), np.uint8), 0
-    for piece in x.pieces():
-        part = piece if scale is None else np.rint(piece * scale)
-        flat[filled : filled + len(piece)] = part
-        filled += len(piece)
-    return x.shaped(flat)
+    if x.dtype == np.uint8:
+        return x.converted(np.uint8, lambda piece: piece)
+    scale = _scale(x, where)
+    return x.converted(np.uint8, lambda piece: np.rint(piece * scale))
 
 
-def _scale(x: StoredArray, where: str) -> int:
+def _scale(x: LazyArray, where: str) -> int:
     """What floating-point values are to be multiplied with for grey levels."""
     low = high = 0.0
     for piece in x.pieces():
@@ -107,7 +104,7 @@ def _scale(x: StoredArray, where: str) -> int:
     return 255 if high <= 1 else 1
 
 
-def _labels(y: StoredArray, where: str) -> np.ndarray:
+def _labels(y: LazyArray, where: str) -> np.ndarray:
     """Checked labels as (N,) int64."""
     shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
     if len(shape) != 1 or y.dtype.kind not in "iu":
@@ -116,7 +113,7 @@ def _labels(y: StoredArray, where: str) -> np.ndarray:
 
 
 def _class_names(
-    arrays: dict[str, StoredArray], train: np.ndarray, test: np.ndarray, path: Path
+    arrays: dict[str, LazyArray], train: np.ndarray, test: np.ndarray, path: Path
 ) -> tuple[str, ...]:
     """The names of the classes, which the labels must number from 0 without gaps."""
     found = np.unique(train)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fuzzing import arrays
 from fuzzing.mutate import mutated
-from lenet_xp.container import read_container
+from lenet_xp.system.npz_file import read_container
 
 VALUES = (
     *(None, True, False, 0, 1, -1, 2, 33, 1.5, 1e308, -1e-308, 2**31, 2**63, 10**400),

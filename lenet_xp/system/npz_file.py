@@ -1,0 +1,184 @@
+"""Reading .npz files without trust in what they declare, and containers: arrays with a JSON header.
+
+`numpy.load` allocates what an array's header declares, and unpacks whatever stands behind it. Here
+shapes and dtypes are read first, values are read a piece at a time, and a pickle is never opened.
+A container is an .npz whose array "header" is JSON with a checksum: it opens anywhere NumPy does.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lenet_xp.files import atomic_write
+
+PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
+MAX_CONTAINER = 64 * 2**20  # bytes: far above any LeNet-5, so a hostile file costs little
+MAX_ARRAYS = 1000  # arrays: of a container
+MAX_HEADER = 4 * 2**20  # bytes: as Python objects, JSON may take thirty times as many
+
+# What NumPy writes. Python unpacks the other kinds beyond the size that a member declares.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class Damaged(ValueError):
+    """A file that is no container, or whose content is not what was written."""
+
+
+class CappedReads(io.FileIO):
+    """A file to open a zip in; asking for more than `max_bytes` at once raises BadZipFile.
+
+    Python reads the list of members in one go and makes ten times as much of it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], max_bytes: int):
+        super().__init__(path)
+        self._max_bytes = max_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._max_bytes:
+            raise zipfile.BadZipFile(f"its list of members is over {self._max_bytes:,} bytes")
+        return super().read(size)
+
+
+class LazyArray:
+    """One array of an open .npz, told by its header: shape, dtype, nbytes; nothing is read yet.
+
+    Raises ValueError for a header that cannot be, or that declares more than its member holds.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
+        self._archive, self._member = archive, member
+        with archive.open(member) as file:
+            self.shape, self._fortran, self.dtype = _array_header(file)
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+        if self.nbytes > member.file_size:
+            raise ValueError(f"{member.filename} declares {self.nbytes:,} bytes and holds fewer")
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """The values as they are stored, flat, some at a time. ValueError if any lack."""
+        left = self.nbytes
+        with self._archive.open(self._member) as file:
+            _array_header(file)
+            step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
+            while left:
+                data = file.read(min(step, left))
+                if len(data) < min(step, left):
+                    raise ValueError(f"{self._member.filename} is cut short")
+                left -= len(data)
+                yield np.frombuffer(data, self.dtype)
+            if file.read(1):  # its end is also where the checksum is verified
+                raise ValueError(f"{self._member.filename} goes on behind its end")
+
+    def converted(
+        self, dtype: DTypeLike, convert: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """What `convert` makes of each piece, in the array's shape; ValueError as `pieces`."""
+        flat, filled = np.empty(math.prod(self.shape), dtype), 0
+        for piece in self.pieces():
+            flat[filled : filled + len(piece)] = convert(piece)
+            filled += len(piece)
+        return flat.reshape(self.shape, order="F" if self._fortran else "C")
+
+    def read(self, max_bytes: int) -> np.ndarray:
+        """The whole array; ValueError if it has more than `max_bytes`, or as `pieces`."""
+        if self.nbytes > max_bytes:
+            raise ValueError(f"{self._member.filename} declares {self.nbytes:,} bytes")
+        return self.converted(self.dtype, lambda piece: piece)
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[dict[str, LazyArray]]:
+    """The arrays of an .npz by name. Whatever is damaged raises one of a dozen exceptions."""
+    with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
+        yield _lazy_arrays(archive)
+
+
+def write_container(
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write header and arrays, whole or not at all, on disk when it returns. Raises InputError."""
+    header = header | {"sha256": _digest(header, arrays)}
+    text = json.dumps(header, ensure_ascii=False).encode()
+    with atomic_write(path) as handle:
+        np.savez(handle, header=np.frombuffer(text, np.uint8), **dict[str, Any](arrays))
+
+
+def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of a file's bytes, checked against the checksum if there is one.
+
+    Raises Damaged, zipfile.BadZipFile and whatever else damaged bytes make of NumPy's and
+    zipfile's readers.
+    """
+    if data.count(b"PK\1\2") > MAX_ARRAYS:  # as each entry of the list of members begins
+        raise Damaged("it holds too many arrays")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if sum(each.file_size for each in members) > MAX_CONTAINER:
+            raise Damaged("its content is too large")
+        if odd := [each.filename for each in members if not each.filename.endswith(".npy")]:
+            raise Damaged(f"it holds {odd[0][:40]!r}, no header")
+        stored = _lazy_arrays(archive)
+        if "header" not in stored:
+            raise Damaged("it has no header")
+        text = stored.pop("header")
+        if text.nbytes > MAX_HEADER:
+            raise Damaged("its header is too large")
+        header = _json_table(text.read(MAX_HEADER).tobytes())
+        arrays = {name: each.read(MAX_CONTAINER) for name, each in stored.items()}
+    checksum = header.pop("sha256", None)
+    if checksum is not None and checksum != _digest(header, arrays):
+        raise Damaged("its checksum does not match its content")
+    return header, arrays
+
+
+def _lazy_arrays(archive: zipfile.ZipFile) -> dict[str, LazyArray]:
+    members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
+    if any(each.compress_type not in _COMPRESSIONS for each in members):
+        raise Damaged("it is compressed in another way than NumPy's")
+    return {each.filename.removesuffix(".npy"): LazyArray(archive, each) for each in members}
+
+
+def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it is in Fortran's order, and dtype; ValueError for what is not allowed."""
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"it is of version {version} of NumPy's format")
+    shape, fortran, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError("Python objects cannot be loaded: a pickle could run code")
+    if dtype.itemsize == 0 or any(side < 0 for side in shape):
+        raise ValueError(f"it declares the shape {shape} of {dtype}")
+    return shape, fortran, dtype
+
+
+def _json_table(text: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Damaged("its header is damaged") from error
+    if not isinstance(header, dict):
+        raise Damaged("its header is of another format")
+    return header
+
+
+def _digest(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the header and each array's name, dtype, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
