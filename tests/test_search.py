@@ -184,6 +184,11 @@ def test_what_a_search_leaves(letters, tmp_path, call, monkeypatch):
     assert min(read_image(tmp_path / "search.png").shape[:2]) > 100
     other = call("search", "--data", "letters", "--out", tmp_path, "--epochs", 3)
     other.assert_refused("other settings")
+    older = json.loads(json.dumps(record))  # as earlier versions, with strengths that are gone
+    older["present"]["distortion"] |= dict.fromkeys(("crop", "gain", "gamma", "noise"), 0.0)
+    (tmp_path / "search.json").write_text(json.dumps(older))
+    assert call(*arguments).status == 0
+    assert json.loads((tmp_path / "search.json").read_text())["rows"] == record["rows"]
     for wrong in (1, {}, record["rows"][0] | {"accuracy": "high"}):
         rows = [*record["rows"][1:], wrong]
         (tmp_path / "search.json").write_text(json.dumps(record | {"rows": rows}))

@@ -16,7 +16,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.files import write_json, write_text
 from lenet_xp.parallel import usable_cores
 from lenet_xp.provenance import cpu_name, git_commit, versions
-from lenet_xp.recipes import BEST, MOST_EPOCHS
+from lenet_xp.recipes import BEST, MOST_EPOCHS, Recipe
 from lenet_xp.record import MAX_THREADS
 from lenet_xp.report import text_table
 from lenet_xp.search.design import OPTIONS
@@ -93,7 +93,10 @@ def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
         return []
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        same = {name: found[name] for name in plan} == json.loads(json.dumps(plan))
+        present = Recipe.from_dict(found["present"]).to_dict()  # older ones name other fields
+        same = {name: found[name] for name in plan} | {"present": present} == json.loads(
+            json.dumps(plan)
+        )
         rows = [row for row in found["rows"] if is_row(row)]
         if len(rows) < len(found["rows"]):
             raise ValueError("rows of another shape")
