@@ -7,8 +7,8 @@ from lenet_xp.ops.reference import Ops
 BACKENDS = ("auto", "numpy", "cupy")
 
 INSTALL_HINT = (
-    "install the CuPy that matches the driver: pip install 'lenet-xp[cuda12]' (CUDA 12) "
-    "or 'lenet-xp[cuda13]' (CUDA 13)"
+    "install the CuPy that matches the driver: pip install 'cupy-cuda12x[ctk]' (CUDA 12) "
+    "or 'cupy-cuda13x[ctk]' (CUDA 13)"
 )
 
 
