@@ -93,6 +93,7 @@ def test_missing_cupy(install):
         get_ops("cupy")
     assert "pip install" in str(caught.value)
     assert all(f"'cupy-cuda{n}x[ctk]'" in str(caught.value) for n in (12, 13))
+    assert not caught.value.installed
     assert type(get_ops("auto")) is type(get_ops()) is NumpyOps
 
 
@@ -134,6 +135,16 @@ def test_cupy_that_computes_wrongly(install, wrong):
     with pytest.raises(BackendUnavailable, match="wrong matrix product"):
         get_ops("cupy")
     assert type(get_ops("auto")) is NumpyOps
+
+
+def test_cupy_that_does_not_suit_this_numpy(monkeypatch, tmp_path):
+    """CuPy 13.0 dies at its import beside NumPy 2, and not of an ImportError."""
+    (tmp_path / "cupy.py").write_text("raise AttributeError('no numpy.row_stack')\n")
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendUnavailable, match=r"cannot be imported.*row_stack") as caught:
+        get_ops("cupy")
+    assert caught.value.installed and type(get_ops("auto")) is NumpyOps
 
 
 def test_cupy_that_works(install):

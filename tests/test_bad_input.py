@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -252,6 +253,25 @@ def test_no_cupy(call, assert_refused, monkeypatch, place):
     ):
         no = assert_refused(*command, "--backend", "cupy", "--no-fallback", words=["CuPy"])
         assert "nowhere" not in no.err
+
+
+def test_a_cupy_that_cannot_compute_is_told_of_by_auto(call, monkeypatch):
+    """As on a machine with a driver alone. Where CuPy is not installed there is nothing to tell."""
+
+    def no_compiler(*arguments, **options):
+        raise RuntimeError("Failure finding libnvrtc.so.13")
+
+    broken = ModuleType("cupy")
+    broken.__dict__.update(float32=np.float32, RawModule=None, zeros=no_compiler)
+    lines = []
+    for module in (broken, None):
+        monkeypatch.setitem(sys.modules, "cupy", module)
+        for more in ((), ("--no-fallback",), ("--backend", "numpy")):
+            outcome = call("evaluate", "model.npz", "--data", "data", "--threads", 1, *more)
+            assert outcome.status == 0
+            lines += [line for line in outcome.err.splitlines() if "NumPy" in line]
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert "running on NumPy" in lines[0] and "cupy-cuda13x[ctk]" in lines[0]
 
 
 @pytest.mark.parametrize(

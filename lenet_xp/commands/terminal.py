@@ -178,13 +178,19 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 
 
 def choose_ops(options: argparse.Namespace) -> Ops:
-    """The ops that --backend asks for; NumPy, and a loud line, where CuPy was asked in vain."""
+    """The ops that --backend asks for; NumPy where CuPy cannot compute.
+
+    One line on standard error says so where CuPy was asked for by name or is installed.
+    """
+    automatic = options.backend == "auto"
     try:
-        return get_ops(options.backend, options.dtype, not options.no_graph, options.tf32)
+        backend = "cupy" if automatic else options.backend
+        return get_ops(backend, options.dtype, not options.no_graph, options.tf32)
     except BackendUnavailable as error:
-        if options.no_fallback or options.tf32:
+        if options.tf32 or (options.no_fallback and not automatic):
             raise
-        print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
+        if error.installed or not automatic:
+            print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
         return get_ops("numpy", options.dtype)
 
 

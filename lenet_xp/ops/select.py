@@ -13,7 +13,14 @@ INSTALL_HINT = (
 
 
 class BackendUnavailable(RuntimeError):
-    """The backend asked for cannot run here; the message says why and what to install."""
+    """The backend asked for cannot run here; the message says why and what to install.
+
+    installed: whether CuPy is here all the same, so that its owner may expect it to compute.
+    """
+
+    def __init__(self, message: str, installed: bool = True):
+        super().__init__(message)
+        self.installed = installed
 
 
 def get_ops(
@@ -57,9 +64,10 @@ def _working_cupy(dtype: str, graph: bool, tf32: bool) -> Ops:
 
     try:
         ops = CupyOps(dtype, graph, tf32)
-    except ImportError as error:
+    except Exception as error:  # of a CuPy that does not suit this NumPy perhaps AttributeError
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
         reason = f"CuPy cannot be imported ({_one_line(error)})"
-        raise BackendUnavailable(f"{reason}; {INSTALL_HINT}") from error
+        raise BackendUnavailable(f"{reason}; {INSTALL_HINT}", installed=not missing) from error
     try:
         ones = ops.zeros((4, 4)) + 1.0
         total = float(ops.to_host(ops.matmul(ones, ones)).sum())
