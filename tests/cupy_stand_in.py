@@ -180,13 +180,15 @@ def _operators() -> None:
 _operators()
 
 
-def asarray(values: Any, dtype: Any = None) -> ndarray:
+def asarray(values: Any, dtype: Any = None, order: str | None = None) -> ndarray:
+    """As CuPy, it keeps the order of a host array in Fortran's, unless it is told to make C's."""
     if isinstance(values, ndarray):
         return values if dtype in (None, values.dtype) else values.astype(dtype)
     if state.graph is not None:
         raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: a synchronous copy")
     host = np.asarray(values, dtype=dtype)
-    out = allocate(host.shape, host.dtype)
+    kept = order != "C" and host.flags.fnc
+    out = allocate(host.shape[::-1], host.dtype).T if kept else allocate(host.shape, host.dtype)
     out[...] = host
     return ndarray(out)
 

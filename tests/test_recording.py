@@ -95,6 +95,27 @@ def test_images_held_on_the_device_give_the_bits_of_images_sent():
     assert np.array_equal(*values)
 
 
+def test_host_arrays_in_fortran_order_are_read_as_what_they_hold():
+    """Kernels index them as in C order, wherever they come in and in every repetition."""
+    ops, exact = CupyOps(), NumpyOps()
+    images = np.asfortranarray(batch(4)[0])
+    sent = ops.capture(lambda: ops.image_batch(images, 0.5, 1.0))
+    expected = exact.image_batch(np.ascontiguousarray(images), 0.5, 1.0)
+    places = np.arange(4)
+    held = ops.resident(images)
+    distortion = BEST.distortion
+    maps = distortion.draw(np.random.default_rng(5), 4).coefficients
+    basis = hold_images(ops, images, distortion).basis
+    warped = [
+        ops.to_host(ops.warped_batch(held, 1.0, 0.0, places, each, basis))
+        for each in (maps, np.asfortranarray(maps))
+    ]
+    shown = ops.image_batch(images, 0.5, 1.0), sent(), ops.image_batch(held, 0.5, 1.0, places)
+    for result in shown:
+        np.testing.assert_array_equal(ops.to_host(result), expected)
+    assert np.array_equal(*warped)
+
+
 def test_a_graph_keeps_alive_what_it_reads():
     """The model of a reader belongs to nobody else."""
     images, _ = batch(2)

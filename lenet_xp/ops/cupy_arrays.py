@@ -40,7 +40,7 @@ class CupyArrays(Ops):
     def _on_device(self, host: np.ndarray, dtype: Any) -> Array:
         if self._recording is not None:
             return self._recording.device_array(host, dtype)
-        return self.xp.asarray(host, dtype=dtype)
+        return self.xp.asarray(host, dtype=dtype, order="C")  # as kernels index it
 
     def _new(self, *shape: int) -> Array:
         if self._recording is not None:
@@ -104,7 +104,7 @@ class CupyArrays(Ops):
         if images.size > INT_MAX:
             return None
         try:
-            return self.xp.asarray(images, dtype=np.uint8)
+            return self.xp.asarray(images, dtype=np.uint8, order="C")
         except self.xp.cuda.memory.OutOfMemoryError:  # then every batch is sent
             return None
 

@@ -113,7 +113,7 @@ class Recording:
         """A host array's place on the device."""
         if self.first_pass:
             self._hosts.append((host, dtype))
-            return self._cupy.asarray(host, dtype=dtype)
+            return self._cupy.asarray(host, dtype=dtype, order="C")
         assert self._staging is not None
         self._input += 1
         return self._staging.arrays[self._input - 1]
