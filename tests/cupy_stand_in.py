@@ -311,6 +311,7 @@ def module() -> ModuleType:
     runtime.CUDARuntimeError = CUDARuntimeError
     runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, copy_to_device
     runtime.getDevice = lambda: 0
+    runtime.deviceSynchronize = state.finish
     runtime.getDeviceProperties = _properties
     runtime.deviceGetAttribute = lambda number, device: ATTRIBUTES[number]
     runtime.driverGetVersion = runtime.runtimeGetVersion = lambda: 0

@@ -26,6 +26,7 @@ class State:
         self.allocations = 0
         self.copies = 0  # from the host, asynchronous
         self.graphs = 0  # launched
+        self.leaked: list[np.ndarray] = []  # memory of pools that went without being emptied
         self.limit: int | None = None  # bytes that an allocation may have, to play a full card
         self.reversed = False
         self.capability = 9, 0
@@ -97,10 +98,20 @@ class PinnedMemory(bytearray):
 
 
 class MemoryPool:
-    """Keeps what was allocated in it for as long as it lives."""
+    """Keeps what was allocated in it, and for ever what it is not told to free before it goes."""
 
     def __init__(self):
         self.blocks: list[np.ndarray] = []
+        weakref.finalize(self, self._leak, self.blocks)
+
+    @staticmethod
+    def _leak(blocks: list[np.ndarray]) -> None:
+        state.leaked += blocks
+
+    def free_all_blocks(self) -> None:
+        if state.graph is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: memory is freed now")
+        self.blocks.clear()
 
     def malloc(self, size: int) -> None:
         raise NotImplementedError("only using_allocator reads it")

@@ -125,6 +125,21 @@ def test_a_graph_keeps_alive_what_it_reads():
     np.testing.assert_allclose(read(images), expected, rtol=1e-5)
 
 
+def test_the_memory_of_a_graph_that_goes_is_freed():
+    """At the next capture, after the device has done what was asked, and not within a capture."""
+    ops = CupyOps()
+    x = ops.zeros((3, 3))
+    for _ in range(3):
+        repeat = ops.capture(lambda: x + 1.0)  # CuPy's own sum, in the graph's memory
+        repeat()  # not yet done when it goes
+        passes = [None, repeat]
+        del repeat
+        ops.capture(lambda passes=passes: passes.pop(0) and None)  # in the second it goes
+    taken = len(state.memory)
+    ops.capture(lambda: None)
+    assert not state.leaked and len(state.memory) < taken
+
+
 def test_with_and_without_graphs_agree_to_the_bit():
     batches = [batch(3, 0), batch(3, 1), batch(2, 2), batch(3, 3)]
     with_graphs, without = (differentiated(CupyOps(graph=g), batches) for g in (True, False))

@@ -7,7 +7,7 @@ import numpy as np
 
 from lenet_xp.ops.cuda_memory import explain_memory
 from lenet_xp.ops.kernels import INT_MAX, LANES, NULL, Kernels, cuts
-from lenet_xp.ops.recording import RecordedGraph, Recording
+from lenet_xp.ops.recording import RecordedGraph, Recording, free_unused_pools
 from lenet_xp.ops.reference import Array, Ops
 
 WARPS = (LANES, 8)  # the block of most kernels: SLICES in their files
@@ -78,6 +78,7 @@ class CupyArrays(Ops):
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         if self._recording is not None:
             raise RuntimeError("a capture is already running; captures do not nest")
+        free_unused_pools(self.xp)
         recording = Recording(self.xp)
 
         def run() -> Any:

@@ -124,11 +124,27 @@ class Recording:
             self._staging.send()
 
 
+_unused_pools: list[Any] = []  # memory pools of graphs that are gone
+
+
+def free_unused_pools(cupy: Any) -> None:
+    """Give back the memory of the graphs that are gone; not to be called within a capture.
+
+    A pool that is only dropped keeps its memory for ever. Freeing waits for the device, which would
+    end a capture, and a graph may go in the middle of another's.
+    """
+    if _unused_pools:
+        cupy.cuda.runtime.deviceSynchronize()  # their kernels may still run
+    while _unused_pools:
+        _unused_pools.pop().free_all_blocks()
+
+
 class RecordedGraph:
     """compute's kernels as a CUDA graph on the recording's arrays; a call runs it.
 
     Nothing runs while it is made: compute must have run before, so that all its kernels are
-    compiled. What it makes and drops besides stays the graph's own, in a memory pool.
+    compiled. What it makes and drops besides stays the graph's own, in a memory pool, which
+    `free_unused_pools` frees once the graph is gone.
     """
 
     def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
@@ -149,6 +165,9 @@ class RecordedGraph:
         self._recording.send()
         self._graph.launch()
         return self._result
+
+    def __del__(self) -> None:
+        _unused_pools.append(self._pool)
 
 
 def _abandon(stream: Any) -> None:
