@@ -32,15 +32,22 @@ class BatchReader:
     """Reads any number of images on workers that stand ready; a context manager.
 
     most: images at once for which processes are to stand beside the first worker where the system
-    forks; beyond them, and with 0 for all, threads read. It reads with the parameters that the
-    model has when the context is entered: after more training, make another.
+    forks; beyond them, and with 0 for all, threads read. frozen: whether it reads with the
+    parameters that the model has when the context is entered, so that after more training another
+    must be made; else threads alone read, with those it has at each call.
     """
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, workers: Workers, most: int = 0
+        self,
+        model: LeNet5,
+        preprocessing: Preprocessing,
+        workers: Workers,
+        most: int = 0,
+        frozen: bool = True,
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
-        self._most = most if can_fork() and workers.count > 1 else 0
+        self._frozen = frozen
+        self._most = most if frozen and can_fork() and workers.count > 1 else 0
         self._readers: dict[tuple[int, int], Reader] = {}
         self._forked: list[Forked] = []
         self._open = ExitStack()
@@ -92,7 +99,8 @@ class BatchReader:
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in self._readers:
-            reader = Reader(self._replicas[worker], self._preprocessing, count)
+            model = self._replicas[worker]
+            reader = Reader(model, self._preprocessing, count, self._frozen)
             self._readers[worker, count] = reader
         for start in range(0, len(images), count):
             piece = slice(start, start + count)
@@ -102,17 +110,20 @@ class BatchReader:
 class Reader:
     """Reads up to `count` images at a time, as soon as it can: all arrays are made beforehand.
 
-    It reads with the parameters that the model has now: after more training, make another.
+    frozen: whether it reads with the parameters that the model has now, so that after more training
+    another must be made; else with those it has at each call.
     """
 
-    def __init__(self, model: LeNet5, preprocessing: Preprocessing, count: int = 1):
+    def __init__(
+        self, model: LeNet5, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
+    ):
         ops, size = model.ops, preprocessing.size
         self._images = np.zeros((count, size, size), np.uint8)
         scale, shift = preprocessing.scale_and_shift()
         self._ops = ops
         self._read = ops.capture(
             lambda: ops.softmax(model.forward(ops.image_batch(self._images, scale, shift))),
-            frozen=True,
+            frozen=frozen,
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

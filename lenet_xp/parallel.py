@@ -50,6 +50,11 @@ def steps_at_once(ops: Ops, batch_size: int) -> int:
     return 1 if ops.name == "numpy" else min(max(AT_ONCE // batch_size, 1), MOST_STEPS)
 
 
+def keeps_readers(ops: Ops) -> bool:
+    """Whether to read by one capture for long: on a GPU making one can take as long as an epoch."""
+    return ops.name != "numpy"
+
+
 def parts(count: int, number: int) -> list[slice]:
     """`count` items in at most `number` slices of nearly the same size, none of them empty."""
     number = max(min(count, number), 1)

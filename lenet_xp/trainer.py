@@ -14,7 +14,7 @@ from lenet_xp.inputs import HeldImages, InputBatch
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
-from lenet_xp.parallel import Workers, parts, piece_size
+from lenet_xp.parallel import Workers, keeps_readers, parts, piece_size
 from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import Recipe
 from lenet_xp.steps import CapturedSteps
@@ -55,6 +55,7 @@ class Trainer:
         self.steps = 0
         self.learning_rate = self.schedule(0)
         self._captured: dict[tuple[int, int], CapturedSteps] = {}
+        self._reader: BatchReader | None = None  # where one serves for all epochs
         self._open = ExitStack()
 
     def __enter__(self) -> "Trainer":
@@ -70,6 +71,7 @@ class Trainer:
 
     def __exit__(self, *error: object) -> None:
         self.forked.clear()
+        self._reader = None
         self._open.close()
 
     def steps_on(
@@ -144,7 +146,12 @@ class Trainer:
 
     def read(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is judged."""
-        with BatchReader(self.judged, self.preprocessing, self.workers) as read:
+        given = self.judged, self.preprocessing, self.workers
+        if keeps_readers(self.ops):
+            if self._reader is None:
+                self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
+            return self._reader(images)
+        with BatchReader(*given) as read:
             return read(images)
 
     def state(self) -> dict[str, np.ndarray]:

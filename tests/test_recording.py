@@ -319,6 +319,31 @@ def test_a_step_is_one_copy_and_one_graph():
     assert np.all(ops.to_host(losses)[:6] > 0) and not ops.to_host(losses)[6:].any()
 
 
+@pytest.mark.parametrize("recipe", (CLASSIC, BEST.with_options(averaging=0.9)))
+@pytest.mark.parametrize("graph", (True, False))
+def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monkeypatch):
+    """By the parameters of the moment; to capture takes as long as an epoch."""
+    ops, images = CupyOps(graph=graph), batch(5)[0]
+    model = LeNet5(activation="relu", squash_pools=False, ops=ops)
+    held = hold_images(ops, images)
+    losses, hits = ops.zeros((3,)), ops.zeros((3,))
+    recipe = recipe.with_options(batch_size=3)
+    captures, capture = [], CupyOps.capture
+    with Trainer(model, recipe, PREPROCESSING, Workers(1), 3, held) as trainer:
+        trainer.read(images)
+        trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
+        monkeypatch.setattr(
+            CupyOps, "capture", lambda *given, **more: captures.append(1) or capture(*given, **more)
+        )
+        for _ in range(2):
+            trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
+            probabilities = trainer.read(images)
+            assert not captures
+            anew = Reader(trainer.judged, PREPROCESSING, 5)(images)
+            np.testing.assert_array_equal(probabilities, anew)
+            captures.clear()
+
+
 def test_images_that_find_no_room_on_the_device_are_sent():
     images = batch(40)[0]
     state.limit = images.nbytes - 1
