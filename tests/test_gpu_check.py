@@ -1,10 +1,13 @@
 """The script for a first session on a GPU: every part runs on the stand-in, and what fails hides
 nothing."""
 
+import fcntl
 import json
 import runpy
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import cupy_stand_in
 import pytest
@@ -14,6 +17,26 @@ from lenet_xp import parallel
 from lenet_xp.benchmark import gpu, gpu_speed, gpu_times, measure
 
 SCRIPT = str(ROOT / "scripts" / "gpu_check.py")
+
+ARRAYS_ALONE = """
+from numpy import *
+from numpy import array as asnumpy
+
+class RawModule:
+    def __init__(self, code, options): pass
+    def get_function(self, name):
+        return lambda grid, block, given: matmul(given[0], given[1], out=given[3])
+"""
+# A part whose own process waits for another, which holds a lock
+HANGING = """
+import fcntl, subprocess, sys, time
+if "--part" in sys.argv:
+    subprocess.run([sys.executable, __file__])
+with open({held!r}, "w") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("so far\\nand no further", file=sys.stderr, flush=True)
+    time.sleep(60)
+"""
 
 
 def run(monkeypatch, *arguments: str) -> int:
@@ -89,8 +112,8 @@ def test_what_is_counted_is_what_moves(stand_in):
 
 
 def test_a_part_that_fails_or_hangs_hides_no_other(monkeypatch, tmp_path):
-    """Here every part fails, for want of a GPU: in its own process, with its own words."""
-    (tmp_path / "cupy.py").write_text("raise ImportError('not here')\n")
+    """Here a CuPy that knows arrays alone: in its own process, with its own words."""
+    (tmp_path / "cupy.py").write_text(ARRAYS_ALONE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = subprocess.run(
         [sys.executable, SCRIPT, "--small", "--out", str(tmp_path), "--only", "device", "amhcd"],
@@ -99,21 +122,51 @@ def test_a_part_that_fails_or_hangs_hides_no_other(monkeypatch, tmp_path):
     )
     assert done.returncode == 1 and "failed: device" in done.stdout
     found = json.loads((tmp_path / "gpu_check.json").read_text())
-    assert found["device"]["error"].startswith("BackendUnavailable: CuPy cannot be imported")
+    assert found["device"]["error"].startswith("AttributeError: ")
     assert found["amhcd"]["left out"] == "give the archive with --amhcd"
     assert "failed: device" in (tmp_path / "gpu_check.log").read_text()
 
 
-def test_a_part_that_takes_too_long_is_ended(monkeypatch):
-    script = runpy.run_path(SCRIPT)
-    late = subprocess.TimeoutExpired("part", 3, stderr=b"so far\nand no further")
+def test_without_a_gpu_one_line_says_why(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    out = tmp_path / "report"
+    done = subprocess.run([sys.executable, SCRIPT, "--out", out], capture_output=True, text=True)
+    assert done.returncode == 2 and not done.stdout and not out.exists()
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: CuPy cannot be imported (ImportError: not here)")
 
-    def hang(command, timeout, **options):
-        raise late
 
-    monkeypatch.setattr(subprocess, "run", hang)
-    found = script["in_a_process"]("kernels", 3, [])
+def test_a_part_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
+    held, part = tmp_path / "held", tmp_path / "part.py"
+    part.write_text(HANGING.format(held=str(held)))
+    in_a_process = runpy.run_path(SCRIPT)["in_a_process"]
+    in_a_process.__globals__["__file__"] = str(part)
+    found = in_a_process("kernels", 3, [])
     assert found["error"] == "not over after 3 s" and found["traceback"][-1] == "and no further"
+    with open(held) as file:
+        for _ in range(100):  # a process that is killed lets go a moment later
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.1)
+    pytest.fail("the process that the part started lives on")
+
+
+def test_what_explains_a_step_comes_before_what_takes_long():
+    order = list(runpy.run_path(SCRIPT)["parts"]())
+    first = order[: order.index("parity")]
+    assert {"device", "gradients", "graphs_of_one_kernel", "host_side"} <= set(first)
+
+
+def test_numpy_forks_before_cuda_begins(stand_in, monkeypatch):
+    made = []
+    for cls in (gpu.CupyOps, gpu.NumpyOps):
+        monkeypatch.setattr(
+            gpu, cls.__name__, lambda *dtype, cls=cls: made.append(cls.name) or cls(*dtype)
+        )
+    gpu.parity(gpu.SMALL)
+    assert made == ["numpy"] * 8 + ["cupy"] * 4
 
 
 def test_parts_share_the_time_there_is():

@@ -186,18 +186,22 @@ def _plain(recipe: Recipe, batch: int) -> Recipe:
 
 def parity(sizes: Sizes) -> dict[str, Any]:
     """By how far the parameters moved in some steps and in an epoch, against NumPy in float32."""
-    found = {}
+    found, runs = {}, {}
     few = sizes.parity_steps * sizes.parity_batch
     for name, recipe in RECIPES.items():
         for title, count in ((f"{sizes.parity_steps} steps", few), ("an epoch", sizes.epoch)):
             own = _plain(recipe, min(sizes.parity_batch, count))
-            images, labels = patterns(count)
-            moved = trained(CupyOps(), own, images, labels)
-            expected = trained(NumpyOps(), own, images, labels)
-            exact = trained(NumpyOps("float64"), own, images, labels)
-            found[f"{name}, {title}: CuPy from NumPy"] = f"{_distance(moved, expected):.2e}"
-            found[f"{name}, {title}: CuPy from float64"] = f"{_distance(moved, exact):.2e}"
-            found[f"{name}, {title}: NumPy from float64"] = f"{_distance(expected, exact):.2e}"
+            runs[f"{name}, {title}"] = own, *patterns(count)
+    # NumPy's workers are forked, which a process that has begun with CUDA must not do
+    on_host = {
+        title: [trained(NumpyOps(dtype), *run) for dtype in ("float32", "float64")]
+        for title, run in runs.items()
+    }
+    for title, (expected, exact) in on_host.items():
+        moved = trained(CupyOps(), *runs[title])
+        found[f"{title}: CuPy from NumPy"] = f"{_distance(moved, expected):.2e}"
+        found[f"{title}: CuPy from float64"] = f"{_distance(moved, exact):.2e}"
+        found[f"{title}: NumPy from float64"] = f"{_distance(expected, exact):.2e}"
     return found
 
 
