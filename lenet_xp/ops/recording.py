@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
@@ -148,10 +149,12 @@ class RecordedGraph:
     """
 
     def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
-        self._recording, self._pool = recording, cupy.cuda.MemoryPool()
+        pool = cupy.cuda.MemoryPool()
+        finalize(self, _unused_pools.append, pool).atexit = False
+        self._recording = recording
         self._compute = compute  # what it holds on to, parameters too, the graph knows by address
         stream = cupy.cuda.Stream(non_blocking=True)
-        with stream, cupy.cuda.using_allocator(self._pool.malloc):
+        with stream, cupy.cuda.using_allocator(pool.malloc):
             stream.begin_capture()
             try:
                 self._result = compute()
@@ -165,9 +168,6 @@ class RecordedGraph:
         self._recording.send()
         self._graph.launch()
         return self._result
-
-    def __del__(self) -> None:
-        _unused_pools.append(self._pool)
 
 
 def _abandon(stream: Any) -> None:
