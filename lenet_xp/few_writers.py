@@ -10,11 +10,11 @@ from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.splits import Split
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.judgement import judge
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import Ops
 from lenet_xp.recipes import BEST, Recipe
+from lenet_xp.scores.summary import judge
 from lenet_xp.training import fit
 
 TUNING = replace(BEST, name="best, tuned", learning_rate=1e-3)  # a quarter: it has learned already

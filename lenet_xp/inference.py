@@ -132,12 +132,6 @@ class Reader:
         return self._ops.to_host(self._read()).T[: len(images)]
 
 
-def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -log p of the labels; probabilities that underflowed to 0 count as 1e-30."""
-    chosen = probabilities[np.arange(len(labels)), labels]
-    return float(0.0 - np.log(np.maximum(chosen, 1e-30)).mean())
-
-
 def feature_maps(
     model: Sequential, image: np.ndarray, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:

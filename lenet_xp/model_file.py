@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.calibration import HIGHEST, LOWEST, apply_temperature
 from lenet_xp.data.dataset import objection
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
+from lenet_xp.scores.calibration import HIGHEST, LOWEST, apply_temperature
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
 
 FORMAT = "lenet_xp model"

@@ -11,11 +11,11 @@ from lenet_xp.data.overlap import Overlap
 from lenet_xp.data.splits import Split
 from lenet_xp.errors import InputError
 from lenet_xp.files import atomic_write
-from lenet_xp.judgement import judge
-from lenet_xp.metrics import confused_pairs, confusion_matrix
 from lenet_xp.model_file import SavedModel
 from lenet_xp.provenance import cpu_name, git_commit, versions
 from lenet_xp.recipes import Recipe
+from lenet_xp.scores.metrics import confused_pairs, confusion_matrix
+from lenet_xp.scores.summary import judge
 from lenet_xp.training import Fit
 
 MAX_SAMPLES = 10_000  # generated images of each letter

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lenet_xp.calibration import fit_temperature, log_probabilities
 from lenet_xp.checkpoint import Checkpoints, State
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.overlap import Overlap, honest_split
@@ -34,6 +33,7 @@ from lenet_xp.record import (
     config_of,
     record_of,
 )
+from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.stopping import Stopped, StopRequest, stop_requests
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
@@ -273,7 +273,7 @@ def _leave_results(
     record = record_of(run, saved, dataset, split, overlap, result, probabilities, groups)
     write_json(run.out / "metrics.json", record)
     if run.plots:
-        from lenet_xp.analysis import draw_run  # matplotlib is slow to import
+        from lenet_xp.plots.run import draw_run  # matplotlib is slow to import
 
         draw_run(run.out, saved, dataset, split, result.history, probabilities, groups)
     return record

@@ -13,12 +13,12 @@ from lenet_xp.checkpoint import State
 from lenet_xp.data.batches import epoch_batches, in_groups, prefetch
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
-from lenet_xp.inference import cross_entropy
 from lenet_xp.inputs import hold_images
 from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.parallel import Workers, steps_at_once, worker_count
 from lenet_xp.recipes import Recipe
+from lenet_xp.scores.metrics import cross_entropy
 from lenet_xp.trainer import Trainer
 
 # What each row of the history holds.

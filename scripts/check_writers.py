@@ -22,7 +22,7 @@ from lenet_xp.data.image_file import decode
 from lenet_xp.data.writers import IMAGES, SAMPLES, WRITERS, writer_table
 from lenet_xp.errors import InputError
 from lenet_xp.opencv import cv2
-from lenet_xp.report import text_table
+from lenet_xp.scores.tables import text_table
 
 # The letters as the alphabet is taught: people changed pens between letters that stand together.
 ALPHABET = [

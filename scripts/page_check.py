@@ -29,12 +29,12 @@ from lenet_xp.data.splits import make_split
 from lenet_xp.data.synthetic import generate
 from lenet_xp.data.writers import writers_of
 from lenet_xp.files import make_folder, write_json
-from lenet_xp.intervals import bootstrap_interval, wilson_interval
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.reading import PageLetter, read_page
 from lenet_xp.pages.report import draw
 from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
 from lenet_xp.system.progress import progress_bar
 
 FOLD = 0  # of the split by writers: that of the shipped model

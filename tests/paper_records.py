@@ -9,11 +9,10 @@ import numpy as np
 from lenet_xp.aggregate import aggregate, spread
 from lenet_xp.data.alphabet import letters
 from lenet_xp.files import make_folder, write_json, write_text
-from lenet_xp.groups import per_group
-from lenet_xp.judgement import judge
-from lenet_xp.metrics import confused_pairs, confusion_matrix
 from lenet_xp.paper.records import RECORDS
-from lenet_xp.report import write_calibration, write_confused_pairs, write_per_writer
+from lenet_xp.scores.metrics import confused_pairs, confusion_matrix, per_group
+from lenet_xp.scores.summary import judge
+from lenet_xp.scores.tables import write_calibration, write_confused_pairs, write_per_writer
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 COPIED = ("audit/amhcd.json", "benchmarks/cpu.json", "generated-letters/statistics.json")

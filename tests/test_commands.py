@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from commandline import QUICK, call, files_in, finish, letters_folder, start
 
-from lenet_xp.calibration import apply_temperature
 from lenet_xp.commands import predict
 from lenet_xp.commands import train as train_command
 from lenet_xp.data.image_file import read_image
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.metrics import accuracy
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.record import RESULTS
+from lenet_xp.scores.calibration import apply_temperature
+from lenet_xp.scores.metrics import accuracy
 
 __all__ = ["call"]  # the fixture
 

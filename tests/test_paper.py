@@ -13,16 +13,16 @@ import paper_records
 import pytest
 from commandline import QUICK, call, files_in, letters_folder
 
-from lenet_xp.calibration import apply_temperature, reliability
 from lenet_xp.commands import terminal, train
 from lenet_xp.errors import InputError
-from lenet_xp.intervals import bootstrap_interval, wilson_interval
 from lenet_xp.paper.facts import pooled_interval, pooled_writers
 from lenet_xp.paper.pdf import digest
 from lenet_xp.paper.pictures import PICTURES, pooled
 from lenet_xp.paper.records import RECORDS, Missing, Records
 from lenet_xp.paper.template import fill
 from lenet_xp.paper.write import StaleReport, render, sections
+from lenet_xp.scores.calibration import apply_temperature, reliability
+from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
 
 __all__ = ["call"]  # the fixture
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from lenet_xp import plots
-from lenet_xp.calibration import reliability
 from lenet_xp.data.alphabet import letters
 from lenet_xp.errors import InputError
-from lenet_xp.groups import GroupScore
 from lenet_xp.plots.canvas import caption, new_page, put, save
-from lenet_xp.rejection import rejection_curve
+from lenet_xp.scores.calibration import reliability
+from lenet_xp.scores.metrics import GroupScore
+from lenet_xp.scores.rejection import rejection_curve
 
 pytestmark = pytest.mark.filterwarnings("error")
 

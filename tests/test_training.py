@@ -17,12 +17,13 @@ from lenet_xp import training
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.batches import epoch_batches, prefetch
 from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.inference import cross_entropy, predict_probabilities
+from lenet_xp.inference import predict_probabilities
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
 from lenet_xp.parallel import Workers, parts, worker_count
 from lenet_xp.recipes import OPTIMISERS, RECIPES, Recipe
+from lenet_xp.scores.metrics import cross_entropy
 from lenet_xp.training import TrainingDiverged, fit
 
 RECORDS = sorted((Path(__file__).resolve().parent.parent / "results").glob("**/metrics.json"))

@@ -8,7 +8,7 @@ from lenet_xp.commands.terminal import add_data_option, add_samples_option, pars
 from lenet_xp.data.audit import audit as audited
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS
-from lenet_xp.report import text_table
+from lenet_xp.scores.tables import text_table
 from lenet_xp.shown import shown
 
 LISTED = 5  # of the images or classes that a line names

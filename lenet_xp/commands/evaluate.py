@@ -28,9 +28,9 @@ from lenet_xp.data.splits import SPLITS, Split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.judgement import judge
 from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
+from lenet_xp.scores.summary import judge
 from lenet_xp.shown import shown
 from lenet_xp.test_time import AGAIN, averaged_probabilities
 
@@ -123,7 +123,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.average:
         scores["averaged"] = _averaged(options, saved, dataset.images[chosen], labels, groups)
     if options.out:
-        from lenet_xp.report import write_analysis  # matplotlib is slow to import
+        from lenet_xp.scores.tables import write_analysis  # matplotlib is slow to import
 
         write_analysis(
             options.out,

@@ -18,7 +18,7 @@ from lenet_xp.parallel import usable_cores
 from lenet_xp.provenance import cpu_name, git_commit, versions
 from lenet_xp.recipes import BEST, MOST_EPOCHS, Recipe
 from lenet_xp.record import MAX_THREADS
-from lenet_xp.report import text_table
+from lenet_xp.scores.tables import text_table
 from lenet_xp.search.design import OPTIONS
 from lenet_xp.search.run import Row, is_row
 from lenet_xp.search.run import search as searched

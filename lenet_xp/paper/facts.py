@@ -6,12 +6,12 @@ from contextlib import suppress
 import numpy as np
 
 from lenet_xp.data.alphabet import letters
-from lenet_xp.groups import GroupScore
-from lenet_xp.intervals import bootstrap_interval
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.paper.formats import count, interval, percent, points
 from lenet_xp.paper.records import RECORDS, Missing, Records
+from lenet_xp.scores.intervals import bootstrap_interval
+from lenet_xp.scores.metrics import GroupScore
 
 PEERS = ("numpy", "torch", "onnxruntime")
 SEED_SPLIT = ("classic-amhcd", "best-amhcd", "seeds-amhcd")

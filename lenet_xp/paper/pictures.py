@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.calibration import Reliability
 from lenet_xp.files import make_folder
 from lenet_xp.paper.facts import pooled_interval, pooled_writers
 from lenet_xp.paper.records import Missing, Records
 from lenet_xp.paper.scores import EXPERIMENTS, Experiment, interval_of
+from lenet_xp.scores.calibration import Reliability
 
 Draw = Callable[[str | os.PathLike[str]], None]
 

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from lenet_xp.data.alphabet import letter
-from lenet_xp.intervals import wilson_interval
 from lenet_xp.paper.formats import count, interval, percent, spread
 from lenet_xp.paper.records import RECORDS, Missing, Records
 from lenet_xp.paper.tables import grid, table
+from lenet_xp.scores.intervals import wilson_interval
 
 LISTED = 10  # pairs
 

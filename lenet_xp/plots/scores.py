@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lenet_xp import metrics
 from lenet_xp.plots.canvas import (
     BLUE,
     FAINT,
@@ -22,6 +21,7 @@ from lenet_xp.plots.canvas import (
     shortened,
     title,
 )
+from lenet_xp.scores import metrics
 
 
 def confused_pairs(

@@ -8,9 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from lenet_xp.calibration import Reliability, expected_calibration_error
-from lenet_xp.groups import GroupScore, deviation
-from lenet_xp.intervals import wilson_interval
 from lenet_xp.plots.canvas import (
     BLUE,
     GREEN,
@@ -24,7 +21,10 @@ from lenet_xp.plots.canvas import (
     save,
     title,
 )
-from lenet_xp.rejection import RejectionCurve, coverage_at
+from lenet_xp.scores.calibration import Reliability, expected_calibration_error
+from lenet_xp.scores.intervals import wilson_interval
+from lenet_xp.scores.metrics import GroupScore, deviation
+from lenet_xp.scores.rejection import RejectionCurve, coverage_at
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenet_xp.rejection import coverage_at, rejection_curve, risk_coverage_area
+from lenet_xp.scores.rejection import coverage_at, rejection_curve, risk_coverage_area
 
 
 @pytest.fixture(params=[None, 1], ids=["distinct", "with ties"])

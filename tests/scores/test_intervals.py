@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lenet_xp.intervals import bootstrap_interval, wilson_interval
+from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
 
 # Newcombe 1998, Statistics in Medicine 17, 857-872, table I, method 3
 PUBLISHED = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from lenet_xp.groups import GroupScore, deviation, per_group
+from lenet_xp.scores.metrics import GroupScore, deviation, per_group
 
 
 def test_scores_agree_with_sklearn_and_come_worst_first():

@@ -30,9 +30,28 @@ class ConfusedPair:
     share: float
 
 
+@dataclass(frozen=True)
+class GroupScore:
+    """How many of a group's images were read right."""
+
+    group: int
+    images: int
+    hits: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.hits / self.images
+
+
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the share of the (N,) predictions that equal the (N,) labels; 0 for no images."""
     return float(np.mean(labels == predictions)) if len(labels) else 0.0
+
+
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of -log p of the labels; probabilities that underflowed to 0 count as 1e-30."""
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return float(0.0 - np.log(np.maximum(chosen, 1e-30)).mean())
 
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -100,6 +119,26 @@ def confused_pairs(
         for i, j in zip(rows, columns, strict=True)
         if errors[i, j] > 0
     ]
+
+
+def per_group(correct: np.ndarray, groups: np.ndarray) -> list[GroupScore]:
+    """Return the score of each group that occurs, the worst first, ties in order of the groups.
+
+    correct: (N,) bool, which images were read right. groups: (N,) integers.
+    """
+    names, places = np.unique(groups, return_inverse=True)
+    images = np.bincount(places, minlength=len(names))
+    hits = np.bincount(places, weights=correct, minlength=len(names)).astype(np.int64)
+    columns = names.tolist(), images.tolist(), hits.tolist()
+    scores = [GroupScore(*row) for row in zip(*columns, strict=True)]
+    return sorted(scores, key=lambda each: each.accuracy)
+
+
+def deviation(scores: Sequence[GroupScore]) -> float:
+    """Return the sample deviation of the groups' accuracies; NaN for fewer than two groups."""
+    if len(scores) < 2:
+        return float("nan")
+    return float(np.std([each.accuracy for each in scores], ddof=1))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

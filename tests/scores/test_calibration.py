@@ -5,7 +5,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
-from lenet_xp.calibration import (
+from lenet_xp.scores.calibration import (
     HIGHEST,
     LOWEST,
     apply_temperature,

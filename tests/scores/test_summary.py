@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from lenet_xp.calibration import apply_temperature
-from lenet_xp.intervals import wilson_interval
-from lenet_xp.judgement import judge
+from lenet_xp.scores.calibration import apply_temperature
+from lenet_xp.scores.intervals import wilson_interval
+from lenet_xp.scores.summary import judge
 
 
 @pytest.fixture

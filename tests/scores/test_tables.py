@@ -11,8 +11,8 @@ import pytest
 
 from lenet_xp.data.alphabet import letters
 from lenet_xp.errors import InputError
-from lenet_xp.rejection import rejection_curve
-from lenet_xp.report import (
+from lenet_xp.scores.rejection import rejection_curve
+from lenet_xp.scores.tables import (
     text_table,
     write_analysis,
     write_calibration,
@@ -195,5 +195,5 @@ def test_an_analysis_that_cannot_be_written_says_so(tmp_path):
 
 
 def test_importing_the_report_does_not_load_matplotlib():
-    code = "import sys, lenet_xp.report; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, lenet_xp.scores.tables; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

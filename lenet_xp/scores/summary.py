@@ -4,18 +4,24 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.calibration import (
+from lenet_xp.scores.calibration import (
     apply_temperature,
     brier_score,
     expected_calibration_error,
     maximum_calibration_error,
     reliability,
 )
-from lenet_xp.groups import deviation, per_group
-from lenet_xp.inference import cross_entropy
-from lenet_xp.intervals import bootstrap_interval, wilson_interval
-from lenet_xp.metrics import accuracy, confusion_matrix, macro_f1, top_k_accuracy
-from lenet_xp.rejection import coverage_at, rejection_curve, risk_coverage_area
+from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
+from lenet_xp.scores.metrics import (
+    accuracy,
+    confusion_matrix,
+    cross_entropy,
+    deviation,
+    macro_f1,
+    per_group,
+    top_k_accuracy,
+)
+from lenet_xp.scores.rejection import coverage_at, rejection_curve, risk_coverage_area
 
 TARGETS = (0.995, 0.999)  # accuracies to reach by refusing the least certain images
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp import metrics
-from lenet_xp.calibration import BINS, apply_temperature, reliability
 from lenet_xp.data.alphabet import letter
 from lenet_xp.files import make_folder, write_csv, write_json, write_text
-from lenet_xp.groups import GroupScore, per_group
-from lenet_xp.intervals import wilson_interval
-from lenet_xp.judgement import TARGETS, calibration
-from lenet_xp.rejection import RejectionCurve, rejection_curve
+from lenet_xp.scores import metrics
+from lenet_xp.scores.calibration import BINS, apply_temperature, reliability
+from lenet_xp.scores.intervals import wilson_interval
+from lenet_xp.scores.metrics import GroupScore, per_group
+from lenet_xp.scores.rejection import RejectionCurve, rejection_curve
+from lenet_xp.scores.summary import TARGETS, calibration
 
 LISTED_PAIRS = 50
 LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image is too many

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from lenet_xp.analysis import SHOWN_LETTER, draw_run
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.splits import Split
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import get_ops
+from lenet_xp.plots.run import SHOWN_LETTER, draw_run
 
 ROW = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
 

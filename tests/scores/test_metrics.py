@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from lenet_xp import metrics
-from lenet_xp.metrics import ClassScores, ConfusedPair
+from lenet_xp.scores import metrics
+from lenet_xp.scores.metrics import ClassScores, ConfusedPair
 
 # Two a, three b, no c; one a and one b read as b and c.
 LABELS = np.array([0, 0, 1, 1, 1])

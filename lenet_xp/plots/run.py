@@ -12,7 +12,7 @@ from lenet_xp.data.splits import Split
 from lenet_xp.data.synthetic import generate
 from lenet_xp.inference import feature_maps
 from lenet_xp.model_file import SavedModel
-from lenet_xp.report import write_analysis
+from lenet_xp.scores.tables import write_analysis
 
 SHOWN_LETTER = "yaz"  # ⵣ, the emblem of the Amazigh people
 
