@@ -14,7 +14,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import Ops
 from lenet_xp.recipes import BEST, Recipe
-from lenet_xp.scores.summary import judge
+from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.training import fit
 
 TUNING = replace(BEST, name="best, tuned", learning_rate=1e-3)  # a quarter: it has learned already
@@ -34,9 +34,9 @@ def learning_curve(
     """Scores on the test writers of a split after training on so many of its training writers.
 
     dataset: preprocessed as `pretrained` asks. writers: (N,) of its images. Each row has `writers`,
-    `images`, `start` ("nothing" or "generated letters") and what `judge` says. Of the writers of a
-    row about a seventh, at least one, choose the epoch: validation takes nothing from elsewhere.
-    0 writers are the pretrained model as it is.
+    `images`, `start` ("nothing" or "generated letters") and what `summarise` says. Of the writers
+    of a row about a seventh, at least one, choose the epoch: validation takes nothing from
+    elsewhere. 0 writers are the pretrained model as it is.
     """
     order = np.random.default_rng(seed).permutation(np.unique(writers[split.train]))
     test = dataset.images[split.test], dataset.labels[split.test], writers[split.test]
@@ -44,19 +44,20 @@ def learning_curve(
     rows = [_scores(pretrained, *test) | first]
     for count in counts:
         chosen = order[:count]
-        judges = max(round(count / 7), 1)
+        validating = max(round(count / 7), 1)
         val, train = (
-            np.flatnonzero(np.isin(writers, part)) for part in (chosen[:judges], chosen[judges:])
+            np.flatnonzero(np.isin(writers, part))
+            for part in (chosen[:validating], chosen[validating:])
         )
         for start, recipe in (("nothing", BEST), ("generated letters", TUNING)):
-            learned, judged = (
+            learned, validated = (
                 (dataset.images[part], dataset.labels[part]) for part in (train, val)
             )
             model = _start(pretrained if start != "nothing" else None, dataset, recipe, ops, seed)
             preprocessing = pretrained.preprocessing
             if start == "nothing":
                 preprocessing = Preprocessing().fitted(learned[0])
-            fit(model, recipe, learned, judged, preprocessing, seed, threads)
+            fit(model, recipe, learned, validated, preprocessing, seed, threads)
             saved = SavedModel(model, preprocessing, dataset.class_names, {})
             row = {"writers": int(count), "images": len(train) + len(val), "start": start}
             rows.append(_scores(saved, *test) | row)  # whose writers are those learned from
@@ -83,4 +84,4 @@ def _scores(
     saved: SavedModel, images: np.ndarray, labels: np.ndarray, groups: np.ndarray
 ) -> dict[str, Any]:
     probabilities = predict_probabilities(saved.model, images, saved.preprocessing)
-    return judge(labels, probabilities, groups=groups)
+    return summarise(Scores(labels, probabilities, saved.class_names, groups=groups))

@@ -14,14 +14,14 @@ from lenet_xp.files import atomic_write
 from lenet_xp.model_file import SavedModel
 from lenet_xp.provenance import cpu_name, git_commit, versions
 from lenet_xp.recipes import Recipe
-from lenet_xp.scores.metrics import confused_pairs, confusion_matrix
-from lenet_xp.scores.summary import judge
+from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.training import Fit
 
 MAX_SAMPLES = 10_000  # generated images of each letter
 MAX_PHOTOS = 20  # of each letter
 MAX_THREADS = 256
 ROOM = 2 * 2**20  # bytes: more than a run's results take
+RECORDED_PAIRS = 10  # of metrics.json; confused_pairs.csv has more
 RESULTS = (
     "metrics.json",  # the sign of a finished run
     "model.npz",
@@ -140,16 +140,10 @@ def record_of(
     split: Split,
     overlap: Overlap,
     result: Fit,
-    probabilities: np.ndarray,
-    groups: np.ndarray | None,
+    scores: Scores,
 ) -> dict[str, Any]:
-    """The content of metrics.json; probabilities (N, K) of the test images, as trained."""
-    ops, labels = saved.model.ops, dataset.labels[split.test]
-    predictions = probabilities.argmax(axis=1)
-    scores = judge(labels, probabilities, saved.temperature, groups)
-    pairs = confused_pairs(
-        confusion_matrix(labels, predictions, len(dataset.class_names)), dataset.class_names
-    )
+    """The content of metrics.json; the scores are of the test images."""
+    ops = saved.model.ops
     return {
         "recipe": run.recipe.name,
         "dataset": dataset.name,
@@ -173,12 +167,12 @@ def record_of(
         "dtype": ops.dtype_name,
         "best_epoch": result.best_epoch,
         "best_val_accuracy": result.best_accuracy,
-        **{f"test_{name}": score for name, score in scores.items()},
+        **{f"test_{name}": value for name, value in summarise(scores).items()},
         "temperature": saved.temperature,
         "train_seconds": result.train_seconds,
         "images_per_second": result.images_per_second,
         "parameters": int(saved.model.values.shape[0]),
-        "confused_pairs": [vars(pair) for pair in pairs],
+        "confused_pairs": [vars(pair) for pair in scores.pairs[:RECORDED_PAIRS]],
         "config": config_of(run, split),
         "versions": versions(),
         "git_commit": git_commit(),

@@ -1,7 +1,8 @@
-"""One training run, from a data source to a judged model on disk."""
+"""One training run, from a data source to a tested model on disk."""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,8 @@ from lenet_xp.record import (
     record_of,
 )
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
+from lenet_xp.scores.summary import Scores
+from lenet_xp.scores.tables import write_tables
 from lenet_xp.stopping import Stopped, StopRequest, stop_requests
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.training import Batch, Fit, Progress, TrainingDiverged, check_values, fit
@@ -49,6 +52,21 @@ class Reporter(Protocol):
     def progress(self, progress: Progress) -> None: ...
 
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trained and tested network: what the pictures of its run are drawn from.
+
+    scores: of the split's test images. history: one row per epoch.
+    """
+
+    out: Path
+    saved: SavedModel
+    dataset: Dataset
+    split: Split
+    history: list[dict[str, Any]]
+    scores: Scores
 
 
 def interrupted_run(out: Path) -> tuple[Run, dict[str, Any]]:
@@ -69,10 +87,13 @@ def interrupted_run(out: Path) -> tuple[Run, dict[str, Any]]:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 
 
-def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict[str, Any]:
-    """Train, judge once on the test set with the weights chosen on validation, write OUT.
+def train_run(
+    run: Run, ops: Ops, reporter: Reporter, draw: Callable[[Finished], None] = lambda run: None
+) -> dict[str, Any]:
+    """Train, test once the weights chosen on validation, write OUT; the content of metrics.json.
 
-    Leaves RESULTS, pictures and tables only with plots, and returns the content of metrics.json.
+    Leaves RESULTS, tables only with plots, and then calls `draw` for the pictures: while OUT is
+    locked and can still be resumed, so that a run ends with all its results or goes on.
     What an earlier run left in OUT is replaced once the training is over, not before. On the way
     it leaves checkpoints to go on from, and the best model so far beside them.
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
@@ -99,7 +120,9 @@ def train_run(run: Run, ops: Ops, reporter: Reporter) -> dict[str, Any]:
         if overlap:
             reporter.say(_overlap_words(split, overlap))
         saved, result = _trained(run, ops, dataset, split, reporter, request)
-        record = _leave_results(run, saved, dataset, split, overlap, result)
+        record, finished = _leave_results(run, saved, dataset, split, overlap, result)
+        if run.plots:
+            draw(finished)
         _checkpoints(run.out).clear()
         return record
 
@@ -135,12 +158,12 @@ def _trained(
     saved = SavedModel(model, preprocessing, dataset.class_names, config_of(run, split))
     best = {"val_accuracy": 0.0, "epoch": 0}
 
-    def epoch_over(row: dict[str, Any], judged: LeNet5) -> None:
+    def epoch_over(row: dict[str, Any], validated_model: LeNet5) -> None:
         nonlocal best
         reporter.epoch(row, run.recipe.epochs, len(train[1]))
         if row["val_accuracy"] > best["val_accuracy"]:
             best = row
-            _keep_best(checkpoints, replace(saved, model=judged), reporter)
+            _keep_best(checkpoints, replace(saved, model=validated_model), reporter)
         elif row["val_accuracy"] < best["val_accuracy"] - COLLAPSE:
             reporter.say(
                 f"WARNING: validation accuracy fell to {row['val_accuracy']:.2%} from "
@@ -254,8 +277,8 @@ def _fingerprint(dataset: Dataset, split: Split) -> str:
 
 def _leave_results(
     run: Run, saved: SavedModel, dataset: Dataset, split: Split, overlap: Overlap, result: Fit
-) -> dict[str, Any]:
-    """Write RESULTS; the content of metrics.json."""
+) -> tuple[dict[str, Any], Finished]:
+    """Write RESULTS but for the pictures; the content of metrics.json, and what to draw."""
     # Of an earlier run, lest the old and the new stand side by side.
     for name in (*RESULTS, *OF_WRITERS, *FORMER):
         (run.out / name).unlink(missing_ok=True)
@@ -270,13 +293,13 @@ def _leave_results(
     )
     writers = known_writers(dataset)
     groups = None if writers is None else writers[split.test]
-    record = record_of(run, saved, dataset, split, overlap, result, probabilities, groups)
+    labels, names = dataset.labels[split.test], dataset.class_names
+    scores = Scores(labels, probabilities, names, saved.temperature, groups)
+    record = record_of(run, saved, dataset, split, overlap, result, scores)
     write_json(run.out / "metrics.json", record)
     if run.plots:
-        from lenet_xp.plots.run import draw_run  # matplotlib is slow to import
-
-        draw_run(run.out, saved, dataset, split, result.history, probabilities, groups)
-    return record
+        write_tables(run.out, scores)
+    return record, Finished(run.out, saved, dataset, split, result.history, scores)
 
 
 def _overlap_words(split: Split, overlap: Overlap) -> str:

@@ -45,12 +45,12 @@ class Trainer:
         ]
         self.forked: list[ForkedWorker] = []
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
-        # What is judged and kept: the model, or one at the running mean of its parameters.
+        # What is validated and kept: the model, or one at the running mean of its parameters.
         self.mean: RunningMean | None = None
-        self.judged = model
+        self.validated_model = model
         if recipe.averaging:
             self.mean = RunningMean(model.ops, model.values, recipe.averaging)
-            self.judged = model.replica(self.mean.average)
+            self.validated_model = model.replica(self.mean.average)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
@@ -145,8 +145,8 @@ class Trainer:
             forked.finish(losses[share], hits[share])
 
     def read(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is judged."""
-        given = self.judged, self.preprocessing, self.workers
+        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
+        given = self.validated_model, self.preprocessing, self.workers
         if keeps_readers(self.ops):
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))

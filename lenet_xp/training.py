@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, judged on validation, the best weights kept."""
+"""The training loop: epochs of steps, each validated, the best weights kept."""
 
 import math
 import time
@@ -103,7 +103,7 @@ def fit(
     seed: int = 0,
     threads: int | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_epoch: Callable[[dict[str, Any], LeNet5], None] = lambda row, judged: None,
+    on_epoch: Callable[[dict[str, Any], LeNet5], None] = lambda row, model: None,
     keeper: Keeper | None = None,
 ) -> Fit:
     """Train `model` and leave in it the weights that were best on validation.
@@ -126,7 +126,7 @@ def fit(
         trainer = stack.enter_context(Trainer(model, recipe, preprocessing, workers, steps, held))
         loop = _Loop(trainer, train, val, seed, on_progress, keeper)
         while loop.result.epochs < recipe.epochs:
-            on_epoch(loop.epoch(), trainer.judged)
+            on_epoch(loop.epoch(), trainer.validated_model)
     result = loop.result
     result.threads = threads
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
@@ -185,9 +185,9 @@ class _Loop:
                 self.keeper.after_step(self._state)
         self.trainer.ops.synchronize()  # a GPU is behind what it was asked
         self.seconds = before + time.perf_counter() - started
-        row = {"epoch": number, **self._report(number), **self._judge(number)}
+        row = {"epoch": number, **self._report(number), **self._validate(number)}
         row |= {"learning_rate": self.trainer.learning_rate, "seconds": self.seconds}
-        self.result.add(row, self.trainer.judged)
+        self.result.add(row, self.trainer.validated_model)
         self.done, self.seconds = 0, 0.0
         return row
 
@@ -203,7 +203,7 @@ class _Loop:
         self.on_progress(Progress(number, epochs, done, total, loss, accuracy))
         return {"train_loss": loss, "train_accuracy": accuracy}
 
-    def _judge(self, number: int) -> dict[str, Any]:
+    def _validate(self, number: int) -> dict[str, Any]:
         """Loss and accuracy on the validation images."""
         images, labels = self.val
         probabilities = self.trainer.read(images)

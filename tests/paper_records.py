@@ -10,8 +10,7 @@ from lenet_xp.aggregate import aggregate, spread
 from lenet_xp.data.alphabet import letters
 from lenet_xp.files import make_folder, write_json, write_text
 from lenet_xp.paper.records import RECORDS
-from lenet_xp.scores.metrics import confused_pairs, confusion_matrix, per_group
-from lenet_xp.scores.summary import judge
+from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_calibration, write_confused_pairs, write_per_writer
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -35,11 +34,13 @@ def answers(seed: int, sure: float = 0.98) -> tuple[np.ndarray, np.ndarray, np.n
 def metrics(example: dict, seed: int, fold: int, writers: bool) -> dict:
     """A run's metrics.json with the scores of `answers`; all else as in a real one."""
     labels, probabilities, groups = answers(fold or seed)
-    scores = judge(labels, probabilities, 1.5, groups if writers else None)
-    pairs = confused_pairs(confusion_matrix(labels, probabilities.argmax(axis=1), 33), NAMES)
-    record = example | {f"test_{name}": score for name, score in scores.items()}
+    scores = Scores(labels, probabilities, NAMES, 1.5, groups if writers else None)
+    record = example | {f"test_{name}": value for name, value in summarise(scores).items()}
     record |= {"seed": seed, "fold": fold, "n_test": IMAGES, "temperature": 1.5}
-    return record | {"dataset": "made up", "confused_pairs": [vars(pair) for pair in pairs[:10]]}
+    return record | {
+        "dataset": "made up",
+        "confused_pairs": [vars(pair) for pair in scores.pairs[:10]],
+    }
 
 
 def make(folder: Path, example: dict) -> Path:
@@ -74,27 +75,27 @@ def run(folder: Path, example: dict, seed: int, fold: int, writers: bool) -> Non
     labels, probabilities, groups = answers(fold or seed)
     write_json(folder / "metrics.json", metrics(example, seed, fold, writers))
     write_text(folder / "command.txt", f"python scripts/train.py --seed {seed}\n")
-    write_calibration(folder, labels, probabilities, 1.5)
+    scores = Scores(labels, probabilities, NAMES, 1.5, groups)
+    write_calibration(folder, scores)
     if writers:
-        write_per_writer(folder, per_group(probabilities.argmax(axis=1) == labels, groups))
+        write_per_writer(folder, scores.per_group)
     for name in PICTURES:
         (folder / f"{name}.png").write_bytes(picture())
 
 
 def transfer(folder: Path) -> None:
     labels, probabilities, groups = answers(7, sure=0.95)
-    scores = {"images": IMAGES, **judge(labels, probabilities, 1.5, groups)}
-    write_json(folder / "scores.json", scores)
+    scores = Scores(labels, probabilities, NAMES, 1.5, groups)
+    write_json(folder / "scores.json", {"images": IMAGES, **summarise(scores)})
     half = {"images": IMAGES // 2, "accuracy": 0.9512}
     write_json(folder / "writer_halves.json", {"even_writers": half, "odd_writers": half})
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), 33)
-    write_confused_pairs(folder, confusion, NAMES)
+    write_confused_pairs(folder, scores)
     (folder / "confused_pairs.png").write_bytes(picture())
 
 
 def few_writers(folder: Path) -> None:
     labels, probabilities, groups = answers(3)
-    scores = judge(labels, probabilities, groups=groups)
+    scores = summarise(Scores(labels, probabilities, NAMES, groups=groups))
     rows = [scores | {"writers": 0, "images": 0, "start": "generated letters"}]
     for start in ("nothing", "generated letters"):
         rows.append(scores | {"writers": 5, "images": 2145, "start": start})

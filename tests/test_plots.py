@@ -19,6 +19,7 @@ from lenet_xp.plots.canvas import caption, new_page, put, save
 from lenet_xp.scores.calibration import reliability
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import rejection_curve
+from lenet_xp.scores.summary import Scores
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -54,21 +55,24 @@ def orange(picture: np.ndarray) -> int:
     return int(np.count_nonzero(picture[..., 2].astype(int) - picture[..., 0] > 25))
 
 
-def confusion(count: int, errors: int) -> np.ndarray:
+def confused(names: tuple[str, ...], errors: int) -> Scores:
     """50 images a class, `errors` of each read as the class after it."""
-    diagonal = np.eye(count, dtype=np.int64)
-    return (50 - errors) * diagonal + errors * np.roll(diagonal, 1, axis=1)
+    count = len(names)
+    labels = np.repeat(np.arange(count), 50)
+    read_as = np.where(np.arange(50 * count) % 50 < errors, (labels + 1) % count, labels)
+    return Scores(labels, np.eye(count)[read_as], names)
 
 
-def answers(count: int, errors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """100 images, labels and probabilities of which `errors` name the class after the true one."""
+def answers(names: tuple[str, ...], errors: int) -> tuple[np.ndarray, Scores]:
+    """100 images, and answers to them of which `errors` name the class after the true one."""
+    count = len(names)
     labels = np.arange(100) % count
     read_as = np.where(np.arange(100) < errors, (labels + 1) % count, labels)
     probabilities = np.full((100, count), 0.1 / count)
     probabilities[np.arange(100), read_as] = 0.9
     images = np.zeros((100, 32, 32), dtype=np.uint8)
     images[:, 8:24, 14:18] = 255
-    return images, labels, probabilities
+    return images, Scores(labels, probabilities, names)
 
 
 def history(epochs: int) -> list[dict[str, float]]:
@@ -87,8 +91,8 @@ def history(epochs: int) -> list[dict[str, float]]:
 
 
 def test_confusion_matrix_shows_errors_in_orange(tmp_path, names):
-    plots.confusion_matrix(confusion(len(names), 0), names, tmp_path / "right.png")
-    plots.confusion_matrix(confusion(len(names), 5), names, tmp_path / "wrong.png")
+    plots.confusion_matrix(confused(names, 0).confusion, names, tmp_path / "right.png")
+    plots.confusion_matrix(confused(names, 5).confusion, names, tmp_path / "wrong.png")
     right, wrong = read(tmp_path / "right.png"), read(tmp_path / "wrong.png")
     assert right.shape == wrong.shape
     assert orange(wrong) > orange(right) + 100 * len(names)
@@ -100,30 +104,28 @@ def test_confusion_matrix_of_no_images(tmp_path):
 
 
 def test_confused_pairs(tmp_path, names):
-    plots.confused_pairs(confusion(len(names), 5), names, tmp_path / "a.png")
+    plots.confused_pairs(confused(names, 5), tmp_path / "a.png")
     assert orange(read(tmp_path / "a.png")) > 5000
 
 
 def test_no_confused_pairs(tmp_path):
-    plots.confused_pairs(confusion(33, 0), LETTERS, tmp_path / "a.png")
+    plots.confused_pairs(confused(LETTERS, 0), tmp_path / "a.png")
     assert orange(read(tmp_path / "a.png")) == 0
 
 
 def test_per_class_scores(tmp_path, names):
-    plots.per_class_scores(confusion(len(names), 5), names, tmp_path / "a.png")
+    plots.per_class_scores(confused(names, 5), tmp_path / "a.png")
     read(tmp_path / "a.png")
 
 
 def test_per_class_scores_of_classes_that_never_occur(tmp_path):
-    counts = np.zeros((10, 10), dtype=np.int64)
-    counts[0, 0] = 3
-    plots.per_class_scores(counts, CLASSES["10"], tmp_path / "a.png")
+    scores = Scores(np.zeros(3, dtype=np.int64), np.eye(10)[[0, 0, 0]], CLASSES["10"])
+    plots.per_class_scores(scores, tmp_path / "a.png")
     read(tmp_path / "a.png")
 
 
 def test_misclassified_shows_the_letters_that_were_read_wrong(tmp_path, names):
-    images, labels, probabilities = answers(len(names), errors=5)
-    plots.misclassified(images, labels, probabilities, names, tmp_path / "a.png")
+    plots.misclassified(*answers(names, errors=5), tmp_path / "a.png")
     picture = read(tmp_path / "a.png")
     # One stroke a tile: 16 x 4 of 32 x 32 pixels, ink dark on light paper.
     strokes = cv2.connectedComponentsWithStats((picture.max(axis=2) < 40).astype(np.uint8))[2]
@@ -133,13 +135,13 @@ def test_misclassified_shows_the_letters_that_were_read_wrong(tmp_path, names):
 def test_misclassified_stops_at_forty(tmp_path):
     for errors in (40, 99):
         path = tmp_path / f"{errors}.png"
-        plots.misclassified(*answers(33, errors), LETTERS, path)
+        plots.misclassified(*answers(LETTERS, errors), path)
     shapes = {read(path).shape for path in tmp_path.iterdir()}
     assert len(shapes) == 1
 
 
 def test_misclassified_without_errors(tmp_path):
-    plots.misclassified(*answers(33, 0), LETTERS, tmp_path / "a.png")
+    plots.misclassified(*answers(LETTERS, 0), tmp_path / "a.png")
     read(tmp_path / "a.png")
 
 

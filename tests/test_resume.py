@@ -287,7 +287,7 @@ def test_a_collapse_is_told_and_the_best_weights_kept(data, tmp_path, monkeypatc
     assert told and record["best_epoch"] < 3
 
 
-def test_the_best_model_on_the_way_is_the_one_that_was_judged(data, tmp_path, monkeypatch):
+def test_the_best_model_on_the_way_is_the_one_that_was_validated(data, tmp_path, monkeypatch):
     stop_after(7, monkeypatch)  # after the first epoch
     with pytest.raises(Interrupted):
         train_run(plan(data, tmp_path), get_ops("numpy"), Quiet())

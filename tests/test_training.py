@@ -100,7 +100,7 @@ def test_the_best_weights_on_validation_stay(averaging):
     result, _, left = trained(
         recipe,
         val=misleading,
-        on_epoch=lambda row, judged: seen.append((row, judged.values.copy())),
+        on_epoch=lambda row, model: seen.append((row, model.values.copy())),
     )
     rows = [row for row, _ in seen]
     best = max(range(4), key=lambda i: (rows[i]["val_accuracy"], -rows[i]["val_loss"], -i))
@@ -111,25 +111,25 @@ def test_the_best_weights_on_validation_stay(averaging):
     assert not np.array_equal(left, seen[-1][1])
 
 
-def test_the_running_mean_is_judged_and_kept():
+def test_the_running_mean_is_validated_and_kept():
     """The mean by its formula over the weights of a run without one, which it must not change."""
     momentum, plain, seen = 0.8, replace(RECIPE, batch_size=48, epochs=12), []
-    trained(plain, threads=1, on_epoch=lambda row, judged: seen.append(judged.values.copy()))
+    trained(plain, threads=1, on_epoch=lambda row, model: seen.append(model.values.copy()))
     average = np.zeros_like(seen[0], np.float64)
     for step, values in enumerate(seen, start=1):
         if step <= 5:
             average = np.mean(seen[:step], axis=0, dtype=np.float64)
         else:
             average = momentum * average + (1 - momentum) * values
-    judged = []
+    validated = []
     result, _, left = trained(
         replace(plain, averaging=momentum),
         threads=1,
-        on_epoch=lambda row, model: judged.append(model.values.copy()),
+        on_epoch=lambda row, model: validated.append(model.values.copy()),
     )
-    np.testing.assert_allclose(judged[-1], average, atol=1e-6)
-    np.testing.assert_array_equal(left, judged[result.best_epoch - 1])
-    model = LeNet5(3, ops=get_ops("numpy"), values=judged[0])
+    np.testing.assert_allclose(validated[-1], average, atol=1e-6)
+    np.testing.assert_array_equal(left, validated[result.best_epoch - 1])
+    model = LeNet5(3, ops=get_ops("numpy"), values=validated[0])
     images, labels = bars(12, 1)
     p = predict_probabilities(model, images, Preprocessing().fitted(bars(48)[0]))
     assert result.history[0]["val_loss"] == pytest.approx(cross_entropy(p, labels))
@@ -139,7 +139,7 @@ def test_callbacks_tell_every_epoch_and_the_way_there(monkeypatch):
     monkeypatch.setattr(training, "REPORT_EVERY", -1.0)
     progress, rows = [], []
     result = trained(
-        on_progress=progress.append, on_epoch=lambda row, judged: rows.append(row), count=40
+        on_progress=progress.append, on_epoch=lambda row, model: rows.append(row), count=40
     )[0]
     assert rows == result.history
     epochs = [list(group) for _, group in itertools.groupby(progress, key=lambda p: p.epoch)]

@@ -30,7 +30,8 @@ from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
-from lenet_xp.scores.summary import judge
+from lenet_xp.scores.summary import Scores, summarise
+from lenet_xp.scores.tables import write_tables
 from lenet_xp.shown import shown
 from lenet_xp.test_time import AGAIN, averaged_probabilities
 
@@ -106,7 +107,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     writers = known_writers(dataset)
     groups = None if writers is None else writers[chosen]
-    scores = {
+    scores = Scores(labels, probabilities, saved.class_names, saved.temperature, groups)
+    record = {
         "model": "/".join(Path(options.model).parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
@@ -114,28 +116,21 @@ def _evaluate(options: argparse.Namespace) -> None:
         "fold": split and split.fold,
         "images": len(labels),
         "skipped": len(dataset.skipped),
-        **judge(labels, probabilities, saved.temperature, groups),
+        **summarise(scores),
         "temperature": saved.temperature,
         "backend": ops.name,
         "tf32": options.tf32 if ops.name == "cupy" else None,
         "device": ops.device_name,
     }
     if options.average:
-        scores["averaged"] = _averaged(options, saved, dataset.images[chosen], labels, groups)
+        record["averaged"] = _averaged(options, saved, dataset.images[chosen], labels, groups)
     if options.out:
-        from lenet_xp.scores.tables import write_analysis  # matplotlib is slow to import
+        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
 
-        write_analysis(
-            options.out,
-            labels,
-            probabilities,
-            saved.class_names,
-            images=dataset.images[chosen],
-            temperature=saved.temperature,
-            groups=groups,
-        )
-        write_json(options.out / "scores.json", scores)
-    _show(scores, options)
+        write_tables(options.out, scores)
+        draw_scores(options.out, scores, dataset.images[chosen])
+        write_json(options.out / "scores.json", record)
+    _show(record, options)
 
 
 def _averaged(
@@ -150,7 +145,7 @@ def _averaged(
         saved.model, images, saved.preprocessing, options.average, threads=options.threads
     )
     views = {"views": options.average, "seed": 0, "distortion": asdict(AGAIN)}
-    return views | judge(labels, probabilities, groups=groups)
+    return views | summarise(Scores(labels, probabilities, saved.class_names, groups=groups))
 
 
 def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset) -> Split:

@@ -1,4 +1,4 @@
-"""Train LeNet-5 and leave a judged model with its plots and records."""
+"""Train LeNet-5 and leave a tested model with its plots and records."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ from lenet_xp.invocation import as_called
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
 from lenet_xp.record import MAX_PHOTOS, MAX_THREADS, Run
-from lenet_xp.run import interrupted_run, train_run
+from lenet_xp.run import Finished, interrupted_run, train_run
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.training import Progress
 
@@ -153,8 +153,14 @@ def train(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     plan, ops = _resumed(options) if options.resume else _planned(options)
     with made_folder(plan.out), _EpochLines() as lines:
-        record = train_run(plan, ops, lines)
+        record = train_run(plan, ops, lines, _draw)
     _closing_words(record, plan.out)
+
+
+def _draw(run: Finished) -> None:
+    from lenet_xp.plots.run import draw_run  # matplotlib is slow to import
+
+    draw_run(run.out, run.saved, run.dataset, run.split, run.history, run.scores)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:

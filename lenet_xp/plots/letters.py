@@ -16,25 +16,21 @@ from lenet_xp.plots.canvas import (
     put,
     save,
 )
+from lenet_xp.scores.summary import Scores
 
 MOST_SHOWN = 40
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
-def misclassified(
-    images: np.ndarray,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    path: str | os.PathLike[str],
-) -> None:
+def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[str]) -> None:
     """Draw up to 40 images that were read wrong, those read with most confidence first.
 
-    images: (N, S, S) uint8, ink 255 on paper 0; labels: (N,); probabilities: (N, C).
-    Raises InputError when `path` cannot be written.
+    images: (N, S, S) uint8, ink 255 on paper 0, of the scores. Raises InputError when `path` cannot
+    be written.
     """
-    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    errors = np.flatnonzero(predictions != labels)
+    labels, class_names = scores.labels, scores.class_names
+    confidence = scores.probabilities.max(axis=1)
+    errors = np.flatnonzero(~scores.correct)
     shown = errors[np.argsort(-confidence[errors], kind="stable")][:MOST_SHOWN]
     if len(shown) == 0:
         note(f"No errors among {len(labels)} images", path)
@@ -51,7 +47,7 @@ def misclassified(
         middle, top = (column + 0.5) * cell, head + row * cell
         put(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
         truth = caption(class_names[labels[index]])
-        read = caption(class_names[predictions[index]])
+        read = caption(class_names[scores.predictions[index]])
         below = top + tile + 0.11
         page.text(middle, below, f"true: {truth}", fontsize=9, ha="center", va="center", color=INK)
         page.text(

@@ -1,4 +1,4 @@
-"""What a finished run leaves to look at: curves, reports, filters and feature maps."""
+"""The pictures of a finished run: curves, filters, feature maps, and what its scores say."""
 
 from pathlib import Path
 from typing import Any
@@ -12,39 +12,48 @@ from lenet_xp.data.splits import Split
 from lenet_xp.data.synthetic import generate
 from lenet_xp.inference import feature_maps
 from lenet_xp.model_file import SavedModel
-from lenet_xp.scores.tables import write_analysis
+from lenet_xp.scores.summary import TARGETS, Scores
 
 SHOWN_LETTER = "yaz"  # ⵣ, the emblem of the Amazigh people
 
 
 def draw_run(
-    out: Path,
+    folder: Path,
     saved: SavedModel,
     dataset: Dataset,
     split: Split,
     history: list[dict[str, Any]],
-    probabilities: np.ndarray,
-    groups: np.ndarray | None = None,
+    scores: Scores,
 ) -> None:
-    """Write the pictures and reports of a run; probabilities (N, K) are of the test images.
+    """Write the pictures of a run; the scores are of the split's test images.
 
-    They are as trained, without the temperature. groups: (N,) writers of the test images, if known.
+    Raises InputError when a file cannot be written.
     """
-    plots.learning_curves(history, out / "learning_curves.png")
+    plots.learning_curves(history, folder / "learning_curves.png")
     image = _shown_image(saved, dataset, split)
     maps = feature_maps(saved.model, image, saved.preprocessing)
-    plots.feature_maps(image, maps, out / "feature_maps.png")
+    plots.feature_maps(image, maps, folder / "feature_maps.png")
     weight = saved.model.ops.to_host(saved.model.parameters()["C1.weight"].value)
-    plots.filters(weight, out / "c1_filters.png")
-    write_analysis(
-        out,
-        dataset.labels[split.test],
-        probabilities,
-        dataset.class_names,
-        images=dataset.images[split.test],
-        temperature=saved.temperature,
-        groups=groups,
-    )
+    plots.filters(weight, folder / "c1_filters.png")
+    draw_scores(folder, scores, dataset.images[split.test])
+
+
+def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
+    """Write the pictures of scores on images (N, S, S) uint8, ink 255 on paper 0.
+
+    Raises InputError when a file cannot be written.
+    """
+    plots.confusion_matrix(scores.confusion, scores.class_names, folder / "confusion_matrix.png")
+    plots.per_class_scores(scores, folder / "per_class.png")
+    plots.confused_pairs(scores, folder / "confused_pairs.png")
+    plots.misclassified(images, scores, folder / "misclassified.png")
+    curves = {"as trained": scores.before.bins}
+    if scores.temperature != 1.0:
+        curves[f"at temperature {scores.temperature:.2f}"] = scores.after.bins
+    plots.reliability(curves, folder / "reliability.png")
+    plots.rejection(scores.rejection, TARGETS, folder / "rejection.png")
+    if scores.per_group is not None:
+        plots.per_group(scores.per_group, folder / "per_writer.png")
 
 
 def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Pictures of what a network gets wrong: its worst pairs, and the scores of each class."""
 
 import os
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,19 +20,19 @@ from lenet_xp.plots.canvas import (
     shortened,
     title,
 )
-from lenet_xp.scores import metrics
+from lenet_xp.scores.summary import Scores
+
+MAX_BARS = 15  # pairs
 
 
-def confused_pairs(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str], top: int = 15
-) -> None:
-    """Draw how often each of the `top` most confused pairs occurred in (C, C) counts, rows true.
+def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
+    """Draw how often each of the 15 most confused pairs occurred.
 
     Raises InputError when `path` cannot be written.
     """
-    pairs = metrics.confused_pairs(confusion, class_names, top)
+    pairs = scores.pairs[:MAX_BARS]
     if not pairs:
-        note(f"No confusions among {confusion.sum()} images", path)
+        note(f"No confusions among {len(scores.labels)} images", path)
         return
     height = 0.36 * len(pairs)
     figure = new_figure(9, height + 0.8)
@@ -53,21 +52,19 @@ def confused_pairs(
     save(figure, path)
 
 
-def per_class_scores(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
-) -> None:
-    """Draw F1, precision and recall of each class in (C, C) counts, rows true, worst F1 first.
+def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
+    """Draw F1, precision and recall of each class, worst F1 first.
 
     Points rather than bars: good classes differ by a percent, and a bar must begin at zero.
     Raises InputError when `path` cannot be written.
     """
-    scores = sorted(metrics.per_class(confusion, class_names), key=lambda each: each.f1)
-    height = 0.28 * len(scores) + 0.2
+    ranked = sorted(scores.per_class, key=lambda each: each.f1)
+    height = 0.28 * len(ranked) + 0.2
     figure = new_figure(8.6, height + 1.2)
     axes = add_axes(figure, 1.6, 0.6, 6.7, height)
-    rows = np.arange(len(scores))
+    rows = np.arange(len(ranked))
     precision, recall, f1 = (
-        100 * np.array([getattr(each, name) for each in scores])
+        100 * np.array([getattr(each, name) for each in ranked])
         for name in ("precision", "recall", "f1")
     )
     low, high = np.minimum(precision, recall), np.maximum(precision, recall)
@@ -75,10 +72,10 @@ def per_class_scores(
     axes.plot(precision, rows, "<", color=ORANGE, markersize=8, label="precision")
     axes.plot(recall, rows, ">", color=GREEN, markersize=8, label="recall")
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
-    axes.set_yticks(rows, [caption(each.name) for each in scores], fontsize=12)
-    axes.set_ylim(len(scores) - 0.4, -0.6)
+    axes.set_yticks(rows, [caption(each.name) for each in ranked], fontsize=12)
+    axes.set_ylim(len(ranked) - 0.4, -0.6)
     quiet(axes, "both")
     axes.set_xlabel("%")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
-    title(axes, f"Scores by class (macro F1 {percent(metrics.macro_f1(confusion), digits=2)})")
+    title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")
     save(figure, path)

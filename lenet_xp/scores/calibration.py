@@ -29,6 +29,31 @@ class Reliability:
     accuracy: np.ndarray
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Expected (`ece`) and maximum (`mce`) calibration error, Brier score, and the bins of both."""
+
+    ece: float
+    mce: float
+    brier_score: float
+    bins: Reliability
+
+    def errors(self) -> dict[str, float]:
+        """The three numbers by name."""
+        return {name: value for name, value in vars(self).items() if name != "bins"}
+
+
+def measure_calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Return the calibration of (N, C) probabilities against (N,) labels."""
+    curve = reliability(probabilities, labels)
+    return Calibration(
+        expected_calibration_error(curve),
+        maximum_calibration_error(curve),
+        brier_score(probabilities, labels),
+        curve,
+    )
+
+
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Bin (N, C) probabilities by the largest of each row, beside what (N,) labels say of it."""
     # A row that is not a number, as weights that ran away give, promises nothing.
@@ -78,7 +103,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the temperature T for which softmax(logits / T) makes (N,) labels most likely.
 
     logits: (N, C), or the logarithms of probabilities, which differ from logits by a constant in
-    each row. Fit it on validation images, never on those it is judged by.
+    each row. Fit it on validation images, never on those that score it.
     The negative log likelihood is convex in 1 / T, so its one minimum is found by halving between
     0.05 and 20. Where every image is read right there is none, for colder is always likelier, and
     nothing was learned of errors: the answer is then 1.

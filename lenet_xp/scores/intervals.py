@@ -1,8 +1,5 @@
 """How far an accuracy may lie from the one measured, because only so many were tested."""
 
-import math
-from statistics import NormalDist
-
 import numpy as np
 
 LEVEL = 0.95
@@ -15,19 +12,15 @@ def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float,
 
     Unlike accuracy ± 2 deviations it stays within 0 to 1 and keeps its promise near 100 %.
     Images of one writer are not independent: `bootstrap_interval` resamples writers.
-    Source: Wilson 1927, JASA 22, 209-212, without continuity correction.
+    Raises ValueError for more hits than images. Source: Wilson 1927, JASA 22, 209-212, without
+    continuity correction.
     """
-    if not 0 <= hits <= count:
-        raise ValueError(f"hits must lie in 0 to {count}, not {hits}")
+    from scipy.stats import binomtest
+
     if count == 0:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, spread = hits / count, z * z / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    # At both ends the sum is exact on paper and not in floats.
-    low = 0.0 if hits == 0 else centre - half
-    return low, 1.0 if hits == count else centre + half
+    ends = binomtest(hits, count).proportion_ci(level, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def bootstrap_interval(

@@ -57,7 +57,8 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Return how large a share of (N,) labels is among the k best of (N, C) probabilities.
 
-    Equal probabilities rank in class order, as argmax has it; 0 for no images.
+    Equal probabilities rank in class order, as argmax has it; 0 for no images. Not scikit-learn's
+    top_k_accuracy_score: it ranks equal ones the other way, and refuses NaN and two classes.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float(np.mean(np.any(best == labels[:, None], axis=1))) if len(labels) else 0.0
@@ -66,40 +67,47 @@ def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> flo
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Count (N,) labels against (N,) predictions: (C, C) int64, rows true, columns predicted.
 
-    Raises ValueError for an index outside 0 to C-1, which would land in another class's cell.
+    Raises ValueError for an index outside 0 to C-1, which scikit-learn would leave out.
     """
+    from sklearn.metrics import confusion_matrix as count
+
     for indices in (labels, predictions):
         if len(indices) and not 0 <= np.min(indices) <= np.max(indices) < num_classes:
             raise ValueError(f"class indices must lie in 0 to {num_classes - 1}")
-    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(confusion, (labels, predictions), 1)
+    if not len(labels):  # which scikit-learn refuses
+        return np.zeros((num_classes, num_classes), np.int64)
+    confusion: np.ndarray = count(labels, predictions, labels=range(num_classes))
     return confusion
 
 
-def per_class(confusion: np.ndarray, class_names: Sequence[str]) -> list[ClassScores]:
+def per_class(
+    labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]
+) -> list[ClassScores]:
     """Return precision, recall, F1 and support of each class, in class order.
 
-    confusion: (C, C) counts, rows true. A score that would divide by zero is 0.
+    labels and predictions: (N,). A score that would divide by zero is 0.
     """
-    hits, predicted, support = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    columns = (
-        class_names,
-        _ratio(hits, predicted).tolist(),
-        _ratio(hits, support).tolist(),
-        _ratio(2 * hits, predicted + support).tolist(),
-        support.tolist(),
+    from sklearn.metrics import precision_recall_fscore_support
+
+    if not len(labels):
+        return [ClassScores(name, 0.0, 0.0, 0.0, 0) for name in class_names]
+    columns = precision_recall_fscore_support(
+        labels, predictions, labels=range(len(class_names)), zero_division=0
     )
-    return [ClassScores(*row) for row in zip(*columns, strict=True)]
+    rows = zip(class_names, *(column.tolist() for column in columns), strict=True)
+    return [ClassScores(*row) for row in rows]
 
 
-def macro_f1(confusion: np.ndarray) -> float:
+def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the mean F1 over the classes that occur, as a label or as a prediction.
 
-    confusion: (C, C) counts, rows true. 0 when nothing was counted.
+    labels and predictions: (N,). 0 for no images.
     """
-    occurrences = confusion.sum(axis=0) + confusion.sum(axis=1)
-    f1 = _ratio(2 * np.diag(confusion), occurrences)
-    return float(np.mean(f1[occurrences > 0])) if occurrences.any() else 0.0
+    from sklearn.metrics import f1_score
+
+    if not len(labels):
+        return 0.0
+    return float(f1_score(labels, predictions, average="macro", zero_division=0))
 
 
 def confused_pairs(
@@ -109,7 +117,7 @@ def confused_pairs(
 
     confusion: (C, C) counts, rows true. Pairs that never occurred are left out.
     """
-    share = _ratio(confusion, confusion.sum(axis=1, keepdims=True))
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     errors = confusion.copy()
     np.fill_diagonal(errors, 0)
     order = np.argsort(-errors, axis=None, kind="stable")[:top]
@@ -139,8 +147,3 @@ def deviation(scores: Sequence[GroupScore]) -> float:
     if len(scores) < 2:
         return float("nan")
     return float(np.std([each.accuracy for each in scores], ddof=1))
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole in float64, and 0 where whole is 0."""
-    return part / np.where(whole == 0, 1, whole)

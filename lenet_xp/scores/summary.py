@@ -1,79 +1,148 @@
-"""All that is said in numbers about a tested network, in one dictionary for the records."""
+"""All that follows from a network's answers to images of known labels, each computed once."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lenet_xp.scores.calibration import (
-    apply_temperature,
-    brier_score,
-    expected_calibration_error,
-    maximum_calibration_error,
-    reliability,
-)
+from lenet_xp.scores.calibration import Calibration, apply_temperature, measure_calibration
 from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
 from lenet_xp.scores.metrics import (
+    ClassScores,
+    ConfusedPair,
+    GroupScore,
     accuracy,
+    confused_pairs,
     confusion_matrix,
     cross_entropy,
     deviation,
     macro_f1,
+    per_class,
     per_group,
     top_k_accuracy,
 )
-from lenet_xp.scores.rejection import coverage_at, rejection_curve, risk_coverage_area
+from lenet_xp.scores.rejection import (
+    RejectionCurve,
+    coverage_at,
+    rejection_curve,
+    risk_coverage_area,
+)
 
 TARGETS = (0.995, 0.999)  # accuracies to reach by refusing the least certain images
+MAX_PAIRS = 50  # pairs of classes that are listed, at most
 
 
-def judge(
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    temperature: float = 1.0,
-    groups: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """Return the scores of (N, C) probabilities, as trained, against (N,) labels, by name.
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A network's answers; what is derived from them is computed when first asked for.
 
-    What depends on the probabilities' size is given before and after the temperature ("_scaled");
-    the coverages are of the scaled ones, which a user sees. groups: (N,) writers of the images,
-    if known; two at least add what can be said of writers.
+    labels: (N,) class indices. probabilities: (N, C) float, one row an image, as trained.
+    class_names: C names. temperature: of the model, 1 for none. groups: (N,) integers, the writers
+    of the images, if known. Metrics and tables are of the network as trained; the rejection curve
+    is of the scaled probabilities, which a user sees.
     """
-    classes = probabilities.shape[1]
-    correct = probabilities.argmax(axis=1) == labels
-    scaled = apply_temperature(probabilities, temperature)
-    curve = rejection_curve(scaled, labels)
-    scores = {
-        "accuracy": accuracy(labels, probabilities.argmax(axis=1)),
-        "accuracy_interval": wilson_interval(int(correct.sum()), len(labels)),
-        "macro_f1": macro_f1(confusion_matrix(labels, probabilities.argmax(axis=1), classes)),
-        "top_3_accuracy": top_k_accuracy(probabilities, labels, min(3, classes)),
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    class_names: Sequence[str]
+    temperature: float = 1.0
+    groups: np.ndarray | None = None
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """The class (N,) of highest probability of each image."""
+        read: np.ndarray = self.probabilities.argmax(axis=1)
+        return read
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """Which images were read right: (N,) bool."""
+        right: np.ndarray = self.predictions == self.labels
+        return right
+
+    @cached_property
+    def scaled(self) -> np.ndarray:
+        """The probabilities (N, C) at the temperature."""
+        return apply_temperature(self.probabilities, self.temperature)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts (C, C) int64, rows true, columns predicted."""
+        return confusion_matrix(self.labels, self.predictions, len(self.class_names))
+
+    @cached_property
+    def per_class(self) -> list[ClassScores]:
+        """Precision, recall, F1 and support of each class, in class order."""
+        return per_class(self.labels, self.predictions, self.class_names)
+
+    @cached_property
+    def macro_f1(self) -> float:
+        """The mean F1 over the classes that occur."""
+        return macro_f1(self.labels, self.predictions)
+
+    @cached_property
+    def pairs(self) -> list[ConfusedPair]:
+        """The most frequent errors, at most 50, the most frequent first."""
+        return confused_pairs(self.confusion, self.class_names, MAX_PAIRS)
+
+    @cached_property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy over images."""
+        return wilson_interval(int(self.correct.sum()), len(self.labels))
+
+    @cached_property
+    def before(self) -> Calibration:
+        """Calibration as trained."""
+        return measure_calibration(self.probabilities, self.labels)
+
+    @cached_property
+    def after(self) -> Calibration:
+        """Calibration at the temperature."""
+        return measure_calibration(self.scaled, self.labels)
+
+    @cached_property
+    def rejection(self) -> RejectionCurve:
+        """Accuracy against coverage of the scaled probabilities."""
+        return rejection_curve(self.scaled, self.labels)
+
+    @cached_property
+    def per_group(self) -> list[GroupScore] | None:
+        """The score of each writer, the worst first; None where writers are not known."""
+        return None if self.groups is None else per_group(self.correct, self.groups)
+
+
+def summarise(scores: Scores) -> dict[str, Any]:
+    """Return the scores as plain values by name, for a record.
+
+    What depends on the probabilities' size is given before and after the temperature ("_scaled").
+    Two writers at least add what can be said of writers.
+    """
+    labels, curve = scores.labels, scores.rejection
+    summary = {
+        "accuracy": accuracy(labels, scores.predictions),
+        "accuracy_interval": scores.accuracy_interval,
+        "macro_f1": scores.macro_f1,
+        "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
     }
-    for suffix, each in (("", probabilities), ("_scaled", scaled)):
-        scores[f"loss{suffix}"] = cross_entropy(each, labels)
-        scores |= {f"{name}{suffix}": score for name, score in calibration(each, labels).items()}
-    scores["risk_coverage_area"] = risk_coverage_area(curve)
+    sides = (("", scores.probabilities, scores.before), ("_scaled", scores.scaled, scores.after))
+    for suffix, probabilities, calibration in sides:
+        summary[f"loss{suffix}"] = cross_entropy(probabilities, labels)
+        summary |= {f"{name}{suffix}": value for name, value in calibration.errors().items()}
+    summary["risk_coverage_area"] = risk_coverage_area(curve)
     for target in TARGETS:
-        scores[f"coverage_at_{target}"] = coverage_at(curve, target)
-    return scores | (_of_writers(correct, groups) if groups is not None else {})
+        summary[f"coverage_at_{target}"] = coverage_at(curve, target)
+    return summary | _writers(scores)
 
 
-def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return the expected ("ece") and maximum ("mce") calibration error and the Brier score."""
-    curve = reliability(probabilities, labels)
-    return {
-        "ece": expected_calibration_error(curve),
-        "mce": maximum_calibration_error(curve),
-        "brier_score": brier_score(probabilities, labels),
-    }
-
-
-def _of_writers(correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    scores = per_group(correct, groups)
-    if len(scores) < 2:
+def _writers(scores: Scores) -> dict[str, Any]:
+    found = scores.per_group
+    if scores.groups is None or not found or len(found) < 2:
         return {}
     return {
-        "writers": len(scores),
-        "writer_accuracy_interval": bootstrap_interval(correct, groups),
-        "writer_accuracy_deviation": deviation(scores),
-        "worst_writer_accuracy": scores[0].accuracy,
+        "writers": len(found),
+        "writer_accuracy_interval": bootstrap_interval(scores.correct, scores.groups),
+        "writer_accuracy_deviation": deviation(found),
+        "worst_writer_accuracy": found[0].accuracy,
     }

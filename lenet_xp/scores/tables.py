@@ -1,4 +1,4 @@
-"""What a network got right and wrong, written down as tables (CSV and text) and pictures."""
+"""A network's scores as tables: CSV, JSON, and text whose columns line up."""
 
 import os
 import unicodedata
@@ -10,65 +10,34 @@ import numpy as np
 
 from lenet_xp.data.alphabet import letter
 from lenet_xp.files import make_folder, write_csv, write_json, write_text
-from lenet_xp.scores import metrics
-from lenet_xp.scores.calibration import BINS, apply_temperature, reliability
+from lenet_xp.scores.calibration import BINS
 from lenet_xp.scores.intervals import wilson_interval
-from lenet_xp.scores.metrics import GroupScore, per_group
-from lenet_xp.scores.rejection import RejectionCurve, rejection_curve
-from lenet_xp.scores.summary import TARGETS, calibration
+from lenet_xp.scores.metrics import GroupScore
+from lenet_xp.scores.rejection import RejectionCurve
+from lenet_xp.scores.summary import Scores
 
-LISTED_PAIRS = 50
 LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image is too many
 
 
-def write_analysis(
-    out_dir: str | os.PathLike[str],
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    images: np.ndarray,
-    temperature: float = 1.0,
-    groups: np.ndarray | None = None,
-) -> None:
-    """Write every table and picture of a tested network into `out_dir`.
+def write_tables(out_dir: str | os.PathLike[str], scores: Scores) -> None:
+    """Write every table of a tested network into `out_dir`, which is created if need be.
 
-    labels: (N,) class indices. probabilities: (N, C) float, one row an image, as trained.
-    class_names: C names. images: (N, S, S) uint8, ink 255 on paper 0. temperature: of the model.
-    groups: (N,) integers, the writers of the images, if known. `out_dir` is created if need be.
     Raises InputError when a file cannot be written.
     """
     folder = make_folder(out_dir)
-    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
-    write_per_class(folder, confusion, class_names)
-    write_confused_pairs(folder, confusion, class_names)
-    write_confusion(folder, confusion, class_names)
-    write_calibration(folder, labels, probabilities, temperature)
-    scaled = apply_temperature(probabilities, temperature)
-    curve = rejection_curve(scaled, labels)
-    write_rejection(folder, curve)
-    # Here, because matplotlib takes half a second to import and not every run draws.
-    from lenet_xp import plots
-
-    plots.confusion_matrix(confusion, class_names, folder / "confusion_matrix.png")
-    plots.per_class_scores(confusion, class_names, folder / "per_class.png")
-    plots.confused_pairs(confusion, class_names, folder / "confused_pairs.png")
-    plots.misclassified(images, labels, probabilities, class_names, folder / "misclassified.png")
-    before, after = (reliability(each, labels) for each in (probabilities, scaled))
-    named = {"as trained": before}
-    if temperature != 1.0:
-        named[f"at temperature {temperature:.2f}"] = after
-    plots.reliability(named, folder / "reliability.png")
-    plots.rejection(curve, TARGETS, folder / "rejection.png")
-    if groups is not None:
-        scores = per_group(probabilities.argmax(axis=1) == labels, groups)
-        write_per_writer(folder, scores)
-        plots.per_group(scores, folder / "per_writer.png")
+    write_per_class(folder, scores)
+    write_confused_pairs(folder, scores)
+    write_confusion(folder, scores)
+    write_calibration(folder, scores)
+    write_rejection(folder, scores.rejection)
+    if scores.per_group is not None:
+        write_per_writer(folder, scores.per_group)
 
 
-def write_per_class(folder: Path, confusion: np.ndarray, class_names: Sequence[str]) -> None:
+def write_per_class(folder: Path, scores: Scores) -> None:
     """Write per_class.csv and per_class.txt: precision, recall, F1 and support of each class.
 
-    confusion: (C, C) counts, rows true. Raises InputError.
+    Raises InputError.
     """
     header = ("class", "latin", "precision", "recall", "f1", "support", "glyph")
     rows = [
@@ -81,16 +50,16 @@ def write_per_class(folder: Path, confusion: np.ndarray, class_names: Sequence[s
             str(each.support),
             letter(each.name).glyph,
         )
-        for each in metrics.per_class(confusion, class_names)
+        for each in scores.per_class
     ]
     write_csv(folder / "per_class.csv", header, rows)
     write_text(folder / "per_class.txt", text_table(header, rows, left=(0, 1, 6)))
 
 
-def write_confused_pairs(folder: Path, confusion: np.ndarray, class_names: Sequence[str]) -> None:
+def write_confused_pairs(folder: Path, scores: Scores) -> None:
     """Write confused_pairs.csv and confused_pairs.txt: the most frequent errors, at most 50.
 
-    confusion: (C, C) counts, rows true. Raises InputError.
+    Raises InputError.
     """
     header = ("true", "predicted", "count", "share", "true_glyph", "predicted_glyph")
     rows = [
@@ -102,7 +71,7 @@ def write_confused_pairs(folder: Path, confusion: np.ndarray, class_names: Seque
             letter(pair.true).glyph,
             letter(pair.predicted).glyph,
         )
-        for pair in metrics.confused_pairs(confusion, class_names, LISTED_PAIRS)
+        for pair in scores.pairs
     ]
     write_csv(folder / "confused_pairs.csv", header, rows)
     lines = [(*row[:4], f"{row[4]} → {row[5]}") for row in rows]
@@ -110,29 +79,29 @@ def write_confused_pairs(folder: Path, confusion: np.ndarray, class_names: Seque
     write_text(folder / "confused_pairs.txt", table)
 
 
-def write_confusion(folder: Path, confusion: np.ndarray, class_names: Sequence[str]) -> None:
+def write_confusion(folder: Path, scores: Scores) -> None:
     """Write confusion.csv: a row for each true class, a column for each predicted one.
 
-    confusion: (C, C) counts, rows true. Raises InputError.
+    Raises InputError.
     """
-    rows = [(name, *counts) for name, counts in zip(class_names, confusion.tolist(), strict=True)]
-    write_csv(folder / "confusion.csv", ("true", *class_names), rows)
+    names, counts = scores.class_names, scores.confusion.tolist()
+    rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
+    write_csv(folder / "confusion.csv", ("true", *names), rows)
 
 
-def write_calibration(
-    folder: Path, labels: np.ndarray, probabilities: np.ndarray, temperature: float
-) -> None:
-    """Write calibration.json: errors and bins of (N, C) probabilities before and after scaling.
+def write_calibration(folder: Path, scores: Scores) -> None:
+    """Write calibration.json: errors and bins before and after the temperature.
 
-    labels: (N,). temperature: of the model, 1 for none. Raises InputError.
+    Raises InputError.
     """
-    scaled = apply_temperature(probabilities, temperature)
-    sides = {}
-    for name, each in (("before", probabilities), ("after", scaled)):
-        sides[name] = calibration(each, labels) | {"bins": vars(reliability(each, labels))}
     definition = f"{BINS} bins of equal width on the top probability (Guo et al. 2017)"
-    about = {"definition": definition, "images": len(labels), "temperature": temperature}
-    write_json(folder / "calibration.json", about | sides)
+    about = {"definition": definition, "images": len(scores.labels)}
+    about["temperature"] = scores.temperature
+    sides = {"before": scores.before, "after": scores.after}
+    write_json(
+        folder / "calibration.json",
+        about | {name: side.errors() | {"bins": vars(side.bins)} for name, side in sides.items()},
+    )
 
 
 def write_rejection(folder: Path, curve: RejectionCurve) -> None:

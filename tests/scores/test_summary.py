@@ -6,7 +6,12 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from lenet_xp.scores.calibration import apply_temperature
 from lenet_xp.scores.intervals import wilson_interval
-from lenet_xp.scores.summary import judge
+from lenet_xp.scores.summary import Scores, summarise
+
+
+def summary(labels, probabilities, temperature=1.0, groups=None):
+    names = [str(number) for number in range(probabilities.shape[1])]
+    return summarise(Scores(labels, probabilities, names, temperature, groups))
 
 
 @pytest.fixture
@@ -19,7 +24,7 @@ def answers():
 
 def test_scores_agree_with_sklearn_before_and_after_the_temperature(answers):
     labels, probabilities = answers
-    scores = judge(labels, probabilities, 2.0)
+    scores = summary(labels, probabilities, 2.0)
     read = probabilities.argmax(axis=1)
     assert scores["accuracy"] == pytest.approx(accuracy_score(labels, read))
     hits = round(500 * scores["accuracy"])
@@ -35,7 +40,7 @@ def test_scores_agree_with_sklearn_before_and_after_the_temperature(answers):
 
 
 def test_a_temperature_of_one_changes_nothing(answers):
-    scores = judge(*answers)
+    scores = summary(*answers)
     for name in ("loss", "ece", "mce", "brier_score"):
         assert scores[name] == scores[f"{name}_scaled"]
 
@@ -43,7 +48,7 @@ def test_a_temperature_of_one_changes_nothing(answers):
 def test_writers_add_what_can_be_said_of_them(answers):
     labels, probabilities = answers
     groups = np.arange(500) % 10
-    scores = judge(labels, probabilities, groups=groups)
+    scores = summary(labels, probabilities, groups=groups)
     assert scores["writers"] == 10
     low, high = scores["writer_accuracy_interval"]
     assert low < scores["accuracy"] < high
@@ -51,4 +56,4 @@ def test_writers_add_what_can_be_said_of_them(answers):
     each = correct.reshape(50, 10).mean(axis=0)
     assert scores["worst_writer_accuracy"] == pytest.approx(each.min())
     assert scores["writer_accuracy_deviation"] == pytest.approx(each.std(ddof=1))
-    assert "writers" not in judge(labels, probabilities, groups=np.zeros(500, dtype=np.int64))
+    assert "writers" not in summary(labels, probabilities, groups=np.zeros(500, dtype=np.int64))
