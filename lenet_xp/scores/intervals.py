@@ -4,7 +4,7 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 10_000
-BLOCK = 500  # resamples drawn at once, so that thousands of groups do not fill the memory
+BATCH = 500  # resamples drawn at once, so that thousands of groups do not fill the memory
 
 
 def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
@@ -34,17 +34,20 @@ def bootstrap_interval(
     Raises ValueError for fewer than two groups, which cannot say how groups differ.
     Source: Efron and Tibshirani 1993, chapter 13; Davison and Hinkley 1997, section 3.8.
     """
+    from scipy.stats import bootstrap
+
     names, places = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"the interval needs two groups at least, not {len(names)}")
-    images = np.bincount(places)
-    hits = np.bincount(places, weights=correct)
-    rng = np.random.default_rng(seed)
-    even = np.full(len(names), 1 / len(names))
-    accuracies = []
-    for _ in range(RESAMPLES // BLOCK):
-        drawn = rng.multinomial(len(names), even, size=BLOCK)  # how often each group
-        accuracies.append(drawn @ hits / (drawn @ images))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(accuracies), (tail, 1 - tail))
-    return float(low), float(high)
+    ends = bootstrap(
+        (np.bincount(places, weights=correct), np.bincount(places)),
+        lambda hits, images, axis: hits.sum(axis) / images.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(ends.low), float(ends.high)
