@@ -66,7 +66,6 @@ class Run:
     threads: int | None = None
     backend_requested: str = "auto"
     graph: bool = True
-    tf32: bool = False
     overwrite: bool = False
     resume: bool = False
     checkpoint_every: float = 10.0  # seconds
@@ -160,7 +159,6 @@ def record_of(
         "backend_requested": run.backend_requested,
         "backend": ops.name,
         "graph": run.graph if ops.name == "cupy" else None,
-        "tf32": run.tf32 if ops.name == "cupy" else None,
         "threads": result.threads,
         "device": ops.device_name,
         "cpu": cpu_name(),

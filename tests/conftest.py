@@ -12,7 +12,6 @@ import cuda_on_cpu
 import cupy_stand_in
 import pytest
 
-from lenet_xp.errors import InputError
 from lenet_xp.ops import BackendUnavailable, Ops, get_ops
 from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
@@ -80,9 +79,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     chosen = metafunc.config.stash[chosen_key]
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", chosen)
-    if "tensor_variant" in metafunc.fixturenames:
-        known = ("stand-in-float32", "cupy-float32")
-        metafunc.parametrize("tensor_variant", [v for v in chosen if v in known])
     if "variant64" in metafunc.fixturenames:
         # The reference's own code, and coroutines for threads: hundreds of times slower
         slow = {"strict-float64", "stand-in-float64"}
@@ -115,17 +111,6 @@ def ops(variant: str, request: pytest.FixtureRequest) -> Ops:
 def ops64(variant64: str) -> Ops:
     """A fresh float64 ops object of every backend under test but the strict one."""
     return _make(variant64)
-
-
-@pytest.fixture
-def tensor_cores(tensor_variant: str, request: pytest.FixtureRequest) -> None:
-    """What CupyOps with TF32 computes on: the stand-in, or a GPU that has tensor cores for it."""
-    if tensor_variant.startswith("stand-in"):
-        request.getfixturevalue("stand_in")
-    try:
-        get_ops("cupy", tf32=True)
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,7 @@
 //
 // Stricter than a card where it can be: shared memory starts as not-a-number in every block, its
 // limit holds, all threads of a block must meet at the same barrier, and the order in which threads
-// take their turns can be reversed, which changes the result of a kernel that lacks a barrier. What
-// tensor cores do needs all 32 lanes of a warp, and takes no more of a number than TF32 has.
+// take their turns can be reversed, which changes the result of a kernel that lacks a barrier.
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -35,7 +34,7 @@ static Index threadIdx, blockIdx, blockDim, gridDim;
 namespace emulator {
 enum { OK, DIFFERENT_BARRIERS, TOO_MUCH_SHARED, TOO_MANY_THREADS };
 const size_t STACK = 256 << 10, SHARED_BYTES = 48 << 10;
-const int MOST = 1024, WARP = 32;
+const int MOST = 1024;
 
 // A coroutine starts by swapcontext, which is slow, and then serves one block after another; it
 // changes places by _setjmp and _longjmp, which are not.
@@ -46,8 +45,7 @@ struct Thread {
     bool started;
     Index index;
     size_t shared;  // how far it has come through the block's shared memory
-    int line;  // of the barrier it waits at; 0 where it has ended, negative where it waits for its warp
-    int products;  // of tensor cores that it took part in
+    int line;  // of the barrier it waits at; 0 where it has ended
 };
 static Thread threads[MOST];
 static Thread* running;
@@ -91,36 +89,6 @@ static void barrier(int line)
     leave();
 }
 
-// What the lanes of a warp bring to a product; the next product must not overwrite it too early.
-struct Tiles {
-    float left[16][8], right[8][8];  // of the latter, a column after the other
-};
-static Tiles tiles[2][MOST / WARP];
-
-// What tensor cores take of a number
-static float number(unsigned bits)
-{
-    float value;
-    bits &= ~0x1fffu;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-// mma.m16n8k8, as the PTX manual spreads it over the lanes
-static void product(float* sums, const unsigned* left, const unsigned* right)
-{
-    const int thread = running - threads, group = thread % WARP / 4, place = thread % 4;
-    Tiles& all = tiles[running->products++ % 2][thread / WARP];
-    for (int i = 0; i < 4; i++) all.left[group + i % 2 * 8][place + i / 2 * 4] = number(left[i]);
-    for (int i = 0; i < 2; i++) all.right[group][place + i * 4] = number(right[i]);
-    running->line = -1;
-    leave();
-    for (int i = 0; i < 4; i++) {
-        const float *row = all.left[group + i / 2 * 8], *col = all.right[place * 2 + i % 2];
-        for (int k = 0; k < 8; k++) sums[i] += row[k] * col[k];
-    }
-}
-
 static void start()
 {
     for (;;) {
@@ -128,25 +96,6 @@ static void start()
         running->line = 0;
         leave();
     }
-}
-
-// The threads of a warp till each waits at a barrier or has ended; the line of that barrier.
-static int run_warp(int first, int size)
-{
-    int line = 0, meeting = WARP;
-    while (meeting == WARP) {
-        meeting = line = 0;
-        for (int k = 0; k < size && !fault; k++) {
-            Thread* thread = &threads[first + (reversed ? size - 1 - k : k)];
-            if (!thread->line) continue;
-            enter(thread);
-            meeting += thread->line < 0;
-            if (thread->line && line && line != thread->line) fault = DIFFERENT_BARRIERS;
-            if (thread->line) line = thread->line;
-        }
-    }
-    if (meeting) fault = DIFFERENT_BARRIERS;
-    return line;
 }
 
 static void run_block(int count)
@@ -164,18 +113,18 @@ static void run_block(int count)
         thread.index = {t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y};
         thread.shared = 0;
         thread.line = -1;
-        thread.products = 0;
     }
-    const int warps = (count + WARP - 1) / WARP;
     for (bool waiting = true; waiting && !fault;) {
         waiting = false;
         int line = 0;
-        for (int k = 0; k < warps && !fault; k++) {
-            const int first = (reversed ? warps - 1 - k : k) * WARP;
-            const int at = run_warp(first, count - first < WARP ? count - first : WARP);
-            if (at && line && line != at) fault = DIFFERENT_BARRIERS;
-            if (at) line = at;
-            waiting = waiting || at;
+        for (int k = 0; k < count && !fault; k++) {
+            Thread* thread = &threads[reversed ? count - 1 - k : k];
+            if (!thread->line) continue;
+            enter(thread);
+            if (!thread->line) continue;
+            waiting = true;
+            if (line && line != thread->line) fault = DIFFERENT_BARRIERS;
+            line = thread->line;
         }
     }
 }
@@ -201,20 +150,5 @@ static int run(const unsigned* grid, const unsigned* block, void (*function)(voi
     return fault;
 }
 }  // namespace emulator
-
-// To 10 bits after the point, halves away from zero
-static unsigned rounded(float x)
-{
-    unsigned bits;
-    memcpy(&bits, &x, sizeof(bits));
-    const bool finite = (bits & 0x7f800000u) != 0x7f800000u;
-    return finite ? (bits + 0x1000u) & ~0x1fffu : bits;
-}
-
-template <class Left, class Right>
-static void multiply_add(float* sums, const Left& left, const Right& right)
-{
-    emulator::product(sums, left.at, right.at);
-}
 
 extern "C" void reverse_threads(int yes) { emulator::reversed = yes; }

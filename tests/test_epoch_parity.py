@@ -20,7 +20,7 @@ from lenet_xp.training import fit
 pytestmark = pytest.mark.usefixtures("stand_in")
 PLAIN_BEST = Recipe(**vars(BEST) | {"distortion": None, "learning_rate": 1e-3, "averaging": 0.9})
 # What a run says of its machine and its time
-OF_THE_MACHINE = {"backend_requested", "backend", "graph", "tf32", "threads", "device"}
+OF_THE_MACHINE = {"backend_requested", "backend", "graph", "threads", "device"}
 OF_THE_MACHINE |= {"train_seconds", "images_per_second"}
 
 

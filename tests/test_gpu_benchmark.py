@@ -50,7 +50,7 @@ def test_the_command_writes_record_table_and_log(small, monkeypatch, tmp_path, c
     out = tmp_path / "out"
     assert run(benchmark, ["--gpu", "--out", str(out), "--command-data", "amhcd_64.zip"]) == 0
     record = json.loads((out / "gpu.json").read_text())
-    assert record["absent"] == {"PyTorch": "No module named 'torch'"} and record["tf32"] is False
+    assert record["absent"] == {"PyTorch": "No module named 'torch'"}
     assert record["card"]["name"] == "stand-in"
     (row,) = record["training"]
     assert row["contenders"]["lenet_xp"]["lenet_xp_is_faster_by"] == 1.0
@@ -72,8 +72,6 @@ def test_without_a_gpu_it_is_one_line(monkeypatch, capsys, tmp_path):
     assert run(benchmark, ["--gpu", "--quick", "--out", str(tmp_path)]) == 2
     words = capsys.readouterr().err.strip()
     assert words.startswith("error: CuPy cannot be imported") and "\n" not in words
-    assert run(benchmark, ["--tf32"]) == 2
-    assert "add --gpu" in capsys.readouterr().err
 
 
 def test_a_peer_that_fails_is_named_and_the_others_run():
@@ -138,7 +136,7 @@ def test_launches_are_those_of_one_step(stand_in):
 
 
 def test_the_race_as_a_process(monkeypatch, capsys):
-    monkeypatch.setattr(gpu_amhcd, "get_ops", lambda backend, tf32: NumpyOps())
+    monkeypatch.setattr(gpu_amhcd, "get_ops", lambda backend: NumpyOps())
     monkeypatch.setattr(gpu_amhcd, "RACE", replace(gpu_amhcd.RACE, epochs=1))
     gpu_amhcd.main(["synthetic"])
     found = json.loads(capsys.readouterr().out)
@@ -150,6 +148,6 @@ def test_a_race_that_fails_says_why(monkeypatch, tmp_path):
     (tmp_path / "cupy.py").write_text("raise ImportError('not here')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(InputError, match=r"of its own failed: .*CuPy cannot be imported"):
-        gpu_amhcd.cold_race("synthetic", False, 60)
+        gpu_amhcd.cold_race("synthetic", 60)
     with pytest.raises(InputError, match=r"took over 0\.01 s"):
-        gpu_amhcd.cold_race("synthetic", False, 0.01)
+        gpu_amhcd.cold_race("synthetic", 0.01)

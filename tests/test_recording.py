@@ -247,8 +247,7 @@ def test_a_user_trains_on_it(tmp_path):
     on_host, expected = trained(tmp_path / "numpy", "--backend", "numpy", "--threads", "1")
     assert list(on_device) == list(on_host)
     assert on_device["backend"] == "cupy" and on_device["device"] == "stand-in"
-    assert (on_device["graph"], on_device["tf32"]) == (True, False)
-    assert on_host["graph"] is on_host["tf32"] is None
+    assert on_device["graph"] is True and on_host["graph"] is None
     # Adam's first steps make much of the grey levels that the two ways of distorting differ by.
     gap = sum(np.square(values[n] - expected[n]).sum() for n in values)
     assert gap < 0.04**2 * sum(np.square(each).sum() for each in expected.values())
@@ -256,8 +255,8 @@ def test_a_user_trains_on_it(tmp_path):
 
 def test_a_run_stops_and_goes_on_to_the_bit_as_it_began(tmp_path, monkeypatch):
     """Stopped within the second epoch; held images, maps, scores and moments come back, and it
-    goes on without graphs and on tensor cores."""
-    options = "--backend", "cupy", "--no-graph", "--tf32"
+    goes on without graphs."""
+    options = "--backend", "cupy", "--no-graph"
     _, expected = trained(tmp_path / "whole", *options)
     folder, states = tmp_path / "stopped", []
 
@@ -274,7 +273,7 @@ def test_a_run_stops_and_goes_on_to_the_bit_as_it_began(tmp_path, monkeypatch):
             trained(folder, *options)
     train(["--resume", str(folder)])
     record = json.loads((folder / "metrics.json").read_text())
-    assert (record["backend"], record["graph"], record["tf32"]) == ("cupy", False, True)
+    assert (record["backend"], record["graph"]) == ("cupy", False)
     for name, parameter in parameters(folder).items():
         assert np.array_equal(parameter.value, expected[name]), name
 

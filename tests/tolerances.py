@@ -8,8 +8,6 @@ from lenet_xp.ops import Array, Ops
 OPERATION = {"float64": 1e-12, "float32": 1e-5}  # one operation against the oracle or reference
 NETWORK = {"float64": 1e-12, "float32": 2e-5}  # forward and backward of the whole network
 TRAINING = {"float64": 1e-11, "float32": 5e-4}  # the change of the parameters over several steps
-TF32 = 2**-9  # factors of 10 bits after the point, off by half a last bit each; in float32 beside
-TENSOR_SUMS = 3e-5  # of a product against that of numbers rounded beforehand
 ONNX = {"float64": 1e-6, "float32": 1e-5}  # results that were computed in float32
 EXPORT = 1e-5  # largest difference of probabilities, computed in float32 elsewhere
 FINITE_DIFFERENCE = 1e-7  # float64 only

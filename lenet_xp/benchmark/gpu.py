@@ -138,21 +138,6 @@ def gradients(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
-def tf32(sizes: Sizes) -> dict[str, Any]:
-    """The same gradients on tensor cores, and whether two runs of those agree to the bit."""
-    found: dict[str, Any] = {}
-    for name, recipe in RECIPES.items():
-        exact = _gradients(NumpyOps("float64"), recipe, sizes.parity_batch)
-        first, second = (
-            _gradients(get_ops("cupy", tf32=True), recipe, sizes.parity_batch) for _ in range(2)
-        )
-        found[f"{name} cupy tf32"] = _worst(first, exact)
-        found[f"{name}: two runs agree to the bit"] = all(
-            np.array_equal(first[p], second[p]) for p in exact
-        )
-    return found
-
-
 def trained(
     ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray, hold: bool = True
 ) -> np.ndarray:
@@ -253,7 +238,6 @@ CHECKS: Sequence[tuple[str, Part, float]] = (
     ("device", device, 30),
     ("gradients", gradients, 60),
     ("determinism", determinism, 40),
-    ("tf32", tf32, 40),
     ("augmentation", augmentation, 40),
 )
 MORE_CHECKS: Sequence[tuple[str, Part, float]] = (

@@ -87,13 +87,12 @@ def measure(source: str, ops: Ops, recipes: dict[str, Recipe] | None = None) -> 
     return found
 
 
-def cold_race(source: str, tf32: bool, seconds: float) -> dict[str, Any]:
+def cold_race(source: str, seconds: float) -> dict[str, Any]:
     """The race in a process of its own: seconds from its start to its end, by the outside's clock.
 
     Raises InputError where it fails, or is not over after so many seconds.
     """
     command = [sys.executable, "-m", "lenet_xp.benchmark.gpu_amhcd", source]
-    command += ["--tf32"] if tf32 else []
     begun = time.perf_counter()
     try:
         done = subprocess.run(
@@ -112,7 +111,7 @@ def cold_race(source: str, tf32: bool, seconds: float) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """The race as a process: one run, printed as JSON."""
     begun = time.perf_counter()
-    ops = get_ops("cupy", tf32="--tf32" in arguments)
+    ops = get_ops("cupy")
     started = time.perf_counter() - begun
     data = Data(arguments[0])
     loaded = time.perf_counter() - begun - started

@@ -20,13 +20,13 @@ def missing() -> str | None:
     return None if torch.cuda.is_available() else f"torch {torch.__version__} has no CUDA here"
 
 
-def set_precision(tf32: bool) -> None:
-    """The arithmetic that the contender beside it has, and cuDNN free to try its algorithms."""
+def set_precision() -> None:
+    """PyTorch multiplies in float32, as lenet_xp does, and cuDNN is free to try its algorithms."""
     import torch
 
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def contenders(

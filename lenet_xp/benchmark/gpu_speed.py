@@ -23,7 +23,6 @@ def run_gpu_benchmark(
     turns: int,
     seconds: float,
     say: Callable[[str], None],
-    tf32: bool = False,
     compiled: bool = True,
     epoch: int = EPOCH,
 ) -> dict[str, Any]:
@@ -31,13 +30,13 @@ def run_gpu_benchmark(
 
     turns: of each contender. seconds: of one turn. compiled: whether PyTorch compiles as well.
     epoch: images of the whole epoch.
-    Raises BackendUnavailable without a GPU, InputError for TF32 on one that has none.
+    Raises BackendUnavailable without a GPU.
     """
-    ops = get_ops("cupy", tf32=tf32)
+    ops = get_ops("cupy")
     absent: dict[str, str] = {}
     reason = gpu_peers.missing()
     if reason is None:
-        gpu_peers.set_precision(tf32)
+        gpu_peers.set_precision()
     else:
         absent["PyTorch"] = reason
         say(f"not taking part: PyTorch ({reason})")
@@ -46,7 +45,6 @@ def run_gpu_benchmark(
         "git_commit": git_commit(),
         "card": card(ops),
         "versions": versions() | peers.versions(),
-        "tf32": tf32,
         "turns": turns,
         "seconds_a_turn": seconds,
         "training_flops": TRAINING_FLOPS,
@@ -58,7 +56,7 @@ def run_gpu_benchmark(
     for kind in ("training", "inference"):
         for batch in batches:
             contenders = _contenders(ops, kind, batch, compiled, absent, say)
-            row = _row(ops, kind, batch, take_turns(contenders, turns, seconds), tf32)
+            row = _row(ops, kind, batch, take_turns(contenders, turns, seconds))
             record[kind].append(row)
             say(_line(kind, row))
     record["epoch"] = _epoch(ops, epoch)
@@ -88,8 +86,8 @@ def _contenders(
     return found
 
 
-def _row(ops: Ops, kind: str, batch: int, timings: dict[str, Timing], tf32: bool) -> dict[str, Any]:
-    plain = get_ops("cupy", graph=False, tf32=tf32)
+def _row(ops: Ops, kind: str, batch: int, timings: dict[str, Timing]) -> dict[str, Any]:
+    plain = get_ops("cupy", graph=False)
     training = kind == "training"
     launches = (
         gpu_ours.launches_of_a_step(plain, CLASSIC, batch)

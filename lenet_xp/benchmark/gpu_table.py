@@ -8,7 +8,7 @@ def gpu_table(record: dict[str, Any]) -> str:
     card = record["card"]
     lines = [
         f"{card['name']}, compute capability {card['compute_capability']}, lenet_xp "
-        f"{record['lenet_xp']} ({record['git_commit']}), {'TF32' if record['tf32'] else 'float32'}",
+        f"{record['lenet_xp']} ({record['git_commit']}), float32",
         f"driver {card['driver']}, runtime {card['runtime']}, CuPy {card['cupy']}",
         ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
         f"peaks from its clocks: {card['float32_peak_tflops']:.1f} TFLOP/s in float32, "

@@ -23,28 +23,18 @@ def amhcd(sizes: Sizes) -> dict[str, Any]:
     if sizes.amhcd is None:
         return {"left out": "give the archive with --amhcd"}
     found = gpu_amhcd.measure(sizes.amhcd, CupyOps())
-    found["cold"] = gpu_amhcd.cold_race(sizes.amhcd, False, RACE_SECONDS)
+    found["cold"] = gpu_amhcd.cold_race(sizes.amhcd, RACE_SECONDS)
     return found | {"text": amhcd_lines(found)}
 
 
 def speed(sizes: Sizes) -> dict[str, Any]:
     """What `lenet-xp benchmark --gpu` measures, in little, without what PyTorch compiles."""
-    return _speed(sizes, False)
-
-
-def speed_tf32(sizes: Sizes) -> dict[str, Any]:
-    """The same in TF32."""
-    return _speed(sizes, True)
-
-
-def _speed(sizes: Sizes, tf32: bool) -> dict[str, Any]:
     said: list[str] = []
     record = run_gpu_benchmark(
         sizes.batches,
         sizes.turns,
         sizes.seconds,
         said.append,
-        tf32=tf32,
         compiled=False,
         epoch=sizes.epoch,
     )
@@ -111,7 +101,4 @@ TIMES: Sequence[tuple[str, Part, float]] = (
     ("graphs_of_one_kernel", graphs_of_one_kernel, 40),
     ("host_side", host_side, 30),
 )
-MORE_TIMES: Sequence[tuple[str, Part, float]] = (
-    ("speed_tf32", speed_tf32, 90),
-    ("kernels", kernels, 40),
-)
+MORE_TIMES: Sequence[tuple[str, Part, float]] = (("kernels", kernels, 40),)

@@ -31,7 +31,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument("--quick", action="store_true", help="few batch sizes and turns, under 60 s")
     p.add_argument("--gpu", action="store_true", help="on the CUDA GPU instead of the CPU")
-    p.add_argument("--tf32", action="store_true", help="with --gpu: in TF32, PyTorch as well")
     p.add_argument("--threads", type=whole_number(1), metavar="N", help="default: all cores")
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write table, JSON and picture there")
     p.add_argument(
@@ -41,10 +40,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="data of the whole training command whose time and memory are taken; with --gpu, the "
         "AMHCD archive to train on there",
     )
-    options = p.parse_args(arguments)
-    if options.tf32 and not options.gpu:
-        raise InputError("--tf32 is for a GPU: add --gpu, or leave it out")
-    return options
+    return p.parse_args(arguments)
 
 
 def benchmark(arguments: list[str] | None = None) -> None:
@@ -74,12 +70,11 @@ def _on_gpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         turns=6 if options.quick else 20,
         seconds=0.05 if options.quick else 0.25,
         say=say,
-        tf32=options.tf32,
         compiled=not options.quick,
     )
     if options.command_data != "synthetic":
-        found = gpu_amhcd.measure(options.command_data, get_ops("cupy", tf32=options.tf32))
-        found["cold"] = gpu_amhcd.cold_race(options.command_data, options.tf32, RACE_SECONDS)
+        found = gpu_amhcd.measure(options.command_data, get_ops("cupy"))
+        found["cold"] = gpu_amhcd.cold_race(options.command_data, RACE_SECONDS)
         record["amhcd"] = found
         for line in amhcd_lines(found):
             say(line)

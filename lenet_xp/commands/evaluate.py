@@ -119,7 +119,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         **summarise(scores),
         "temperature": saved.temperature,
         "backend": ops.name,
-        "tf32": options.tf32 if ops.name == "cupy" else None,
         "device": ops.device_name,
     }
     if options.average:

@@ -77,7 +77,7 @@ def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
     paths = _find(options.images)
-    if options.backend == "auto" and len(paths) < MANY and not options.tf32:
+    if options.backend == "auto" and len(paths) < MANY:
         options.backend = "numpy"  # has read them before a GPU is ready
     saved = load_model(options.model, choose_ops(options))
     if options.page:

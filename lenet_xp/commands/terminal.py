@@ -97,7 +97,7 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
-    """--backend, --no-fallback, --dtype, --tf32, --no-graph and --threads."""
+    """--backend, --no-fallback, --dtype, --no-graph and --threads."""
     to.add_argument(
         "--backend",
         choices=BACKENDS,
@@ -110,12 +110,6 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    to.add_argument(
-        "--tf32",
-        action="store_true",
-        help="on a GPU from compute capability 8.0 on: large products on tensor cores, which round "
-        "to 10 bits after the point what they multiply",
-    )
     to.add_argument(
         "--no-graph",
         action="store_true",
@@ -185,9 +179,9 @@ def choose_ops(options: argparse.Namespace) -> Ops:
     automatic = options.backend == "auto"
     try:
         backend = "cupy" if automatic else options.backend
-        return get_ops(backend, options.dtype, not options.no_graph, options.tf32)
+        return get_ops(backend, options.dtype, not options.no_graph)
     except BackendUnavailable as error:
-        if options.tf32 or (options.no_fallback and not automatic):
+        if options.no_fallback and not automatic:
             raise
         if error.installed or not automatic:
             print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)

@@ -175,7 +175,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
     options.backend, options.dtype, options.no_fallback = backend, dtype, True
-    options.no_graph, options.tf32 = not plan.graph, plan.tf32
+    options.no_graph = not plan.graph
     return plan, choose_ops(options)
 
 
@@ -202,7 +202,6 @@ def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
         threads=options.threads,
         backend_requested=options.backend,
         graph=not options.no_graph,
-        tf32=options.tf32,
         overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,
     )

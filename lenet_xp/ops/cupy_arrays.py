@@ -16,11 +16,11 @@ WARPS = (LANES, 8)  # the block of most kernels: SLICES in their files
 class CupyArrays(Ops):
     """What the contract says of arrays and pictures, on the current CUDA device."""
 
-    def __init__(self, dtype: str = "float32", graph: bool = True, tf32: bool = False):
+    def __init__(self, dtype: str = "float32", graph: bool = True):
         import cupy
 
         super().__init__(cupy, dtype)
-        self._graph, self._tf32 = graph, tf32
+        self._graph = graph
         self._kernels = Kernels(cupy, dtype)
         self._recording: Recording | None = None  # the running capture
 
@@ -30,7 +30,7 @@ class CupyArrays(Ops):
         return str(runtime.getDeviceProperties(runtime.getDevice())["name"], "utf-8")
 
     def sibling(self) -> "CupyArrays":
-        return type(self)(self.dtype_name, self._graph, self._tf32)
+        return type(self)(self.dtype_name, self._graph)
 
     def asarray(self, host: np.ndarray) -> Array:
         host = np.asarray(host)

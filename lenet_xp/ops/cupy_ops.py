@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.cupy_arrays import WARPS, CupyArrays
+from lenet_xp.ops.dense_plan import DensePlan
 from lenet_xp.ops.kernels import LANES, NULL, cuts
 from lenet_xp.ops.reference import Array
 from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
-from lenet_xp.ops.tensor_plan import dense_plan, stage_plan
 
 # The numbers of the activations in common.cu
 ACTIVATIONS = {None: 0, "tanh": 1, "scaled_tanh": 2, "relu": 3}
@@ -21,8 +21,6 @@ class CupyOps(CupyArrays):
     """The operations on CuPy arrays on the current CUDA device.
 
     graph: whether captures are CUDA graphs; without, they run the same kernels one by one.
-    tf32: whether dense layers and stages with enough channels round what they multiply to TF32,
-    on tensor cores; for float32 and compute capability 8.0 or later alone.
     Raises ImportError where CuPy is not installed.
     """
 
@@ -53,10 +51,10 @@ class CupyOps(CupyArrays):
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
         sizes = *weight.shape, x.shape[1]
-        y, plan = self._new(weight.shape[0], x.shape[1]), dense_plan(self._tf32, *sizes)
+        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*sizes)
         arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), *sizes
         self._kernels.launch(
-            plan.file, "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
+            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
         )
         return y
 
@@ -73,12 +71,12 @@ class CupyOps(CupyArrays):
         input_gradient: bool,
     ) -> Array | None:
         sizes = *weight.shape, x.shape[1]
-        plan = dense_plan(self._tf32, *sizes)
+        plan = DensePlan(*sizes)
         dx = self._new(*x.shape) if input_gradient else None
         arguments = *map(self._dense, (dy, y, x, weight)), *map(self._target, (dweight, dbias))
         arguments = *arguments, _or_null(dx), _number(activation), plan.weight_blocks, *sizes
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
-        self._kernels.launch(plan.file, "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
+        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
@@ -108,7 +106,7 @@ class CupyOps(CupyArrays):
         squash: str | None = None,
     ) -> tuple[Array, Any]:
         functions = _number(activation), _number(squash)
-        plan = stage_plan(self._tf32, x.shape, weight.shape, stride, padding, pool, *functions)
+        plan = StagePlan(x.shape, weight.shape, stride, padding, pool, *functions)
         if not plan.fits(x.itemsize):
             sizes = {"stride": stride, "padding": padding, "pool": pool}
             return super().stage(x, weight, bias, activation=activation, squash=squash, **sizes)
@@ -117,7 +115,7 @@ class CupyOps(CupyArrays):
         arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
         block, told = (LANES, slices), plan.settings(plan.forward_tile, slices)
         self._kernels.launch(
-            plan.files[0], "stage_forward", plan.forward_grid, block, arguments, **told
+            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **told
         )
         return y, (plan, x, activated, y)
 
@@ -157,7 +155,9 @@ class CupyOps(CupyArrays):
         arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
         blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
         block, told = (LANES, BACKWARD_SLICES), plan.settings(BACKWARD_TILE, BACKWARD_SLICES)
-        self._kernels.launch(plan.files[1], "stage_backward", (blocks,), block, arguments, **told)
+        self._kernels.launch(
+            "stage_backward", "stage_backward", (blocks,), block, arguments, **told
+        )
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (cuts(plan.partial_shape[1], LANES),)
         arguments = partial, self._target(dweight), self._target(dbias), *sizes

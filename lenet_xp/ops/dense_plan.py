@@ -1,7 +1,6 @@
 """How the work of a dense layer is cut into blocks and threads on a GPU."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from lenet_xp.ops.kernels import LANES, cuts
 
@@ -16,8 +15,6 @@ class DensePlan:
     outputs: int
     inputs: int
     count: int
-
-    file: ClassVar[str] = "dense"
 
     @property
     def tile(self) -> int:

@@ -12,18 +12,11 @@ NULL = np.uintp(0)  # a pointer to nothing
 INT_MAX = 2**31 - 1  # kernels index with ints, which are twice as fast as longs
 
 C_TYPES = {"float32": "float", "float64": "double"}
-IN_FRONT = {
-    "stage_forward": ("common", "stage"),
-    "stage_backward": ("common", "stage"),
-    "stage_forward_tf32": ("common", "stage", "tensor"),
-    "stage_backward_tf32": ("common", "stage", "tensor"),
-    "dense_tf32": ("common", "tensor"),
-}
+IN_FRONT = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
 FILES = (
     *("stage_forward", "stage_backward", "dense", "matmul", "sums"),
     *("elementwise", "images", "loss", "updates"),
 )
-TENSOR_FILES = ("stage_forward_tf32", "stage_backward_tf32", "dense_tf32")  # float32, from 8.0 on
 
 
 @cache

@@ -1,6 +1,5 @@
 """Which backend runs: asked for by name, or CuPy where it really works."""
 
-from lenet_xp.errors import InputError
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.reference import Ops
 
@@ -23,37 +22,27 @@ class BackendUnavailable(RuntimeError):
         self.installed = installed
 
 
-def get_ops(
-    backend: str = "auto", dtype: str = "float32", graph: bool = True, tf32: bool = False
-) -> Ops:
+def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -> Ops:
     """The ops object of a backend: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
 
     dtype is "float32" or "float64". graph: whether CuPy repeats captures as CUDA graphs or kernel
-    by kernel. tf32: whether tensor cores may round what they multiply to TF32; with it "auto" is
-    CuPy. Raises BackendUnavailable where "cupy" cannot run, ValueError for another name, InputError
-    where there is no TF32.
+    by kernel. Raises BackendUnavailable where "cupy" cannot run, ValueError for another name.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
-    if tf32 and (backend == "numpy" or dtype != "float32"):
-        raise InputError(
-            "TF32 is for float32 on a CUDA GPU: leave it out, or take CuPy and float32"
-        )
     if backend == "numpy":
         return NumpyOps(dtype)
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     try:
-        return _working_cupy(dtype, graph, tf32)
-    except BackendUnavailable as error:
-        if tf32:
-            raise BackendUnavailable(f"TF32 needs a CUDA GPU, and {error}") from error
+        return _working_cupy(dtype, graph)
+    except BackendUnavailable:
         if backend == "cupy":
             raise
         return NumpyOps(dtype)
 
 
-def _working_cupy(dtype: str, graph: bool, tf32: bool) -> Ops:
+def _working_cupy(dtype: str, graph: bool) -> Ops:
     """CuPy's ops, after one of CuPy's kernels and one of this package's have given right results.
 
     `import cupy` succeeds on machines with no GPU, and missing CUDA libraries, the compiler of the
@@ -63,7 +52,7 @@ def _working_cupy(dtype: str, graph: bool, tf32: bool) -> Ops:
     from lenet_xp.ops.cupy_ops import CupyOps
 
     try:
-        ops = CupyOps(dtype, graph, tf32)
+        ops = CupyOps(dtype, graph)
     except Exception as error:  # of a CuPy that does not suit this NumPy perhaps AttributeError
         missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
         reason = f"CuPy cannot be imported ({_one_line(error)})"
@@ -79,21 +68,7 @@ def _working_cupy(dtype: str, graph: bool, tf32: bool) -> Ops:
         raise BackendUnavailable(
             f"CuPy computed a wrong matrix product ({total}, not 64); check the GPU and its driver"
         )
-    if tf32:
-        _check_tensor_cores(ops)
     return ops
-
-
-def _check_tensor_cores(ops: Ops) -> None:
-    """InputError for a GPU that does not know TF32."""
-    runtime = ops.xp.cuda.runtime
-    properties = runtime.getDeviceProperties(runtime.getDevice())
-    if properties["major"] < 8:
-        capability = f"{properties['major']}.{properties['minor']}"
-        raise InputError(
-            "TF32 needs a GPU of compute capability 8.0 or later, and that of this "
-            f"{ops.device_name} is {capability}: leave it out"
-        )
 
 
 def _way_out(error: Exception) -> str:

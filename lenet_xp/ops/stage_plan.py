@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 from lenet_xp.ops.kernels import LANES, cuts
 from lenet_xp.ops.reference import output_size
@@ -32,8 +31,6 @@ class StagePlan:
     pool: int
     activation: int
     squash: int = 0
-
-    files: ClassVar[tuple[str, str]] = ("stage_forward", "stage_backward")
 
     @cached_property
     def grid(self) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 //
 // Told by the compiler: CHANNELS HEIGHT WIDTH of the input, OUT_CHANNELS KERNEL_H KERNEL_W STRIDE
 // PADDING of the convolution, POOL, ACTIVATION before the pool and SQUASH after it, and how the work is
-// cut: TILE output (or input) channels to a thread, SLICES warps to a block. On tensor cores TILE is of
-// images: groups of WIDE to a warp.
+// cut: TILE output (or input) channels to a thread, SLICES warps to a block.
 
 #define ROWS (((HEIGHT + 2 * PADDING - KERNEL_H) / STRIDE + 1) / POOL)  // of pooling windows
 #define COLS (((WIDTH + 2 * PADDING - KERNEL_W) / STRIDE + 1) / POOL)
@@ -12,11 +11,6 @@
 #define PATCH_W (KERNEL_W + (POOL - 1) * STRIDE)
 #define KERNEL (KERNEL_H * KERNEL_W)
 #define IMAGE_GROUPS ((count + LANES - 1) / LANES)
-
-// Of the input's gradient:
-#define SIDE 2  // a thread finds dx of SIDE x SIDE pixels
-#define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that see any of them
-#define NEAR_W ((SIDE + KERNEL_W - 2) / STRIDE + 1)
 
 // The patch of channel c under window (row, col) of image n, zero beyond the border.
 __device__ __forceinline__ void load_patch(
@@ -30,14 +24,4 @@ __device__ __forceinline__ void load_patch(
             const bool inside = h >= 0 && h < HEIGHT && w >= 0 && w < WIDTH && n < count;
             patch[i * PATCH_W + j] = inside ? x[((c * HEIGHT + h) * WIDTH + w) * count + n] : 0;
         }
-}
-
-// The gradient at output (h, w) of the convolution, before the activation.
-__device__ __forceinline__ REAL output_gradient(
-    const REAL* dy, const REAL* y, const REAL* activated, int o, int h, int w, int n, int count)
-{
-    const int at = ((o * ROWS + h / POOL) * COLS + w / POOL) * count + n;
-    const REAL share = SQUASH == IDENTITY ? dy[at] : dy[at] * slope(SQUASH, y[at]);
-    const REAL f = activated[((o * ROWS * POOL + h) * COLS * POOL + w) * count + n];
-    return share * ((REAL)1 / PHASES) * slope(ACTIVATION, f);
 }

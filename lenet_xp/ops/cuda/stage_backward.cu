@@ -4,6 +4,20 @@
 // dy and y (OUT_CHANNELS, ROWS, COLS, N), y and activated as `stage_forward` left them, x its input.
 // block (LANES, SLICES)
 
+#define SIDE 2  // a thread finds dx of SIDE x SIDE pixels
+#define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that see any of them
+#define NEAR_W ((SIDE + KERNEL_W - 2) / STRIDE + 1)
+
+// The gradient at output (h, w) of the convolution, before the activation.
+__device__ __forceinline__ REAL output_gradient(
+    const REAL* dy, const REAL* y, const REAL* activated, int o, int h, int w, int n, int count)
+{
+    const int at = ((o * ROWS + h / POOL) * COLS + w / POOL) * count + n;
+    const REAL share = SQUASH == IDENTITY ? dy[at] : dy[at] * slope(SQUASH, y[at]);
+    const REAL f = activated[((o * ROWS * POOL + h) * COLS * POOL + w) * count + n];
+    return share * ((REAL)1 / PHASES) * slope(ACTIVATION, f);
+}
+
 // Sums over some windows and images, for TILE output channels and one input channel, kept in
 // registers throughout: TILE * KERNEL of weights, TILE of biases. Which windows of which images a
 // warp takes depends on the sizes alone, so the sums are the same in every run and on every card.
