@@ -19,19 +19,18 @@ KEPT = 4  # captures: of the usual piece and of an epoch's last, with something 
 class GradientWorker:
     """A model that leaves in its `gradients` those of the images it is given.
 
-    smoothing: of the labels. held: the images that batches give the places of.
+    held: the images that batches give the places of.
     """
 
     def __init__(
         self,
         model: LeNet5,
-        smoothing: float,
         preprocessing: Preprocessing,
         held: HeldImages | None = None,
     ):
         self.held = held
         self.model, self.preprocessing = model, preprocessing
-        self.loss = SoftmaxCrossEntropy(model.ops, smoothing)
+        self.loss = SoftmaxCrossEntropy(model.ops)
         self.total = model.ops.zeros(model.values.shape)
         self._captured: dict[tuple[int, float], CapturedGradient] = {}
 

@@ -6,15 +6,10 @@ from lenet_xp.ops import Array, Ops
 
 
 class SoftmaxCrossEntropy:
-    """Mean of -sum_k t_k log p_k over a batch, p = softmax(logits).
+    """Mean of -log p_label over a batch, p = softmax(logits)."""
 
-    The target t is the label's unit vector, with label smoothing e: (1 - e) t + e / K.
-    """
-
-    def __init__(self, ops: Ops, smoothing: float = 0.0):
-        if not 0.0 <= smoothing < 1.0:
-            raise ValueError(f"label smoothing must lie in [0, 1), not {smoothing}")
-        self.ops, self.smoothing = ops, smoothing
+    def __init__(self, ops: Ops):
+        self.ops = ops
 
     def __call__(
         self,
@@ -31,7 +26,7 @@ class SoftmaxCrossEntropy:
         """
         if scale is None:
             scale = 1.0 / logits.shape[1]
-        return self.ops.softmax_cross_entropy(logits, labels, self.smoothing, scale, into)
+        return self.ops.softmax_cross_entropy(logits, labels, scale, into)
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -33,7 +33,6 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: str = "constant"
-    label_smoothing: float = 0.0
     averaging: float = 0.0
     distortion: Distortion | None = None
 
@@ -51,7 +50,7 @@ class Recipe:
                 raise ValueError(f"{field} must be a whole number from 1 to {highest:,}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
-        for field in ("momentum", "label_smoothing", "averaging"):
+        for field in ("momentum", "averaging"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field} must lie in [0, 1)")
         if self.optimiser == "nesterov" and not self.momentum:
@@ -93,9 +92,16 @@ class Recipe:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Recipe":
-        """The recipe that `to_dict` wrote down; TypeError or ValueError for anything else."""
+        """The recipe that `to_dict` wrote down, or an earlier version's with `label_smoothing` 0.
+
+        TypeError or ValueError for anything else.
+        """
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
+        values = dict(values)
+        smoothing = values.pop("label_smoothing", 0.0)
+        if smoothing != 0.0:
+            raise ValueError(f"label_smoothing {smoothing!r:.40}: labels are no longer smoothed")
         distortion = values.get("distortion")
         made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})

@@ -39,10 +39,7 @@ class Trainer:
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers, self.held = preprocessing, workers, held
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        self.local = [
-            GradientWorker(replica, recipe.label_smoothing, preprocessing, held)
-            for replica in self.replicas
-        ]
+        self.local = [GradientWorker(replica, preprocessing, held) for replica in self.replicas]
         self.forked: list[ForkedWorker] = []
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
         # What is validated and kept: the model, or one at the running mean of its parameters.
@@ -64,7 +61,7 @@ class Trainer:
             for _ in self.replicas[1:]:
                 values = self.model.values
                 own = self.model.replica(*(shared(values.shape, values.dtype) for _ in range(2)))
-                worker = GradientWorker(own, self.recipe.label_smoothing, self.preprocessing)
+                worker = GradientWorker(own, self.preprocessing)
                 forked = ForkedWorker(worker, most, self.preprocessing.size)
                 self.forked.append(self._open.enter_context(forked))
         return self

@@ -39,7 +39,7 @@ def test_results_are_independent(ops, name):
 def train_step(model: LeNet5, x: Array, labels: np.ndarray) -> tuple:
     """Logits, losses and every gradient of one batch."""
     logits = model.forward(x)
-    loss = SoftmaxCrossEntropy(model.ops, 0.1)
+    loss = SoftmaxCrossEntropy(model.ops)
     losses, _, dlogits = loss(logits, model.ops.asarray(labels))
     model.backward(dlogits)
     return logits, losses, model.gradients

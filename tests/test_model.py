@@ -78,7 +78,7 @@ def test_finite_differences(ops64, activation, squash_pools):
     """The loss along a random direction of each parameter: every entry takes part in it."""
     ops = ops64
     model = LeNet5(activation=activation, squash_pools=squash_pools, ops=ops)
-    loss = SoftmaxCrossEntropy(ops, smoothing=0.1)
+    loss = SoftmaxCrossEntropy(ops)
     images, labels = batch(ops)
     _, _, dlogits = loss(model.forward(images), labels)
     model.backward(dlogits)

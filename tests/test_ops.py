@@ -151,20 +151,19 @@ def test_stage(ops, stride, padding, pool):
 
 def test_softmax(ops, rng):
     logits = rng.normal(size=(6, 5)) * 30
-    _, _, gradient = oracle.cross_entropy(logits, np.zeros(6, int), 0.0)
+    _, _, gradient = oracle.cross_entropy(logits, np.zeros(6, int))
     gradient[:, 0] += 1.0  # the gradient is p - t
     p = ops.softmax(ops.asarray(logits.T))
     assert_close(ops, p, gradient.T)
     np.testing.assert_allclose(ops.to_host(p).sum(axis=0), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", (0.0, 0.1, 0.5))
 @pytest.mark.parametrize("count, classes", ((1, 2), (9, 33), (40, 4)))
-def test_softmax_cross_entropy(ops, rng, count, classes, smoothing):
+def test_softmax_cross_entropy(ops, rng, count, classes):
     logits = rng.integers(-9, 9, (count, classes)) * 0.5  # halves: ties happen, and are exact
     labels = rng.integers(0, classes, count)
-    losses, hits, gradient = oracle.cross_entropy(logits, labels, smoothing)
-    got = ops.softmax_cross_entropy(ops.asarray(logits.T), ops.asarray(labels), smoothing, 0.25)
+    losses, hits, gradient = oracle.cross_entropy(logits, labels)
+    got = ops.softmax_cross_entropy(ops.asarray(logits.T), ops.asarray(labels), 0.25)
     for actual, desired in zip(got, (losses, hits, 0.25 * gradient.T), strict=True):
         assert_close(ops, actual, desired)
 
@@ -172,7 +171,7 @@ def test_softmax_cross_entropy(ops, rng, count, classes, smoothing):
 def test_huge_logits_stay_finite(ops):
     logits = ops.asarray(np.array([[1e4, -1e4, 0.0], [0.0, 1e4, -1e4]]))
     labels = ops.asarray(np.array([0, 0, 1]))
-    losses, hits, gradient = ops.softmax_cross_entropy(logits, labels, 0.0, 1.0)
+    losses, hits, gradient = ops.softmax_cross_entropy(logits, labels, 1.0)
     assert_close(ops, losses, np.array([0.0, 2e4, 1e4]))
     assert_close(ops, hits, np.array([1.0, 0.0, 0.0]))
     assert_close(ops, gradient, np.array([[0.0, -1.0, 1.0], [0.0, 1.0, -1.0]]))

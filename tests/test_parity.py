@@ -26,7 +26,7 @@ def train(ops: Ops, activation: str, method: str) -> tuple[np.ndarray, np.ndarra
         optimiser, rate = SGD(*vectors, 0.9, nesterov=True, weight_decay=1e-3), 0.02
     else:
         optimiser, rate = Adam(*vectors, weight_decay=0.01, decoupled=True), 1e-3
-    loss = SoftmaxCrossEntropy(ops, 0.05)
+    loss = SoftmaxCrossEntropy(ops)
     start, history = ops.to_host(model.values).astype(float), []
     for step in range(STEPS):
         batch = slice(0, 3) if step % 2 else slice(3, 8)  # of two sizes

@@ -39,7 +39,7 @@ def gradient_worker(seed=0):
     model = LeNet5(ops=get_ops("numpy"), seed=seed)
     own = model.replica(*(shared(model.values.shape, np.float32) for _ in range(2)))
     own.values[...] = model.values
-    return GradientWorker(own, 0.1, PREPROCESSING)
+    return GradientWorker(own, PREPROCESSING)
 
 
 def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):

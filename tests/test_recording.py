@@ -45,7 +45,7 @@ def batch(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def differentiated(ops, batches: list) -> list[np.ndarray]:
     """The gradients of each batch, of one worker."""
     model = LeNet5(ops=ops)
-    worker = GradientWorker(model, 0.1, PREPROCESSING)
+    worker = GradientWorker(model, PREPROCESSING)
     found = []
     for images, labels in batches:
         losses, hits = ops.zeros(labels.shape), ops.zeros(labels.shape)
@@ -170,7 +170,7 @@ def test_the_order_of_threads_changes_no_operation(name):
 def test_a_repetition_allocates_nothing_and_launches_few_kernels():
     ops = CupyOps()
     model = LeNet5(activation="relu", squash_pools=False, ops=ops)
-    worker = GradientWorker(model, 0.0, PREPROCESSING)
+    worker = GradientWorker(model, PREPROCESSING)
     images, labels = batch(2)
     step = worker._step(2, 0.5)
     step(Batch(images, labels))

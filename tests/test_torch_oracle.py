@@ -158,14 +158,12 @@ def test_activations(ops, seed, kind):
 def test_loss(ops, seed):
     draw = Draw(ops, seed)
     count, classes = draw.whole(1, 40), draw.whole(2, 40)
-    smoothing = 0.0 if seed % 4 == 0 else float(draw.rng.uniform(0, 0.9))
     logits, labels = draw.normal(count, classes, scale=4.0), draw.rng.integers(0, classes, count)
     t = tensor(logits)
-    settings = {"label_smoothing": smoothing, "reduction": "none"}
-    expected = F.cross_entropy(t, torch.tensor(labels), **settings)
+    expected = F.cross_entropy(t, torch.tensor(labels), reduction="none")
     expected.mean().backward()
     labels = ops.asarray(check_labels(labels, classes))
-    losses, hits, gradient = SoftmaxCrossEntropy(ops, smoothing)(ops.asarray(logits.T), labels)
+    losses, hits, gradient = SoftmaxCrossEntropy(ops)(ops.asarray(logits.T), labels)
     assert_close(ops, losses, as_host(expected))
     assert_close(ops, hits, (t.argmax(1).numpy() == ops.to_host(labels)).astype(float))
     assert_close(ops, gradient, t.grad.numpy().T)
@@ -244,15 +242,15 @@ def copy_of(model: Sequential, peer: torch.nn.Sequential) -> torch.nn.Sequential
     return peer
 
 
-def both_gradients(model, peer, x: np.ndarray, labels: np.ndarray, smoothing: float) -> tuple:
+def both_gradients(model, peer, x: np.ndarray, labels: np.ndarray) -> tuple:
     """Logits of both networks, whose gradients are left where each keeps them."""
     ops = model.ops
     logits = model.forward(ops.asarray(to_chwn(x)))
-    _, _, dlogits = SoftmaxCrossEntropy(ops, smoothing)(logits, ops.asarray(labels))
+    _, _, dlogits = SoftmaxCrossEntropy(ops)(logits, ops.asarray(labels))
     model.backward(dlogits)
     peer.zero_grad()
     expected, targets = peer(torch.tensor(x)), torch.tensor(labels)
-    F.cross_entropy(expected, targets, label_smoothing=smoothing).backward()
+    F.cross_entropy(expected, targets).backward()
     return logits, expected
 
 
@@ -278,7 +276,7 @@ def test_random_networks(ops, seed):
     )
     peer, count = copy_of(model, peer), draw.whole(1, 6)
     labels = draw.rng.integers(0, classes, count)
-    logits, expected = both_gradients(model, peer, draw.normal(count, *shape), labels, 0.1)
+    logits, expected = both_gradients(model, peer, draw.normal(count, *shape), labels)
     assert_close(ops, logits, as_host(expected).T, NETWORK)
     for ours, theirs in zip(model.parameters().values(), peer.parameters(), strict=True):
         assert_close(ops, ours.gradient, theirs.grad.numpy(), NETWORK)
@@ -298,7 +296,7 @@ def test_lenet5_gradients(ops, activation, squash_pools):
     model, peer, classes = draw_lenet5(ops, activation, squash_pools, draw)
     for count in (1, draw.whole(2, 40)):
         x, labels = draw.normal(count, 1, 32, 32), draw.rng.integers(0, classes, count)
-        logits, expected = both_gradients(model, peer, x, labels, 0.1)
+        logits, expected = both_gradients(model, peer, x, labels)
         assert_close(ops, logits, as_host(expected).T, NETWORK)
         for ours, theirs in zip(model.parameters().values(), peer.parameters(), strict=True):
             assert_close(ops, ours.gradient, theirs.grad.numpy(), NETWORK)
@@ -322,7 +320,7 @@ def test_lenet5_training(dtype, activation, kind):
     for step in range(STEPS):
         rate = (1e-3 if "adam" in kind else 0.02) * (1 - step / STEPS)
         x, labels = draw.normal(8, 1, 32, 32), draw.rng.integers(0, classes, 8)
-        both_gradients(model, peer, x, labels, 0.1)
+        both_gradients(model, peer, x, labels)
         optimiser.step(rate)
         take_step(other, rate)
     for p, theirs, before in zip(

@@ -115,7 +115,7 @@ def _gradients(ops: Ops, recipe: Recipe, count: int) -> dict[str, np.ndarray]:
     images, labels = patterns(count)
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     x = ops.image_batch(images, *PREPROCESSING.scale_and_shift())
-    loss = SoftmaxCrossEntropy(ops, 0.05)
+    loss = SoftmaxCrossEntropy(ops)
     model.backward(loss(model.forward(x), ops.asarray(labels))[2])
     return {name: ops.to_host(p.gradient) for name, p in model.parameters().items()}
 

@@ -174,7 +174,6 @@ class CupyOps(CupyArrays):
         self,
         logits: Array,
         labels: Array,
-        smoothing: float,
         scale: float,
         into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
@@ -187,7 +186,7 @@ class CupyOps(CupyArrays):
             start = self._on_device(into[2], np.int64)
         labels = self.xp.ascontiguousarray(labels)
         arrays = self._dense(logits), labels, losses, hits, start, gradient
-        arguments = *arrays, float(smoothing), float(scale), classes, count
+        arguments = *arrays, float(scale), classes, count
         grid = (cuts(count, LANES),)
         self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
         return losses, hits, gradient

@@ -287,7 +287,6 @@ class NumpyOps(NumpyUpdates, Ops):
         self,
         logits: Array,
         labels: Array,
-        smoothing: float,
         scale: float,
         into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
@@ -301,11 +300,6 @@ class NumpyOps(NumpyUpdates, Ops):
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
         run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
-        if smoothing:  # one_hot becomes the target
-            run(np.multiply, one_hot, self.dtype(1.0 - smoothing), out=one_hot)
-            run(np.add, one_hot, self.dtype(smoothing / classes), out=one_hot)
-            run(np.multiply, one_hot, p, out=work)
-            run(np.add.reduce, work, axis=0, out=shifted)
         run(np.exp, p, out=p)
         run(np.add.reduce, p, axis=0, out=row)
         run(np.divide, p, row, out=p)

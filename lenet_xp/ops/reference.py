@@ -344,30 +344,26 @@ class Ops(Images, Updates):
         self,
         logits: Array,
         labels: Array,
-        smoothing: float,
         scale: float,
         into: tuple[Array, Array, np.ndarray] | None = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 
-        logits (K, N), labels (N,) int64. The target puts 1 - smoothing on the label and spreads
-        smoothing evenly over the K classes (Szegedy et al. 2016, section 7). A hit, 1 or 0 in the
-        dtype of the logits, says that no class has a larger logit than the label.
+        logits (K, N), labels (N,) int64. A hit, 1 or 0 in the dtype of the logits, says that no
+        class has a larger logit than the label.
         into: longer vectors (M,) for losses and hits, which are then these, and the place that the
         first image's go to: (1,) int64 on the host, read anew in each repetition of a capture.
         """
         xp = self.xp
-        classes = logits.shape[0]
         shifted = logits - xp.max(logits, axis=0, keepdims=True)
         e = xp.exp(shifted)
         total = xp.sum(e, axis=0, keepdims=True)
         log_p = shifted - xp.log(total)
-        one_hot = self.as_float(self.arange(classes)[:, None] == labels[None, :])
-        target = one_hot * (1.0 - smoothing) + smoothing / classes
-        losses = -xp.sum(target * log_p, axis=0)
+        one_hot = self.as_float(self.arange(logits.shape[0])[:, None] == labels[None, :])
+        losses = -xp.sum(one_hot * log_p, axis=0)
         hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
         if into is not None:
             part = slice(int(into[2][0]), int(into[2][0]) + labels.shape[0])
             into[0][part], into[1][part] = losses, hits
             losses, hits = into[:2]
-        return losses, hits, (e / total - target) * scale
+        return losses, hits, (e / total - one_hot) * scale

@@ -13,8 +13,9 @@ from lenet_xp.paper.tables import grid, table
 
 SETTINGS = (
     *("epochs", "batch_size", "activation", "squash_pools", "optimiser", "learning_rate"),
-    *("schedule", "weight_decay", "label_smoothing"),
+    *("schedule", "weight_decay"),
 )
+FORMER = ("label_smoothing",)  # settings that older records name
 SPLITS = ("seed", "writer")
 
 
@@ -42,7 +43,8 @@ def network(records: Records) -> str:
 def recipes(records: Records) -> str:
     names = ("classic-amhcd", "best-amhcd")
     found = [records.value(name, "config/recipe") for name in names]
-    rows = [(key.replace("_", " "), *(_setting(each[key]) for each in found)) for key in SETTINGS]
+    settings = SETTINGS + tuple(key for key in FORMER if all(key in each for each in found))
+    rows = [(key.replace("_", " "), *(_setting(each[key]) for each in found)) for key in settings]
     strengths = dict.fromkeys(key for each in found for key in each["distortion"] or {})
     for key in strengths:
         values = [(each["distortion"] or {}).get(key, 0.0) for each in found]

@@ -49,38 +49,29 @@ extern "C" __global__ void softmax(
 }
 
 // losses and hits of image n go to place n, counted from *start where that is given. gradient
-// (classes, N) of scale * sum(losses). The target puts 1 - smoothing on the label and spreads
-// smoothing evenly.
+// (classes, N) of scale * sum(losses).
 extern "C" __global__ void softmax_cross_entropy(
     const REAL* __restrict__ logits, const long long* __restrict__ labels,
     REAL* __restrict__ losses, REAL* __restrict__ hits, const long long* __restrict__ start,
-    REAL* __restrict__ gradient, double smoothing, double scale,
-    int classes, int count)
+    REAL* __restrict__ gradient, double scale, int classes, int count)
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
     const int label = n < count ? (int)labels[n] : 0;
-    const REAL spread = (REAL)(smoothing / classes), peak = (REAL)(1.0 - smoothing);
     const REAL most = largest(logits, parts, classes, n, count);
-    REAL sum = 0, all = 0;  // of the exponentials; of the logits, for the smoothed target
+    REAL sum = 0;
     if (n < count)
-        for (int k = threadIdx.y; k < classes; k += SLICES) {
-            const REAL shifted = logits[k * count + n] - most;
-            sum += exp(shifted);
-            all += shifted;
-        }
+        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - most);
     sum = added(sum, parts);
-    if (smoothing > 0) all = added(all, parts);
     if (n >= count) return;
     for (int k = threadIdx.y; k < classes; k += SLICES) {
-        const REAL target = (k == label ? peak : (REAL)0) + spread;
+        const REAL target = k == label ? (REAL)1 : (REAL)0;
         gradient[k * count + n] =
             (exp(logits[k * count + n] - most) / sum - target) * (REAL)scale;
     }
     if (threadIdx.y > 0) return;
     const REAL shifted = logits[label * count + n] - most;
-    const REAL expected = smoothing > 0 ? peak * shifted + spread * all : shifted;
     const long long place = n + (start ? *start : 0);
-    losses[place] = log(sum) - expected;
+    losses[place] = log(sum) - shifted;
     hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
 }
