@@ -1,6 +1,7 @@
 """The device behind cupy_stand_in.py: its memory, what was asked of it, streams, events, graphs."""
 
 import ctypes
+import gc
 import time
 import weakref
 from collections.abc import Callable
@@ -36,12 +37,22 @@ class State:
         (self.queue if self.graph is None else self.graph).append(work)
 
     def finish(self) -> None:
-        """Do all that was asked: what a look from the host waits for."""
+        """Do all that was asked: what a look from the host waits for.
+
+        Python's collector must not run meanwhile: it would end page-locked memory whose copy is in
+        `work`, where the owner's own `synchronize` no longer finds it.
+        """
         if self.graph is not None:
             raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: the host must not look now")
         work, self.queue = self.queue, []
-        for each in work:
-            each()
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            for each in work:
+                each()
+        finally:
+            if collects:
+                gc.enable()
 
     def check(self, address: int) -> None:
         """RuntimeError unless the address lies in a living array whose rim is as it was."""

@@ -54,6 +54,13 @@ def differentiated(ops, batches: list) -> list[np.ndarray]:
     return found
 
 
+def test_nothing_is_collected_while_the_device_works():
+    seen = []
+    state.ask(lambda: seen.append(gc.isenabled()))
+    state.finish()
+    assert seen == [False] and gc.isenabled()
+
+
 def test_the_host_may_write_on_while_the_device_still_reads():
     """More copies under way than there are slots, none of them looked at before all are asked."""
     cupy = CupyOps().xp
