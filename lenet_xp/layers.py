@@ -1,20 +1,22 @@
 """The layers of LeNet-5, each with its forward pass and its gradient written by hand.
 
-Read this file to see what backpropagation is: `forward` computes y from x and keeps what `backward`
-will read; `backward` takes dy, the gradient of the loss with respect to y, leaves the gradients of
-the layer's own parameters in `Param.gradient` and returns dx. How each operation is computed, and
-on which device, is the business of `ops`.
+Read this file to see what backpropagation is. `forward` computes y from x and keeps what `backward`
+will read. `backward` takes dy, the gradient of the loss with respect to y. It writes the gradients
+of the layer's own parameters into `Param.gradient` and returns dx. `ops` decides how each operation
+is computed, and on which device.
+
+A layer also works alone: `Conv2D(1, 2, 3).forward(x)` computes on NumPy in float32, with weights
+drawn from seed 0.
 
 Shapes: images are (C, H, W, N), dense activations (features, N), with the image index N last
 (ARCHITECTURE.md says why). Every array has the dtype of the ops object.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
-from lenet_xp.ops import Array, Ops
+from lenet_xp.ops import Array, Ops, get_ops
 from lenet_xp.ops.reference import output_size
 
 
@@ -35,14 +37,29 @@ class Param:
 
 
 class Layer:
-    """What all layers share: a name, parameters by attribute, forward and backward."""
+    """What all layers share: a name, parameters by attribute, forward and backward.
 
-    name = ""
+    kind: the layer's type in one word. name: its own, by default the kind; a network numbers the
+    layers that were given none.
+    """
+
+    kind = "layer"
     input_gradient = True  # the first layer of a network has nobody to hand dx to
+
+    def __init__(self, name: str = ""):
+        self.name = name or self.kind
+        ops = get_ops("numpy")  # until a network attaches the layer to its own
+        self.attach(ops, *(ops.zeros((self.num_parameters,)) for _ in range(2)))
+        self.initialise(np.random.default_rng(0))
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter, by the attribute that will hold it."""
         return {}
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers all parameters hold."""
+        return sum(math.prod(shape) for shape in self.param_shapes().values())
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one image's y for the shape of one image's x; ValueError if it can't be."""
@@ -58,12 +75,8 @@ class Layer:
             setattr(self, name, Param(value, ops.xp.reshape(gradients[start:end], shape)))
             start = end
 
-    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+    def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
         """Draw the parameters; layers without any have nothing to do."""
-
-    def parts(self) -> tuple["Layer", ...]:
-        """The plain layers that this one stands for."""
-        return (self,)
 
     def forward(self, x: Array) -> Array:
         raise NotImplementedError
@@ -80,6 +93,7 @@ class Conv2D(Layer):
     Source: LeCun et al. 1998, section II.A; Chellapilla et al. 2006 for the matrix form.
     """
 
+    kind = "conv2d"
     weight: Param
     bias: Param
 
@@ -96,7 +110,8 @@ class Conv2D(Layer):
         if min(in_channels, out_channels, *self.kernel, stride) < 1 or padding < 0:
             raise ValueError("channels, kernel and stride must be at least 1, padding at least 0")
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.stride, self.padding, self.name = stride, padding, name
+        self.stride, self.padding = stride, padding
+        super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         weight = (self.out_channels, self.in_channels, *self.kernel)
@@ -104,17 +119,16 @@ class Conv2D(Layer):
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != 3 or shape[0] != self.in_channels:
-            name = self.name or "Conv2D"
-            raise ValueError(f"{name} takes ({self.in_channels}, H, W), not {shape}")
+            raise ValueError(f"{self.name} takes ({self.in_channels}, H, W), not {shape}")
         rows, cols = (
             output_size(s, k, self.stride, self.padding)
             for s, k in zip(shape[1:], self.kernel, strict=True)
         )
         if min(rows, cols) < 1:
-            raise ValueError(f"{self.name or 'Conv2D'}: {shape} is smaller than the kernel")
+            raise ValueError(f"{self.name}: {shape} is smaller than the kernel")
         return self.out_channels, rows, cols
 
-    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+    def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
         fan_in = self.in_channels * self.kernel[0] * self.kernel[1]
         _initialise(self, rng, gain, fan_in)
 
@@ -141,23 +155,25 @@ class Conv2D(Layer):
 class Linear(Layer):
     """Dense layer: y = W x + b, x (in, N) -> y (out, N). weight (out, in), bias (out,)."""
 
+    kind = "linear"
     weight: Param
     bias: Param
 
     def __init__(self, in_features: int, out_features: int, name: str = ""):
         if min(in_features, out_features) < 1:
             raise ValueError("features must be at least 1")
-        self.in_features, self.out_features, self.name = in_features, out_features, name
+        self.in_features, self.out_features = in_features, out_features
+        super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if shape != (self.in_features,):
-            raise ValueError(f"{self.name or 'Linear'} takes ({self.in_features},), not {shape}")
+            raise ValueError(f"{self.name} takes ({self.in_features},), not {shape}")
         return (self.out_features,)
 
-    def initialise(self, rng: np.random.Generator, gain: float) -> None:
+    def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
         _initialise(self, rng, gain, self.in_features)
 
     def forward(self, x: Array) -> Array:
@@ -188,16 +204,19 @@ class _Pool(Layer):
     def __init__(self, size: int = 2, name: str = ""):
         if size < 1:
             raise ValueError("the pool's size must be at least 1")
-        self.size, self.name = size, name
+        self.size = size
+        super().__init__(name)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(shape) != 3 or min(shape[1:]) < self.size:
-            raise ValueError(f"{self.name or 'pool'} of {self.size} takes (C, H, W), not {shape}")
+            raise ValueError(f"{self.name} of {self.size} takes (C, H, W), not {shape}")
         return shape[0], shape[1] // self.size, shape[2] // self.size
 
 
 class AvgPool2D(_Pool):
     """The mean of each block, without the trained scale and bias of LeCun et al. 1998."""
+
+    kind = "avgpool2d"
 
     def forward(self, x: Array) -> Array:
         self.x_shape = x.shape
@@ -210,6 +229,8 @@ class AvgPool2D(_Pool):
 class MaxPool2D(_Pool):
     """The largest pixel of each block, to which alone the gradient returns."""
 
+    kind = "maxpool2d"
+
     def forward(self, x: Array) -> Array:
         self.x, self.y = x, self.ops.max_pool(x, self.size)
         return self.y
@@ -219,9 +240,13 @@ class MaxPool2D(_Pool):
 
 
 class Activation(Layer):
-    """y = f(x) for each element; dx = dy f'(x), with f' written in y so that only y is kept."""
+    """y = f(x) for each element; dx = dy f'(x), with f' written in y so that only y is kept.
 
-    kind = ""
+    kind: the name under which every backend has f and f'. gain: by what the weights in front of f
+    are larger than 1 / sqrt(fan_in) at the start, so that signals keep their size.
+    """
+
+    gain = 1.0
 
     def forward(self, x: Array) -> Array:
         self.y = self.ops.activation(self.kind, x)
@@ -244,13 +269,16 @@ class ScaledTanh(Activation):
 
 
 class ReLU(Activation):
-    """y = max(x, 0), dx = dy where y > 0, else 0."""
+    """y = max(x, 0), dx = dy where y > 0, else 0; gain by He et al. 2015, section 2.2."""
 
     kind = "relu"
+    gain = math.sqrt(2.0)
 
 
 class Flatten(Layer):
     """(C, H, W, N) -> (C*H*W, N): free, for N is already last."""
+
+    kind = "flatten"
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(shape),)
@@ -263,113 +291,4 @@ class Flatten(Layer):
         return self.ops.reshape(dy, self.x_shape)
 
 
-class Stage(Layer):
-    """Convolution, activation, average pool and, with `squash`, an activation in one operation.
-
-    Gives what its parts give one after the other; it stands apart because backends compute it much
-    faster than them (`ops.stage`).
-    """
-
-    def __init__(
-        self,
-        conv: Conv2D,
-        activation: Activation,
-        pool: AvgPool2D,
-        squash: Activation | None = None,
-    ):
-        self.conv, self.activation, self.pool, self.squash = conv, activation, pool, squash
-
-    def parts(self) -> tuple[Layer, ...]:
-        parts = self.conv, self.activation, self.pool
-        return parts if self.squash is None else (*parts, self.squash)
-
-    def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        return self.conv.param_shapes()
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self.pool.output_shape(self.conv.output_shape(shape))
-
-    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
-        self.ops = ops
-        for part in self.parts():
-            part.attach(ops, values, gradients)
-
-    def initialise(self, rng: np.random.Generator, gain: float) -> None:
-        self.conv.initialise(rng, gain)
-
-    def forward(self, x: Array) -> Array:
-        weight, bias = self.conv.weight.value, self.conv.bias.value
-        y, self.saved = self.ops.stage(x, weight, bias, **self._settings())
-        return y
-
-    def backward(self, dy: Array) -> Array | None:
-        weight, bias = self.conv.weight, self.conv.bias
-        return self.ops.stage_backward(
-            dy,
-            self.saved,
-            weight.value,
-            dweight=weight.gradient,
-            dbias=bias.gradient,
-            input_gradient=self.input_gradient,
-            **self._settings(),
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "stride": self.conv.stride,
-            "padding": self.conv.padding,
-            "activation": self.activation.kind,
-            "pool": self.pool.size,
-            "squash": None if self.squash is None else self.squash.kind,
-        }
-
-
-class Dense(Layer):
-    """A dense layer and, where one follows, its activation in one operation.
-
-    Gives what its parts give one after the other; it stands apart as `Stage` does.
-    """
-
-    def __init__(self, linear: Linear, activation: Activation | None = None):
-        self.linear, self.activation = linear, activation
-
-    def parts(self) -> tuple[Layer, ...]:
-        return (self.linear,) if self.activation is None else (self.linear, self.activation)
-
-    def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        return self.linear.param_shapes()
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self.linear.output_shape(shape)
-
-    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
-        self.ops = ops
-        for part in self.parts():
-            part.attach(ops, values, gradients)
-
-    def initialise(self, rng: np.random.Generator, gain: float) -> None:
-        self.linear.initialise(rng, gain)
-
-    def forward(self, x: Array) -> Array:
-        weight, bias = self.linear.weight.value, self.linear.bias.value
-        self.x, self.y = x, self.ops.dense(weight, x, bias, self._kind())
-        return self.y
-
-    def backward(self, dy: Array) -> Array | None:
-        weight, bias = self.linear.weight, self.linear.bias
-        return self.ops.dense_backward(
-            dy,
-            self.y,
-            self.x,
-            weight.value,
-            dweight=weight.gradient,
-            dbias=bias.gradient,
-            activation=self._kind(),
-            input_gradient=self.input_gradient,
-        )
-
-    def _kind(self) -> str | None:
-        return None if self.activation is None else self.activation.kind
-
-
-ACTIVATIONS = {cls.kind: cls for cls in (Tanh, ScaledTanh, ReLU)}
+ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}

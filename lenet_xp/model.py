@@ -1,108 +1,142 @@
 """LeNet-5 as a list of layers over one flat vector of parameters."""
 
-import math
-from typing import Any
+import copy
+from collections import Counter
+from typing import Any, Self
 
 import numpy as np
 
+from lenet_xp.fused import fuse
 from lenet_xp.layers import (
     ACTIVATIONS,
     Activation,
     AvgPool2D,
     Conv2D,
-    Dense,
     Flatten,
     Layer,
     Linear,
     Param,
-    Stage,
 )
 from lenet_xp.ops import Array, Ops, get_ops
-
-GAINS = {"tanh": 1.0, "scaled_tanh": 1.0, "relu": math.sqrt(2.0)}
 
 
 class Sequential:
     """Layers one after the other, their parameters views into `values` and `gradients`.
 
-    layers: from input to output. values, gradients: flat vectors to use instead of new ones, such
-    as another model's values (a worker thread's model has them) or memory that processes share.
-    Raises ValueError where shapes do not fit.
+    layers: from input to output; those without a name of their own are numbered by kind.
+    input_shape: of one image, (C, H, W). ops: by default what `get_ops()` finds.
+    fused: whether runs of layers that `ops` computes as one are computed so, see `fused.py`. With
+    False every layer runs its own `forward` and `backward`, as written in `layers.py`.
+    seed: of the initial weights, drawn on the host, the same for every backend.
+    values: a flat vector to use instead of a new one, such as another model's; nothing is drawn.
+    Raises ValueError where shapes do not fit, or two layers have one name.
     """
 
     def __init__(
         self,
         layers: list[Layer],
         input_shape: tuple[int, ...],
-        ops: Ops,
+        ops: Ops | None = None,
+        *,
+        fused: bool = True,
+        seed: int = 0,
         values: Array | None = None,
-        gradients: Array | None = None,
     ):
-        self.layers, self.input_shape, self.ops = layers, tuple(input_shape), ops
+        self.layers, self.input_shape, self.fused = layers, tuple(input_shape), fused
+        _number(layers)
         self.shapes = [self.input_shape]
         for layer in layers:
             self.shapes.append(layer.output_shape(self.shapes[-1]))
-        sizes = [sum(math.prod(s) for s in layer.param_shapes().values()) for layer in layers]
-        self.values = ops.zeros((sum(sizes),)) if values is None else values
-        self.gradients = ops.zeros((sum(sizes),)) if gradients is None else gradients
-        start = 0
-        for layer, size in zip(layers, sizes, strict=True):
-            part = slice(start, start + size)
-            layer.attach(ops, self.values[part], self.gradients[part])
-            start += size
         layers[0].input_gradient = False
+        self._attach(get_ops() if ops is None else ops, values, None)
+        if values is None:
+            self._initialise(np.random.default_rng(seed))
+
+    def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
+        """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
+        size = sum(layer.num_parameters for layer in self.layers)
+        self.ops = ops
+        self.values = ops.zeros((size,)) if values is None else values
+        self.gradients = ops.zeros((size,)) if gradients is None else gradients
+        start = 0
+        for layer in self.layers:
+            part = slice(start, start + layer.num_parameters)
+            layer.attach(ops, self.values[part], self.gradients[part])
+            start = part.stop
+        self._running = fuse(self.layers, ops) if self.fused else self.layers
+
+    def _initialise(self, rng: np.random.Generator) -> None:
+        """Draw the weights, each layer's with the gain of the activation that follows it."""
+        for layer, following in zip(self.layers, [*self.layers[1:], None], strict=True):
+            gain = following.gain if isinstance(following, Activation) else 1.0
+            layer.initialise(rng, gain)
+
+    def replica(self, values: Array | None = None, gradients: Array | None = None) -> Self:
+        """The same network for another worker: on the same parameters, or on memory given for them.
+
+        Its gradients and its ops object are its own.
+        """
+        twin = copy.copy(self)
+        twin.layers = [copy.copy(layer) for layer in self.layers]
+        twin._attach(self.ops.sibling(), self.values if values is None else values, gradients)
+        return twin
 
     def forward(self, x: Array) -> Array:
         """y of the last layer for x (*input_shape, N); ValueError for another shape."""
         if tuple(x.shape[:-1]) != self.input_shape:
             takes = ", ".join(map(str, self.input_shape))
             raise ValueError(f"the network takes ({takes}, N), not {tuple(x.shape)}")
-        for layer in self.layers:
+        for layer in self._running:
             x = layer.forward(x)
         return x
 
     def backward(self, dy: Array) -> None:
         """Fill `gradients` from the gradient of the loss with respect to the last y."""
-        for layer in reversed(self.layers):
+        for layer in reversed(self._running):
             dy = layer.backward(dy)
 
     def parameters(self) -> dict[str, Param]:
         """Every parameter by its dotted name, C1.weight first, in the order of the flat vector."""
         return {
-            f"{part.name}.{name}": getattr(part, name)
+            f"{layer.name}.{name}": getattr(layer, name)
             for layer in self.layers
-            for part in layer.parts()
-            for name in part.param_shapes()
+            for name in layer.param_shapes()
         }
 
     def trace(self, x: Array) -> dict[str, Array]:
-        """The output of each named layer, with the activation that follows it, for x."""
-        outputs, name = {}, ""
+        """The output of each layer for x, by name; an activation's stands under what it follows."""
+        outputs, name = {}, "input"
         for layer in self.layers:
-            for part in layer.parts():
-                x = part.forward(x)
-                name = part.name or (name if isinstance(part, Activation) else "")
-                if name:
-                    outputs[name] = x
+            x = layer.forward(x)
+            name = name if isinstance(layer, Activation) else layer.name
+            outputs[name] = x
         return outputs
 
     def summary(self) -> str:
         """A table of the layers, their output shapes (one image) and parameters."""
         rows = [("layer", "kind", "output", "parameters")]
-        shape = self.input_shape
-        rows.append(("input", "", " x ".join(map(str, shape)), ""))
-        for layer in self.layers:
-            for part in layer.parts():
-                shape = part.output_shape(shape)
-                size = sum(math.prod(s) for s in part.param_shapes().values())
-                kind = type(part).__name__
-                rows.append((part.name, kind, " x ".join(map(str, shape)), f"{size:,}"))
+        rows.append(("input", "", " x ".join(map(str, self.input_shape)), ""))
+        for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
+            kind, output = type(layer).__name__, " x ".join(map(str, shape))
+            rows.append((layer.name, kind, output, f"{layer.num_parameters:,}"))
         rows.append(("total", "", "", f"{self.values.shape[0]:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         return "\n".join(
             f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
             for a, b, c, d in rows
         )
+
+
+def _number(layers: list[Layer]) -> None:
+    """Give layers without a name of their own one of kind and number, as in conv2d_1."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        if layer.name == layer.kind:
+            counts[layer.kind] += 1
+            layer.name = f"{layer.kind}_{counts[layer.kind]}"
+    for name, count in Counter(layer.name for layer in layers).items():
+        if count > 1:
+            raise ValueError(f"{count} layers are named {name}; names must differ")
 
 
 class LeNet5(Sequential):
@@ -113,7 +147,7 @@ class LeNet5(Sequential):
 
     num_classes: 33 letters; with them 63,661 parameters. activation: "tanh", "scaled_tanh" or
     "relu". squash_pools: the activation once more after each pool, as the seed network has it.
-    seed: of the initial weights, drawn on the host, the same for every backend.
+    seed, ops, fused, values: see `Sequential`.
     """
 
     def __init__(
@@ -124,8 +158,8 @@ class LeNet5(Sequential):
         squash_pools: bool = True,
         seed: int = 0,
         ops: Ops | None = None,
+        fused: bool = True,
         values: Array | None = None,
-        gradients: Array | None = None,
     ):
         if num_classes < 2:
             raise ValueError(f"num_classes must be at least 2, not {num_classes}")
@@ -138,28 +172,23 @@ class LeNet5(Sequential):
         }
         act = ACTIVATIONS[activation]
 
-        def squash() -> Activation | None:
-            return act() if squash_pools else None
+        def squash() -> list[Layer]:
+            return [act()] if squash_pools else []
 
         layers: list[Layer] = [
-            Stage(Conv2D(1, 6, 5, name="C1"), act(), AvgPool2D(2, name="S2"), squash()),
-            Stage(Conv2D(6, 16, 5, name="C3"), act(), AvgPool2D(2, name="S4"), squash()),
+            Conv2D(1, 6, 5, name="C1"),
+            act(),
+            AvgPool2D(2, name="S2"),
+            *squash(),
+            Conv2D(6, 16, 5, name="C3"),
+            act(),
+            AvgPool2D(2, name="S4"),
+            *squash(),
             Flatten(),
-            Dense(Linear(400, 120, name="C5"), act()),
-            Dense(Linear(120, 84, name="F6"), act()),
-            Dense(Linear(84, num_classes, name="output")),
+            Linear(400, 120, name="C5"),
+            act(),
+            Linear(120, 84, name="F6"),
+            act(),
+            Linear(84, num_classes, name="output"),
         ]
-        ops = get_ops() if ops is None else ops
-        super().__init__(layers, (1, 32, 32), ops, values, gradients)
-        if values is None:
-            rng = np.random.default_rng(seed)
-            for layer in layers:
-                layer.initialise(rng, GAINS[activation] if layer is not layers[-1] else 1.0)
-
-    def replica(self, values: Array | None = None, gradients: Array | None = None) -> "LeNet5":
-        """The same network for another worker: on the same parameters, or on memory given for them.
-
-        Its gradients and its ops object are its own.
-        """
-        values = self.values if values is None else values
-        return LeNet5(**self.config, ops=self.ops.sibling(), values=values, gradients=gradients)
+        super().__init__(layers, (1, 32, 32), ops, fused=fused, seed=seed, values=values)

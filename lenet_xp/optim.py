@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lenet_xp.ops import Array, Ops
+from lenet_xp.ops.settings import AdamSettings, SGDSettings
 
 
 class Optimiser:
@@ -42,27 +43,15 @@ class SGD(Optimiser):
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
-        if not 0.0 <= momentum < 1.0 or weight_decay < 0.0:
-            raise ValueError("momentum must lie in [0, 1) and weight decay not be negative")
-        if nesterov and momentum == 0.0:
-            raise ValueError("Nesterov's method needs a momentum above 0")
+        self.settings = SGDSettings(momentum, nesterov, weight_decay)
         self.ops, self.values, self.gradients = ops, values, gradients
-        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
         self.velocity = ops.zeros(values.shape) if momentum else None
 
     def moments(self) -> dict[str, Array]:
         return {} if self.velocity is None else {"velocity": self.velocity}
 
     def update(self, rates: Sequence[float]) -> None:
-        self.ops.sgd_update(
-            self.values,
-            self.gradients,
-            self.velocity,
-            rates,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        self.ops.sgd_update(self.values, self.gradients, self.velocity, rates, self.settings)
 
 
 class Adam(Optimiser):
@@ -78,28 +67,16 @@ class Adam(Optimiser):
         weight_decay: float = 0.0,
         decoupled: bool = False,
     ):
-        if not all(0.0 <= beta < 1.0 for beta in betas) or epsilon <= 0.0 or weight_decay < 0.0:
-            raise ValueError("betas must lie in [0, 1), epsilon be positive, decay not negative")
+        self.settings = AdamSettings(betas, epsilon, weight_decay, decoupled)
         self.ops, self.values, self.gradients = ops, values, gradients
-        self.betas, self.epsilon = betas, epsilon
-        self.weight_decay, self.decoupled = weight_decay, decoupled
         self.mean, self.square = ops.zeros(values.shape), ops.zeros(values.shape)
 
     def moments(self) -> dict[str, Array]:
         return {"mean": self.mean, "square": self.square}
 
     def update(self, rates: Sequence[float]) -> None:
-        self.ops.adam_update(
-            self.values,
-            self.gradients,
-            self.mean,
-            self.square,
-            rates,
-            betas=self.betas,
-            epsilon=self.epsilon,
-            weight_decay=self.weight_decay,
-            decoupled=self.decoupled,
-        )
+        moments = self.mean, self.square
+        self.ops.adam_update(self.values, self.gradients, *moments, rates, self.settings)
 
 
 class RunningMean:

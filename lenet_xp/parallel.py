@@ -20,12 +20,6 @@ from lenet_xp.ops import Ops
 _Jobs = SimpleQueue[Callable[[], None] | None]
 _Done = SimpleQueue[BaseException | None]
 
-# Images worked off at once: on a core few, so that workspaces stay near it and small; on a GPU as
-# many as keep it busy without filling its memory.
-ON_CORE, ON_GPU = 32, 4096
-# Images whose training steps a GPU gets in one order, and how many steps that may be.
-AT_ONCE, MOST_STEPS = 1024, 16
-
 
 def usable_cores() -> int:
     """How many cores this process may use."""
@@ -35,24 +29,18 @@ def usable_cores() -> int:
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:
-    """How many threads serve a backend: `threads` or every core on NumPy, one beside a GPU."""
-    return (threads or usable_cores()) if ops.name == "numpy" else 1
+    """How many threads serve a backend: `threads` or every core if it uses cores, else one."""
+    return (threads or usable_cores()) if ops.uses_cores else 1
 
 
 def piece_size(ops: Ops, count: int) -> int:
-    """Of how many images a piece of `count` images is, at most, to suit the device."""
-    most = ON_CORE if ops.name == "numpy" else ON_GPU
-    return -(-count // -(-count // most))
+    """The number of images in each of the equal pieces that suit the device, for `count` images."""
+    return -(-count // -(-count // ops.images_per_piece))
 
 
 def steps_at_once(ops: Ops, batch_size: int) -> int:
     """How many training steps to ask for in one go: on a GPU asking can take longer than a step."""
-    return 1 if ops.name == "numpy" else min(max(AT_ONCE // batch_size, 1), MOST_STEPS)
-
-
-def keeps_readers(ops: Ops) -> bool:
-    """Whether to read by one capture for long: on a GPU making one can take as long as an epoch."""
-    return ops.name != "numpy"
+    return min(max(ops.images_per_launch // batch_size, 1), ops.steps_per_launch)
 
 
 def parts(count: int, number: int) -> list[slice]:

@@ -14,7 +14,7 @@ from lenet_xp.inputs import HeldImages, InputBatch
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
-from lenet_xp.parallel import Workers, keeps_readers, parts, piece_size
+from lenet_xp.parallel import Workers, parts, piece_size
 from lenet_xp.processes import can_fork, shared
 from lenet_xp.recipes import Recipe
 from lenet_xp.steps import CapturedSteps
@@ -144,7 +144,7 @@ class Trainer:
     def read(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
         given = self.validated_model, self.preprocessing, self.workers
-        if keeps_readers(self.ops):
+        if self.ops.captures_slowly:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
+import textbook
 
 from lenet_xp.ops import Array, Ops
+from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 
 class Inputs:
@@ -114,18 +116,25 @@ def _(ops, draw):
 
 @case("dense", kind=(None, *KINDS), count=(3, 33))
 def _(ops, draw, kind, count):
-    return (ops.dense(draw(5, 7), draw(7, count), draw(5), kind),)
+    return (textbook.dense(ops, draw(5, 7), draw(7, count), draw(5), kind)[0],)
 
 
 @case("dense_backward", kind=(None, *KINDS), size=((5, 7, 3), (34, 70, 33)))
 def _(ops, draw, kind, size):
     outputs, inputs, count = size
     weight, x, bias = draw(outputs, inputs), draw(inputs, count), draw(outputs)
-    y = ops.dense(weight, x, bias, kind)
+    y, saved = textbook.dense(ops, weight, x, bias, kind)
     dweight, dbias, dy = ops.zeros(weight.shape), ops.zeros(bias.shape), draw(outputs, count)
-    into = {"dweight": dweight, "dbias": dbias, "activation": kind}
-    assert ops.dense_backward(dy, y, x, weight, **into, input_gradient=False) is None
-    return ops.dense_backward(dy, y, x, weight, **into, input_gradient=True), dweight, dbias
+    arguments = ops, dy, y, x, weight, saved, kind
+    into = {"dweight": dweight, "dbias": dbias}
+    assert textbook.dense_backward(*arguments, **into, input_gradient=False) is None
+    return textbook.dense_backward(*arguments, **into, input_gradient=True), dweight, dbias
+
+
+@case("fuses_stage")
+def _(ops, draw):
+    assert isinstance(ops.fuses_stage(stage_settings(STAGES[0], (4, 1, 3, 3))), bool)
+    return ()
 
 
 @case("sum_columns")
@@ -174,31 +183,28 @@ def _(ops, draw, kind):
     return (ops.activation_backward(kind, draw(*y.shape), y),)
 
 
-def stage_settings(stage: tuple) -> dict:
-    return {
-        "stride": 1,
-        "padding": 2,
-        **dict(zip(("activation", "pool", "squash"), stage, strict=True)),
-    }
+def stage_settings(stage: tuple, kernels: tuple) -> StageSettings:
+    return StageSettings(kernels, 1, 2, *stage)
 
 
 @case("stage", image=DEEP, stage=STAGES[:1])
 @case("stage", image=IMAGES, stage=STAGES)
 def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
-    settings = stage_settings(stage)
-    return (ops.stage(x, weight, bias, **settings)[0],)
+    settings = stage_settings(stage, weight.shape)
+    return (textbook.stage(ops, x, weight, bias, settings)[0],)
 
 
 @case("stage_backward", image=DEEP, stage=STAGES[:1])
 @case("stage_backward", image=IMAGES, stage=STAGES)
 def _(ops, draw, image, stage):
     x, weight, bias = draw(*image[0]), draw(4, image[0][0], *image[1]), draw(4)
-    settings = stage_settings(stage)
-    y, saved = ops.stage(x, weight, bias, **settings)
+    settings = stage_settings(stage, weight.shape)
+    y, saved = textbook.stage(ops, x, weight, bias, settings)
     dweight, dbias = ops.zeros(weight.shape), ops.zeros(bias.shape)
     into = {"dweight": dweight, "dbias": dbias, "input_gradient": True}
-    return ops.stage_backward(draw(*y.shape), saved, weight, **into, **settings), dweight, dbias
+    dy = draw(*y.shape)
+    return textbook.stage_backward(ops, dy, saved, weight, settings, **into), dweight, dbias
 
 
 @case("softmax")
@@ -236,15 +242,15 @@ def _(ops, draw, method):
 
     def update() -> None:
         if method == "adam":
-            settings = {"betas": (0.9, 0.999), "epsilon": 1e-8, "decoupled": True}
-            ops.adam_update(value, gradient, first, second, rates, weight_decay=0.1, **settings)
+            settings = AdamSettings(weight_decay=0.1, decoupled=True)
+            ops.adam_update(value, gradient, first, second, rates, settings)
         elif method == "average":
             ops.average_update(value, gradient, rates, momentum=0.9)
         else:
             momentum = 0.9 if method == "nesterov" else 0.0
             velocity = first if momentum else None
-            settings = {"momentum": momentum, "nesterov": bool(momentum), "weight_decay": 0.0}
-            ops.sgd_update(value, gradient, velocity, rates, **settings)
+            settings = SGDSettings(momentum, nesterov=bool(momentum))
+            ops.sgd_update(value, gradient, velocity, rates, settings)
 
     repeat = ops.capture(update)
     for rates[0], rates[1] in ((0.02, 2.0), (0.3, 3.0)):
@@ -255,10 +261,10 @@ def _(ops, draw, method):
 @case("sgd_update", method=((0.0, False), (0.9, False), (0.9, True)), weight_decay=(0.0, 0.1))
 def _(ops, draw, method, weight_decay):
     momentum, nesterov = method
-    settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    settings = SGDSettings(momentum, nesterov, weight_decay)
     value, velocity = draw.mutable(101), draw.mutable(101) if momentum else None
     for learning_rate in (0.1, 0.02):
-        ops.sgd_update(value, draw(101), velocity, (learning_rate, 0), **settings)
+        ops.sgd_update(value, draw(101), velocity, (learning_rate, 0), settings)
     return (value,) if velocity is None else (value, velocity)
 
 
@@ -268,17 +274,8 @@ def _(ops, draw, weight_decay, decoupled, moments):
     mean[...] = mean * moments  # they start at zero, where rounding shows most
     square[...] = square * moments
     for step, learning_rate in enumerate((0.1, 0.02), start=1):
-        ops.adam_update(
-            value,
-            draw(101),
-            mean,
-            square,
-            (learning_rate, step),
-            betas=(0.9, 0.999),
-            epsilon=1e-8,
-            weight_decay=weight_decay,
-            decoupled=decoupled,
-        )
+        settings = AdamSettings(weight_decay=weight_decay, decoupled=decoupled)
+        ops.adam_update(value, draw(101), mean, square, (learning_rate, step), settings)
     return value, mean, square
 
 
@@ -351,8 +348,8 @@ def _(ops, draw):
 
     def forward():
         x = ops.image_batch(images, 1 / 127.5, -1.0)
-        settings = {"stride": 1, "padding": 1, "activation": "tanh", "pool": 2}
-        y, _ = ops.stage(x, kernel, bias, **settings)  # (3, 5, 4, 2)
+        settings = StageSettings((3, 1, 2, 2), 1, 1, "tanh", 2)
+        y, _ = textbook.stage(ops, x, kernel, bias, settings)  # (3, 5, 4, 2)
         y = ops.max_pool(ops.average_pool(ops.activation("scaled_tanh", y), 1), 2)  # (3, 2, 2, 2)
         columns = ops.im2col(y, (2, 2), padding=0)  # (12, 2)
         y = ops.activation("relu", ops.affine(dense, columns, bias[:1] + 0.0 * dense[:, 0]))
@@ -398,14 +395,14 @@ def _(ops, draw):
 
 
 # Operations of x (2, 6, 6, 3), a weight (4, 2, 3, 3) and a bias
-STAGE = {"stride": 1, "padding": 1, "activation": "relu", "pool": 2, "squash": "tanh"}
+STAGE = StageSettings((4, 2, 3, 3), 1, 1, "relu", 2, "tanh")
 CAPTURED = {
     "im2col": lambda ops, x, w, b: ops.im2col(x, (3, 3), padding=1),
     "col2im": lambda ops, x, w, b: ops.col2im(
         ops.im2col(x, (3, 3), 1, 1), (2, 6, 6, 3), (3, 3), 1, 1
     ),
     "affine": lambda ops, x, w, b: ops.affine(w[:, 0, 0, :], x[0, 0, :3, :], b),
-    "dense": lambda ops, x, w, b: ops.dense(w[:, 0, 0, :], x[0, 0, :3, :], b, "tanh"),
+    "dense": lambda ops, x, w, b: textbook.dense(ops, w[:, 0, 0, :], x[0, 0, :3, :], b, "tanh")[0],
     "sum_columns": lambda ops, x, w, b: ops.sum_columns(x[0, 0, :, :]),
     "reshape": lambda ops, x, w, b: ops.reshape(x[:, 1:5, 1:5, :], (2, -1)),
     "average_pool": lambda ops, x, w, b: ops.average_pool(x, 2),
@@ -416,7 +413,7 @@ CAPTURED = {
     ),
     "activation": lambda ops, x, w, b: ops.activation("scaled_tanh", x),
     "activation_backward": lambda ops, x, w, b: ops.activation_backward("scaled_tanh", x, x),
-    "stage": lambda ops, x, w, b: ops.stage(x, w, b, **STAGE)[0],
+    "stage": lambda ops, x, w, b: textbook.stage(ops, x, w, b, STAGE)[0],
     "stage_backward": lambda ops, x, w, b: stage_backward(ops, x, w, b),
     "softmax": lambda ops, x, w, b: ops.softmax(x[0, 0, :, :]),
     "softmax_cross_entropy": lambda ops, x, w, b: ops.softmax_cross_entropy(
@@ -429,9 +426,9 @@ CAPTURED = {
 
 
 def stage_backward(ops, x, w, b):
-    y, saved = ops.stage(x, w, b, **STAGE)
+    y, saved = textbook.stage(ops, x, w, b, STAGE)
     into = {"dweight": ops.zeros(w.shape), "dbias": ops.zeros(b.shape), "input_gradient": True}
-    return ops.stage_backward(y, saved, w, **into, **STAGE)
+    return textbook.stage_backward(ops, y, saved, w, STAGE, **into)
 
 
 @case("capture", operation=tuple(CAPTURED))

@@ -60,14 +60,12 @@ def test_a_timing_speaks_of_its_median():
 
 def test_the_floor_counts_the_layers_own_arithmetic():
     model = LeNet5(ops=get_ops("numpy"))
-    shape, forward, first = model.input_shape, 0, 0
-    for layer in model.layers:
-        for part in layer.parts():
-            shape = part.output_shape(shape)
-            weight = part.param_shapes().get("weight", (0,))
-            positions = math.prod(shape[1:])
-            forward += math.prod(weight) * positions
-            first = first or forward
+    forward, first = 0, 0
+    for layer, shape in zip(model.layers, model.shapes[1:], strict=True):
+        weight = layer.param_shapes().get("weight", (0,))
+        positions = math.prod(shape[1:])
+        forward += math.prod(weight) * positions
+        first = first or forward
     assert forward == cpu.FORWARD
     assert 2 * (3 * forward - first) == cpu.TRAINING_FLOPS
 

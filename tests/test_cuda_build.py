@@ -6,13 +6,14 @@ import subprocess
 import pytest
 
 from lenet_xp.ops.kernels import FILES, options, source
+from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (
-    StagePlan((1, 32, 32, 64), (6, 1, 5, 5), 1, 0, 2, 1, 1),
-    StagePlan((6, 14, 14, 4096), (16, 6, 5, 5), 1, 0, 2, 3),
-    StagePlan((3, 11, 9, 7), (4, 3, 3, 2), 2, 1, 3, 2),
+    StagePlan((1, 32, 32, 64), StageSettings((6, 1, 5, 5), 1, 0, "tanh", 2), 1, 1),
+    StagePlan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
+    StagePlan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
 )
 ARCHITECTURES = ("70", "80", "90")
 CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"
@@ -22,9 +23,9 @@ DTYPES = ("float32", "float64")
 def programs(file: str) -> list[dict[str, int]]:
     """The settings that a file is compiled with."""
     if file.startswith("stage_forward"):
-        return [s.settings(s.forward_tile, s.forward_slices) for s in STAGES]
+        return [s.defines(s.forward_tile, s.forward_slices) for s in STAGES]
     if file.startswith("stage_backward"):
-        return [s.settings(BACKWARD_TILE, BACKWARD_SLICES) for s in STAGES]
+        return [s.defines(BACKWARD_TILE, BACKWARD_SLICES) for s in STAGES]
     return [{"TILE": tile} for tile in (2, 8)] if file == "dense" else [{}]
 
 

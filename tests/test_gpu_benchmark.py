@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lenet_xp import parallel
 from lenet_xp.benchmark import gpu_amhcd, gpu_card, gpu_peers, gpu_speed
 from lenet_xp.benchmark.gpu_ours import launches_of_a_step, read_contender
 from lenet_xp.benchmark.measure import Contender, take_turns
@@ -35,7 +34,7 @@ def small(stand_in, monkeypatch):
         return gpu_amhcd_measure("synthetic", NumpyOps(), {"race": race})
 
     gpu_amhcd_measure = gpu_amhcd.measure
-    monkeypatch.setattr(parallel, "AT_ONCE", 6)
+    monkeypatch.setattr(CupyOps, "images_per_launch", 6)
     monkeypatch.setattr(gpu_speed, "run_gpu_benchmark", run_small)
     monkeypatch.setattr(gpu_amhcd, "measure", measure)
     monkeypatch.setattr(

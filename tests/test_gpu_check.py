@@ -13,8 +13,8 @@ import cupy_stand_in
 import pytest
 from conftest import ROOT
 
-from lenet_xp import parallel
 from lenet_xp.benchmark import gpu, gpu_speed, gpu_times, measure
+from lenet_xp.ops.cupy_ops import CupyOps
 
 SCRIPT = str(ROOT / "scripts" / "gpu_check.py")
 
@@ -50,7 +50,7 @@ def run(monkeypatch, *arguments: str) -> int:
 def outcome_of(stand_in, monkeypatch, capsys):
     """Runs one part on the stand-in; its outcome."""
     # The stand-in is slow: two steps of an image at once, each thing timed by one call
-    monkeypatch.setattr(parallel, "AT_ONCE", 2)
+    monkeypatch.setattr(CupyOps, "images_per_launch", 2)
     monkeypatch.setattr(measure, "_warm_up", lambda contender, seconds: 1)
     monkeypatch.setattr(gpu_times, "COPIES", 3)
     monkeypatch.setattr(gpu_speed.gpu_peers, "missing", lambda: "not here")
@@ -94,7 +94,6 @@ def test_every_other_part_runs(outcome_of, name):
 def test_what_is_counted_is_what_moves(stand_in):
     """Of one dense layer's launch: weights, input, bias and output, each once."""
     from lenet_xp.benchmark.gpu_ours import Listed
-    from lenet_xp.ops.cupy_ops import CupyOps
 
     ops = CupyOps(graph=False)
     ops._kernels = Listed(ops.xp, "float32")

@@ -16,7 +16,6 @@ from lenet_xp.layers import (
     Param,
     ReLU,
     ScaledTanh,
-    Stage,
     Tanh,
 )
 from lenet_xp.model import Sequential
@@ -32,13 +31,6 @@ LAYERS = {
     "scaled_tanh": (ScaledTanh, (5,)),
     "relu": (ReLU, IMAGE),
     "flatten": (Flatten, IMAGE),
-    "stage-tanh": (lambda: Stage(Conv2D(2, 3, (3, 2)), Tanh(), AvgPool2D(2)), IMAGE),
-    "stage-scaled_tanh": (
-        lambda: Stage(Conv2D(2, 3, 3, stride=2, padding=2), ScaledTanh(), AvgPool2D(2)),
-        IMAGE,
-    ),
-    "stage-relu": (lambda: Stage(Conv2D(2, 3, 3, padding=1), ReLU(), AvgPool2D(3)), IMAGE),
-    "stage-squash": (lambda: Stage(Conv2D(2, 3, 3), Tanh(), AvgPool2D(2), ScaledTanh()), IMAGE),
 }
 N = 3
 
@@ -50,8 +42,7 @@ def make(name: str, ops) -> tuple[Layer, dict[str, Param], np.ndarray, np.ndarra
     size = sum(int(np.prod(s)) for s in layer.param_shapes().values())
     values = ops.asarray(rng.normal(size=size))
     layer.attach(ops, values, ops.zeros((size,)))
-    owner = layer.parts()[0]
-    params = {n: getattr(owner, n) for n in layer.param_shapes()}
+    params = {n: getattr(layer, n) for n in layer.param_shapes()}
     x = rng.normal(size=(*shape, N))
     return layer, params, x, rng.normal(size=(*layer.output_shape(shape), N))
 
@@ -77,7 +68,7 @@ def naive(layer: Layer, params: list[np.ndarray], x: np.ndarray, dy: np.ndarray)
     return oracle.activation(layer.kind, x), oracle.activation_backward(layer.kind, dy, x)
 
 
-@pytest.mark.parametrize("name", [n for n in LAYERS if not n.startswith("stage")])
+@pytest.mark.parametrize("name", LAYERS)
 def test_oracle(ops, name):
     layer, params, x, dy = make(name, ops)
     host = [ops.to_host(p.value).astype(float) for p in params.values()]
@@ -114,22 +105,6 @@ def test_finite_differences(ops64, name):
         assert error(gradients[n], expected) < FINITE_DIFFERENCE, n
 
 
-@pytest.mark.parametrize("name", [n for n in LAYERS if n.startswith("stage")])
-def test_stage_is_its_parts_in_sequence(ops, name):
-    stage, params, x, dy = make(name, ops)
-    x, dy = ops.asarray(x), ops.asarray(dy)
-    y, dx = ops.to_host(stage.forward(x)), ops.to_host(stage.backward(dy))
-    gradients = [ops.to_host(p.gradient) for p in params.values()]
-    for part in stage.parts():
-        x = part.forward(x)
-    for part in reversed(stage.parts()):
-        dy = part.backward(dy)
-    assert_close(ops, x, y)
-    assert_close(ops, dy, dx)
-    for param, gradient in zip(params.values(), gradients, strict=True):
-        assert_close(ops, param.gradient, gradient)
-
-
 @pytest.mark.parametrize("name", LAYERS)
 def test_backward_overwrites_gradients_and_leaves_the_rest(ops, name):
     layer, params, x, dy = make(name, ops)
@@ -149,7 +124,7 @@ def test_backward_overwrites_gradients_and_leaves_the_rest(ops, name):
         assert np.array_equal(ops.to_host(array), host)
 
 
-@pytest.mark.parametrize("name", ("conv", "linear", "stage-tanh"))
+@pytest.mark.parametrize("name", ("conv", "linear"))
 def test_no_input_gradient(ops, name):
     layer, params, x, dy = make(name, ops)
     layer.forward(ops.asarray(x))
@@ -203,9 +178,46 @@ def test_bad_arguments(build):
         ([Linear(64, 3, name="F6")], r"F6 takes \(64,\), not \(1, 8, 8\)"),
         ([Flatten(), Linear(63, 3, name="F6")], r"F6 takes \(63,\), not \(64,\)"),
         ([Flatten(), Conv2D(1, 3, 5, name="C3")], r"C3 takes \(1, H, W\), not \(64,\)"),
-        ([Flatten(), MaxPool2D(2)], r"pool of 2 takes \(C, H, W\), not \(64,\)"),
+        ([Flatten(), MaxPool2D(2)], r"maxpool2d_1 of 2 takes \(C, H, W\), not \(64,\)"),
     ],
 )
 def test_shapes_that_do_not_fit(ops, layers, message):
     with pytest.raises(ValueError, match=message):
         Sequential(layers, (1, 8, 8), ops)
+
+
+def test_a_layer_works_alone():
+    x = np.random.default_rng(0).normal(size=(1, 6, 5, 2)).astype(np.float32)
+    layer = Conv2D(1, 2, 3)
+    y = layer.forward(x)
+    weight, bias = layer.weight.value, layer.bias.value
+    assert weight.any() and not bias.any() and y.dtype == np.float32
+    expected = oracle.convolution(np.moveaxis(x, -1, 0), weight, bias, 1, 0)
+    np.testing.assert_allclose(y, to_chwn(expected), rtol=1e-5, atol=1e-6)
+    assert layer.backward(y).shape == x.shape and layer.weight.gradient.any()
+    assert np.array_equal(Conv2D(1, 2, 3).weight.value, weight)
+    assert Linear(4, 3).forward(np.ones((4, 2), np.float32)).shape == (3, 2)
+    assert MaxPool2D(2).forward(x).shape == (1, 3, 2, 2)
+
+
+def test_names(ops):
+    layers = [Conv2D(1, 2, 3), Tanh(), Conv2D(2, 2, 3), Tanh(), Flatten(), Linear(32, 3, "top")]
+    assert layers[0].name == "conv2d" and layers[1].name == "tanh"
+    model = Sequential(layers, (1, 8, 8), ops)
+    names = ["conv2d_1", "tanh_1", "conv2d_2", "tanh_2", "flatten_1", "top"]
+    assert [layer.name for layer in model.layers] == names
+    parameters = model.parameters()
+    assert list(parameters) == [
+        f"{name}.{kind}" for name in ("conv2d_1", "conv2d_2", "top") for kind in ("weight", "bias")
+    ]
+    assert sum(int(np.prod(p.shape)) for p in parameters.values()) == model.values.shape[0]
+    with pytest.raises(ValueError, match="2 layers are named A"):
+        Sequential([Linear(3, 3, "A"), Linear(3, 3, "A")], (3,), ops)
+
+
+def test_a_network_draws_its_own_weights(ops):
+    """With the gain of the activation behind each layer, 1 where none stands there."""
+    model = Sequential([Linear(300, 200), ReLU(), Linear(200, 100)], (300,), ops, seed=4)
+    first, second = (ops.to_host(model.parameters()[f"linear_{i}.weight"].value) for i in (1, 2))
+    assert np.abs(first).max() == pytest.approx((2 * 3 / 300) ** 0.5, rel=1e-3)
+    assert np.abs(second).max() == pytest.approx((3 / 200) ** 0.5, rel=1e-3)

@@ -17,7 +17,12 @@ def overrides(cls: type) -> list[str]:
     """Everything of Ops, private helpers too, that a class or a base between defines anew."""
     between = cls.__mro__[: cls.__mro__.index(Ops)]
     names = {name for base in between for name in vars(base) if not name.startswith("__")}
-    return sorted(n for n in names if hasattr(Ops, n) and n != "name")
+    return sorted(n for n in names if hasattr(Ops, n) and not _is_number_or_name(n))
+
+
+def _is_number_or_name(attribute: str) -> bool:
+    """Whether it says what a backend prefers, and computes nothing."""
+    return isinstance(getattr(Ops, attribute), int | str)
 
 
 @pytest.mark.parametrize("cls", BACKENDS)
@@ -28,7 +33,8 @@ def test_every_override_has_a_case(cls):
 
 
 def test_every_operation_has_a_case():
-    public = {n for n in dir(Ops) if not n.startswith("_") and n not in ("name", "xp")}
+    public = {n for n in dir(Ops) if not n.startswith("_") and n != "xp"}
+    public = {n for n in public if not _is_number_or_name(n)}
     assert public <= set(CASES), f"no case in tests/cases.py for {public - set(CASES)}"
     assert all(hasattr(Ops, name) for name in CASES)
 

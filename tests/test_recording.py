@@ -3,6 +3,7 @@
 import gc
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cupy_stand_in
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 from cases import CASES, Inputs
 
-from lenet_xp import parallel
 from lenet_xp.benchmark.ours import PREPROCESSING
 from lenet_xp.commands.train import train
 from lenet_xp.data.augment import Distortion
@@ -21,12 +21,14 @@ from lenet_xp.gradients import GradientWorker
 from lenet_xp.inference import Reader
 from lenet_xp.inputs import hold_images
 from lenet_xp.keeper import RunKeeper
-from lenet_xp.model import LeNet5
+from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, Tanh
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import load_model
 from lenet_xp.opencv import cv2
 from lenet_xp.ops.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.recording import SLOTS, Staging
+from lenet_xp.ops.settings import StageSettings
 from lenet_xp.parallel import Workers
 from lenet_xp.recipes import BEST, CLASSIC, Recipe
 from lenet_xp.stopping import Stopped
@@ -216,19 +218,18 @@ def test_other_dtypes_and_captures_inside_captures_are_refused():
         ops.capture(lambda: ops.capture(lambda: None))
 
 
-def test_sizes_beyond_the_kernels_fall_back_to_the_reference():
-    ops, exact = CupyOps("float64"), NumpyOps("float64")
-    rng = np.random.default_rng(0)
-    shapes = (2, 14, 14, 2), (3, 2, 11, 11), (3,)
-    arrays = [rng.normal(size=shape) for shape in shapes]
-    settings = {"stride": 1, "padding": 0, "activation": "tanh", "pool": 2}
+def test_sizes_beyond_the_kernels_run_as_plain_layers():
+    settings = StageSettings((3, 2, 11, 11), 1, 0, "tanh", 2)
+    assert not CupyOps("float64").fuses_stage(settings)
+    assert CupyOps("float64").fuses_stage(replace(settings, kernels=(6, 1, 5, 5)))
     given = []
-    for each in (ops, exact):
-        x, weight, bias = map(each.asarray, arrays)
-        y, saved = each.stage(x, weight, bias, **settings)
-        into = {"dweight": each.zeros(shapes[1]), "dbias": each.zeros(shapes[2])}
-        dx = each.stage_backward(y, saved, weight, **into, input_gradient=True, **settings)
-        given.append([each.to_host(a) for a in (y, dx, *into.values())])
+    for ops in (CupyOps("float64"), NumpyOps("float64")):
+        layers = [Conv2D(2, 3, 11), Tanh(), AvgPool2D(2), Flatten(), Linear(12, 2)]
+        model = Sequential(layers, (2, 14, 14), ops)
+        x = np.random.default_rng(0).normal(size=(2, 14, 14, 2))
+        logits = model.forward(ops.asarray(x))
+        model.backward(logits)
+        given.append([ops.to_host(a) for a in (logits, model.gradients)])
     for one, other in zip(*given, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
@@ -275,7 +276,9 @@ def test_a_run_stops_and_goes_on_to_the_bit_as_it_began(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(RunKeeper, "after_step", stop)
-        patched.setattr(parallel, "AT_ONCE", 50)  # one step to a launch; later as many as fit
+        patched.setattr(
+            CupyOps, "images_per_launch", 50
+        )  # one step to a launch; later as many as fit
         with pytest.raises(Stopped):
             trained(folder, *options)
     train(["--resume", str(folder)])
@@ -297,7 +300,7 @@ def test_several_steps_in_one_launch_are_the_steps(distortion, monkeypatch):
     recipe = recipe.with_options(averaging=0.9)
     values = []
     for images in (4, 12):  # one step to a launch, and three
-        monkeypatch.setattr(parallel, "AT_ONCE", images)
+        monkeypatch.setattr(CupyOps, "images_per_launch", images)
         values.append(distorted(CupyOps(), recipe, (30, 3), images))
     assert np.array_equal(*values)
 
@@ -345,7 +348,7 @@ def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monke
             trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
             probabilities = trainer.read(images)
             assert not captures
-            anew = Reader(trainer.judged, PREPROCESSING, 5)(images)
+            anew = Reader(trainer.validated_model, PREPROCESSING, 5)(images)
             np.testing.assert_array_equal(probabilities, anew)
             captures.clear()
 

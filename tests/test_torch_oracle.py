@@ -18,7 +18,6 @@ from lenet_xp.layers import (
     Layer,
     Linear,
     MaxPool2D,
-    Stage,
 )
 from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
 from lenet_xp.model import LeNet5, Sequential
@@ -90,7 +89,7 @@ def compare(ops: Ops, layer: Layer, shape: tuple[int, ...], function, draw: Draw
     assert_close(ops, layer.forward(ops.asarray(to_chwn(x))), to_chwn(as_host(expected)))
     assert_close(ops, layer.backward(ops.asarray(to_chwn(dy))), to_chwn(tensors[0].grad.numpy()))
     for name, t in zip(layer.param_shapes(), tensors[1:], strict=True):
-        assert_close(ops, getattr(layer.parts()[0], name).gradient, t.grad.numpy())
+        assert_close(ops, getattr(layer, name).gradient, t.grad.numpy())
 
 
 def draw_convolution(draw: Draw, pool: int = 1) -> tuple[Conv2D, tuple[int, int, int]]:
@@ -108,19 +107,6 @@ def test_convolution(ops, seed):
     layer, shape = draw_convolution(draw)
     settings = {"stride": layer.stride, "padding": layer.padding}
     compare(ops, layer, shape, lambda *t: F.conv2d(*t, **settings), draw)
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_stage(ops, seed):
-    draw = Draw(ops, seed)
-    pool, kind = draw.whole(1, 4), draw.one_of(sorted(KINDS))
-    conv, shape = draw_convolution(draw, pool)
-
-    def function(*t):
-        z = F.conv2d(*t, stride=conv.stride, padding=conv.padding)
-        return F.avg_pool2d(KINDS[kind](z), pool)
-
-    compare(ops, Stage(conv, ACTIVATIONS[kind](), AvgPool2D(pool)), shape, function, draw)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -4,6 +4,7 @@ The graph takes uint8 images as `Preprocessing.apply` leaves them and standardis
 that its user needs no number of ours. Operator set 17, which runtimes since 2022 know.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lenet_xp.export.description import describe
 from lenet_xp.export.verify import Opened
 from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
 from lenet_xp.model_file import SavedModel
-from lenet_xp.ops.reference import SCALED_TANH
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 
 PACKAGES = ("onnx", "onnxruntime")
 OPSET, IR_VERSION = 17, 8
@@ -32,10 +33,10 @@ def encode(saved: SavedModel) -> bytes:
     x = graph.add("Mul", x, graph.constant("scale", scale))
     x = graph.add("Add", x, graph.constant("shift", shift))
     x = graph.add("Unsqueeze", x, graph.constant("channel_axis", 1, np.int64, (1,)))
-    parts = [part for layer in saved.model.layers for part in layer.parts()]
-    for part in parts[:-1]:
-        x = _layer(graph, part, x)
-    logits = _layer(graph, parts[-1], x, "logits")
+    *layers, last = saved.model.layers
+    for layer in layers:
+        x = _layer(graph, layer, x)
+    logits = _layer(graph, last, x, "logits")
     x = graph.add("Div", logits, graph.constant("temperature", saved.temperature))
     graph.add("Softmax", x, to_name="probabilities", axis=1)
     model = helper.make_model(
@@ -122,16 +123,18 @@ def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
         square = [layer.size] * 2
         return graph.add("AveragePool", x, to_name=to_name, kernel_shape=square, strides=square)
     if isinstance(layer, Activation):
-        return _activation(graph, layer.kind, x)
+        return ACTIVATIONS[layer.kind](graph, x)
     return graph.add("Flatten", x)  # channels, rows, columns: our order is ONNX's
 
 
-def _activation(graph: _Graph, kind: str, x: str) -> str:
-    if kind == "relu":
-        return graph.add("Relu", x)
-    if kind == "tanh":
-        return graph.add("Tanh", x)
-    amplitude, slope = SCALED_TANH
+def _scaled_tanh(graph: _Graph, x: str) -> str:
     place = len(graph.nodes)
-    x = graph.add("Tanh", graph.add("Mul", x, graph.constant(f"slope_{place}", slope)))
-    return graph.add("Mul", x, graph.constant(f"amplitude_{place}", amplitude))
+    x = graph.add("Tanh", graph.add("Mul", x, graph.constant(f"slope_{place}", STEEPNESS)))
+    return graph.add("Mul", x, graph.constant(f"amplitude_{place}", AMPLITUDE))
+
+
+ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
+    "tanh": lambda graph, x: graph.add("Tanh", x),
+    "scaled_tanh": _scaled_tanh,
+    "relu": lambda graph, x: graph.add("Relu", x),
+}

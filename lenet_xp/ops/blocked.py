@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from lenet_xp.ops.aligned import aligned_empty
 from lenet_xp.ops.reference import output_size
+from lenet_xp.ops.settings import StageSettings
 
 # Below this many multiplications OpenBLAS takes a path without packing, faster for flat matrices.
 SMALL_PRODUCT = 1_000_000
@@ -29,22 +30,20 @@ Fold = tuple[
 class BlockedStage:
     """All workspaces and views of one stage for one shape of input.
 
-    shape: of x (C, H, W, N). kernels: of the weights (O, C, KH, KW). Rows of pooling windows are
-    processed in groups, each one matrix product. Backward may follow each forward once.
+    shape: of x (C, H, W, N). Rows of pooling windows are processed in groups, each one matrix
+    product. Backward may follow each forward once.
     """
 
     def __init__(
         self,
         shape: tuple[int, int, int, int],
-        kernels: tuple[int, int, int, int],
-        stride: int,
-        padding: int,
-        pool: int,
+        settings: StageSettings,
         dtype: type[np.floating],
     ):
-        self.shape, self.kernel_shape = shape, kernels
+        self.shape, self.kernel_shape = shape, settings.kernels
+        stride, padding, pool = settings.stride, settings.padding, settings.pool
         self.stride, self.padding, self.pool = stride, padding, pool
-        out_channels, channels, *kernel = kernels
+        out_channels, channels, *kernel = settings.kernels
         self.rows, self.cols = (
             output_size(size, k, stride, padding) // pool
             for size, k in zip(shape[1:3], kernel, strict=True)

@@ -1,18 +1,19 @@
 """CuPy on a CUDA device: own kernels for what a step takes, the reference for the rest."""
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from lenet_xp.ops.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.dense_plan import DensePlan
-from lenet_xp.ops.kernels import LANES, NULL, cuts
+from lenet_xp.ops.kernels import LANES, NULL, cuts, source
 from lenet_xp.ops.reference import Array
-from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
+from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
+from lenet_xp.ops.stage_plan import BACKWARD_SLICES, BACKWARD_TILE, MANY_IMAGES, StagePlan
 
-# The numbers of the activations in common.cu
-ACTIVATIONS = {None: 0, "tanh": 1, "scaled_tanh": 2, "relu": 3}
 EDGE = 16  # of the tiles in matmul.cu
 THREADS = 256
 
@@ -25,6 +26,9 @@ class CupyOps(CupyArrays):
     """
 
     name = "cupy"
+    steps_per_launch = 16  # asking for a step can take longer than the step
+    captures_slowly = True
+    fuses_dense = True
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self._multiply(a, b, NULL, out)
@@ -93,29 +97,26 @@ class CupyOps(CupyArrays):
         self._kernels.launch("elementwise", "activation_backward", grid, (THREADS,), arguments)
         return dx
 
+    def fuses_stage(self, settings: StageSettings) -> bool:
+        channels = settings.kernels[1]
+        return self._stage_plan((channels, 1, 1, MANY_IMAGES + 1), settings).fits(
+            np.dtype(self.dtype).itemsize
+        )
+
+    def _stage_plan(self, shape: tuple[int, int, int, int], settings: StageSettings) -> StagePlan:
+        functions = _number(settings.activation), _number(settings.squash)
+        return StagePlan(shape, settings, *functions)
+
     def stage(
-        self,
-        x: Array,
-        weight: Array,
-        bias: Array,
-        *,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
+        self, x: Array, weight: Array, bias: Array, settings: StageSettings
     ) -> tuple[Array, Any]:
-        functions = _number(activation), _number(squash)
-        plan = StagePlan(x.shape, weight.shape, stride, padding, pool, *functions)
-        if not plan.fits(x.itemsize):
-            sizes = {"stride": stride, "padding": padding, "pool": pool}
-            return super().stage(x, weight, bias, activation=activation, squash=squash, **sizes)
+        plan = self._stage_plan(x.shape, settings)
         x, slices = self._dense(x), plan.forward_slices
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
         arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
-        block, told = (LANES, slices), plan.settings(plan.forward_tile, slices)
+        block, defines = (LANES, slices), plan.defines(plan.forward_tile, slices)
         self._kernels.launch(
-            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **told
+            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **defines
         )
         return y, (plan, x, activated, y)
 
@@ -124,39 +125,21 @@ class CupyOps(CupyArrays):
         dy: Array,
         saved: Any,
         weight: Array,
+        settings: StageSettings,
         *,
         dweight: Array,
         dbias: Array,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
         input_gradient: bool,
     ) -> Array | None:
-        if not isinstance(saved[0], StagePlan):
-            return super().stage_backward(
-                dy,
-                saved,
-                weight,
-                dweight=dweight,
-                dbias=dbias,
-                stride=stride,
-                padding=padding,
-                activation=activation,
-                pool=pool,
-                squash=squash,
-                input_gradient=input_gradient,
-            )
         plan, x, activated, y = saved
         partial = self._new(*plan.partial_shape)
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._dense, (dy, y, activated, x, weight)), partial, _or_null(dx)
         arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
         blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
-        block, told = (LANES, BACKWARD_SLICES), plan.settings(BACKWARD_TILE, BACKWARD_SLICES)
+        block, defines = (LANES, BACKWARD_SLICES), plan.defines(BACKWARD_TILE, BACKWARD_SLICES)
         self._kernels.launch(
-            "stage_backward", "stage_backward", (blocks,), block, arguments, **told
+            "stage_backward", "stage_backward", (blocks,), block, arguments, **defines
         )
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (cuts(plan.partial_shape[1], LANES),)
@@ -197,14 +180,11 @@ class CupyOps(CupyArrays):
         gradient: Array,
         velocity: Array | None,
         rates: Sequence[float],
-        *,
-        momentum: float,
-        nesterov: bool,
-        weight_decay: float,
+        settings: SGDSettings,
     ) -> None:
         vectors = self._target(value), self._dense(gradient), _or_null(velocity)
-        settings = self._rates(rates), float(momentum), nesterov
-        arguments = *vectors, *settings, float(weight_decay), value.size
+        numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
+        arguments = *vectors, self._rates(rates), *numbers, value.size
         grid = (cuts(value.size, THREADS),)
         self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
 
@@ -215,17 +195,13 @@ class CupyOps(CupyArrays):
         mean: Array,
         square: Array,
         rates: Sequence[float],
-        *,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: AdamSettings,
     ) -> None:
         vectors = *map(self._target, (value, mean, square)), self._dense(gradient)
-        arguments = *vectors, self._rates(rates), *map(float, betas), float(epsilon)
-        arguments = *arguments, float(weight_decay), decoupled, value.size
+        numbers = *settings.betas, settings.epsilon, settings.weight_decay
+        arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
         grid = (cuts(value.size, THREADS),)
-        self._kernels.launch("updates", "adam_update", grid, (THREADS,), arguments)
+        self._kernels.launch("updates", "adam_update", grid, (THREADS,), (*arguments, value.size))
 
     def average_update(
         self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
@@ -239,10 +215,22 @@ class CupyOps(CupyArrays):
         return self._on_device(np.asarray(rates, np.float64), np.float64)
 
 
+@cache
+def _activations() -> list[str]:
+    """The kinds of activations in common.cu, each at the place of its number; 0 is none."""
+    found = re.search(r"^enum { IDENTITY, ([A-Z_, ]+) };", source("common"), re.MULTILINE)
+    assert found is not None
+    return found[1].lower().split(", ")
+
+
 def _number(activation: str | None) -> int:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}: tanh, scaled_tanh or relu")
-    return ACTIVATIONS[activation]
+    """The number that common.cu gives to an activation; ValueError for one that it lacks."""
+    if activation is None:
+        return 0
+    if activation not in _activations():
+        known = ", ".join(_activations())
+        raise ValueError(f"unknown activation {activation!r} on CuPy: {known}")
+    return _activations().index(activation) + 1
 
 
 def _or_null(array: Array | None) -> Any:

@@ -23,8 +23,8 @@ FILES = (
 def source(file: str) -> str:
     """The text of cuda/`file`.cu with what it builds on in front of it."""
     folder = files("lenet_xp.ops") / "cuda"
-    names = (*IN_FRONT.get(file, ("common",)), file)
-    return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in names)
+    names = () if file == "common" else IN_FRONT.get(file, ("common",))
+    return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in (*names, file))
 
 
 def options(dtype: str, settings: dict[str, int]) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from numpy.lib.stride_tricks import as_strided
 from lenet_xp.ops.aligned import aligned_empty
 from lenet_xp.ops.blocked import BlockedStage
 from lenet_xp.ops.numpy_updates import NumpyUpdates
-from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
+from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, activation_entry, output_size
+from lenet_xp.ops.settings import StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
 # otherwise. Ours are long runs already, and with short buffers it takes more of them as they are:
@@ -18,18 +20,56 @@ from lenet_xp.ops.reference import SCALED_TANH, Array, Ops, output_size
 BUFFER = 1024
 
 
+Run = Callable[..., Any]  # calls a NumPy function that writes into `out`
+
+
+def _scaled_tanh(run: Run, dtype: Any, x: Array, out: Array) -> Array:
+    run(np.multiply, x, dtype(STEEPNESS), out=out)
+    run(np.tanh, out, out=out)
+    return run(np.multiply, out, dtype(AMPLITUDE), out=out)
+
+
+def _slope_of_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
+    run(np.multiply, y, y, out=out)
+    return run(np.subtract, dtype(1.0), out, out=out)
+
+
+def _slope_of_scaled_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
+    run(np.multiply, y, y, out=out)
+    run(np.multiply, out, dtype(STEEPNESS / AMPLITUDE), out=out)
+    return run(np.subtract, dtype(STEEPNESS * AMPLITUDE), out, out=out)
+
+
+# f and f' in place: entries of the reference's table that are worth their own. `out` may be the
+# input itself.
+ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
+    "tanh": (lambda run, dtype, x, out: run(np.tanh, x, out=out), _slope_of_tanh),
+    "scaled_tanh": (_scaled_tanh, _slope_of_scaled_tanh),
+    "relu": (
+        lambda run, dtype, x, out: run(np.maximum, x, dtype(0.0), out=out),
+        lambda run, dtype, y, out: run(np.greater, y, dtype(0.0), out=out, casting="unsafe"),
+    ),
+}
+
+
 class NumpyOps(NumpyUpdates, Ops):
-    """The operations on NumPy arrays; every override gives the reference's result."""
+    """The operations on NumPy arrays; every override gives the reference's result.
+
+    graph: whether captures repeat the calls that they noted; without, they compute anew each time.
+    """
 
     name = "numpy"
+    images_per_piece = 32  # images: few, so that workspaces stay near the core
+    uses_cores = True
 
-    def __init__(self, dtype: str = "float32"):
+    def __init__(self, dtype: str = "float32", graph: bool = True):
         super().__init__(np, dtype)
+        self._graph = graph
         self._tape: list[Callable[[], Any]] | None = None  # the calls of a running capture
         self._frozen = False  # whether it may leave out what depends on parameters alone
 
     def sibling(self) -> "NumpyOps":
-        return NumpyOps(self.dtype_name)
+        return NumpyOps(self.dtype_name, self._graph)
 
     def _new(self, *shape: int) -> np.ndarray:
         return aligned_empty(shape, self.dtype)
@@ -37,6 +77,8 @@ class NumpyOps(NumpyUpdates, Ops):
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         if self._tape is not None:
             raise RuntimeError("a capture is already running; captures do not nest")
+        if not self._graph:
+            return super().capture(compute, frozen)
         self._tape, self._frozen = [], frozen
         try:
             result, calls = compute(), tuple(self._tape)
@@ -207,16 +249,11 @@ class NumpyOps(NumpyUpdates, Ops):
         return self._activate(kind, x, out=self._new(*x.shape))
 
     def _activate(self, kind: str, x: Array, out: Array) -> Array:
-        if kind == "tanh":
-            return self._run(np.tanh, x, out=out)
-        if kind == "relu":
-            return self._run(np.maximum, x, self.dtype(0.0), out=out)
-        if kind == "scaled_tanh":
-            amplitude, slope = map(self.dtype, SCALED_TANH)
-            self._run(np.multiply, x, slope, out=out)
-            self._run(np.tanh, out, out=out)
-            return self._run(np.multiply, out, amplitude, out=out)
-        raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
+        """f(x); out may be x itself."""
+        if kind in ACTIVATIONS:
+            return ACTIVATIONS[kind][0](self._run, self.dtype, x, out)
+        f = activation_entry(PORTABLE, kind)[0]
+        return self._run(lambda: _copy(f(self, x), out=out))
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
         slope = self._slope(kind, y, out=self._new(*y.shape))
@@ -224,34 +261,22 @@ class NumpyOps(NumpyUpdates, Ops):
 
     def _slope(self, kind: str, y: Array, out: Array) -> Array:
         """f'(x) written in y = f(x); out may be y itself."""
-        if kind == "relu":
-            return self._run(np.greater, y, self.dtype(0.0), out=out, casting="unsafe")
-        if kind not in ("tanh", "scaled_tanh"):
-            raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
-        self._run(np.multiply, y, y, out=out)
-        if kind == "tanh":
-            return self._run(np.subtract, self.dtype(1.0), out, out=out)
-        amplitude, slope = SCALED_TANH
-        self._run(np.multiply, out, self.dtype(slope / amplitude), out=out)
-        return self._run(np.subtract, self.dtype(slope * amplitude), out, out=out)
+        if kind in ACTIVATIONS:
+            return ACTIVATIONS[kind][1](self._run, self.dtype, y, out)
+        slope = activation_entry(PORTABLE, kind)[1]
+        return self._run(lambda: _copy(slope(self, y), out=out))
+
+    def fuses_stage(self, settings: StageSettings) -> bool:
+        return True
 
     def stage(
-        self,
-        x: Array,
-        weight: Array,
-        bias: Array,
-        *,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
+        self, x: Array, weight: Array, bias: Array, settings: StageSettings
     ) -> tuple[Array, tuple[BlockedStage, Array]]:
-        blocked = BlockedStage(x.shape, weight.shape, stride, padding, pool, self.dtype)
+        blocked = BlockedStage(x.shape, settings, self.dtype)
         blocked.place(weight, bias, self._prepare)
-        y = blocked.forward(x, partial(self._activate, activation), self._run)
-        if squash is not None:
-            y = self.activation(squash, y)
+        y = blocked.forward(x, partial(self._activate, settings.activation), self._run)
+        if settings.squash is not None:
+            y = self.activation(settings.squash, y)
         return y, (blocked, y)
 
     def stage_backward(
@@ -259,20 +284,16 @@ class NumpyOps(NumpyUpdates, Ops):
         dy: Array,
         saved: tuple[BlockedStage, Array],
         weight: Array,
+        settings: StageSettings,
         *,
         dweight: Array,
         dbias: Array,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
         input_gradient: bool,
     ) -> Array | None:
         blocked, y = saved
-        if squash is not None:
-            dy = self.activation_backward(squash, dy, y)
-        blocked.backward(dy, dweight, dbias, partial(self._slope, activation), self._run)
+        if settings.squash is not None:
+            dy = self.activation_backward(settings.squash, dy, y)
+        blocked.backward(dy, dweight, dbias, partial(self._slope, settings.activation), self._run)
         return blocked.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.aligned import aligned_empty
+from lenet_xp.ops.settings import AdamSettings, SGDSettings
 from lenet_xp.ops.updates import Array, Updates
 
 
@@ -28,16 +29,12 @@ class NumpyUpdates(Updates):
         gradient: Array,
         velocity: Array | None,
         rates: Sequence[float],
-        *,
-        momentum: float,
-        nesterov: bool,
-        weight_decay: float,
+        settings: SGDSettings,
     ) -> None:
-        if velocity is None and not weight_decay:
+        if velocity is None and not settings.weight_decay:
             self._run(self._descend, value, gradient, rates)
-            return
-        settings = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
-        self._run(super().sgd_update, value, gradient, velocity, rates, **settings)
+        else:
+            self._run(super().sgd_update, value, gradient, velocity, rates, settings)
 
     def _descend(self, value: Array, gradient: Array, rates: Sequence[float]) -> None:
         move = np.multiply(gradient, self.dtype(rates[0]), out=self._scratch(value.shape))
@@ -50,15 +47,9 @@ class NumpyUpdates(Updates):
         mean: Array,
         square: Array,
         rates: Sequence[float],
-        *,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: AdamSettings,
     ) -> None:
-        settings = {"betas": betas, "epsilon": epsilon}
-        settings |= {"weight_decay": weight_decay, "decoupled": decoupled}
-        self._run(self._adam, value, gradient, mean, square, rates, **settings)
+        self._run(self._adam, value, gradient, mean, square, rates, settings)
 
     def _adam(
         self,
@@ -67,27 +58,24 @@ class NumpyUpdates(Updates):
         mean: Array,
         square: Array,
         rates: Sequence[float],
-        *,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-        decoupled: bool,
+        settings: AdamSettings,
     ) -> None:
+        (beta1, beta2), decay = settings.betas, settings.weight_decay
         learning_rate, step = map(float, rates)
-        work, beta1, beta2 = self._scratch(value.shape), *map(self.dtype, betas)
-        rest1, rest2 = (self.dtype(1.0 - beta) for beta in betas)  # 1 - beta1 would lose digits
-        if weight_decay and decoupled:
-            np.multiply(value, self.dtype(1.0 - learning_rate * weight_decay), out=value)
-        elif weight_decay:
-            gradient = gradient + self.dtype(weight_decay) * value
-        np.multiply(mean, beta1, out=mean)
-        np.add(mean, np.multiply(gradient, rest1, out=work), out=mean)
-        np.multiply(square, beta2, out=square)
+        work, scalar = self._scratch(value.shape), self.dtype
+        if decay and settings.decoupled:
+            np.multiply(value, scalar(1.0 - learning_rate * decay), out=value)
+        elif decay:
+            gradient = gradient + scalar(decay) * value
+        # 1 - beta is taken in float64: in float32 it would lose digits.
+        np.multiply(mean, scalar(beta1), out=mean)
+        np.add(mean, np.multiply(gradient, scalar(1.0 - beta1), out=work), out=mean)
+        np.multiply(square, scalar(beta2), out=square)
         np.multiply(gradient, gradient, out=work)
-        np.add(square, np.multiply(work, rest2, out=work), out=square)
-        np.multiply(np.sqrt(square, out=work), self.dtype((1 - betas[1] ** step) ** -0.5), out=work)
-        np.divide(mean, np.add(work, self.dtype(epsilon), out=work), out=work)
-        rate = self.dtype(learning_rate / (1 - betas[0] ** step))
+        np.add(square, np.multiply(work, scalar(1.0 - beta2), out=work), out=square)
+        np.multiply(np.sqrt(square, out=work), scalar((1 - beta2**step) ** -0.5), out=work)
+        np.divide(mean, np.add(work, scalar(settings.epsilon), out=work), out=work)
+        rate = scalar(learning_rate / (1 - beta1**step))
         np.subtract(value, np.multiply(work, rate, out=work), out=value)
 
     def average_update(

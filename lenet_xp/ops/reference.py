@@ -14,12 +14,35 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.ops.images import Images
+from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.updates import Updates
 
 Array = Any  # an array of whichever module the ops object carries
 
-SCALED_TANH = (1.7159, 2.0 / 3.0)  # amplitude and slope, LeCun et al. 1998, Appendix A
+AMPLITUDE, STEEPNESS = 1.7159, 2.0 / 3.0  # of the scaled tanh, LeCun et al. 1998, Appendix A
+
+# f(x), and f'(x) written in y = f(x), so that x need not be kept
+ACTIVATIONS: dict[str, tuple[Callable[["Ops", Array], Array], Callable[["Ops", Array], Array]]] = {
+    "tanh": (
+        lambda ops, x: ops.xp.tanh(x),
+        lambda ops, y: 1.0 - y * y,
+    ),
+    "scaled_tanh": (
+        lambda ops, x: AMPLITUDE * ops.xp.tanh(STEEPNESS * x),
+        lambda ops, y: STEEPNESS * AMPLITUDE - (STEEPNESS / AMPLITUDE) * (y * y),
+    ),
+    "relu": (
+        lambda ops, x: ops.xp.maximum(x, ops.zeros(x.shape)),
+        lambda ops, y: ops.as_float(y > 0),
+    ),
+}
+
+
+def activation_entry(table: dict[str, Any], kind: str) -> Any:
+    """The entry of an activation in a backend's table; ValueError for one that no table has."""
+    if kind not in table:
+        raise ValueError(f"unknown activation {kind!r}: {', '.join(table)}")
+    return table[kind]
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -43,10 +66,16 @@ def _into(out: Array | None, result: Array) -> Array:
     return out
 
 
-class Ops(Images, Updates):
+class Ops(Updates):
     """The operations of the network over one array module, dtype and device."""
 
     name = "reference"
+    images_per_piece = 4096  # images: worked off at once, for the memory they take
+    images_per_launch = 1024  # images whose training steps are asked for in one go
+    steps_per_launch = 1  # training steps asked for in one go, at most
+    uses_cores = False  # whether workers on further cores of the host speed it up
+    captures_slowly = False  # whether a capture takes as long as an epoch's arithmetic
+    fuses_dense = False  # whether it computes a dense layer and its activation as one
 
     def __init__(self, xp: Any, dtype: str = "float32", device: Any = None):
         self.xp = xp
@@ -166,29 +195,6 @@ class Ops(Images, Updates):
         """weight (M, K) @ x (K, L) + bias (M,) for each column."""
         return self.matmul(weight, x) + bias[:, None]
 
-    def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
-        """f(weight (M, K) @ x (K, L) + bias (M,)); without an activation f is the identity."""
-        y = self.affine(weight, x, bias)
-        return y if activation is None else self.activation(activation, y)
-
-    def dense_backward(
-        self,
-        dy: Array,
-        y: Array,
-        x: Array,
-        weight: Array,
-        *,
-        dweight: Array,
-        dbias: Array,
-        activation: str | None,
-        input_gradient: bool,
-    ) -> Array | None:
-        """Write dweight and dbias of `dense`; return dx, or None unless `input_gradient`."""
-        dz = dy if activation is None else self.activation_backward(activation, dy, y)
-        self.matmul(dz, x.T, out=dweight)
-        self.sum_columns(dz, out=dbias)
-        return self.matmul(weight.T, dz) if input_gradient else None
-
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         """(M, L) summed over its columns: (M,), written into `out` if it is given."""
         return _into(out, self.xp.sum(x, axis=1))
@@ -245,92 +251,66 @@ class Ops(Images, Updates):
                 free = self.xp.logical_and(free, self.xp.logical_not(winner))
         return dx
 
-    # Activations: the derivative is written in the output y, so that x need not be kept
+    # Activations
 
     def activation(self, kind: str, x: Array) -> Array:
-        """f(x) for `tanh`, `scaled_tanh` (1.7159 tanh(2x/3)) or `relu`."""
-        if kind == "tanh":
-            return self.xp.tanh(x)
-        if kind == "scaled_tanh":
-            amplitude, slope = SCALED_TANH
-            return amplitude * self.xp.tanh(slope * x)
-        if kind == "relu":
-            return self.xp.maximum(x, self.zeros(x.shape))
-        raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
+        """f(x); ValueError for a kind that is not in ACTIVATIONS."""
+        result: Array = activation_entry(ACTIVATIONS, kind)[0](self, x)
+        return result
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
         """dy * f'(x), from the output y = f(x)."""
-        if kind == "tanh":
-            return dy * (1.0 - y * y)
-        if kind == "scaled_tanh":
-            amplitude, slope = SCALED_TANH
-            return dy * (slope * amplitude - (slope / amplitude) * (y * y))
-        if kind == "relu":
-            return dy * self.as_float(y > 0)
-        raise ValueError(f"unknown activation {kind!r}: tanh, scaled_tanh or relu")
+        return dy * activation_entry(ACTIVATIONS, kind)[1](self, y)
 
-    # Convolution, activation, average pool and, where `squash` names one, another activation
+    # Runs of layers that a backend computes as one (`fused.py`). The reference computes none: what
+    # these runs give, the layers of `layers.py` say one by one.
+
+    def fuses_stage(self, settings: StageSettings) -> bool:
+        """Whether this backend has `stage` for a convolution and pool of these sizes."""
+        return False
 
     def stage(
-        self,
-        x: Array,
-        weight: Array,
-        bias: Array,
-        *,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
+        self, x: Array, weight: Array, bias: Array, settings: StageSettings
     ) -> tuple[Array, Any]:
         """squash(average_pool(activation(convolution(x)))) and what its backward pass needs.
 
-        The pattern stands twice in LeNet-5 and takes most of its time, so backends fuse it. What
-        is saved differs between them, is only good for `stage_backward` of the same object, and
-        only once: backward may compute in its place.
+        x (C, H, W, N) -> y (O, H', W', N). What is saved differs between backends. It is good for
+        one call of `stage_backward` of the same object, which may compute in its place.
         """
-        out_channels, _, *kernel = weight.shape
-        columns = self.im2col(x, tuple(kernel), stride, padding)
-        matrix = self.xp.reshape(weight, (out_channels, -1))
-        rows, cols = (
-            output_size(s, k, stride, padding) for s, k in zip(x.shape[1:3], kernel, strict=True)
-        )
-        z = self.xp.reshape(
-            self.affine(matrix, columns, bias), (out_channels, rows, cols, x.shape[3])
-        )
-        a = self.activation(activation, z)
-        y = self.average_pool(a, pool)
-        y = y if squash is None else self.activation(squash, y)
-        return y, (x.shape, columns, a, y)
+        raise NotImplementedError
 
     def stage_backward(
         self,
         dy: Array,
         saved: Any,
         weight: Array,
+        settings: StageSettings,
         *,
         dweight: Array,
         dbias: Array,
-        stride: int,
-        padding: int,
-        activation: str,
-        pool: int,
-        squash: str | None = None,
         input_gradient: bool,
     ) -> Array | None:
         """Write dweight and dbias of `stage`; return dx, or None unless `input_gradient`."""
-        shape, columns, a, y = saved
-        out_channels, _, *kernel = weight.shape
-        dy = dy if squash is None else self.activation_backward(squash, dy, y)
-        da = self.average_pool_backward(dy, a.shape, pool)
-        dz = self.xp.reshape(self.activation_backward(activation, da, a), (out_channels, -1))
-        self.matmul(dz, columns.T, out=self.xp.reshape(dweight, (out_channels, -1)))
-        self.sum_columns(dz, out=dbias)
-        if not input_gradient:
-            return None
-        matrix = self.xp.reshape(weight, (out_channels, -1))
-        dcolumns = self.matmul(matrix.T, dz)
-        return self.col2im(dcolumns, shape, tuple(kernel), stride, padding)
+        raise NotImplementedError
+
+    def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
+        """f(weight (M, K) @ x (K, L) + bias (M,)); without an activation f is the identity."""
+        raise NotImplementedError
+
+    def dense_backward(
+        self,
+        dy: Array,
+        y: Array,
+        x: Array,
+        weight: Array,
+        *,
+        dweight: Array,
+        dbias: Array,
+        activation: str | None,
+        input_gradient: bool,
+    ) -> Array | None:
+        """Write dweight and dbias of `dense`; return dx, or None unless `input_gradient`."""
+        raise NotImplementedError
 
     # Loss
 
@@ -367,3 +347,70 @@ class Ops(Images, Updates):
             into[0][part], into[1][part] = losses, hits
             losses, hits = into[:2]
         return losses, hits, (e / total - one_hot) * scale
+
+    # Pictures to the network's input
+
+    def resident(self, images: np.ndarray) -> Array | None:
+        """(M, S, T) uint8 images kept where the device has them at hand for `image_batch`.
+
+        None where nothing is won: the device is the host, or they are too many.
+        """
+        return None
+
+    def image_batch(
+        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
+        """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
+
+        chosen (N,) int64 on the host: take these of `images`, which `resident` gave unless that
+        was None.
+        """
+        images = images if chosen is None else images[chosen]
+        count, height, width = images.shape
+        pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
+        x = self.xp.astype(pixels, self.dtype) * scale + shift
+        return self.xp.reshape(x, (1, height, width, count))
+
+    def warped_batch(
+        self,
+        images: Array,
+        scale: float,
+        shift: float,
+        chosen: np.ndarray,
+        coefficients: np.ndarray,
+        basis: Array,
+    ) -> Array:
+        """`image_batch` of the chosen images (S, S), each moved by a map of its own.
+
+        coefficients (2, N, F) float32 on the host, basis (F, S * S): coefficients @ basis says,
+        measured from the image's centre, the x and the y that each target pixel comes from. What
+        lies there is fetched bilinearly, with paper (0) around the image, and rounded to a level.
+        """
+        xp, (count, size) = self.xp, (len(chosen), images.shape[1])
+        pixels = xp.reshape(xp.asarray(images[chosen], device=self.device), (-1,))
+        whole, rest = zip(*(self._places(c, basis, size) for c in coefficients), strict=True)
+        first = xp.arange(count, dtype=xp.int64, device=self.device)[:, None] * size**2
+
+        def pixel(down: int, right: int) -> Array:
+            row, col = whole[1] + down, whole[0] + right
+            inside = (row >= 0) & (row < size) & (col >= 0) & (col < size)
+            place = xp.where(inside, first + row * size + col, 0 * row)
+            level = xp.reshape(xp.take(pixels, xp.reshape(place, (-1,))), place.shape)
+            return xp.astype(xp.where(inside, level, 0 * level), self.dtype)
+
+        above, below = (
+            pixel(down, 0) + rest[0] * (pixel(down, 1) - pixel(down, 0)) for down in (0, 1)
+        )
+        level = xp.permute_dims(xp.round(above + rest[1] * (below - above)), (1, 0))
+        return xp.reshape(level * scale + shift, (1, size, size, count))
+
+    def _places(self, coefficients: np.ndarray, basis: Array, size: int) -> tuple[Array, Array]:
+        """Along one axis, the pixel before each place that is fetched, and how far behind it lies.
+
+        Both are (N, S * S); places off the paper count as on its rim.
+        """
+        xp = self.xp
+        maps = xp.asarray(coefficients, dtype=self.dtype, device=self.device)
+        place = xp.clip(xp.matmul(maps, basis) + (size - 1) / 2, -1.0, float(size))
+        whole = xp.floor(place)
+        return xp.astype(whole, xp.int64), place - whole

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from lenet_xp.ops.kernels import LANES, cuts
 from lenet_xp.ops.reference import output_size
+from lenet_xp.ops.settings import StageSettings
 
 SHARED_BYTES = 48 * 1024  # what every card lends a block
 REGISTERS = 128  # numbers that a thread keeps at most without spilling, roughly
@@ -19,24 +20,27 @@ MOST_BLOCKS = 2048  # for the sums of the weights' gradient
 class StagePlan:
     """The grids and compile-time sizes of a stage's kernels for one shape of input.
 
-    shape: of x (C, H, W, N). kernels: of the weights (O, C, KH, KW). activation, squash: their
-    numbers in common.cu, before the pool and after it. The cuts depend on sizes alone, so that sums
-    come out the same on every card.
+    shape: of x (C, H, W, N). activation, squash: their numbers in common.cu, before the pool and
+    after it. The cuts depend on sizes alone, so that sums come out the same on every card.
     """
 
     shape: tuple[int, int, int, int]
-    kernels: tuple[int, int, int, int]
-    stride: int
-    padding: int
-    pool: int
+    stage: StageSettings
     activation: int
     squash: int = 0
+
+    @property
+    def kernels(self) -> tuple[int, int, int, int]:
+        return self.stage.kernels
 
     @cached_property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of pooling windows."""
         sizes = zip(self.shape[1:3], self.kernels[2:], strict=True)
-        rows, cols = (output_size(s, k, self.stride, self.padding) // self.pool for s, k in sizes)
+        rows, cols = (
+            output_size(s, k, self.stage.stride, self.stage.padding) // self.stage.pool
+            for s, k in sizes
+        )
         return rows, cols
 
     @property
@@ -46,7 +50,7 @@ class StagePlan:
     @property
     def activated_shape(self) -> tuple[int, int, int, int]:
         rows, cols = self.grid
-        return self.kernels[0], rows * self.pool, cols * self.pool, self.shape[3]
+        return self.kernels[0], rows * self.stage.pool, cols * self.stage.pool, self.shape[3]
 
     @property
     def image_groups(self) -> int:
@@ -92,7 +96,7 @@ class StagePlan:
         out_channels, channels, height, width = self.kernels
         return self.chunks, out_channels * channels * height * width + out_channels
 
-    def settings(self, tile: int, slices: int) -> dict[str, int]:
+    def defines(self, tile: int, slices: int) -> dict[str, int]:
         """What the compiler is told."""
         out_channels, channels, kernel_height, kernel_width = self.kernels
         return {
@@ -102,9 +106,9 @@ class StagePlan:
             "OUT_CHANNELS": out_channels,
             "KERNEL_H": kernel_height,
             "KERNEL_W": kernel_width,
-            "STRIDE": self.stride,
-            "PADDING": self.padding,
-            "POOL": self.pool,
+            "STRIDE": self.stage.stride,
+            "PADDING": self.stage.padding,
+            "POOL": self.stage.pool,
             "ACTIVATION": self.activation,
             "SQUASH": self.squash,
             "TILE": tile,
@@ -115,8 +119,10 @@ class StagePlan:
         """Whether the kernels have the memory for it that they count on."""
         out_channels, channels, height, width = self.kernels
         kernel, tile = height * width, self.forward_tile
-        patch = (height + (self.pool - 1) * self.stride) * (width + (self.pool - 1) * self.stride)
-        forward = tile * channels * kernel + self.forward_slices * tile * self.pool**2 * LANES
+        patch = (height + (self.stage.pool - 1) * self.stage.stride) * (
+            width + (self.stage.pool - 1) * self.stage.stride
+        )
+        forward = tile * channels * kernel + self.forward_slices * tile * self.stage.pool**2 * LANES
         tile = BACKWARD_TILE
         backward = tile * ((kernel + 1) * (LANES + 1) + out_channels * kernel)
         backward += BACKWARD_SLICES * tile * SQUARE**2 * LANES

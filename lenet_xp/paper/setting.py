@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+from lenet_xp.layers import Activation, Flatten
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.paper.formats import count, percent
@@ -15,26 +16,23 @@ SETTINGS = (
     *("epochs", "batch_size", "activation", "squash_pools", "optimiser", "learning_rate"),
     *("schedule", "weight_decay"),
 )
-FORMER = ("label_smoothing",)  # settings that older records name
 SPLITS = ("seed", "writer")
 
 
 def network(records: Records) -> str:
     """Built from the code, not from a record: layers, shapes, parameters, operations."""
     rows, operations = [], 0
-    shape: tuple[int, ...] = (1, 32, 32)
     model = LeNet5(33, ops=get_ops("numpy"))
-    for part in (part for layer in model.layers for part in layer.parts()):
-        taken, shape = shape, part.output_shape(shape)
-        if not part.name:
+    for layer, taken, shape in zip(model.layers, model.shapes, model.shapes[1:], strict=False):
+        if isinstance(layer, Activation | Flatten):
             continue
-        weights = part.param_shapes().get("weight", ())
-        own = sum(math.prod(each) for each in part.param_shapes().values())
+        weights = layer.param_shapes().get("weight", ())
         # Every weight meets every position of the map that it makes; a dense layer has one.
         work = 2 * math.prod(weights) * math.prod(shape[1:]) if weights else 0
         operations += work
         sides = " × ".join(map(str, taken)), " × ".join(map(str, shape))
-        rows.append((part.name, type(part).__name__, *sides, count(own), count(work)))
+        row = layer.name, type(layer).__name__, *sides, count(layer.num_parameters), count(work)
+        rows.append(row)
     total = ("together", "", "", "", count(model.values.shape[0]), count(operations))
     header = ("layer", "kind", "takes", "gives", "parameters", "operations")
     return grid(header, [*rows, total], "llllrr")
@@ -43,8 +41,7 @@ def network(records: Records) -> str:
 def recipes(records: Records) -> str:
     names = ("classic-amhcd", "best-amhcd")
     found = [records.value(name, "config/recipe") for name in names]
-    settings = SETTINGS + tuple(key for key in FORMER if all(key in each for each in found))
-    rows = [(key.replace("_", " "), *(_setting(each[key]) for each in found)) for key in settings]
+    rows = [(key.replace("_", " "), *(_setting(each[key]) for each in found)) for key in SETTINGS]
     strengths = dict.fromkeys(key for each in found for key in each["distortion"] or {})
     for key in strengths:
         values = [(each["distortion"] or {}).get(key, 0.0) for each in found]

@@ -1,0 +1,110 @@
+"""Runs of layers that a backend computes as one, much faster; skip this file at first reading.
+
+`fuse` looks for such runs in a list of the plain layers of `layers.py` and puts one fused layer in
+the place of each. A fused layer works on the parameters of the layers that it stands for, and
+gives what they give one after the other. What a backend fuses it says itself, in `Ops.fuses_stage`
+and `Ops.fuses_dense`.
+"""
+
+from collections.abc import Sequence
+
+from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
+from lenet_xp.ops import Array, Ops
+from lenet_xp.ops.settings import StageSettings
+
+
+def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
+    """The layers, with every run that `ops` computes as one replaced by a fused layer."""
+    fused: list[Layer | Stage | Dense] = []
+    place = 0
+    while place < len(layers):
+        found = _stage(layers[place : place + 4], ops) or _dense(layers[place : place + 2], ops)
+        fused.append(found or layers[place])
+        place += len(found.layers) if found else 1
+    return fused
+
+
+class Stage:
+    """Convolution, activation, average pool and, where one follows, another activation."""
+
+    def __init__(
+        self,
+        ops: Ops,
+        settings: StageSettings,
+        conv: Conv2D,
+        *others: Layer,
+    ):
+        self.ops, self.settings, self.conv = ops, settings, conv
+        self.layers = (conv, *others)
+
+    def forward(self, x: Array) -> Array:
+        weight, bias = self.conv.weight.value, self.conv.bias.value
+        y, self.saved = self.ops.stage(x, weight, bias, self.settings)
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        weight, bias = self.conv.weight, self.conv.bias
+        return self.ops.stage_backward(
+            dy,
+            self.saved,
+            weight.value,
+            self.settings,
+            dweight=weight.gradient,
+            dbias=bias.gradient,
+            input_gradient=self.conv.input_gradient,
+        )
+
+
+class Dense:
+    """A dense layer and, where one follows, its activation."""
+
+    def __init__(self, ops: Ops, linear: Linear, activation: Activation | None):
+        self.ops, self.linear = ops, linear
+        self.kind = None if activation is None else activation.kind
+        self.layers = (linear,) if activation is None else (linear, activation)
+
+    def forward(self, x: Array) -> Array:
+        weight, bias = self.linear.weight.value, self.linear.bias.value
+        self.x, self.y = x, self.ops.dense(weight, x, bias, self.kind)
+        return self.y
+
+    def backward(self, dy: Array) -> Array | None:
+        weight, bias = self.linear.weight, self.linear.bias
+        return self.ops.dense_backward(
+            dy,
+            self.y,
+            self.x,
+            weight.value,
+            dweight=weight.gradient,
+            dbias=bias.gradient,
+            activation=self.kind,
+            input_gradient=self.linear.input_gradient,
+        )
+
+
+def _stage(layers: Sequence[Layer], ops: Ops) -> Stage | None:
+    """The stage that up to four layers begin with, if they do and `ops` has it."""
+    match layers:
+        case [Conv2D() as conv, Activation() as first, AvgPool2D() as pool, *rest]:
+            squash = rest[0] if rest and isinstance(rest[0], Activation) else None
+        case _:
+            return None
+    settings = StageSettings(
+        kernels=(conv.out_channels, conv.in_channels, *conv.kernel),
+        stride=conv.stride,
+        padding=conv.padding,
+        activation=first.kind,
+        pool=pool.size,
+        squash=None if squash is None else squash.kind,
+    )
+    if not ops.fuses_stage(settings):
+        return None
+    return Stage(ops, settings, conv, first, pool, *([] if squash is None else [squash]))
+
+
+def _dense(layers: Sequence[Layer], ops: Ops) -> Dense | None:
+    """The dense layer that up to two layers begin with, if they do and `ops` has it."""
+    if not isinstance(layers[0], Linear) or not ops.fuses_dense:
+        return None
+    following = layers[1] if len(layers) > 1 else None
+    return Dense(ops, layers[0], following if isinstance(following, Activation) else None)
