@@ -13,17 +13,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lenet_xp import training
-from lenet_xp.data.batches import epoch_batches
-from lenet_xp.data.features import FeatureImages
-from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.inference import predict_probabilities
+from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
-from lenet_xp.parallel import Workers, worker_count
-from lenet_xp.recipes import RECIPES, Recipe
-from lenet_xp.trainer import Trainer
-from lenet_xp.training import Batch, TrainingDiverged
+from lenet_xp.pictures.from_numbers import FeatureImages
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.workers import Workers
+from lenet_xp.training import loop
+from lenet_xp.training.batches import epoch_batches
+from lenet_xp.training.loop import Batch, TrainingDiverged
+from lenet_xp.training.recipes import RECIPES, Recipe
+from lenet_xp.training.trainer import Trainer
 
 LEAST = 100  # images to judge an epoch by; what fewer say is mostly chance
 
@@ -85,7 +85,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again:
             self.preprocessing_ = Preprocessing().fitted(train[0])
         model = self._model(recipe, seed, again)
-        result = training.fit(
+        result = loop.fit(
             model, recipe, train, val, self.preprocessing_, seed, _threads(self.threads)
         )
         self.history_, self.n_iter_ = result.history, result.epochs

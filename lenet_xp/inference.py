@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.model import LeNet5, Sequential
-from lenet_xp.parallel import Workers, parts, piece_size, worker_count
-from lenet_xp.processes import Forked, can_fork, shared
+from lenet_xp.ops import Ops
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.workers import Forked, Workers, can_fork, parts, shared, usable_cores
 
 FEW = 32  # images: a share of fewer costs more to hand over than it saves
 MANY = 4096  # images: enough for processes to win back what starting them costs
@@ -139,3 +139,13 @@ def feature_maps(
     ops = model.ops
     outputs = model.trace(ops.image_batch(image[None], *preprocessing.scale_and_shift()))
     return {name: ops.to_host(outputs[name])[..., 0] for name in ("C1", "S2", "C3", "S4")}
+
+
+def worker_count(ops: Ops, threads: int | None) -> int:
+    """How many threads serve a backend: `threads` or every core if it uses cores, else one."""
+    return (threads or usable_cores()) if ops.uses_cores else 1
+
+
+def piece_size(ops: Ops, count: int) -> int:
+    """The number of images in each of the equal pieces that suit the device, for `count` images."""
+    return -(-count // -(-count // ops.images_per_piece))

@@ -71,14 +71,20 @@ class Sequential:
             gain = following.gain if isinstance(following, Activation) else 1.0
             layer.initialise(rng, gain)
 
-    def replica(self, values: Array | None = None, gradients: Array | None = None) -> Self:
+    def replica(
+        self,
+        values: Array | None = None,
+        gradients: Array | None = None,
+        ops: Ops | None = None,
+    ) -> Self:
         """The same network for another worker: on the same parameters, or on memory given for them.
 
-        Its gradients and its ops object are its own.
+        Its gradients are its own, and so is its ops object, by default of the same backend.
         """
         twin = copy.copy(self)
         twin.layers = [copy.copy(layer) for layer in self.layers]
-        twin._attach(self.ops.sibling(), self.values if values is None else values, gradients)
+        ops = self.ops.sibling() if ops is None else ops
+        twin._attach(ops, self.values if values is None else values, gradients)
         return twin
 
     def forward(self, x: Array) -> Array:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.data.dataset import objection
-from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import HIGHEST, LOWEST, apply_temperature
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
+from lenet_xp.system.text import problem_with
 
 FORMAT = "lenet_xp model"
 VERSION = 1
@@ -111,7 +111,7 @@ def _check_header(header: dict[str, Any]) -> None:
     names = header["class_names"]
     if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
         raise ValueError("its class_names are not different strings")
-    if unfit := objection(names):
+    if unfit := problem_with(names):
         raise ValueError(unfit)
     temperature = header["notes"].get("temperature", 1.0)
     if type(temperature) not in (int, float) or not LOWEST <= temperature <= HIGHEST:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout, before any other
 
-from lenet_xp.commands.start import start
+from lenet_xp.commands.main import start
 
 if __name__ == "__main__":
     sys.exit(start("predict"))

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.alphabet import letters
-from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.sheet import Photo, lay_alone, lay_line
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.synthetic import generate
-from lenet_xp.files import make_folder, write_json
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.drawn_pages import Photo, lay_alone, lay_line
+from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import load_model
-from lenet_xp.opencv import cv2
 from lenet_xp.ops import get_ops
-from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.environment import cpu_name, git_commit, versions
+from lenet_xp.system.files import make_folder, write_json
+from lenet_xp.system.opencv import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = tuple(each.name for each in letters())

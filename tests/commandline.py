@@ -12,8 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, evaluate, export, predict, report, search, terminal, train
-from lenet_xp.opencv import cv2
+from lenet_xp.commands import audit, evaluate, export, predict, terminal, train
+from lenet_xp.system.opencv import cv2
+from studies import averaging
+from studies.report import __main__ as report
+from studies.search import __main__ as search
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
@@ -24,6 +27,7 @@ COMMANDS = {
     "export": export.export,
     "report": report.report,
     "search": search.search,
+    "averaging": averaging.averaging,
 }
 QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 
@@ -71,9 +75,15 @@ def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.
         signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf if run in the background
         limit()
 
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
     return subprocess.Popen(
-        [sys.executable, ROOT / "scripts" / f"{command}.py", *map(str, arguments)],
+        [sys.executable, "-m", "lenet_xp", command, *map(str, arguments)],
         cwd=cwd,
         env=environment,
         stdout=options.pop("stdout", subprocess.PIPE),

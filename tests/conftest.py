@@ -13,7 +13,7 @@ import cupy_stand_in
 import pytest
 
 from lenet_xp.ops import BackendUnavailable, Ops, get_ops
-from lenet_xp.ops.cupy_ops import CupyOps
+from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from lenet_xp.demo.examples import pen_strokes
 from lenet_xp.demo.server import HOST, Limits, Respond, Server
-from lenet_xp.opencv import cv2
+from lenet_xp.demo.site import pen_strokes
+from lenet_xp.system.opencv import cv2
 
 SIDE = 256
 

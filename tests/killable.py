@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lenet_xp.checkpoint import Checkpoints
 from lenet_xp.data.augment import Distortion
 from lenet_xp.ops import get_ops
-from lenet_xp.recipes import Recipe
-from lenet_xp.record import Run
-from lenet_xp.run import interrupted_run, train_run
+from lenet_xp.training.checkpoints import Checkpoints
+from lenet_xp.training.plan import Plan
+from lenet_xp.training.recipes import Recipe
+from lenet_xp.training.run import interrupted_run, train_run
 
 SGD = Recipe("sgd", epochs=2, batch_size=16, optimiser="nesterov", learning_rate=0.02)
 ADAM = SGD.with_options(
@@ -35,10 +35,10 @@ class Quiet:
         pass
 
 
-def plan(data: str, out: Path, **options) -> Run:
+def plan(data: str, out: Path, **options) -> Plan:
     """A run that leaves a checkpoint after every step."""
     settings = {"cache": False, "plots": False, "threads": 2, "checkpoint_every": 1e-9}
-    return Run(data=data, recipe=ADAM, out=out, **(settings | options))
+    return Plan(data=data, recipe=ADAM, out=out, **(settings | options))
 
 
 def begin_or_resume(data: str, out: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.aggregate import aggregate, spread
-from lenet_xp.data.alphabet import letters
-from lenet_xp.files import make_folder, write_json, write_text
-from lenet_xp.paper.records import RECORDS
+from lenet_xp.letters.alphabet import letters
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_calibration, write_confused_pairs, write_per_writer
+from lenet_xp.system.files import make_folder, write_json, write_text
+from studies.aggregate import aggregate, spread
+from studies.report.records import RECORDS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 COPIED = ("audit/amhcd.json", "benchmarks/cpu.json", "generated-letters/statistics.json")
@@ -126,7 +126,7 @@ def averaged(folder: Path) -> None:
 
 def picture() -> bytes:
     """A small PNG."""
-    from lenet_xp.opencv import cv2
+    from lenet_xp.system.opencv import cv2
 
     return cv2.imencode(".png", np.full((8, 8), 255, np.uint8))[1].tobytes()
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.preprocess import Preprocessing
 from lenet_xp.data.splits import Split
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import get_ops
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.plots.run import SHOWN_LETTER, draw_run
 from lenet_xp.scores.summary import Scores
 

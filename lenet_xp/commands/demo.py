@@ -22,7 +22,7 @@ EXAMPLES = """\
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
-        "demo",
+        "lenet-xp demo",
         "Open a page on this machine: draw a letter, or drop a photo of one, and see it read.",
         EXAMPLES,
     )

@@ -5,8 +5,7 @@ import json
 import sys
 
 from lenet_xp.commands.terminal import parser
-from lenet_xp.data.kaggle import PAGE, TERMS, download_amhcd
-from lenet_xp.invocation import as_called
+from lenet_xp.data.sources import PAGE, TERMS, download_amhcd
 
 EXAMPLES = """\
   pip install 'lenet-xp[amhcd]' && lenet-xp download
@@ -14,7 +13,7 @@ EXAMPLES = """\
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("download", "Fetch AMHCD from Kaggle, with no account needed.", EXAMPLES)
+    p = parser("lenet-xp download", "Fetch AMHCD from Kaggle, with no account needed.", EXAMPLES)
     p.add_argument("--json", action="store_true", help="print folder, page and terms as JSON")
     return p.parse_args(arguments)
 
@@ -29,4 +28,4 @@ def download(arguments: list[str] | None = None) -> None:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print(f"AMHCD is in {folder}")
-    print(as_called("next: lenet-xp train --data amhcd --recipe best"))
+    print("next: lenet-xp train --data amhcd --recipe best")

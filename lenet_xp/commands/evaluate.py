@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,18 @@ from lenet_xp.commands.terminal import (
     parser,
     whole_number,
 )
-from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.overlap import honest_split
+from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import SPLITS, Split
+from lenet_xp.data.splits import SPLITS, Split, honest_split
 from lenet_xp.data.writers import known_writers
-from lenet_xp.files import write_json
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model_file import SavedModel, load_model
-from lenet_xp.record import MAX_SAMPLES, check_class_names, check_writable
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_tables
-from lenet_xp.shown import shown
-from lenet_xp.test_time import AGAIN, averaged_probabilities
+from lenet_xp.system.files import write_json
+from lenet_xp.system.text import printable
+from lenet_xp.training.plan import MAX_SAMPLES
+from lenet_xp.training.record import check_writable
 
 EXAMPLES = """\
   lenet-xp evaluate --data amhcd_64.zip
@@ -41,49 +40,52 @@ EXAMPLES = """\
   lenet-xp evaluate runs/best/model.npz --data amhcd_64.zip
       the test images of the run's own split: the same figures as in its metrics.json
   lenet-xp evaluate runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
-      a model of generated letters on every image of real handwriting
-  lenet-xp evaluate --data amhcd_64.zip --average 16
-      and what sixteen readings of each image give, beside what one gives"""
-MAX_VIEWS = 1_000
+      a model of generated letters on every image of real handwriting"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("evaluate", "Score a saved model on a data set.", EXAMPLES)
-    add_model_option(p)
-    add_data_option(p, None)
-    p.add_argument(
-        "--part",
-        choices=("test", "val", "train", "all"),
-        default="test",
-        help="which part of the data set's split (default: test)",
-    )
-    add_split_options(p, "the run's own")
-    add_samples_option(p, None, "as in the training")
-    p.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
-    p.add_argument(
-        "--average",
-        type=whole_number(2, MAX_VIEWS),
-        metavar="N",
-        help="score, apart from all else, the mean over N readings of each image slightly changed",
-    )
+    p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
+    add_part_options(p)
     p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
     add_backend_options(p)
     return p.parse_args(arguments)
 
 
-def evaluate(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
-    options = _options(arguments)
-    with made_folder(options.out) if options.out else nullcontext():
-        _evaluate(options)
+def add_part_options(to: argparse.ArgumentParser) -> None:
+    """The model, and the options that say which images of which data it is scored on."""
+    add_model_option(to)
+    add_data_option(to, None)
+    to.add_argument(
+        "--part",
+        choices=("test", "val", "train", "all"),
+        default="test",
+        help="which part of the data set's split (default: test)",
+    )
+    add_split_options(to, "the run's own")
+    add_samples_option(to, None, "as in the training")
+    to.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    ops = choose_ops(options)
-    saved = load_model(options.model, ops)
-    if options.out:
-        check_writable(options.out)
+@dataclass(frozen=True)
+class Part:
+    """The images that a model is scored on.
+
+    images: (N, S, S) uint8. labels: (N,) outputs of the model. groups: (N,) writers, if known.
+    about: which images these are, for the record.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None
+    about: dict[str, Any]
+
+
+def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
+    """What `add_part_options` chose; what was skipped is said on standard error.
+
+    Raises InputError for data that cannot be used, or with classes that the model does not know.
+    """
     notes = {name: value for name, value in saved.notes.items() if type(value) is int}
     dataset = load_dataset(
         options.data,
@@ -94,57 +96,61 @@ def _evaluate(options: argparse.Namespace) -> None:
         cache=not options.no_cache,
     )
     for file, reason in dataset.skipped:
-        print(shown(f"skipped {file}: {reason}"), file=sys.stderr)
+        print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
     if options.part == "all":
         split, chosen = None, np.arange(len(labels))
     else:
         split = _split(options, saved.notes, dataset)
         chosen = getattr(split, options.part)
-    labels = labels[chosen]
-    probabilities = predict_probabilities(
-        saved.model, dataset.images[chosen], saved.preprocessing, options.threads
-    )
     writers = known_writers(dataset)
-    groups = None if writers is None else writers[chosen]
-    scores = Scores(labels, probabilities, saved.class_names, saved.temperature, groups)
-    record = {
+    about = {
         "model": "/".join(Path(options.model).parts[-2:]),
         "dataset": dataset.name,
         "part": options.part,
         "split": split and split.name,
         "fold": split and split.fold,
-        "images": len(labels),
+        "images": len(chosen),
         "skipped": len(dataset.skipped),
+    }
+    groups = None if writers is None else writers[chosen]
+    return Part(dataset.images[chosen], labels[chosen], groups, about)
+
+
+def evaluate(arguments: list[str] | None = None) -> None:
+    """The command: see --help."""
+    options = _options(arguments)
+    with made_folder(options.out) if options.out else nullcontext():
+        _evaluate(options)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    saved = load_model(options.model, choose_ops(options))
+    if options.out:
+        check_writable(options.out)
+    part = chosen_part(options, saved)
+    scores, record = scored(part, saved, options.threads)
+    if options.out:
+        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
+
+        write_tables(options.out, scores)
+        draw_scores(options.out, scores, part.images)
+        write_json(options.out / "scores.json", record)
+    _show(record, options)
+
+
+def scored(part: Part, saved: SavedModel, threads: int | None) -> tuple[Scores, dict[str, Any]]:
+    """The model's scores on a part, and their record."""
+    probabilities = predict_probabilities(saved.model, part.images, saved.preprocessing, threads)
+    scores = Scores(part.labels, probabilities, saved.class_names, saved.temperature, part.groups)
+    ops = saved.model.ops
+    return scores, {
+        **part.about,
         **summarise(scores),
         "temperature": saved.temperature,
         "backend": ops.name,
         "device": ops.device_name,
     }
-    if options.average:
-        record["averaged"] = _averaged(options, saved, dataset.images[chosen], labels, groups)
-    if options.out:
-        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
-
-        write_tables(options.out, scores)
-        draw_scores(options.out, scores, dataset.images[chosen])
-        write_json(options.out / "scores.json", record)
-    _show(record, options)
-
-
-def _averaged(
-    options: argparse.Namespace,
-    saved: SavedModel,
-    images: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-) -> dict[str, Any]:
-    """The scores of the mean of several readings, and how they were changed."""
-    probabilities = averaged_probabilities(
-        saved.model, images, saved.preprocessing, options.average, threads=options.threads
-    )
-    views = {"views": options.average, "seed": 0, "distortion": asdict(AGAIN)}
-    return views | summarise(Scores(labels, probabilities, saved.class_names, groups=groups))
 
 
 def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset) -> Split:
@@ -181,11 +187,5 @@ def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
         f"temperature {scores['temperature']:.2f}; 99.9% right on "
         f"{scores['coverage_at_0.999']:.1%} of the images, the most certain"
     )
-    if "averaged" in scores:
-        averaged = scores["averaged"]
-        print(
-            f"averaged over {averaged['views']} readings of each image: accuracy "
-            f"{averaged['accuracy']:.2%}, loss {averaged['loss']:.4f}"
-        )
     if options.out:
         print(f"reports and plots in {options.out}/")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lenet_xp.commands.terminal import add_model_option, parser
 from lenet_xp.errors import InputError
-from lenet_xp.export.write import export_model, format_of
+from lenet_xp.export import check_format, export_model
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 
@@ -14,12 +14,13 @@ EXAMPLES = """\
       the package's own model, from preprocessed uint8 images to probabilities, standardised inside
   lenet-xp export runs/best/model.npz --to letters.safetensors
       the parameters under the names and in the layouts of a PyTorch state_dict
-Both need pip install 'lenet-xp[export]'; docs/export.md shows how to read them."""
+The first needs onnx and onnxruntime, the second safetensors; docs/export.md shows how to read
+them."""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
-        "export",
+        "lenet-xp export",
         "Write a saved model as ONNX or safetensors, verified before it is kept.",
         EXAMPLES,
     )
@@ -37,7 +38,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def export(arguments: list[str] | None = None) -> None:
     """The command: see --help."""
     options = _options(arguments)
-    format_of(options.to)
+    check_format(options.to)
     saved = load_model(options.model, get_ops("numpy", "float64"))  # float32 loses nothing in it
     if options.to.exists() and options.to.samefile(options.model):
         raise InputError(f"{options.to}: is the model itself; choose another --to")

@@ -3,22 +3,19 @@
 import difflib
 import os
 import sys
+from importlib import import_module
 
 from lenet_xp import __version__
-from lenet_xp.commands.start import start
-from lenet_xp.invocation import as_called
+from lenet_xp.errors import InputError
 
 COMMANDS = {
     "predict": "read letters from image files",
     "demo": "draw letters in the browser and see them read",
-    "train": "train LeNet-5, judge it, draw what it learned",
+    "train": "train LeNet-5, test it, draw what it learned",
     "evaluate": "score a model on a data set",
     "export": "write a model as ONNX or safetensors",
     "download": "fetch AMHCD, 25,740 handwritten letters",
     "audit": "look for duplicates, label conflicts and leaks in a data set",
-    "search": "try options of the recipe on writers that judge nothing",
-    "benchmark": "measure speed beside PyTorch and ONNX Runtime",
-    "report": "write the project's report from its records",
 }
 
 FIRST_STEPS = """\
@@ -52,24 +49,43 @@ def main() -> int:
 
 
 def _help() -> str:
-    name = as_called("lenet-xp command").removesuffix(" command")
     width = max(map(len, COMMANDS))
     table = "\n".join(f"  {each:<{width}}  {what}" for each, what in COMMANDS.items())
     return (
-        f"usage: {name} COMMAND [OPTIONS]\n\n"
+        "usage: lenet-xp COMMAND [OPTIONS]\n\n"
         "LeNet-5 from scratch, reading handwritten Tifinagh.\n\n"
         f"commands:\n{table}\n\n"
-        f"{as_called(FIRST_STEPS)}\n\n"
-        f"{name} COMMAND --help has each command's options and examples; --version the version."
+        f"{FIRST_STEPS}\n\n"
+        "lenet-xp COMMAND --help has each command's options and examples; --version the version."
     )
 
 
 def _unknown(command: str) -> str:
     """What is wrong with a word that is no command, and what was probably meant."""
     if os.path.exists(command):
-        meant = as_called("lenet-xp predict") + f" {command!r}"
+        meant = f"lenet-xp predict {command!r}"
     elif close := difflib.get_close_matches(command.lower(), COMMANDS, 1):
-        meant = as_called(f"lenet-xp {close[0]}")
+        meant = f"lenet-xp {close[0]}"
     else:
-        meant = as_called("lenet-xp command").replace("command", "--help")
+        meant = "lenet-xp --help"
     return f"{command!r:.60} is no command; try: {meant}"
+
+
+def start(command: str, arguments: list[str] | None = None) -> int:
+    """Run the function `command` of the module of that name and return its exit status.
+
+    arguments: None for those of this process.
+    The import stands in here because it fails in words of its own where OpenCV lacks a system
+    library, and takes long enough to be met by Ctrl-C.
+    """
+    try:
+        module = import_module(f"lenet_xp.commands.{command}")
+        run = import_module("lenet_xp.commands.terminal").run
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        return 130
+    status: int = run(getattr(module, command), arguments)
+    return status

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.pages import read_pages
 from lenet_xp.commands.terminal import (
     add_backend_options,
     add_model_option,
@@ -18,18 +18,21 @@ from lenet_xp.commands.terminal import (
     parser,
     whole_number,
 )
+from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
-from lenet_xp.data.folder import scan
-from lenet_xp.data.framing import DATASET_SIDE
-from lenet_xp.data.image_file import MAX_PIXELS, SUFFIXES, read_image
-from lenet_xp.data.loading import LARGE_FILE, Admit, complaint, prepare
-from lenet_xp.data.tree import is_image
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MANY
+from lenet_xp.letters.ya_or_yar import shared_out
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
-from lenet_xp.pages.report import alternatives
-from lenet_xp.pages.rings import shared_out
-from lenet_xp.shown import shown
+from lenet_xp.pages.output import alternatives, as_dict, as_text, draw
+from lenet_xp.pages.page import read_page
+from lenet_xp.pictures.frame import DATASET_SIDE
+from lenet_xp.pictures.image_file import MAX_PIXELS, SUFFIXES, read_image
+from lenet_xp.pictures.many import LARGE_FILE, Admit, complaint, prepare
+from lenet_xp.pictures.preprocess import grey_levels
+from lenet_xp.system.files import make_folder, write_json
+from lenet_xp.system.progress import progress_bar
+from lenet_xp.system.text import printable
 
 PROGRESS = 500  # images from which on it is reported
 EXAMPLES = """\
@@ -42,7 +45,11 @@ EXAMPLES = """\
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("predict", "Read one letter, or with --page all letters, from each image.", EXAMPLES)
+    p = parser(
+        "lenet-xp predict",
+        "Read one letter, or with --page all letters, from each image.",
+        EXAMPLES,
+    )
     p.add_argument(
         "images",
         type=Path,
@@ -86,7 +93,7 @@ def predict(arguments: list[str] | None = None) -> None:
     else:
         files, images, alone, skipped = _read(paths, saved, options.skip_bad)
     for file, reason in skipped:
-        print(shown(f"skipped {file}: {reason}"), file=sys.stderr)
+        print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
     if not files:
         raise InputError("none of the images could be read; see the lines above")
     if not options.page:
@@ -110,7 +117,7 @@ def _show(
         lines = (json.dumps(reading, ensure_ascii=False) for reading in readings)
         print("[", ",\n".join(lines), "]", sep="\n")
         return
-    names = [shown(reading["file"]) for reading in readings]
+    names = [printable(reading["file"]) for reading in readings]
     width = max(map(len, names))
     for name, reading in zip(names, readings, strict=True):
         words = "   ".join(
@@ -168,3 +175,55 @@ def _read(
     good = [index for index in range(len(paths)) if index not in errors]
     skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
     return [paths[index] for index in good], images[good], alone[good], skipped
+
+
+def read_pages(
+    files: list[Path], saved: SavedModel, out: Path | None, as_json: bool, top: int, skip_bad: bool
+) -> list[tuple[Path, str]]:
+    """Read each file as a page, print what it says, and list those that could not be read.
+
+    out: a folder for NAME.page.png, with a box around every letter, and NAME.page.json. Of two
+    files of one name the second's are NAME-2.page.png and so on.
+    """
+    skipped, records = [], []
+    with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
+        for file, name in zip(files, _names(files), strict=True):
+            try:
+                picture = grey_levels(read_image(file))
+            except InputError as error:
+                if not skip_bad:
+                    if len(files) > 1:
+                        raise InputError(complaint({0: str(error)})) from error
+                    raise
+                skipped.append((file, str(error).removeprefix(f"{file}: ")))
+                continue
+            found = read_page(picture, saved)
+            record = {"file": str(file), **as_dict(found, saved.class_names, top)}
+            if out is not None:
+                folder = make_folder(out)
+                draw(picture, found, saved.class_names, folder / f"{name}.page.png")
+                write_json(folder / f"{name}.page.json", record)
+            if as_json:
+                records.append(record)
+            else:
+                print(printable(f"{file}: {len(found)} letter{'s' * (len(found) != 1)}"))
+                for script in ("glyph", "latin") if found else ():
+                    print(as_text(found, saved.class_names, script))
+            advance(1)
+    if as_json and records:
+        print(json.dumps(records, indent=2, ensure_ascii=False))
+    return skipped
+
+
+def _names(files: list[Path]) -> list[str]:
+    """A name for what is written of each file: its own, numbered from its second bearer on."""
+    names: dict[str, None] = {}
+    bearers: Counter[str] = Counter()
+    for file in files:
+        name = file.stem
+        bearers[name] += 1
+        while name in names:
+            name = f"{file.stem}-{bearers[file.stem]}"
+            bearers[file.stem] += name in names
+        names[name] = None
+    return list(names)

@@ -11,14 +11,13 @@ from typing import NoReturn
 
 from lenet_xp.data.splits import ENOUGH, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
-from lenet_xp.files import make_folder
-from lenet_xp.invocation import as_called
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
-from lenet_xp.record import MAX_SAMPLES, MAX_THREADS
-from lenet_xp.shown import shown
-from lenet_xp.stopping import Stopped
-from lenet_xp.training import TrainingDiverged
+from lenet_xp.system.files import make_folder
+from lenet_xp.system.text import printable
+from lenet_xp.training.checkpoints import Stopped
+from lenet_xp.training.loop import TrainingDiverged
+from lenet_xp.training.plan import MAX_SAMPLES, MAX_THREADS
 
 LONGEST_ERROR = 2000  # characters of its one line
 
@@ -54,7 +53,7 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
 
 
 def _failed(message: str) -> int:
-    line = shown(" ".join(message.splitlines()))
+    line = printable(" ".join(message.splitlines()))
     if len(line) > LONGEST_ERROR:  # names in archives may have 65,535 bytes
         line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
     print("error:", line, file=sys.stderr)
@@ -65,15 +64,15 @@ class _Parser(argparse.ArgumentParser):
     """argparse's own, but for control characters in what it repeats of a command line."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(shown(message))
+        super().error(printable(message))
 
 
-def parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """The argument parser of a command; its --help ends with examples, for the caller to copy."""
+def parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The argument parser of a program such as "lenet-xp train"; its --help ends with examples."""
     return _Parser(
-        prog=as_called(f"lenet-xp {command}"),
+        prog=program,
         description=description,
-        epilog=as_called(f"examples:\n{examples}"),
+        epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

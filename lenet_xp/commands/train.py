@@ -17,15 +17,14 @@ from lenet_xp.commands.terminal import (
     positive_number,
     whole_number,
 )
-from lenet_xp.data.alphabet import letter
 from lenet_xp.errors import InputError
-from lenet_xp.invocation import as_called
+from lenet_xp.letters.alphabet import letter
 from lenet_xp.ops import BACKENDS, Ops
-from lenet_xp.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
-from lenet_xp.record import MAX_PHOTOS, MAX_THREADS, Run
-from lenet_xp.run import Finished, interrupted_run, train_run
 from lenet_xp.system.progress import LinesAndBar
-from lenet_xp.training import Progress
+from lenet_xp.training.loop import Progress
+from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
+from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
+from lenet_xp.training.run import Finished, interrupted_run, train_run
 
 DEFAULT_DATA = "synthetic"
 
@@ -66,7 +65,9 @@ class _EpochLines(LinesAndBar):
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("train", "Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES)
+    p = parser(
+        "lenet-xp train", "Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES
+    )
     add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
     p.add_argument(
@@ -163,7 +164,7 @@ def _draw(run: Finished) -> None:
     draw_run(run.out, run.saved, run.dataset, run.split, run.history, run.scores)
 
 
-def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
+def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     """The interrupted run, on the backend that it began on."""
     plan, began = interrupted_run(options.resume)
     backend, dtype, threads = (began[each] for each in ("backend", "dtype", "threads"))
@@ -179,14 +180,14 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, Ops]:
     return plan, choose_ops(options)
 
 
-def _planned(options: argparse.Namespace) -> tuple[Run, Ops]:
+def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
     ops = choose_ops(options)
     recipe = RECIPES[options.recipe].with_options(
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
     )
-    plan = Run(
+    plan = Plan(
         data=options.data,
         recipe=recipe,
         seed=options.seed,
@@ -226,9 +227,9 @@ def _closing_words(record: dict[str, Any], out: Path) -> None:
             f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})" for p in pairs
         )
         print(f"most confused: {words}")
-    print(f"next: {as_called('lenet-xp predict')} IMAGE_OR_FOLDER --model {out / 'model.npz'}")
+    print(f"next: lenet-xp predict IMAGE_OR_FOLDER --model {out / 'model.npz'}")
     if record["dataset"] == "synthetic":
-        print(as_called("      lenet-xp train --data amhcd --recipe best    (real handwriting)"))
+        print("      lenet-xp train --data amhcd --recipe best    (real handwriting)")
 
 
 def _spoken(name: str) -> str:

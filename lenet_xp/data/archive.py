@@ -11,9 +11,9 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
-from lenet_xp.data.image_file import MAX_BYTES
-from lenet_xp.data.tree import Tree, find_tree
+from lenet_xp.data.class_folders import Tree, find_tree
 from lenet_xp.errors import InputError
+from lenet_xp.pictures.image_file import MAX_BYTES
 from lenet_xp.system.npz_file import CappedReads
 
 # Deflate can write 1032 zeros in one byte. An image that shrinks this much more is no image.

@@ -4,25 +4,24 @@ import hashlib
 import json
 import os
 import tempfile
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
-from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.opencv import cv2
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import open_npz
+from lenet_xp.system.opencv import cv2
+from lenet_xp.system.text import problem_with
 
 FORMAT = 1
 LARGEST = MAX_IMAGES * 1024  # bytes of an array
 
-# What decides the pixels besides the parameters. Their text is part of the key: a changed
-# preprocessing then never meets images an older one left.
-_MODULES = (
-    *("data/dataset", "data/framing", "data/image_file", "data/loading", "data/npz"),
-    *("data/preprocess", "data/tree", "system/npz_file"),
-)
+# The rooms that decide the pixels. The text of every module in them is part of the key, so that a
+# changed preprocessing never meets images that an older one left.
+_ROOMS = ("data", "pictures")
 
 
 def cache_folder() -> Path:
@@ -36,10 +35,21 @@ def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -
     """Where a source of that content, preprocessed in that way, is or would be kept."""
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
-    package = files("lenet_xp")
-    code = b"".join(package.joinpath(f"{each}.py").read_bytes() for each in _MODULES)
+    code = _source_text()
     key = json.dumps([FORMAT, fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
     return cache_folder() / f"{hashlib.sha256(key.encode() + code).hexdigest()[:32]}.npz"
+
+
+@cache
+def _source_text() -> bytes:
+    """The text of every module in the rooms, in the order of their names."""
+    modules = (
+        file
+        for room in _ROOMS
+        for file in sorted(files("lenet_xp").joinpath(room).iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".py")
+    )
+    return b"".join(module.read_bytes() for module in modules)
 
 
 def read_cache(path: Path) -> Dataset | None:
@@ -81,7 +91,7 @@ def _is_whole(dataset: Dataset) -> bool:
         and 0 <= labels.min() <= labels.max() < classes
         and len(dataset.files) in (0, len(images))
         and (own_test is None or (type(own_test) is int and 0 <= own_test <= len(images)))
-        and objection(dataset.class_names) is None
+        and problem_with(dataset.class_names) is None
         and all(isinstance(text, str) for text in (dataset.name, *dataset.files))
         and all(isinstance(text, str) for pair in dataset.skipped for text in pair)
     )

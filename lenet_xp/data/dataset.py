@@ -1,17 +1,13 @@
 """What every data source yields: images, integer labels and the names behind them."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from lenet_xp.errors import InputError
+
 # What is held of each image, and of each pair of image and class, stays under a gigabyte.
 MAX_IMAGES = 250_000
-MAX_CLASSES = 1_000
-
-LONGEST_NAME = 255  # of a class, as of a folder
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, or no text
 
 
 @dataclass(frozen=True)
@@ -37,14 +33,15 @@ class Dataset:
         return len(self.labels)
 
 
-def objection(class_names: Sequence[str]) -> str | None:
-    """What speaks against the names of a data set's or a model's classes, or None.
-
-    They go into files as UTF-8 and onto terminals as they are.
-    """
-    if len(class_names) > MAX_CLASSES:
-        return f"holds {len(class_names):,} classes, at most {MAX_CLASSES:,} are read; give fewer"
-    for name in class_names:
-        if not 0 < len(name) <= LONGEST_NAME or _UNFIT.search(name):
-            return f"the class name {name[:40]!r} is no printable text of 1 to {LONGEST_NAME} signs"
-    return None
+def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndarray:
+    """The data set's labels (N,) as outputs of a model; InputError for a class it does not know."""
+    places = {name: place for place, name in enumerate(model_names)}
+    unknown = [name for name in dataset.class_names if name not in places]
+    if unknown:
+        raise InputError(
+            f"{dataset.name}: the model knows no class {unknown[0]!r}; "
+            f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
+        )
+    order = np.array([places[name] for name in dataset.class_names])
+    labels: np.ndarray = order[dataset.labels]
+    return labels

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.dataset import MAX_IMAGES, Dataset, objection
-from lenet_xp.data.image_file import MAX_PIXELS, MIN_SIDE
-from lenet_xp.data.loading import Admit, prepare
-from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset
 from lenet_xp.errors import InputError
+from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
+from lenet_xp.pictures.many import Admit, prepare
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import LazyArray, open_npz
+from lenet_xp.system.text import problem_with
 
 MAX_VALUES = 400_000_000  # of all pictures together, a byte each
 LONGEST_LIST = 4 * 2**20  # bytes, of class names
@@ -131,6 +132,6 @@ def _class_names(
         names = tuple(str(each) for each in given.read(LONGEST_LIST)) if fits else ()
         if len(set(names)) != len(found):
             raise InputError(f"{path}: class_names must be {len(found)} different strings")
-    if unfit := objection(names):
+    if unfit := problem_with(names):
         raise InputError(f"{path}: {unfit}")
     return names

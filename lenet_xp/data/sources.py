@@ -5,17 +5,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from lenet_xp.data.alphabet import letters
 from lenet_xp.data.archive import Archive
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
+from lenet_xp.data.class_folders import Folder, load_tree
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.folder import Folder
-from lenet_xp.data.kaggle import download_amhcd
-from lenet_xp.data.loading import load_tree
 from lenet_xp.data.npz import load_npz
-from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.data.synthetic import generate
 from lenet_xp.errors import InputError
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.synthetic import generate
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.progress import progress_bar
 
 ACCEPTED = (
@@ -112,3 +110,31 @@ def _synthetic(
     with progress_bar(len(class_names) * samples_per_class, "synthetic", progress) as advance:
         images, labels = generate(samples_per_class, seed, advance, preprocessing.apply_all)
     return Dataset("synthetic", images, labels, class_names)
+
+
+HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
+PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
+SOURCE = "Es Saady et al., IJCA 27(4), 2011"
+TERMS = f"{SOURCE}: available for research and academic use; this project passes on no image of it"
+
+
+def download_amhcd() -> Path:
+    """The folder AMHCD is unpacked in, downloaded on the first call (no Kaggle account needed).
+
+    Without kagglehub or without a network it raises InputError.
+    """
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise InputError(
+            "amhcd: kagglehub is not installed: pip install 'lenet-xp[amhcd]', "
+            f"or download the zip from {PAGE} and give its path instead"
+        ) from error
+    try:
+        return Path(kagglehub.dataset_download(HANDLE))
+    except Exception as error:  # whatever the network, the server or the disk comes up with
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise InputError(
+            f"amhcd: the download failed ({reason}); "
+            f"download the zip from {PAGE} in a browser and give its path instead"
+        ) from error

@@ -1,13 +1,14 @@
 """Named splits of a data set into training, validation and test images."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.duplicates import image_groups, linked, members_of
 from lenet_xp.data.writers import WRITERS, doubtful_writers, writers_of
 from lenet_xp.errors import InputError
 
@@ -177,4 +178,108 @@ def _refuse(dataset: Dataset, labels: np.ndarray, share: float) -> NoReturn:
     raise InputError(
         f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
         f"of class {dataset.class_names[rarest]!r}); give at least {ENOUGH} of each"
+    )
+
+
+def image_groups(images: np.ndarray) -> np.ndarray:
+    """Which images are the same: (N,) int64, equal where two of (N, S, S) uint8 are identical.
+
+    Groups are numbered from 0 in the order of their first image.
+    """
+    seen: dict[bytes, int] = {}  # by digest: the images themselves would be held twice
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
+    groups = (seen.setdefault(digest, len(seen)) for digest in digests)
+    return np.fromiter(groups, np.int64, len(images))
+
+
+def repeated(groups: np.ndarray) -> list[np.ndarray]:
+    """The indices of each image that stands there more than once, one array for each."""
+    order = np.argsort(groups, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    return [part for part in parts if len(part) > 1]
+
+
+def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
+    """The things 0 to count - 1 joined along `links`, tuples of them: (count,) int64.
+
+    Each is given the lowest number that it is joined with, over any number of links.
+    """
+    lowest = np.arange(count)
+    for link in links:
+        joined = np.isin(lowest, lowest[list(link)])
+        lowest[joined] = lowest[joined].min()
+    return lowest
+
+
+def members_of(groups: np.ndarray, values: np.ndarray) -> list[tuple[int, ...]]:
+    """The different `values` (N,) of each group that has several, sorted; none twice."""
+    found = defaultdict(set)
+    for part in repeated(groups):
+        if len(members := np.unique(values[part])) > 1:
+            found[tuple(int(each) for each in members)].add(int(part[0]))
+    return sorted(found)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many images of the first side are identical to one of the second.
+
+    dropped: images left out of training and validation on their account.
+    """
+
+    train_test: int
+    val_test: int
+    train_val: int
+    dropped: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.train_test or self.val_test or self.train_val)
+
+
+def find_overlap(groups: np.ndarray, split: Split) -> Overlap:
+    """What the sides of a split share; groups (N,) as of `image_groups`."""
+    train, val, test = (groups[part] for part in (split.train, split.val, split.test))
+    pairs = ((train, test), (val, test), (train, val))
+    return Overlap(*(int(np.isin(first, second).sum()) for first, second in pairs))
+
+
+def honest_split(
+    dataset: Dataset, name: str | None = None, fold: int = 0, allow_overlap: bool = False
+) -> tuple[Split, Overlap]:
+    """A split no two sides of which share an image, and what they shared before; see `make_split`.
+
+    The seed's split, which is fixed, keeps its test set: what also stands there leaves training
+    and validation, and what also validates leaves training. Any other split with an overlap
+    raises InputError. With `allow_overlap` every split stays as it is.
+    """
+    split = make_split(dataset, name, fold)
+    groups = image_groups(dataset.images)
+    overlap = find_overlap(groups, split)
+    if allow_overlap or not overlap:
+        return split, overlap
+    if split.name != "seed":
+        raise InputError(
+            f"{dataset.name}: the split {split.name!r} has identical images on two sides "
+            f"({overlap.train_test} training and {overlap.val_test} validation images stand in the "
+            f"test set, {overlap.train_val} training images in validation); choose --split random, "
+            "or keep them with --allow-overlap"
+        )
+    val = split.val[~np.isin(groups[split.val], groups[split.test])]
+    judged = np.concatenate([val, split.test])
+    train = split.train[~np.isin(groups[split.train], groups[judged])]
+    _check_classes(dataset, train, val)
+    dropped = len(split.train) + len(split.val) - len(train) - len(val)
+    return replace(split, train=train, val=val), replace(overlap, dropped=dropped)
+
+
+def _check_classes(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> None:
+    """InputError where nothing is left to validate on, or of a class to train on."""
+    counts = np.bincount(dataset.labels[train], minlength=len(dataset.class_names))
+    if len(val) and counts.min():
+        return
+    missing = f"of class {dataset.class_names[int(counts.argmin())]!r} to train on"
+    raise InputError(
+        f"{dataset.name}: without the images that also stand in the test set none is left "
+        f"{missing if len(val) else 'to validate on'}; give more different images, "
+        "or keep them with --allow-overlap"
     )

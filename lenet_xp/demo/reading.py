@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.data.alphabet import letter
-from lenet_xp.data.framing import DATASET_SIDE
-from lenet_xp.data.image_file import decode
 from lenet_xp.inference import Reader, feature_maps
+from lenet_xp.letters.alphabet import letter
+from lenet_xp.letters.ya_or_yar import RING, shared_out
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pages.rings import RING, shared_out
+from lenet_xp.pictures.frame import DATASET_SIDE
+from lenet_xp.pictures.image_file import decode
 from lenet_xp.scores.calibration import apply_temperature
 
 TOP = 5

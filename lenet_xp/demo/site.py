@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lenet_xp.data.alphabet import letter
-from lenet_xp.data.strokes import SHAPES
-from lenet_xp.demo.examples import MOST, pen_strokes
-from lenet_xp.demo.messages import Answer, Head, Refused, as_json
+import numpy as np
+
+from lenet_xp.demo.server import Answer, Head, Refused, as_json
 from lenet_xp.errors import InputError
+from lenet_xp.letters.alphabet import letter
+from lenet_xp.letters.handwriting import SIZE, hands, write
+from lenet_xp.letters.strokes import SHAPES
 
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -112,3 +114,19 @@ def _strokes(query: str) -> Answer:
     if not (number.isascii() and number.isdigit() and len(number) < 12 and int(number) < MOST):
         raise Refused(HTTPStatus.BAD_REQUEST, f"number is a whole number below {MOST:,}")
     return as_json(pen_strokes(name, int(number)))
+
+
+MOST = 2**31  # examples of each letter
+
+
+def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
+    """The strokes of one handwritten letter: [x, y] points in fractions of AMHCD's frame, y down.
+
+    number: which example of the letter; the same one is the same again. Raises KeyError for a
+    name that is not in the alphabet.
+    """
+    shape = SHAPES[name]
+    writer, moment = (np.random.default_rng([number, part]) for part in range(2))
+    ((_, points),) = write(shape, hands(writer, moment, 1), moment)
+    strokes: list[list[list[float]]] = (points[0] / SIZE).round(4).tolist()
+    return strokes

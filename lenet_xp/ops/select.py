@@ -49,7 +49,7 @@ def _working_cupy(dtype: str, graph: bool) -> Ops:
     package's own kernels among them, only show in the first call that needs them, so nothing less
     than a real computation is a proof.
     """
-    from lenet_xp.ops.cupy_ops import CupyOps
+    from lenet_xp.ops.cuda.cupy_ops import CupyOps
 
     try:
         ops = CupyOps(dtype, graph)

@@ -3,17 +3,17 @@
 Importing this package loads matplotlib (about half a second): import it where you plot.
 """
 
-from lenet_xp.plots.accuracies import accuracies
 from lenet_xp.plots.confusion import confusion_matrix
 from lenet_xp.plots.curves import learning_curves
-from lenet_xp.plots.effects import effect_sheet
 from lenet_xp.plots.letters import letter_sheet, misclassified
 from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
-from lenet_xp.plots.search import option_effects
-from lenet_xp.plots.statistics import compare_statistics
 from lenet_xp.plots.trust import per_group, rejection, reliability
-from lenet_xp.plots.writers import few_writers
+from studies.plots.accuracies import accuracies
+from studies.plots.effects import effect_sheet
+from studies.plots.few_writers import few_writers
+from studies.plots.search import option_effects
+from studies.plots.statistics import compare_statistics
 
 __all__ = [
     "accuracies",

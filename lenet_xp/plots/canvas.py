@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from lenet_xp.data.alphabet import letter, letters
-from lenet_xp.files import atomic_write
+from lenet_xp.letters.alphabet import letter, letters
+from lenet_xp.system.files import atomic_write
 
 # From the palette of Okabe and Ito: told apart under every common kind of colour blindness.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

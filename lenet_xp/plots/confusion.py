@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
-from lenet_xp.data.alphabet import letter
+from lenet_xp.letters.alphabet import letter
 from lenet_xp.plots.canvas import (
     BLUE,
     FAINT,

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from lenet_xp import plots
-from lenet_xp.data.alphabet import letters
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.splits import Split
-from lenet_xp.data.synthetic import generate
 from lenet_xp.inference import feature_maps
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import SavedModel
 from lenet_xp.scores.summary import TARGETS, Scores
 

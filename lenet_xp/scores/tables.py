@@ -1,20 +1,20 @@
 """A network's scores as tables: CSV, JSON, and text whose columns line up."""
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lenet_xp.data.alphabet import letter
-from lenet_xp.files import make_folder, write_csv, write_json, write_text
+from lenet_xp.letters.alphabet import letter
 from lenet_xp.scores.calibration import BINS
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import RejectionCurve
 from lenet_xp.scores.summary import Scores
+from lenet_xp.system.files import make_folder, write_csv, write_json, write_text
+from lenet_xp.system.text import text_table
 
 LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image is too many
 
@@ -136,29 +136,3 @@ def write_per_writer(folder: Path, scores: Sequence[GroupScore]) -> None:
         rows.append((str(each.group), str(each.images), str(each.images - each.hits), *shares))
     write_csv(folder / "per_writer.csv", header, rows)
     write_text(folder / "per_writer.txt", text_table(header, rows, left=()))
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    """Return `rows` under `header` as aligned lines; columns in `left` are flush left.
-
-    Put glyphs in the last column: a terminal may draw them wider than it counts them, and
-    nothing behind them is left to be pushed out of line.
-    """
-    lines = [header, *rows]
-    widths = [max(_columns(line[i]) for line in lines) for i in range(len(header))]
-    padded = []
-    for line in lines:
-        cells = []
-        for index, (text, width) in enumerate(zip(line, widths, strict=True)):
-            space = " " * (width - _columns(text))
-            cells.append(text + space if index in left else space + text)
-        padded.append("  ".join(cells).rstrip())
-    return "\n".join(padded) + "\n"
-
-
-def _columns(text: str) -> int:
-    """How many columns of a terminal `text` takes: accents take none, Chinese signs take two."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
-    )

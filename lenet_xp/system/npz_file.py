@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lenet_xp.files import atomic_write
+from lenet_xp.system.files import atomic_write
 
 PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
 MAX_CONTAINER = 64 * 2**20  # bytes: far above any LeNet-5, so a hostile file costs little

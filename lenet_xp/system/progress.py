@@ -8,7 +8,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from lenet_xp.shown import shown as safe
+from lenet_xp.system.text import printable as safe
 
 DELAY = 2.0  # seconds: shorter searches are not reported
 

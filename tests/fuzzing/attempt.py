@@ -15,7 +15,7 @@ from fuzzing.case import Case
 from fuzzing.judge import Outcome
 from fuzzing.served import Demo
 from fuzzing.watch import Streams, Watch
-from lenet_xp.commands.start import start
+from lenet_xp.commands.main import start
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOM = 2**30  # bytes of address space that a process may take beyond what it has at the start

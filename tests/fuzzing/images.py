@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from fuzzing.mutate import NUMBERS, mutated, rearranged
-from lenet_xp.data.image_file import SUFFIXES
-from lenet_xp.opencv import cv2
+from lenet_xp.pictures.image_file import SUFFIXES
+from lenet_xp.system.opencv import cv2
 
 SIDE = 20
 # Format, mode and options of Pillow for each kind of file that the others are made of.

@@ -12,16 +12,16 @@ import numpy as np
 
 from fuzzing import arrays
 from lenet_xp.data.cache import cache_path
-from lenet_xp.data.folder import Folder
-from lenet_xp.data.preprocess import Preprocessing
-from lenet_xp.keeper import RunKeeper
+from lenet_xp.data.class_folders import Folder
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.opencv import cv2
 from lenet_xp.ops import get_ops
-from lenet_xp.recipes import RECIPES
-from lenet_xp.record import Run
-from lenet_xp.run import train_run
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.opencv import cv2
+from lenet_xp.training.checkpoints import RunKeeper
+from lenet_xp.training.plan import Plan
+from lenet_xp.training.recipes import RECIPES
+from lenet_xp.training.run import train_run
 
 CLASSES = ("ya", "yan")
 EACH = 15
@@ -71,7 +71,7 @@ def _interrupt(base: Path) -> None:
     out = base / "run"
     out.mkdir()
     recipe = RECIPES["classic"].with_options(epochs=2, batch_size=10)
-    run = Run(
+    run = Plan(
         data=str(base / "letters"),
         recipe=recipe,
         out=out,

@@ -9,8 +9,8 @@ import numpy as np
 
 from fuzzing.containers import _header as change_entry
 from fuzzing.mutate import mutated
-from lenet_xp.recipes import BEST
-from lenet_xp.search.design import OPTIONS
+from lenet_xp.training.recipes import BEST
+from studies.search.design import OPTIONS
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 # Those whose content the report's text and tables show, and draw no picture of.

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fuzzing.judge import MOST_MEMORY
 from fuzzing.pool import Finding
-from lenet_xp.provenance import cpu_name, git_commit, versions
+from lenet_xp.system.environment import cpu_name, git_commit, versions
 
 
 @dataclass

@@ -15,11 +15,11 @@ import sys
 import numpy as np
 import lenet_xp.commands.evaluate, lenet_xp.commands.predict, lenet_xp.commands.train
 import lenet_xp.scores.tables
-from lenet_xp.data.preprocess import Preprocessing
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
-from lenet_xp.recipes import RECIPES
-from lenet_xp.training import fit
+from lenet_xp.training.recipes import RECIPES
+from lenet_xp.training.loop import fit
 images, labels = np.zeros((6, 32, 32), np.uint8), np.arange(6) % 2
 recipe = RECIPES["classic"].with_options(epochs=1)
 model = LeNet5(2, ops=get_ops("numpy"))

@@ -1,0 +1,332 @@
+"""A saved model as an ONNX or safetensors file: verified, then given its name.
+
+The ONNX graph takes uint8 images as `Preprocessing.apply` leaves them and standardises them itself,
+so that its user needs no number of ours. It uses operator set 17, which runtimes since 2022 know.
+A safetensors file has the names and layouts of a PyTorch state_dict.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenet_xp import __version__
+from lenet_xp.errors import InputError
+from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
+from lenet_xp.letters.alphabet import letter
+from lenet_xp.letters.synthetic import generate
+from lenet_xp.model_file import SavedModel
+from lenet_xp.ops import get_ops
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.files import atomic_write
+
+OPSET, IR_VERSION = 17, 8  # of ONNX
+TOLERANCE = 1e-5  # of probabilities; of logits, relative to the largest where that exceeds 1
+BATCHES = (1, 7, 64)  # images at once while verifying, then all that are left
+PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written: its size in bytes, and how far its probabilities are off."""
+
+    path: Path
+    size: int
+    difference: float
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What an exported file has to say, by itself.
+
+    description: its texts. read: logits (N, K) and probabilities (N, K), temperature applied, of
+    images (N, S, S) uint8.
+    """
+
+    description: dict[str, str]
+    read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def check_format(path: str | os.PathLike[str]) -> str:
+    """The ending that says the format, .onnx or .safetensors.
+
+    Raises InputError for another ending, and where the format's packages are not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in PACKAGES:
+        raise InputError(f"{path}: give a name that ends in {' or '.join(PACKAGES)}")
+    for package in PACKAGES[suffix]:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise InputError(
+                f"{path}: a {suffix} file needs the package {package} "
+                f"({' '.join(str(error).split())[:120]}): pip install {' '.join(PACKAGES[suffix])}"
+            ) from error
+    return suffix
+
+
+def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
+    """Write the model as the name's ending says, whole and verified or not at all.
+
+    The parameters become float32. Raises InputError for a name or packages that do not serve, where
+    the file cannot be written, and where what was written does not give the model's probabilities.
+    """
+    suffix = check_format(path)
+    encode, open_again = _FORMATS[suffix]
+    content = encode(saved)
+    with atomic_write(path) as handle:
+        handle.write(content)
+        handle.flush()
+        try:
+            difference = _verified(saved, open_again(Path(handle.name), saved))
+        except Exception as error:  # the packages' exceptions share no base but this one
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(
+                f"{path}: not written, for {reason}; train the model again, or update "
+                f"{' and '.join(PACKAGES[suffix])}"
+            ) from error
+    return Exported(Path(path), len(content), difference)
+
+
+def describe(saved: SavedModel) -> dict[str, str]:
+    """What a program without this package must know: a JSON text under each name.
+
+    class_names, glyphs and latin are in the order of the outputs; a class outside the alphabet
+    stands for itself in all three.
+    """
+    known = [letter(name) for name in saved.class_names]
+    values = {
+        "format": "lenet_xp export",
+        "lenet_xp": __version__,
+        "network": saved.model.config,
+        "class_names": list(saved.class_names),
+        "glyphs": [each.glyph for each in known],
+        "latin": [each.latin for each in known],
+        "preprocessing": saved.preprocessing.to_dict(),
+        "temperature": saved.temperature,
+    }
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+
+
+# Verification
+
+
+def _verified(saved: SavedModel, opened: Opened) -> float:
+    """The largest difference of probabilities between the file and the model, in float64.
+
+    Raises InputError where a difference exceeds TOLERANCE or is no number, and where the file's
+    description is not the model's.
+    """
+    if opened.description != describe(saved):
+        raise InputError("its description is not the model's")
+    images = trial_images(saved.preprocessing)
+    with np.errstate(over="ignore", invalid="ignore"):  # of weights that ran away
+        desired = _exact(saved, images)
+        found = [opened.read(part) for part in np.split(images, np.cumsum(BATCHES))]
+        actual = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        gaps = [_gap(*pair) for pair in zip(actual, desired, strict=True)]
+        gaps[0] /= max(1.0, float(np.abs(desired[0]).max()))
+    for what, gap in zip(("logits", "probabilities"), gaps, strict=True):
+        if not gap <= TOLERANCE:  # NaN too
+            raise InputError(f"its {what} are off by {gap:.2g} from the model's")
+    return gaps[1]
+
+
+def trial_images(preprocessing: Preprocessing) -> np.ndarray:
+    """Noise, nothing, everything, and a generated sample of each letter: (N, S, S) uint8."""
+    size = preprocessing.size
+    noise = np.random.default_rng(0).integers(0, 256, (80, size, size), dtype=np.uint8)
+    noise[0], noise[1] = 0, 255
+    return np.concatenate([noise, preprocessing.apply_all(generate(1)[0])])
+
+
+def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, K) and probabilities (N, K) of the model, computed in float64 on NumPy."""
+    ops, model = get_ops("numpy", "float64"), saved.model
+    twin = model.replica(ops.asarray(model.ops.to_host(model.values)), ops=ops)
+    x = ops.image_batch(images, *saved.preprocessing.scale_and_shift())
+    logits = ops.to_host(twin.forward(x)).T
+    return logits, replace(saved, model=twin).probabilities(images, threads=1)
+
+
+def _gap(actual: np.ndarray, desired: np.ndarray) -> float:
+    if actual.shape != desired.shape:
+        return float("inf")
+    return float(np.abs(actual.astype(np.float64) - desired).max())
+
+
+# ONNX
+
+
+def _encode_onnx(saved: SavedModel) -> bytes:
+    """The file's bytes: input images (N, S, S) uint8, outputs logits and probabilities (N, K)."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    size, classes = saved.preprocessing.size, len(saved.class_names)
+    graph = _Graph()
+    scale, shift = saved.preprocessing.scale_and_shift()
+    x = graph.add("Cast", "images", to=TensorProto.FLOAT)
+    x = graph.add("Mul", x, graph.constant("scale", scale))
+    x = graph.add("Add", x, graph.constant("shift", shift))
+    x = graph.add("Unsqueeze", x, graph.constant("channel_axis", 1, np.int64, (1,)))
+    *layers, last = saved.model.layers
+    for layer in layers:
+        x = _layer(graph, layer, x)
+    logits = _layer(graph, last, x, "logits")
+    x = graph.add("Div", logits, graph.constant("temperature", saved.temperature))
+    graph.add("Softmax", x, to_name="probabilities", axis=1)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "LeNet-5",
+            [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", size, size])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", classes])
+                for name in ("logits", "probabilities")
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="lenet_xp",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, describe(saved))
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _open_onnx(path: Path, saved: SavedModel) -> Opened:
+    """The file as ONNX Runtime reads it; its exceptions where it refuses."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors; it warns of GPUs that are not there
+    session = onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+    return Opened(
+        session.get_modelmeta().custom_metadata_map,
+        lambda images: tuple(session.run(["logits", "probabilities"], {"images": images})),
+    )
+
+
+class _Graph:
+    """Nodes and constants in the making; every tensor has the name of what made it."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(
+        self,
+        name: str,
+        value: object,
+        dtype: type = np.float32,
+        shape: tuple[int, ...] | None = None,
+    ) -> str:
+        from onnx import numpy_helper
+
+        array: np.ndarray = np.array(value).astype(dtype)
+        self.constants.append(
+            numpy_helper.from_array(array if shape is None else array.reshape(shape), name)
+        )
+        return name
+
+    def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
+        from onnx import helper
+
+        output = to_name or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+
+def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
+    """Add what a plain layer does to tensor x; the name of its output."""
+    to_name = to_name or layer.name
+    if isinstance(layer, Conv2D | Linear):
+        host = layer.ops.to_host
+        weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
+        bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
+        if isinstance(layer, Linear):
+            return graph.add("Gemm", x, weight, bias, to_name=to_name, transB=1)
+        how = {"strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
+        return graph.add(
+            "Conv", x, weight, bias, to_name=to_name, kernel_shape=list(layer.kernel), **how
+        )
+    if isinstance(layer, AvgPool2D):
+        square = [layer.size] * 2
+        return graph.add("AveragePool", x, to_name=to_name, kernel_shape=square, strides=square)
+    if isinstance(layer, Activation):
+        return ACTIVATIONS[layer.kind](graph, x)
+    return graph.add("Flatten", x)  # channels, rows, columns: our order is ONNX's
+
+
+def _scaled_tanh(graph: _Graph, x: str) -> str:
+    place = len(graph.nodes)
+    x = graph.add("Tanh", graph.add("Mul", x, graph.constant(f"slope_{place}", STEEPNESS)))
+    return graph.add("Mul", x, graph.constant(f"amplitude_{place}", AMPLITUDE))
+
+
+ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
+    "tanh": lambda graph, x: graph.add("Tanh", x),
+    "scaled_tanh": _scaled_tanh,
+    "relu": lambda graph, x: graph.add("Relu", x),
+}
+
+
+# safetensors
+
+
+def _encode_safetensors(saved: SavedModel) -> bytes:
+    """The file's bytes: float32 C1.weight (O, C, KH, KW), C5.weight (out, in), their biases ...
+
+    Ours are PyTorch's layouts, and what C5 reads is flattened in PyTorch's order: channels, rows,
+    columns. So no array is turned.
+    """
+    from safetensors.numpy import save
+
+    parameters = saved.model.parameters()
+    with np.errstate(over="ignore"):
+        arrays = {
+            name: np.array(saved.model.ops.to_host(parameter.value), np.float32)
+            for name, parameter in parameters.items()
+        }
+    return bytes(save(arrays, describe(saved)))
+
+
+def _open_safetensors(path: Path, saved: SavedModel) -> Opened:
+    """The file as the package reads it, its arrays in a network of ours; an exception if it can't.
+
+    The arrays are found by their names, and each must have its parameter's shape.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = file.metadata()
+    ops = get_ops("numpy", "float64")
+    model = saved.model.replica(ops.zeros(saved.model.values.shape), ops=ops)
+    parameters = model.parameters()
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != {name: tuple(parameter.shape) for name, parameter in parameters.items()}:
+        raise ValueError("its arrays have not the names and shapes of the model's")
+    for name, parameter in parameters.items():
+        parameter.value[...] = ops.asarray(arrays[name])
+    again = replace(saved, model=model)
+    return Opened(description, lambda images: _exact(again, images))
+
+
+_FORMATS: dict[str, tuple[Callable[[SavedModel], bytes], Callable[[Path, SavedModel], Opened]]] = {
+    ".onnx": (_encode_onnx, _open_onnx),
+    ".safetensors": (_encode_safetensors, _open_safetensors),
+}

@@ -1,1 +1,0 @@
-"""A saved model as files that other programs read: ONNX and safetensors."""

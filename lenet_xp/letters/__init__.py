@@ -1,0 +1,1 @@
+"""The alphabet, and letters that the package draws itself."""

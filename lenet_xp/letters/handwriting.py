@@ -1,0 +1,200 @@
+"""From a letter's shape to the pen's way over the paper: writers, and what their hands do.
+
+All geometry is vectorised over samples. Points are (samples, strokes, POINTS, 2) float64, x before
+y, in units of the letter's box until `_fit_to_frame` turns them into pixels. Sums go through
+einsum, which never leaves this thread: a BLAS would round differently with its thread count.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenet_xp.letters.strokes import Allograph, Path, Point, Ring, Shape
+
+SIZE = 64  # pixels a side, as in AMHCD
+SAMPLES_PER_WRITER = 13  # as in AMHCD
+POINTS = 24  # points per stroke
+_WAVES = np.arange(1, 4)  # half periods of a stroke's wobble
+_ALONG = np.linspace(0, 1, POINTS)
+
+
+@dataclass(frozen=True)
+class Hand:
+    """How each of n samples is written: arrays of length n, the writer's habit and the moment's.
+
+    slant, rotation: radians. rounding: 0 sharp corners to 1 soft ones. jitter: how far corners
+    stray, in boxes. wobble: unsteadiness of the line, in boxes. pen: stroke width in pixels.
+    ink: grey level of full ink. softness: sigma of the blur in pixels. grain: how much of the ink
+    the paper's roughness takes away, 0 to 1.
+    """
+
+    slant: np.ndarray
+    rotation: np.ndarray
+    rounding: np.ndarray
+    jitter: np.ndarray
+    wobble: np.ndarray
+    pen: np.ndarray
+    ink: np.ndarray
+    softness: np.ndarray
+    grain: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pen)
+
+    def __getitem__(self, chosen: np.ndarray | int) -> "Hand":
+        return Hand(**{name: values[chosen] for name, values in vars(self).items()})
+
+
+def hands(writers: np.random.Generator, moment: np.random.Generator, samples: int) -> Hand:
+    """The hands of `samples` images, SAMPLES_PER_WRITER in a row by one writer.
+
+    `writers` must start in the same state for every letter, so that writer w is the same person
+    in all of them; `moment` differs from letter to letter.
+    """
+    count = -(-samples // SAMPLES_PER_WRITER)
+
+    def vary(between: float, within: float) -> np.ndarray:
+        habit = np.repeat(writers.normal(0, between, count), SAMPLES_PER_WRITER)[:samples]
+        return habit + moment.normal(0, within, samples)
+
+    return Hand(
+        slant=vary(0.1, 0.1),
+        rotation=vary(0.04, 0.05),
+        rounding=1 / (1 + np.exp(-vary(1.0, 1.0))),
+        jitter=0.04 * np.exp(vary(0.3, 0.2)),
+        wobble=0.02 * np.exp(vary(0.4, 0.3)),
+        pen=2.0 * np.exp(vary(0.35, 0.2)),
+        ink=np.clip(50 + vary(22, 8), 10, 150),
+        softness=0.6 * np.exp(vary(0.25, 0.2)),
+        grain=np.clip(0.2 * np.exp(vary(0.4, 0.3)), 0, 0.6),
+    )
+
+
+def write(
+    shape: Shape, hand: Hand, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Write a letter once for each sample of `hand`.
+
+    Yields for each allograph the numbers of the samples that use it, (m,), and their points in
+    pixels, (m, strokes, POINTS, 2).
+    """
+    shares = np.array([each.share for each in shape.allographs])
+    choice = rng.choice(len(shares), size=len(hand), p=shares / shares.sum())
+    for number, allograph in enumerate(shape.allographs):
+        chosen = np.flatnonzero(choice == number)
+        if len(chosen):
+            points = _bend(_trace(allograph, hand[chosen], rng), hand[chosen], rng)
+            yield chosen, _fit_to_frame(points, shape, hand.pen[chosen], rng)
+
+
+def _trace(allograph: Allograph, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """(n, strokes, POINTS, 2): every stroke with its own slips of the pen."""
+    traces = [
+        _trace_path(s, hand, rng) if isinstance(s, Path) else _trace_ring(s, hand, rng)
+        for s in allograph.strokes
+    ]
+    return np.stack(traces, axis=1)
+
+
+def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, points, 2): coordinates drawn from their spans."""
+    spans = np.array([[c if isinstance(c, tuple) else (c, c) for c in p] for p in points], float)
+    where = rng.random((samples, len(points), 2))
+    low, high = spans[..., 0], spans[..., 1]
+    placed: np.ndarray = low + where * (high - low)
+    return placed
+
+
+def _trace_path(path: Path, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """(n, POINTS, 2): from corner to corner, each astray, with turns as sharp as the hand's."""
+    corners = _place(path.points, len(hand), rng)
+    length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
+    size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
+    corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
+    sharp, soft = _interpolation(path)
+    rounding = np.ones((len(hand), 1, 1)) if path.curved else hand.rounding[:, None, None]
+    points: np.ndarray = np.einsum("kp,npd->nkd", sharp, corners) * (1 - rounding)
+    points += np.einsum("kp,npd->nkd", soft, corners) * rounding
+    points += _wobble(hand, rng) * size
+    return points
+
+
+def _interpolation(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Two (POINTS, corners) matrices: straight from corner to corner, and with soft turns."""
+    middle = np.array([[np.mean(c) for c in point] for point in path.points])
+    length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]
+    sharp = np.stack(
+        [np.interp(_ALONG * length[-1], length, corner) for corner in np.eye(len(middle))], axis=1
+    )
+    reach = POINTS // 4
+    width = 0.09 if path.curved else 0.06  # of the stroke's length
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / POINTS / width) ** 2)
+    # Mirrored through its end points, so that smoothing leaves the ends where they are.
+    before = 2 * sharp[0] - sharp[reach:0:-1]
+    after = 2 * sharp[-1] - sharp[-2 : -reach - 2 : -1]
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.concatenate([before, sharp, after]), len(weights), axis=0
+    )
+    return sharp, np.einsum("kpw,w->kp", windows, weights / weights.sum())
+
+
+def _trace_ring(ring: Ring, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """(n, POINTS, 2): once around from near the top, uneven, hooked at the start, seldom closed."""
+    count = len(hand)
+    center, radii = np.moveaxis(_place((ring.center, ring.radii), count, rng), 1, 0)
+    size = np.minimum(1, radii.sum(1))[:, None, None]
+    center = center + rng.normal(0, 0.7, center.shape) * hand.jitter[:, None]
+    radii = radii * np.exp(rng.normal(0, 0.12, radii.shape))
+    start = rng.normal(-np.pi / 2, 0.5, (count, 1))
+    turns = rng.normal(1.02, 0.06, (count, 1)) * rng.choice([-1, 1], (count, 1))
+    angle = start + 2 * np.pi * turns * _ALONG
+    hook = np.abs(rng.normal(0, 0.3, (count, 1)))
+    stretch = 1 - hook * np.exp(-_ALONG / rng.uniform(0.03, 0.1, (count, 1)))
+    for wave, height in ((2, 0.1), (3, 0.04)):  # an oval askew, and an egg
+        phase = rng.uniform(0, 2 * np.pi, (count, 1))
+        stretch += rng.normal(0, height, (count, 1)) * np.cos(wave * angle + phase)
+    around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * stretch[..., None]
+    points: np.ndarray = center[:, None] + around * radii[:, None] + _wobble(hand, rng) * size
+    return points
+
+
+def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """(n, POINTS, 2): a slow wandering off the way, out and back again."""
+    modes = np.sin(np.pi * _WAVES * _ALONG[:, None]) / _WAVES
+    height = rng.normal(0, 1, (len(hand), len(_WAVES), 2)) * hand.wobble[:, None, None]
+    wobble: np.ndarray = np.einsum("kw,nwd->nkd", modes, height)
+    return wobble
+
+
+def _bend(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """Bend whole letters by a random quadratic map of the plane, then slant and turn them."""
+    x, y = points[..., 0] - 0.5, points[..., 1] - 0.5
+    bend = rng.normal(0, 0.12, (6, len(x), 1, 1))
+    x, y = (
+        x + bend[0] * x * x + bend[1] * x * y + bend[2] * y * y,
+        y + bend[3] * x * x + bend[4] * x * y + bend[5] * y * y,
+    )
+    x -= np.tan(hand.slant)[:, None, None] * y
+    cos, sin = np.cos(hand.rotation)[:, None, None], np.sin(hand.rotation)[:, None, None]
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+
+
+def _fit_to_frame(
+    points: np.ndarray, shape: Shape, pen: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Boxes to pixels: crop each letter to its ink and pull it to its part of the frame."""
+    low, high = points.min((1, 2)), points.max((1, 2))
+    extent = np.maximum(high - low, 1e-3)
+    # AMHCD's crops are tight, but for one side in five or so.
+    margin = rng.exponential(2.5, (2, len(pen), 2)) * (rng.random((2, len(pen), 2)) < 0.2)
+    begin = margin[0] + pen[:, None] / 2 + np.array([0, SIZE * shape.top])
+    end = SIZE - margin[1] - pen[:, None] / 2
+    scale = (end - begin) / extent
+    if not shape.stretched:
+        scale[:] = scale[:, 1:] * rng.beta(3, 0.6, (len(pen), 1))
+        begin[:, 0] = (SIZE - extent[:, 0] * scale[:, 0]) / 2
+    pixels: np.ndarray = begin[:, None, None] + (
+        (points - low[:, None, None]) * scale[:, None, None]
+    )
+    return pixels

@@ -1,0 +1,94 @@
+"""The embedded default data set: generated handwriting in AMHCD's own look, from code alone."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.handwriting import SIZE, Hand, hands, write
+from lenet_xp.letters.strokes import SHAPES
+from lenet_xp.system.opencv import cv2
+
+_ZOOM = 3  # strokes are drawn this much larger, so that widths come in thirds of a pixel
+_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
+PART = 256  # images that are finished at once
+_PRESSURE = 0.12  # how much the strokes of one letter differ in width (sigma of the logarithm)
+
+
+def generate(
+    samples_per_class: int,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    finish: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
+
+    Labels index `alphabet.letters()` and come in its order. Within a letter, 13 samples in a row
+    share a writer, and writer w has the same slant, pen and so on in all letters. The same
+    arguments give the same bytes, on any number of cores. `progress` is called with the number of
+    images just done. `finish` makes of some images (n, 64, 64) what is kept of them, (n, S, S),
+    so that many can be made in little memory. Raises ValueError for a count below 1 or a negative
+    seed.
+    """
+    if samples_per_class < 1:
+        raise ValueError(f"samples_per_class must be at least 1, not {samples_per_class}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, not {seed}")
+
+    def draw(number: int) -> np.ndarray:
+        # Generators of their own make letters independent of the order they are drawn in.
+        writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
+        images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
+        _draw_letter(letters()[number].name, writers, moment, images)
+        if finish is None:
+            return images
+        return np.concatenate(
+            [finish(images[start : start + PART]) for start in range(0, len(images), PART)]
+        )
+
+    kept: np.ndarray | None = None
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, part in enumerate(pool.map(draw, range(len(letters())))):
+            if kept is None:
+                kept = np.empty((len(letters()), *part.shape), np.uint8)
+            kept[number] = part
+            if progress is not None:
+                progress(samples_per_class)
+    assert kept is not None  # there are letters
+    labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
+    return kept.reshape(-1, *kept.shape[2:]), labels
+
+
+def _draw_letter(
+    name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
+) -> None:
+    """Fill images (n, 64, 64) uint8 with one letter; the generators' states decide everything."""
+    hand = hands(writers, moment, len(images))
+    # One sheet of rough paper serves all samples, each at a place of its own.
+    paper = np.abs(moment.standard_normal((4 * SIZE, 4 * SIZE), np.float32))
+    places = moment.integers(0, 3 * SIZE, (len(images), 2))
+    for chosen, points in write(SHAPES[name], hand, moment):
+        pressure = np.exp(moment.normal(0, _PRESSURE, points.shape[:2]))
+        widths = np.rint(hand.pen[chosen, None] * pressure * _ZOOM).astype(int).clip(1)
+        fixed = np.rint(points * (_ZOOM << _SHIFT)).astype(np.int32)
+        for sample, strokes, pens in zip(chosen, fixed, widths.tolist(), strict=True):
+            y, x = places[sample]
+            grain = paper[y : y + SIZE, x : x + SIZE]
+            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
+
+
+def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:
+    """How much of each pixel ink covers, (64, 64) uint8; strokes (S, P, 2) int32, fixed point."""
+    canvas = np.zeros((SIZE * _ZOOM, SIZE * _ZOOM), np.uint8)
+    for stroke, width in zip(strokes, widths, strict=True):
+        cv2.polylines(canvas, [stroke], False, 255, width, cv2.LINE_8, _SHIFT)
+    return cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _ink_on_paper(cover: np.ndarray, grain: np.ndarray, hand: Hand) -> np.ndarray:
+    """Grey levels (64, 64) uint8 from the cover (uint8) and the paper's grain (float32)."""
+    depth = float(255 - hand.ink) / 255
+    ink = cover * (depth - depth * float(hand.grain) * grain)
+    return cv2.GaussianBlur(255 - ink.clip(0).astype(np.uint8), (0, 0), float(hand.softness))

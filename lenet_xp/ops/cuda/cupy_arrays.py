@@ -1,0 +1,170 @@
+"""Arrays on a CUDA device by CuPy: how they are made, filled with pictures, and captured."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.errors import InputError
+from lenet_xp.ops.cuda.kernels import INT_MAX, LANES, NULL, Kernels, cuts
+from lenet_xp.ops.cuda.recording import RecordedGraph, Recording, free_unused_pools
+from lenet_xp.ops.reference import Array, Ops
+
+WARPS = (LANES, 8)  # the block of most kernels: SLICES in their files
+
+
+class CupyArrays(Ops):
+    """What the contract says of arrays and pictures, on the current CUDA device."""
+
+    def __init__(self, dtype: str = "float32", graph: bool = True):
+        import cupy
+
+        super().__init__(cupy, dtype)
+        self._graph = graph
+        self._kernels = Kernels(cupy, dtype)
+        self._recording: Recording | None = None  # the running capture
+
+    @property
+    def device_name(self) -> str:
+        runtime = self.xp.cuda.runtime
+        return str(runtime.getDeviceProperties(runtime.getDevice())["name"], "utf-8")
+
+    def sibling(self) -> "CupyArrays":
+        return type(self)(self.dtype_name, self._graph)
+
+    def asarray(self, host: np.ndarray) -> Array:
+        host = np.asarray(host)
+        dtype = self.xp.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype
+        return self._on_device(host, dtype)
+
+    def _on_device(self, host: np.ndarray, dtype: Any) -> Array:
+        if self._recording is not None:
+            return self._recording.device_array(host, dtype)
+        return self.xp.asarray(host, dtype=dtype, order="C")  # as kernels index it
+
+    def _new(self, *shape: int) -> Array:
+        if self._recording is not None:
+            return self._recording.new(shape, self.dtype)
+        return self.xp.empty(shape, dtype=self.dtype)
+
+    def _dense(self, x: Array) -> Array:
+        """x, in C order, as kernels take it; TypeError for another dtype."""
+        if x.dtype != self.dtype:
+            raise TypeError(f"an array of {x.dtype} among operations in {self.dtype_name}")
+        return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
+
+    def _target(self, out: Array) -> Array:
+        """An array for kernels to write; ValueError if they would write beside it."""
+        if out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(f"results must go to an array in C order of {self.dtype_name}")
+        return out
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        return self.xp.zeros(shape, dtype=self.dtype)
+
+    def arange(self, count: int) -> Array:
+        return self.xp.arange(count, dtype=self.xp.int64)
+
+    def as_float(self, x: Array) -> Array:
+        return x.astype(self.dtype)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        host: np.ndarray = self.xp.asnumpy(array)
+        return host
+
+    def synchronize(self) -> None:
+        self.xp.cuda.get_current_stream().synchronize()
+
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
+        if self._recording is not None:
+            raise RuntimeError("a capture is already running; captures do not nest")
+        free_unused_pools(self.xp)
+        recording = Recording(self.xp)
+
+        def run() -> Any:
+            self._recording = recording
+            try:
+                return compute()
+            finally:
+                self._recording = None
+
+        with explain_memory(self.xp, recording):
+            run()
+            recording.rewind()
+            if self._graph:
+                return RecordedGraph(self.xp, recording, run)
+
+        def rerun() -> Any:
+            recording.rewind()
+            recording.send()
+            return run()
+
+        return rerun
+
+    def resident(self, images: np.ndarray) -> Array | None:
+        if images.size > INT_MAX:
+            return None
+        try:
+            return self.xp.asarray(images, dtype=np.uint8, order="C")
+        except self.xp.cuda.memory.OutOfMemoryError:  # then every batch is sent
+            return None
+
+    def image_batch(
+        self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
+    ) -> Array:
+        count, height, width = images.shape
+        places: Any = NULL
+        if chosen is None:
+            images = self._on_device(images, np.uint8)
+        else:
+            count, places = len(chosen), self._on_device(chosen, np.int64)
+        x = self._new(1, height, width, count)
+        arguments = images, places, x, float(scale), float(shift), height * width, count
+        self._launch_on_tiles("image_batch", arguments, height * width, count)
+        return x
+
+    def warped_batch(
+        self,
+        images: Array,
+        scale: float,
+        shift: float,
+        chosen: np.ndarray,
+        coefficients: np.ndarray,
+        basis: Array,
+    ) -> Array:
+        count, size = len(chosen), images.shape[1]
+        x = self._new(1, size, size, count)
+        maps = self._on_device(coefficients, self.dtype)
+        arrays = images, self._on_device(chosen, np.int64), maps, self._dense(basis), x
+        arguments = *arrays, float(scale), float(shift), size, basis.shape[0], count
+        self._launch_on_tiles("warped_batch", arguments, size * size, count)
+        return x
+
+    def _launch_on_tiles(
+        self, name: str, arguments: tuple[Any, ...], pixels: int, count: int
+    ) -> None:
+        grid = cuts(pixels, LANES), cuts(count, LANES)
+        self._kernels.launch("images", name, grid, WARPS, arguments)
+
+
+# A pass that failed had made some of its arrays: whole, it takes perhaps so many times more.
+REST = 2
+
+
+@contextmanager
+def explain_memory(cupy: Any, recording: Recording) -> Iterator[None]:
+    """Turn CuPy's OutOfMemoryError within a capture into an InputError with a smaller batch."""
+    try:
+        yield
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        images, used = recording.images, recording.bytes
+        free, total = cupy.cuda.runtime.memGetInfo()
+        room = free + used
+        what = f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free)"
+        if images > 1 and used:
+            fits = min(int(room / (REST * used) * images), images // 2)
+            what += f" at {images:,} images at a time"
+            if fits >= 1:
+                raise InputError(f"{what}; a batch of {fits:,} should fit") from error
+        raise InputError(f"{what}; end other programs on it, or use --backend numpy") from error

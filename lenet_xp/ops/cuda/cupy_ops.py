@@ -1,0 +1,242 @@
+"""CuPy on a CUDA device: own kernels for what a step takes, the reference for the rest."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
+from lenet_xp.ops.cuda.kernels import LANES, NULL, cuts, source
+from lenet_xp.ops.cuda.plans import (
+    BACKWARD_SLICES,
+    BACKWARD_TILE,
+    MANY_IMAGES,
+    DensePlan,
+    StagePlan,
+)
+from lenet_xp.ops.reference import Array
+from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
+
+EDGE = 16  # of the tiles in matmul.cu
+THREADS = 256
+
+
+class CupyOps(CupyArrays):
+    """The operations on CuPy arrays on the current CUDA device.
+
+    graph: whether captures are CUDA graphs; without, they run the same kernels one by one.
+    Raises ImportError where CuPy is not installed.
+    """
+
+    name = "cupy"
+    steps_per_launch = 16  # asking for a step can take longer than the step
+    captures_slowly = True
+    fuses_dense = True
+
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        return self._multiply(a, b, NULL, out)
+
+    def affine(self, weight: Array, x: Array, bias: Array) -> Array:
+        return self._multiply(weight, x, self._dense(bias), None)
+
+    def _multiply(self, a: Array, b: Array, bias: Array, out: Array | None) -> Array:
+        (rows, depth), cols = a.shape, b.shape[1]
+        if depth != b.shape[0] or any(m.dtype != self.dtype for m in (a, b)):
+            raise ValueError(f"no product of {a.shape} {a.dtype} and {b.shape} {b.dtype}")
+        out = self._new(rows, cols) if out is None else out
+        strides = (np.int64(s // m.itemsize) for m in (a, b, out) for s in m.strides)
+        grid = cuts(cols, EDGE), cuts(rows, EDGE)
+        arguments = a, b, bias, out, rows, cols, depth, *strides
+        self._kernels.launch("matmul", "matmul", grid, (EDGE, EDGE), arguments)
+        return out
+
+    def sum_columns(self, x: Array, out: Array | None = None) -> Array:
+        out = self._new(x.shape[0]) if out is None else out
+        arguments = self._dense(x), self._target(out), x.shape[1]
+        self._kernels.launch("sums", "sum_rows", (x.shape[0],), WARPS, arguments)
+        return out
+
+    def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
+        sizes = *weight.shape, x.shape[1]
+        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*sizes)
+        arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), *sizes
+        self._kernels.launch(
+            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
+        )
+        return y
+
+    def dense_backward(
+        self,
+        dy: Array,
+        y: Array,
+        x: Array,
+        weight: Array,
+        *,
+        dweight: Array,
+        dbias: Array,
+        activation: str | None,
+        input_gradient: bool,
+    ) -> Array | None:
+        sizes = *weight.shape, x.shape[1]
+        plan = DensePlan(*sizes)
+        dx = self._new(*x.shape) if input_gradient else None
+        arguments = *map(self._dense, (dy, y, x, weight)), *map(self._target, (dweight, dbias))
+        arguments = *arguments, _or_null(dx), _number(activation), plan.weight_blocks, *sizes
+        grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
+        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
+        return dx
+
+    def activation(self, kind: str, x: Array) -> Array:
+        y = self._new(*x.shape)
+        arguments = self._dense(x), y, _number(kind), np.int64(x.size)
+        grid = (cuts(x.size, THREADS),)
+        self._kernels.launch("elementwise", "activation_forward", grid, (THREADS,), arguments)
+        return y
+
+    def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
+        dx = self._new(*y.shape)
+        arguments = self._dense(dy), self._dense(y), dx, _number(kind), np.int64(y.size)
+        grid = (cuts(y.size, THREADS),)
+        self._kernels.launch("elementwise", "activation_backward", grid, (THREADS,), arguments)
+        return dx
+
+    def fuses_stage(self, settings: StageSettings) -> bool:
+        channels = settings.kernels[1]
+        return self._stage_plan((channels, 1, 1, MANY_IMAGES + 1), settings).fits(
+            np.dtype(self.dtype).itemsize
+        )
+
+    def _stage_plan(self, shape: tuple[int, int, int, int], settings: StageSettings) -> StagePlan:
+        functions = _number(settings.activation), _number(settings.squash)
+        return StagePlan(shape, settings, *functions)
+
+    def stage(
+        self, x: Array, weight: Array, bias: Array, settings: StageSettings
+    ) -> tuple[Array, Any]:
+        plan = self._stage_plan(x.shape, settings)
+        x, slices = self._dense(x), plan.forward_slices
+        y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
+        arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
+        block, defines = (LANES, slices), plan.defines(plan.forward_tile, slices)
+        self._kernels.launch(
+            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **defines
+        )
+        return y, (plan, x, activated, y)
+
+    def stage_backward(
+        self,
+        dy: Array,
+        saved: Any,
+        weight: Array,
+        settings: StageSettings,
+        *,
+        dweight: Array,
+        dbias: Array,
+        input_gradient: bool,
+    ) -> Array | None:
+        plan, x, activated, y = saved
+        partial = self._new(*plan.partial_shape)
+        dx = self._new(*x.shape) if input_gradient else None
+        arrays = *map(self._dense, (dy, y, activated, x, weight)), partial, _or_null(dx)
+        arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
+        blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
+        block, defines = (LANES, BACKWARD_SLICES), plan.defines(BACKWARD_TILE, BACKWARD_SLICES)
+        self._kernels.launch(
+            "stage_backward", "stage_backward", (blocks,), block, arguments, **defines
+        )
+        sizes = plan.chunks, dweight.size, dbias.size
+        grid = (cuts(plan.partial_shape[1], LANES),)
+        arguments = partial, self._target(dweight), self._target(dbias), *sizes
+        self._kernels.launch("sums", "sum_partials", grid, WARPS, arguments)
+        return dx
+
+    def softmax(self, logits: Array) -> Array:
+        p, (classes, count) = self._new(*logits.shape), logits.shape
+        arguments = self._dense(logits), p, classes, count
+        self._kernels.launch("loss", "softmax", (cuts(count, LANES),), WARPS, arguments)
+        return p
+
+    def softmax_cross_entropy(
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: tuple[Array, Array, np.ndarray] | None = None,
+    ) -> tuple[Array, Array, Array]:
+        classes, count = logits.shape
+        gradient, start = self._new(classes, count), NULL
+        if into is None:
+            losses, hits = self._new(count), self._new(count)
+        else:
+            losses, hits = map(self._target, into[:2])
+            start = self._on_device(into[2], np.int64)
+        labels = self.xp.ascontiguousarray(labels)
+        arrays = self._dense(logits), labels, losses, hits, start, gradient
+        arguments = *arrays, float(scale), classes, count
+        grid = (cuts(count, LANES),)
+        self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
+        return losses, hits, gradient
+
+    def sgd_update(
+        self,
+        value: Array,
+        gradient: Array,
+        velocity: Array | None,
+        rates: Sequence[float],
+        settings: SGDSettings,
+    ) -> None:
+        vectors = self._target(value), self._dense(gradient), _or_null(velocity)
+        numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
+        arguments = *vectors, self._rates(rates), *numbers, value.size
+        grid = (cuts(value.size, THREADS),)
+        self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
+
+    def adam_update(
+        self,
+        value: Array,
+        gradient: Array,
+        mean: Array,
+        square: Array,
+        rates: Sequence[float],
+        settings: AdamSettings,
+    ) -> None:
+        vectors = *map(self._target, (value, mean, square)), self._dense(gradient)
+        numbers = *settings.betas, settings.epsilon, settings.weight_decay
+        arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
+        grid = (cuts(value.size, THREADS),)
+        self._kernels.launch("updates", "adam_update", grid, (THREADS,), (*arguments, value.size))
+
+    def average_update(
+        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
+    ) -> None:
+        vectors = self._target(average), self._dense(value), self._rates(rates)
+        arguments = *vectors, float(momentum), value.size
+        grid = (cuts(value.size, THREADS),)
+        self._kernels.launch("updates", "average_update", grid, (THREADS,), arguments)
+
+    def _rates(self, rates: Sequence[float]) -> Array:
+        return self._on_device(np.asarray(rates, np.float64), np.float64)
+
+
+@cache
+def _activations() -> list[str]:
+    """The kinds of activations in common.cu, each at the place of its number; 0 is none."""
+    found = re.search(r"^enum { IDENTITY, ([A-Z_, ]+) };", source("common"), re.MULTILINE)
+    assert found is not None
+    return found[1].lower().split(", ")
+
+
+def _number(activation: str | None) -> int:
+    """The number that common.cu gives to an activation; ValueError for one that it lacks."""
+    if activation is None:
+        return 0
+    if activation not in _activations():
+        known = ", ".join(_activations())
+        raise ValueError(f"unknown activation {activation!r} on CuPy: {known}")
+    return _activations().index(activation) + 1
+
+
+def _or_null(array: Array | None) -> Any:
+    return NULL if array is None else array

@@ -1,0 +1,92 @@
+"""Rows of any numbers as 32 x 32 grey images, so that LeNet-5 can read pictures and tables alike.
+
+Pictures share one range of levels; the columns of a table, which need not have a unit in common,
+have a range each.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenet_xp.system.opencv import cv2
+
+SIDE = 32
+PIECE = 2048  # rows turned at once: floating-point copies of all would take much memory
+
+
+@dataclass(frozen=True)
+class FeatureImages:
+    """Where the numbers of a row go, and which of them are black and white.
+
+    shape: (H, W) of the grid that they fill row by row. low, high: the numbers that become level 0
+    and level 255, one for all or one for each column. picture: whether neighbours in the grid are
+    neighbours in what was seen.
+    """
+
+    shape: tuple[int, int]
+    low: np.ndarray
+    high: np.ndarray
+    picture: bool
+
+    @staticmethod
+    def fitted(rows: np.ndarray, shape: tuple[int, int] | None = None) -> "FeatureImages":
+        """The one for rows (N, F) of finite numbers; shape: (H, W) if they are pictures.
+
+        1,024 columns are pictures of 32 x 32 without being told. Any other number fills the nearest
+        square from its first row on. Rows of uint8 are grey levels and keep them; others get the
+        range that they span here, over all of a picture, or for each column of a table.
+        """
+        count = rows.shape[1]
+        if shape is None and count == SIDE * SIDE:
+            shape = SIDE, SIDE
+        picture = shape is not None
+        if shape is None:
+            width = math.isqrt(count - 1) + 1
+            shape = -(-count // width), width
+        if rows.dtype == np.uint8:
+            low, high = np.array(0.0), np.array(255.0)
+        else:
+            axis = None if picture else 0
+            low, high = (np.asarray(f(axis=axis), np.float64) for f in (rows.min, rows.max))
+        return FeatureImages(shape, low, high, picture)
+
+    def apply(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (N, F) as (N, 32, 32) uint8, each by itself; what is out of range is cut off.
+
+        Grids of up to 32 x 32 are enlarged by a whole number, each entry a square, and centred on
+        level 0; larger ones are reduced to 32 pixels on their longer side, by areas.
+        """
+        images = np.zeros((len(rows), SIDE, SIDE), np.uint8)
+        for start in range(0, len(rows), PIECE):
+            piece = slice(start, start + PIECE)
+            images[piece] = _centred(self._grids(self._levels(rows[piece])))
+        return images
+
+    def _levels(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (N, F) as grey levels uint8; a column that never varied is 0."""
+        half = rows.astype(np.float64) / 2  # so that no difference of numbers overflows
+        span = self.high / 2 - self.low / 2
+        part = (half - self.low / 2) / np.where(span > 0, span, np.inf)
+        levels: np.ndarray = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
+        return levels
+
+    def _grids(self, levels: np.ndarray) -> np.ndarray:
+        grids = np.zeros((len(levels), math.prod(self.shape)), np.uint8)
+        grids[:, : levels.shape[1]] = levels
+        return grids.reshape(-1, *self.shape)
+
+
+def _centred(grids: np.ndarray) -> np.ndarray:
+    """Grids (N, H, W) uint8 as (N, 32, 32)."""
+    longer = max(grids.shape[1:])
+    if longer > SIDE:
+        height, width = (max(1, round(side * SIDE / longer)) for side in grids.shape[1:])
+        how = cv2.INTER_AREA
+        grids = np.stack([cv2.resize(g, (width, height), interpolation=how) for g in grids])
+    else:
+        times = SIDE // longer
+        grids = grids.repeat(times, axis=1).repeat(times, axis=2)
+    height, width = grids.shape[1:]
+    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    return np.pad(grids, ((0, 0), (top, SIDE - height - top), (left, SIDE - width - left)))

@@ -1,0 +1,220 @@
+"""Image files: from bytes to a checked array of pixels."""
+
+import logging
+import os
+import re
+import stat
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lenet_xp.errors import InputError
+from lenet_xp.system.opencv import cv2, quiet_libraries
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+MIN_SIDE = 4
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 256 * 2**20
+
+# Pillow decodes PGM and PPM in Python, a microsecond and a half each value, unless the levels
+# are bytes up to 255.
+MAX_SLOW_PIXELS = 2_000_000
+_SLOW = ("ppm", "ppm_plain")
+
+# Every scan of a progressive JPEG goes over its whole area, however few bytes it has: 400 KB can
+# take minutes. Encoders write 10 scans.
+MAX_SCANS = 100
+MAX_SCANNED = 1_000_000_000  # pixels, over all scans
+
+# Pixels converted at a time: Pillow's own way to an array holds a picture three times.
+_STRIP = 2**20
+
+# Never Pillow's whole list: among its formats are some that start another program.
+_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+
+_JPEG_START = b"\xff\xd8\xff"
+_JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
+
+# What Pillow has to say about a damaged file while it decodes: in threads that cannot wait.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to standard error
+
+
+def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
+    """One image file as an array that `Preprocessing.apply` takes; see `decode`, also for `admit`.
+
+    A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
+    """
+    name = os.fspath(path)
+    try:
+        data = read_file(name)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{name}: cannot be read ({reason}); give an image file") from error
+    return decode(data, name, admit)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file; OSError for another kind, which may never end, and MAX_BYTES."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError("it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is a device or a pipe, no file")
+    if status.st_size > MAX_BYTES:
+        raise OSError(f"it has over {MAX_BYTES >> 20} MiB")
+    with open(path, "rb") as file:
+        return file.read(status.st_size)  # no more, whatever a system's own files go on to say
+
+
+def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.ndarray:
+    """The bytes of an image file as pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+
+    The dtype is uint8, or uint16 for 16-bit grey. EXIF rotation is applied, palettes are
+    resolved, JPEGs come as grey. Whatever is cut short, no image, under 4 pixels a side or over
+    50 megapixels (told from the header, before any pixel is decoded) raises InputError with
+    `name` in front.
+    admit: called with the number of pixels before they are decoded.
+    """
+    if not data:
+        raise InputError(f"{name}: is empty; copy or download it again")
+    with quiet_libraries:
+        if data.startswith(_JPEG_START):
+            return _decode_jpeg(data, name, admit)
+        return _decode_other(data, name, admit)
+
+
+def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
+    """OpenCV decodes JPEG three times as fast as Pillow, but fills what is missing with grey."""
+    width, height, position = _jpeg_frame(data)
+    if position is None:
+        raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
+    _check_size(width, height, name)
+    scans = _jpeg_scans(data, position)
+    if scans is None:
+        raise InputError(f"{name}: is cut short; copy or download it again")
+    most = min(MAX_SCANS, MAX_SCANNED // (width * height))
+    if scans > most:
+        raise InputError(f"{name}: has {scans:,} scans, at most {most} are read; save it anew")
+    admit(width * height)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InputError(f"{name}: its JPEG data are damaged; copy or download it again")
+    return image
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
+    """Width, height and position of the frame header; (0, 0, None) without one."""
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker in _JPEG_FRAMES:
+            height = int.from_bytes(data[position + 5 : position + 7])
+            width = int.from_bytes(data[position + 7 : position + 9])
+            return width, height, position
+        if marker == 0xFF:  # a fill byte
+            position += 1
+        elif marker in _JPEG_NO_LENGTH:
+            position += 2
+        else:
+            position += 2 + (data[position + 2] << 8) + data[position + 3]
+    return 0, 0, None
+
+
+def _jpeg_scans(data: bytes, position: int) -> int | None:
+    """How many scans stand between a position and the end of the image; None without an end.
+
+    Segments are stepped over, for one may hold a thumbnail with scans and an end of its own.
+    """
+    scans = 0
+    while found := _JPEG_SEGMENT.search(data, position):
+        marker, position = data[found.end() - 1], found.end()
+        if marker == _JPEG_END:
+            return scans
+        scans += marker == _JPEG_SCAN
+        position += int.from_bytes(data[position : position + 2])
+    return None
+
+
+def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
+    try:
+        picture = Image.open(BytesIO(data), formats=_FORMATS)  # its header; pixels come later
+        _check_size(*picture.size, name)
+        _check_kind(picture, name)
+        admit(picture.width * picture.height)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _pixels(picture)
+    except (InputError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{name}: is not an image that can be read; give JPEG, PNG, BMP, GIF, TIFF, WebP or PGM"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{name}: {_too_large()}") from error
+    except Exception as error:  # each of six decoders has its own exceptions for damaged data
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
+        return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
+    transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
+    mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
+    return _by_strips(picture, np.uint8, lambda strip: np.asarray(_as(strip, mode)))
+
+
+def _as(picture: Image.Image, mode: str) -> Image.Image:
+    """`convert` but for its copy of a picture that has the mode."""
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _by_strips(
+    picture: Image.Image, dtype: type, converted: Callable[[Image.Image], np.ndarray]
+) -> np.ndarray:
+    """The pixels of a decoded picture, `converted` some rows at a time."""
+    width, height = picture.size
+    rows = max(1, _STRIP // width)
+    if rows >= height:
+        return converted(picture).astype(dtype)
+    result: np.ndarray = np.empty(0, dtype)
+    for top in range(0, height, rows):
+        strip = converted(picture.crop((0, top, width, min(top + rows, height))))
+        if top == 0:
+            result = np.empty((height, *strip.shape[1:]), dtype)
+        result[top : top + rows] = strip
+    return result
+
+
+def _check_kind(picture: Image.Image, name: str) -> None:
+    if picture.mode == "F":
+        raise InputError(f"{name}: its pixels are floating-point numbers; give whole ones")
+    slow = any(tile[0] in _SLOW for tile in getattr(picture, "tile", ()))
+    if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
+        raise InputError(
+            f"{name}: is {picture.width}x{picture.height} pixels, too large where levels are text "
+            "or do not end at 255; save it as PNG"
+        )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"{name}: is {width}x{height} pixels, too small; give at least {MIN_SIDE} a side"
+        )
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{name}: is {width}x{height} pixels; {_too_large()}")
+
+
+def _too_large() -> str:
+    return f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a smaller image"

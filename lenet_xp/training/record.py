@@ -1,0 +1,107 @@
+"""What a run leaves behind: its files, its configuration, its metrics.json."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.splits import Overlap, Split
+from lenet_xp.model_file import SavedModel
+from lenet_xp.scores.summary import Scores, summarise
+from lenet_xp.system.environment import cpu_name, git_commit, versions
+from lenet_xp.system.files import atomic_write
+from lenet_xp.training.loop import Fit
+from lenet_xp.training.plan import Plan
+
+ROOM = 2 * 2**20  # bytes: more than a run's results take
+RECORDED_PAIRS = 10  # of metrics.json; confused_pairs.csv has more
+RESULTS = (
+    "metrics.json",  # the sign of a finished run
+    "model.npz",
+    "history.csv",
+    "learning_curves.png",
+    "feature_maps.png",
+    "c1_filters.png",
+    "calibration.json",
+    "confusion.csv",
+    "confusion_matrix.png",
+    "confused_pairs.csv",
+    "confused_pairs.png",
+    "confused_pairs.txt",
+    "misclassified.png",
+    "per_class.csv",
+    "per_class.png",
+    "per_class.txt",
+    "reliability.png",
+    "rejection.csv",
+    "rejection.png",
+)
+OF_WRITERS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # where writers are known
+FORMER = ("config.json",)  # of runs before version 0.2; metrics.json holds the same as "config"
+
+
+def check_writable(folder: Path) -> None:
+    """InputError before the work, not after it, where a folder cannot take its results."""
+    trial = folder / ".room-for-results"
+    with atomic_write(trial) as handle:
+        handle.write(bytes(ROOM))
+    trial.unlink()
+
+
+def config_of(plan: Plan, split: Split) -> dict[str, Any]:
+    """What decided the run's outcome, for metrics.json and the model file's notes."""
+    return {
+        "data": Path(plan.data).name,
+        "recipe": plan.recipe.to_dict(),
+        "seed": plan.seed,
+        "split": split.name,
+        "fold": split.fold,
+        "allow_overlap": plan.allow_overlap,
+        "samples_per_class": plan.samples_per_class if plan.data == "synthetic" else None,
+        "photos": plan.photos,
+    }
+
+
+def record_of(
+    plan: Plan,
+    saved: SavedModel,
+    dataset: Dataset,
+    split: Split,
+    overlap: Overlap,
+    result: Fit,
+    scores: Scores,
+) -> dict[str, Any]:
+    """The content of metrics.json; the scores are of the test images."""
+    ops = saved.model.ops
+    return {
+        "recipe": plan.recipe.name,
+        "dataset": dataset.name,
+        "n_train": len(split.train),
+        "n_val": len(split.val),
+        "n_test": len(split.test),
+        "skipped": len(dataset.skipped),
+        "split": split.name,
+        "fold": split.fold,
+        "overlap": asdict(overlap),
+        "seed": plan.seed,
+        "epochs": plan.recipe.epochs,
+        "batch_size": plan.recipe.batch_size,
+        "backend_requested": plan.backend_requested,
+        "backend": ops.name,
+        "graph": plan.graph if ops.name == "cupy" else None,
+        "threads": result.threads,
+        "device": ops.device_name,
+        "cpu": cpu_name(),
+        "dtype": ops.dtype_name,
+        "best_epoch": result.best_epoch,
+        "best_val_accuracy": result.best_accuracy,
+        **{f"test_{name}": value for name, value in summarise(scores).items()},
+        "temperature": saved.temperature,
+        "train_seconds": result.train_seconds,
+        "images_per_second": result.images_per_second,
+        "parameters": int(saved.model.values.shape[0]),
+        "confused_pairs": [vars(pair) for pair in scores.pairs[:RECORDED_PAIRS]],
+        "config": config_of(plan, split),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }

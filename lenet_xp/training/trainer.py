@@ -1,0 +1,171 @@
+"""One training step after another: workers, optimiser, schedule, and the step's number."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+
+from lenet_xp.inference import BatchReader, piece_size
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import Array
+from lenet_xp.optim import RunningMean
+from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.workers import Workers, can_fork, parts, shared
+from lenet_xp.training.batches import Batch, HeldImages, InputBatch
+from lenet_xp.training.recipes import Recipe
+from lenet_xp.training.step import KEPT, CapturedSteps, ForkedWorker, GradientWorker
+
+
+class Trainer:
+    """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
+
+    A context manager: on Linux the workers beside the first are processes, elsewhere they are
+    threads, and both end with it. held: the images that batches give the places of.
+    """
+
+    def __init__(
+        self,
+        model: LeNet5,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        workers: Workers,
+        steps_per_epoch: int,
+        held: HeldImages | None = None,
+    ):
+        self.ops, self.model, self.recipe = model.ops, model, recipe
+        self.preprocessing, self.workers, self.held = preprocessing, workers, held
+        self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
+        self.local = [GradientWorker(replica, preprocessing, held) for replica in self.replicas]
+        self.forked: list[ForkedWorker] = []
+        self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
+        # What is validated and kept: the model, or one at the running mean of its parameters.
+        self.mean: RunningMean | None = None
+        self.validated_model = model
+        if recipe.averaging:
+            self.mean = RunningMean(model.ops, model.values, recipe.averaging)
+            self.validated_model = model.replica(self.mean.average)
+        self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
+        self.steps = 0
+        self.learning_rate = self.schedule(0)
+        self._captured: dict[tuple[int, int], CapturedSteps] = {}
+        self._reader: BatchReader | None = None  # where one serves for all epochs
+        self._open = ExitStack()
+
+    def __enter__(self) -> "Trainer":
+        if can_fork():
+            most = -(-self.recipe.batch_size // self.workers.count)
+            for _ in self.replicas[1:]:
+                values = self.model.values
+                both = [shared(values.shape, values.dtype) for _ in range(2)]
+                own = self.model.replica(values=both[0], gradients=both[1])
+                worker = GradientWorker(own, self.preprocessing)
+                forked = ForkedWorker(worker, most, self.preprocessing.size)
+                self.forked.append(self._open.enter_context(forked))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.forked.clear()
+        self._reader = None
+        self._open.close()
+
+    def steps_on(
+        self, batches: Sequence[Batch], losses: Array, hits: Array, start: int = 0
+    ) -> None:
+        """A step forward, backward and of the optimiser for each batch, all of one size.
+
+        Losses and hits of their images go into the vectors given, from `start` on.
+        """
+        count = len(batches[0].labels)
+        if self.workers.count == 1 and piece_size(self.ops, count) == count:
+            self._steps_as_one(batches, losses, hits, start)
+            return
+        for batch in batches:
+            part = slice(start, start + count)
+            self._step(batch, losses[part], hits[part])
+            start = part.stop
+
+    def _steps_as_one(
+        self, batches: Sequence[Batch], losses: Array, hits: Array, start: int
+    ) -> None:
+        times, count = len(batches), len(batches[0].labels)
+        steps = self._captured.get((times, count))
+        if steps is None or steps.losses is not losses or steps.hits is not hits:
+            if len(self._captured) == KEPT:
+                self._captured.pop(next(iter(self._captured)))
+            inputs = [
+                InputBatch(self.ops, self.preprocessing, count, self.held) for _ in range(times)
+            ]
+            updates = [each.update for each in (self.optimiser, self.mean) if each]
+            steps = CapturedSteps(self.model, self.local[0].loss, updates, inputs, losses, hits)
+            self._captured[times, count] = steps
+        numbers = range(self.steps, self.steps + times)
+        steps(batches, [(self.schedule(number), number + 1) for number in numbers], start)
+        self.steps = self.optimiser.steps = numbers.stop
+        self.learning_rate = self.schedule(numbers[-1])
+
+    def _step(self, batch: Batch, losses: Array, hits: Array) -> None:
+        self.learning_rate = self.schedule(self.steps)
+        shares = parts(len(batch.labels), self.workers.count)
+        scale = 1.0 / len(batch.labels)
+        if self.forked:
+            self._differentiate_in_processes(batch, losses, hits, shares, scale)
+            others: Sequence[ForkedWorker | LeNet5] = self.forked
+        else:
+            self.workers.run(
+                [
+                    partial(
+                        worker.differentiate,
+                        *(batch.part(share), scale, losses[share], hits[share]),
+                    )
+                    for worker, share in zip(self.local, shares, strict=False)
+                ]
+            )
+            others = self.replicas[1:]
+        for other in others[: len(shares) - 1]:  # in order: sums of floats depend on it
+            self.model.gradients += other.gradients
+        self.optimiser.step(self.learning_rate)
+        self.steps += 1
+        if self.mean:
+            self.mean.step(self.steps)
+
+    def _differentiate_in_processes(
+        self, batch: Batch, losses: Array, hits: Array, shares: list[slice], scale: float
+    ) -> None:
+        own, *rest = shares
+        for forked, share in zip(self.forked, rest, strict=False):
+            forked.begin(self.model.values, batch.part(share), scale)
+        self.local[0].differentiate(batch.part(own), scale, losses[own], hits[own])
+        for forked, share in zip(self.forked, rest, strict=False):
+            forked.finish(losses[share], hits[share])
+
+    def read(self, images: np.ndarray) -> np.ndarray:
+        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
+        given = self.validated_model, self.preprocessing, self.workers
+        if self.ops.captures_slowly:
+            if self._reader is None:
+                self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
+            return self._reader(images)
+        with BatchReader(*given) as read:
+            return read(images)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Host copies of all that the next steps depend on, but for the images."""
+        return {name: self.ops.to_host(vector) for name, vector in self._vectors().items()}
+
+    def restore(self, state: dict[str, np.ndarray], steps: int) -> None:
+        """Go on from what `state` gave after so many steps.
+
+        KeyError or ValueError if it is not of this kind.
+        """
+        for name, vector in self._vectors().items():
+            kept = state[name]
+            if kept.shape != vector.shape or kept.dtype.kind != "f":
+                raise ValueError(f"{name} is {kept.dtype} {kept.shape}, not {vector.shape}")
+            vector[...] = self.ops.asarray(state[name])
+        self.steps = self.optimiser.steps = steps
+        self.learning_rate = self.schedule(max(steps - 1, 0))
+
+    def _vectors(self) -> dict[str, Array]:
+        average = {"average": self.mean.average} if self.mean else {}
+        return {"values": self.model.values, **self.optimiser.moments(), **average}

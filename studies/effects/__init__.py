@@ -1,0 +1,1 @@
+"""What distortion does to letters, in figures and pictures."""

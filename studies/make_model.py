@@ -1,0 +1,70 @@
+"""Make the model that comes with the package, its record and its card.
+
+    python studies/make_model.py --amhcd amhcd_64.zip
+
+Trains `best` on AMHCD but for the writers of fold 0, each letter as it is and as it is read off a
+drawn page (some minutes on 2 cores), and writes lenet_xp/models/tifinagh.npz, tifinagh.json beside
+it and docs/model_card.md. With --run the finished run of a folder is taken instead; with neither,
+the card alone is written again, after a change of its text or of results/.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from lenet_xp.commands.terminal import run
+from lenet_xp.commands.train import train
+from lenet_xp.errors import InputError
+from lenet_xp.model_file import SHIPPED
+from lenet_xp.system.files import atomic_write, write_json, write_text
+from studies.report.card import model_record, render_card
+from studies.report.records import Records
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTING = ["--recipe", "best", "--photos", "1", "--split", "writer", "--fold", "0", "--seed", "0"]
+CARD, RECORD = ROOT / "docs" / "model_card.md", SHIPPED.with_suffix(".json")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = p.add_mutually_exclusive_group()
+    source.add_argument("--amhcd", metavar="FILE", help="the AMHCD zip or folder; train on it")
+    source.add_argument("--run", type=Path, metavar="FOLDER", help="a finished run of that setting")
+    return p.parse_args(arguments)
+
+
+def _keep(run_folder: Path) -> None:
+    """Copy a run's model into the package and write its record."""
+    model, metrics = run_folder / "model.npz", run_folder / "metrics.json"
+    if not (model.is_file() and metrics.is_file()):
+        raise InputError(f"{run_folder}: holds no finished run")
+    found = json.loads(metrics.read_text(encoding="utf-8"))
+    setting = [found.get(name) for name in ("recipe", "split", "fold", "seed", "config")]
+    if setting[:4] != ["best", "writer", 0, 0] or setting[4].get("photos") != 1:
+        raise InputError(f"{run_folder}: is of another setting than {shlex.join(SETTING)}")
+    with atomic_write(SHIPPED) as file:
+        file.write(model.read_bytes())
+    command = f"lenet-xp train --data {found['config']['data']} {shlex.join(SETTING)}"
+    write_json(RECORD, model_record(SHIPPED, run_folder, command))
+
+
+def make_model(arguments: list[str] | None = None) -> None:
+    options = _options(arguments)
+    if options.amhcd:
+        with tempfile.TemporaryDirectory() as folder:
+            train(["--data", options.amhcd, *SETTING, "--out", f"{folder}/run"])
+            _keep(Path(folder) / "run")
+    elif options.run:
+        _keep(options.run)
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    write_text(CARD, render_card(record, Records(ROOT / "results")))
+    print(f"{SHIPPED.relative_to(ROOT)}, {RECORD.name}, {CARD.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(make_model))

@@ -1,0 +1,1 @@
+"""Pictures of the studies, drawn as those of `lenet_xp.plots`."""

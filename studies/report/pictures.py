@@ -1,0 +1,113 @@
+"""The pictures that the report draws itself, each from the records of several runs."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.scores.calibration import Reliability
+from lenet_xp.system.files import make_folder
+from studies.report.facts import pooled_interval, pooled_writers
+from studies.report.records import Missing, Records
+from studies.report.scores import EXPERIMENTS, Experiment, interval_of
+
+Draw = Callable[[str | os.PathLike[str]], None]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A row of the picture of accuracies: a mean or a single run, with its interval."""
+
+    name: str
+    accuracy: float
+    interval: tuple[float, float]
+    runs: tuple[float, ...]
+    new_hands: bool
+
+
+def accuracy(records: Records) -> Draw:
+    """Every experiment's accuracy beside one another; those not measured yet are left out."""
+    rows = []
+    for each in EXPERIMENTS:
+        try:
+            rows.append(_row(records, each))
+        except Missing as missing:
+            last = missing
+    if not rows:
+        raise last
+
+    def draw(path: str | os.PathLike[str]) -> None:
+        from lenet_xp import plots  # slow to import
+
+        plots.accuracies(rows, path)
+
+    return draw
+
+
+def _row(records: Records, each: Experiment) -> Accuracy:
+    found = records.value(each.record, each.field)
+    name = each.name.replace("`", "")
+    if not isinstance(found, dict):
+        return Accuracy(name, found, interval_of(records, each), (), each.new_hands)
+    runs = tuple(run[each.field] for run in records.runs(each.record))
+    ends = pooled_interval(records) if each.new_hands else (found["min"], found["max"])
+    return Accuracy(name, found["mean"], ends, runs, each.new_hands)
+
+
+def per_writer(records: Records) -> Draw:
+    scores = pooled_writers(records)
+
+    def draw(path: str | os.PathLike[str]) -> None:
+        from lenet_xp import plots
+
+        plots.per_group(scores, path)
+
+    return draw
+
+
+def reliability(records: Records) -> Draw:
+    folds = records.json("writers-amhcd", "calibration.json")
+    curves = {
+        "as trained": pooled([fold["before"]["bins"] for fold in folds]),
+        "at each network's temperature": pooled([fold["after"]["bins"] for fold in folds]),
+    }
+
+    def draw(path: str | os.PathLike[str]) -> None:
+        from lenet_xp import plots
+
+        plots.reliability(curves, path)
+
+    return draw
+
+
+def pooled(bins: list[Mapping[str, Any]]) -> Reliability:
+    """The bins of several tests as those of all their images together."""
+    counts = np.array([each["counts"] for each in bins])
+    total = counts.sum(axis=0)
+    whole = np.where(total == 0, np.nan, total)
+    means = (
+        # A bin that is empty has no mean, and no weight.
+        np.nan_to_num(np.array([each[name] for each in bins], np.float64)) * counts
+        for name in ("confidence", "accuracy")
+    )
+    return Reliability(np.array(bins[0]["edges"]), total, *(m.sum(axis=0) / whole for m in means))
+
+
+PICTURES: dict[str, Callable[[Records], Draw]] = {
+    "accuracy.png": accuracy,
+    "per_writer.png": per_writer,
+    "reliability.png": reliability,
+}
+
+
+def draw_pictures(records: Records, folder: Path) -> None:
+    """Draw what can be drawn into `folder`, and remove what no longer can. Raises InputError."""
+    make_folder(folder)
+    for name, make in PICTURES.items():
+        try:
+            make(records)(folder / name)
+        except Missing:
+            (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+"""The tables of what came of the experiments."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from lenet_xp.letters.alphabet import letter
+from lenet_xp.scores.intervals import wilson_interval
+from studies.report.formats import count, interval, percent, spread
+from studies.report.records import RECORDS, Missing, Records
+from studies.report.tables import grid, table
+
+LISTED = 10  # pairs
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a record's value was to reach: at least the goal, or at most."""
+
+    aim: str
+    record: str
+    field: str
+    goal: float
+    at_most: bool = False
+
+
+TARGETS = (
+    Target("AMHCD, seed split, mean of 5 seeds", "seeds-amhcd", "test_accuracy", 0.995),
+    Target("AMHCD, writers never seen, mean of 5 folds", "writers-amhcd", "test_accuracy", 0.987),
+    Target("AMHCD after generated letters alone", "transfer", "accuracy", 0.92),
+    Target("MNIST, mean of 5 seeds", "seeds-mnist", "test_accuracy", 0.994),
+    Target(
+        "Calibration error (ECE) on writers never seen, with temperature, mean of 5 folds",
+        "writers-amhcd",
+        "test_ece_scaled",
+        0.015,
+        at_most=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of the accuracies: on what, and from which record. `new_hands`: of writers not seen."""
+
+    name: str
+    record: str
+    new_hands: bool = False
+    field: str = "test_accuracy"
+    images: str = "n_test"
+
+
+EXPERIMENTS = (
+    Experiment("AMHCD, seed split, `classic`", "classic-amhcd"),
+    Experiment("AMHCD, seed split, `best`", "best-amhcd"),
+    Experiment("AMHCD, seed split, `best`, 5 seeds", "seeds-amhcd"),
+    Experiment("AMHCD, writers never seen, `best`, 5 folds", "writers-amhcd", True),
+    Experiment("AMHCD, all, after generated letters", "transfer", True, "accuracy", "images"),
+    Experiment("Generated letters, `classic`", "classic-synthetic"),
+    Experiment("Generated letters, `best`", "best-synthetic"),
+    Experiment("MNIST, `best`", "best-mnist"),
+    Experiment("MNIST, `best`, 5 seeds", "seeds-mnist"),
+)
+
+
+def targets(records: Records) -> str:
+    header = ("target", "goal", "measured", "runs", "reached", "record")
+    said: dict[str, None] = {}
+    rows = []
+    for each in TARGETS:
+        goal = f"{'≤' if each.at_most else '≥'} {percent(each.goal, 1)}"
+        try:
+            rows.append((each.aim, goal, *_measured(records, each), _link(records, each.record)))
+        except Missing as missing:
+            said[missing.sentence] = None
+            rows.append((each.aim, goal, "not yet measured", "", "", f"`{each.record}`"))
+    return "\n\n".join([grid(header, rows, "lrrrll"), *said])
+
+
+def _measured(records: Records, target: Target) -> tuple[str, str, str]:
+    found = records.value(target.record, target.field)
+    mean, runs = (found["mean"], found["n"]) if isinstance(found, dict) else (found, 1)
+    reached = mean <= target.goal if target.at_most else mean >= target.goal
+    shown = spread(found) if isinstance(found, dict) else percent(found)
+    return shown, count(runs), "yes" if reached else "no"
+
+
+def accuracies(records: Records) -> str:
+    header = ("data and split", "record", "seeds", "test images", "accuracy", "95 % interval")
+
+    def row(each: Experiment) -> Sequence[str]:
+        found = records.value(each.record, each.field)
+        images = records.value(each.record, each.images)
+        if isinstance(found, dict):
+            shown, ends = spread(found), f"runs: {interval((found['min'], found['max']))}"
+            images = images["mean"]
+        else:
+            shown, ends = percent(found), interval(interval_of(records, each))
+        link = _link(records, each.record)
+        return each.name, link, seeds(records, each.record), count(images), shown, ends
+
+    return table(header, [partial(row, each) for each in EXPERIMENTS], "lllrrr")
+
+
+def interval_of(records: Records, each: Experiment) -> tuple[float, float]:
+    """The 95 % interval of a single run: over writers where they are new, else over images."""
+    share, images = (records.value(each.record, field) for field in (each.field, each.images))
+    if each.new_hands:
+        with suppress(Missing):
+            low, high = records.value(each.record, f"writer_{each.field}_interval")
+            return low, high
+    return wilson_interval(round(share * images), images)
+
+
+def folds(records: Records) -> str:
+    """A row for each fold; Missing as a whole, for a part of a series says little."""
+    names = ("fold", "test writers", "test images", "accuracy", "95 % interval", "worst writer")
+    rows = []
+    for field in ("test_writers", "test_accuracy", "temperature", "test_ece_scaled"):
+        records.value("writers-amhcd", field)  # older records lack some
+    for run in records.runs("writers-amhcd"):
+        rows.append(
+            (
+                str(run["fold"]),
+                count(run["test_writers"]),
+                count(run["n_test"]),
+                percent(run["test_accuracy"]),
+                interval(run["test_writer_accuracy_interval"]),
+                percent(run["test_worst_writer_accuracy"]),
+                f"{run['temperature']:.2f}",
+                percent(run["test_ece_scaled"]),
+            )
+        )
+    return grid((*names, "temperature", "ECE with it"), rows, "rrrrrrrr")
+
+
+def few_writers(records: Records) -> str:
+    rows = records.value("few-writers", "rows")
+    found = {(row["writers"], row["start"]): row for row in rows}
+    lines = []
+    for writers in sorted({row["writers"] for row in rows}):
+        pair = [found.get((writers, start)) for start in ("nothing", "generated letters")]
+        images = next(row["images"] for row in pair if row)
+        shown = [percent(row["accuracy"]) if row else "–" for row in pair]
+        lines.append((count(writers), count(images), *shown))
+    header = ("writers learned from", "their images", "from nothing", "after generated letters")
+    return grid(header, lines, "rrrr")
+
+
+def averaged(records: Records) -> str:
+    """A row for each fold, and one for their mean: one reading of an image, and several."""
+    rows = [
+        (
+            str(each["fold"]),
+            percent(each["accuracy"]),
+            percent(each["averaged"]["accuracy"]),
+            percent(each["ece"]),
+            percent(each["averaged"]["ece"]),
+        )
+        for each in records.value("averaged", "folds")
+    ]
+    pair = (spread(records.value("averaged", each)) for each in ("accuracy", "averaged_accuracy"))
+    header = ("fold", "one reading", "their mean", "ECE of one", "ECE of the mean")
+    return grid(header, [*rows, ("mean", *pair, "", "")], "rrrrr")
+
+
+def calibration(records: Records) -> str:
+    header = (
+        "series",
+        "temperature",
+        "ECE as trained",
+        "ECE with temperature",
+        "risk–coverage area",
+    )
+
+    def row(name: str) -> Sequence[str]:
+        value = partial(records.value, name)
+        temperature, area = value("temperature"), value("test_risk_coverage_area")
+        return (
+            f"{RECORDS[name].title} ({_link(records, name)})",
+            f"{temperature['mean']:.2f} ± {temperature['deviation']:.2f}",
+            spread(value("test_ece")),
+            spread(value("test_ece_scaled")),
+            f"{area['mean']:.5f} ± {area['deviation']:.5f}",
+        )
+
+    names = ("seeds-amhcd", "writers-amhcd", "seeds-mnist")
+    return table(header, [partial(row, name) for name in names], "lrrrr")
+
+
+def pairs(records: Records) -> str:
+    header = ("experiment", "errors: true letter, read as, how often")
+    experiments: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "best-amhcd": lambda: records.value("best-amhcd", "confused_pairs"),
+        "transfer": lambda: records.rows("transfer", "confused_pairs.csv")[0],
+    }
+
+    def row(name: str) -> Sequence[str]:
+        listed = [pair(e["true"], e["predicted"], int(e["count"])) for e in experiments[name]()]
+        return f"{RECORDS[name].title} ({_link(records, name)})", ", ".join(listed[:LISTED])
+
+    return table(header, [partial(row, name) for name in experiments], "ll")
+
+
+def unseen_pairs(records: Records) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    for run in records.runs("writers-amhcd"):
+        for each in run["confused_pairs"]:
+            counts[each["true"], each["predicted"]] += each["count"]
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]
+    return ", ".join(pair(*names, number) for names, number in ranked) + "."
+
+
+def pair(true: str, read: str, number: int) -> str:
+    """With spaces that do not break, so that a line never parts a pair."""
+    return "\N{NO-BREAK SPACE}".join((letter(true).glyph, "→", letter(read).glyph, str(number)))
+
+
+def seeds(records: Records, name: str) -> str:
+    """The seeds of a record's runs: "0" or "0 to 4"; a dash where it has no runs of its own."""
+    try:
+        found = sorted({run["seed"] for run in records.runs(name)})
+    except Missing:
+        return "–"
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _link(records: Records, name: str) -> str:
+    record = RECORDS[name]
+    return f"[{record.folder}]({records.link(records.folder / record.folder)})"

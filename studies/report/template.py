@@ -1,0 +1,66 @@
+"""Markdown with @{places} for values, filled block by block and strictly."""
+
+import re
+from collections.abc import Callable, Iterator
+from string import Template
+
+from studies.report.records import Missing
+
+# Blank lines part blocks, but a caption, which begins in italics, stays with what it stands under.
+BLOCKS = re.compile(r"\n\n(?!\*[^*\s])")
+
+
+class Places(Template):
+    """A text whose places are "@{name}"; dollar signs are left to formulas."""
+
+    delimiter = "@"
+    idpattern = r"[a-z]+"
+    braceidpattern = r"[a-z][\w./:-]*"
+
+
+def places(text: str) -> list[str]:
+    """The names of the places in `text`. Raises ValueError for a stray "@"."""
+    template = Places(text)
+    if not template.is_valid():
+        raise ValueError("a stray @, which must be doubled")
+    return template.get_identifiers()
+
+
+class _Values(dict[str, str]):
+    """A mapping that asks for each value when its place is met."""
+
+    def __init__(self, value: Callable[[str], str]):
+        super().__init__()
+        self._value = value
+
+    def __missing__(self, name: str) -> str:
+        return self._value(name)
+
+
+def fill(text: str, value: Callable[[str], str]) -> str:
+    """Return `text` with the value of each place's name in it.
+
+    A block, which blank lines set apart, gives way to the sentence of Missing where one of its
+    values is. Under one heading the same sentence
+    stands once. Whatever else `value` raises goes through.
+    """
+    values = _Values(value)
+    filled = "\n\n".join(_filled(block, values) for block in BLOCKS.split(text.strip()))
+    return "\n\n".join(_once(filled.split("\n\n")))
+
+
+def _filled(block: str, values: _Values) -> str:
+    try:
+        return Places(block).substitute(values)
+    except Missing as missing:
+        return missing.sentence
+
+
+def _once(blocks: list[str]) -> Iterator[str]:
+    said: set[str] = set()
+    for block in blocks:
+        if block.startswith("#"):
+            said.clear()
+        if not block.startswith("*") or block not in said:
+            said.add(block)
+            yield block

@@ -1,0 +1,43 @@
+"""What the runs of a search say: the effect of every option, and which to take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from studies.search.design import OPTIONS
+
+CLEARLY = 2.0  # standard errors
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Effects on accuracy by option, their standard error, and the options to take."""
+
+    effects: dict[str, float]
+    error: float
+    options: tuple[str, ...]
+
+
+def choose(rows: Sequence[dict[str, Any]]) -> Choice:
+    """The options whose effect is above twice its standard error.
+
+    rows: of all combinations, each with `options`, `validating` and `accuracy`. Accuracy is taken
+    to be a sum: of what is due to the writers who validate, of the options' effects, and of chance,
+    the size of which the residuals tell. Raises ValueError for rows that cannot tell.
+    """
+    names = tuple(OPTIONS)
+    on = np.array([[name in row["options"] for name in names] for row in rows], float)
+    validating = np.array([row["validating"] for row in rows])
+    writers = (validating[:, None] == np.unique(validating)).astype(float)
+    system = np.hstack([on, writers])
+    spare = len(rows) - np.linalg.matrix_rank(system)
+    if spare < 1 or np.linalg.matrix_rank(system) < system.shape[1]:
+        raise ValueError("the runs cannot tell the effects of the options apart")
+    accuracy = np.array([row["accuracy"] for row in rows])
+    solution, residuals, *_ = np.linalg.lstsq(system, accuracy, rcond=None)
+    variance = float(residuals[0]) / spare
+    error = float(np.sqrt(variance * np.linalg.inv(system.T @ system)[0, 0]))
+    effects = dict(zip(names, map(float, solution), strict=False))
+    return Choice(effects, error, tuple(name for name in names if effects[name] > CLEARLY * error))

@@ -1,0 +1,33 @@
+"""What is tried: options of a recipe, in combinations that tell their effects apart."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from lenet_xp.training.recipes import Recipe
+
+# Each is a change to the fields of the present recipe, off or on.
+OPTIONS: dict[str, dict[str, float]] = {
+    "100 epochs": {"epochs": 100},
+    "running mean of weights": {"averaging": 0.999},
+    "weight decay 0.1": {"weight_decay": 0.1},
+    "learning rate 8e-3": {"learning_rate": 8e-3},
+}
+
+
+def combinations() -> np.ndarray:
+    """Which of the four options are on in each of 8 runs: (8, 4) bool, first none.
+
+    The fractional factorial 2^(4-1) of resolution IV (Box & Hunter 1961): three columns run through
+    all combinations and the last is their product. Every option is on in half of the runs, with
+    every other option on in half of those, so that the difference of two means of four is the
+    effect of one option, whatever the others do, and no pair of them mimics it.
+    """
+    a, b, c = (1 - 2 * (np.arange(8) >> bit & 1) for bit in (2, 1, 0))
+    return np.stack([a, b, c, a * b * c], axis=1) < 0
+
+
+def with_options(present: Recipe, chosen: Collection[str]) -> Recipe:
+    """The recipe with the options of these names."""
+    changes = {name: value for option in chosen for name, value in OPTIONS[option].items()}
+    return present.with_options(**changes)

@@ -1,0 +1,246 @@
+"""What a first session on a GPU wants to know: are the kernels right, and do runs repeat?
+
+Every part is a function of `Sizes` that returns plain values for a report; `run_parts` runs them so
+that one that fails, or takes too long, does not hide the others.
+"""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.inference import worker_count
+from lenet_xp.losses import SoftmaxCrossEntropy
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import Ops, get_ops
+from lenet_xp.ops.cuda.cupy_ops import CupyOps
+from lenet_xp.ops.numpy_ops import NumpyOps
+from lenet_xp.system.workers import Workers
+from lenet_xp.training.batches import epoch_batches, hold_images
+from lenet_xp.training.loop import fit
+from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
+from lenet_xp.training.trainer import Trainer
+from studies.speed.gpu_card import card
+from studies.speed.ours import PREPROCESSING
+
+RECIPES = {"classic": CLASSIC, "best": BEST.with_options(learning_rate=1e-3)}
+SHORTEST = 5.0  # seconds: with fewer left no part is begun
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything: `FULL` on a GPU, `SMALL` where only the script itself is tested."""
+
+    epoch: int = 20_592  # images, as in AMHCD's training part
+    batches: tuple[int, ...] = (64, 1024)
+    parity_batch: int = 64
+    parity_steps: int = 20
+    repeats: int = 200
+    turns: int = 6
+    seconds: float = 0.1  # of a timed turn
+    amhcd: str | None = None  # the archive
+
+
+FULL = Sizes()
+SMALL = Sizes(
+    epoch=6, batches=(1,), parity_batch=3, parity_steps=2, repeats=1, turns=1, seconds=0.0
+)
+
+Part = Callable[[Sizes], dict[str, Any]]
+
+
+def attempt(part: Part, sizes: Sizes) -> dict[str, Any]:
+    """A part's values, or under "error" why there are none."""
+    try:
+        return part(sizes)
+    except Exception as error:
+        last = traceback.format_exc().splitlines()[-12:]
+        return {"error": f"{type(error).__name__}: {error}", "traceback": last}
+
+
+def run_parts(
+    limits: dict[str, float],
+    run: Callable[[str, float], dict[str, Any]],
+    seconds: float,
+    log: Callable[[str], None],
+    keep: Callable[[dict[str, dict[str, Any]]], None],
+) -> dict[str, dict[str, Any]]:
+    """The outcome of each part by its name, in the order of `limits`: the seconds it may take.
+
+    run: gives the outcome of a part, after so many seconds an error. seconds: that all may take
+    together. keep: is handed all outcomes so far after every part.
+    """
+    outcome: dict[str, dict[str, Any]] = {}
+    begun = time.perf_counter()
+    for name, limit in limits.items():
+        started = time.perf_counter()
+        left = seconds - (started - begun)
+        if left < SHORTEST:
+            outcome[name] = {"error": f"left out: {seconds:g} seconds were over"}
+        else:
+            outcome[name] = run(name, min(limit, left))
+        outcome[name]["part_seconds"] = round(time.perf_counter() - started, 2)
+        log(f"{name}:")
+        for key, value in outcome[name].items():
+            for line in value if isinstance(value, list) else [f"{key}: {value}"]:
+                log(f"    {line}")
+        keep(outcome)
+    return outcome
+
+
+def patterns(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, 32, 32) uint8 that can be learned, patterns and noise; labels (count,)."""
+    rng = np.random.default_rng(7)
+    shapes = rng.integers(0, 180, (33, 32, 32))
+    labels = rng.integers(0, 33, count)
+    noise = rng.integers(0, 75, (count, 32, 32))
+    return (shapes[labels] + noise).astype(np.uint8), labels
+
+
+def device(sizes: Sizes) -> dict[str, Any]:
+    """The card, its driver and the libraries."""
+    return card(get_ops("cupy"))
+
+
+def _distance(actual: np.ndarray, desired: np.ndarray) -> float:
+    """Of two vectors, relative to the length of the second."""
+    gap = np.linalg.norm(actual.astype(float) - desired.astype(float))
+    return float(gap / np.linalg.norm(desired.astype(float)))
+
+
+def _gradients(ops: Ops, recipe: Recipe, count: int) -> dict[str, np.ndarray]:
+    images, labels = patterns(count)
+    model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
+    x = ops.image_batch(images, *PREPROCESSING.scale_and_shift())
+    loss = SoftmaxCrossEntropy(ops)
+    model.backward(loss(model.forward(x), ops.asarray(labels))[2])
+    return {name: ops.to_host(p.gradient) for name, p in model.parameters().items()}
+
+
+def _worst(given: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> str:
+    """The largest distance of a parameter's gradient, and whose it is."""
+    distance, name = max((_distance(given[p], exact[p]), p) for p in exact)
+    return f"{distance:.2e} ({name})"
+
+
+def gradients(sizes: Sizes) -> dict[str, Any]:
+    """Every parameter's gradient on one batch against NumPy's in float64."""
+    found = {}
+    for name, recipe in RECIPES.items():
+        exact = _gradients(NumpyOps("float64"), recipe, sizes.parity_batch)
+        for make, kind in ((CupyOps, "cupy"), (NumpyOps, "numpy")):
+            for dtype in ("float32", "float64"):
+                given = _gradients(make(dtype), recipe, sizes.parity_batch)
+                found[f"{name} {kind} {dtype}"] = _worst(given, exact)
+    return found
+
+
+def trained(
+    ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray, hold: bool = True
+) -> np.ndarray:
+    """By how much the parameters moved in one pass over the images, shuffled as `fit` does.
+
+    hold: whether the images wait on the device, where it holds any, and are distorted there.
+    """
+    model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
+    start = ops.to_host(model.values)
+    steps = -(-len(labels) // recipe.batch_size)
+    losses, hits = ops.zeros((len(labels),)), ops.zeros((len(labels),))
+    held = hold_images(ops, images, recipe.distortion) if hold else None
+    rng, done = np.random.default_rng(3), 0
+    with (
+        Workers(worker_count(ops, None)) as workers,
+        Trainer(model, recipe, PREPROCESSING, workers, steps, held) as trainer,
+    ):
+        for batch in epoch_batches(
+            images, labels, recipe.batch_size, rng, recipe.distortion, held=held is not None
+        ):
+            trainer.steps_on([batch], losses, hits, done)
+            done += len(batch.labels)
+    moved: np.ndarray = ops.to_host(model.values) - start
+    return moved
+
+
+def _plain(recipe: Recipe, batch: int) -> Recipe:
+    """One epoch of a recipe without distortion."""
+    return Recipe(**vars(recipe) | {"batch_size": batch, "epochs": 1, "distortion": None})
+
+
+def parity(sizes: Sizes) -> dict[str, Any]:
+    """By how far the parameters moved in some steps and in an epoch, against NumPy in float32."""
+    found, runs = {}, {}
+    few = sizes.parity_steps * sizes.parity_batch
+    for name, recipe in RECIPES.items():
+        for title, count in ((f"{sizes.parity_steps} steps", few), ("an epoch", sizes.epoch)):
+            own = _plain(recipe, min(sizes.parity_batch, count))
+            runs[f"{name}, {title}"] = own, *patterns(count)
+    # NumPy's workers are forked, which a process that has begun with CUDA must not do
+    on_host = {
+        title: [trained(NumpyOps(dtype), *run) for dtype in ("float32", "float64")]
+        for title, run in runs.items()
+    }
+    for title, (expected, exact) in on_host.items():
+        moved = trained(CupyOps(), *runs[title])
+        found[f"{title}: CuPy from NumPy"] = f"{_distance(moved, expected):.2e}"
+        found[f"{title}: CuPy from float64"] = f"{_distance(moved, exact):.2e}"
+        found[f"{title}: NumPy from float64"] = f"{_distance(expected, exact):.2e}"
+    return found
+
+
+def augmentation(sizes: Sizes) -> dict[str, Any]:
+    """Steps of `best` on images distorted on the device, against those distorted by OpenCV."""
+    recipe = BEST.with_options(learning_rate=1e-3, batch_size=sizes.parity_batch, epochs=1)
+    images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
+    on_device, again = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
+    on_host = trained(CupyOps(), recipe, images, labels, hold=False)
+    gap = _distance(on_device, on_host)
+    return {
+        "distorted on the device, from distorted on the host": f"{gap:.2e}",
+        "two runs agree to the bit": bool(np.array_equal(on_device, again)),
+    }
+
+
+def determinism(sizes: Sizes) -> dict[str, Any]:
+    """Whether two runs are the same to the bit, and the same with and without graphs."""
+    images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
+    recipe = _plain(RECIPES["best"], sizes.parity_batch)
+    first, second = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
+    plain = trained(CupyOps(graph=False), recipe, images, labels)
+    return {
+        "two runs agree to the bit": bool(np.array_equal(first, second)),
+        "with and without graphs agree to the bit": bool(np.array_equal(first, plain)),
+    }
+
+
+def learning(sizes: Sizes) -> dict[str, Any]:
+    """Two epochs of `fit` as a user runs it: seconds of each, and that it learns."""
+    found = {}
+    train, val = patterns(sizes.epoch), patterns(max(sizes.epoch // 10, 3))
+    for graph in (True, False):
+        for name, recipe in RECIPES.items():
+            own = _plain(recipe, min(64, sizes.epoch)).with_options(epochs=2)
+            model = LeNet5(
+                activation=own.activation, squash_pools=own.squash_pools, ops=CupyOps(graph=graph)
+            )
+            rows = fit(model, own, train, val, PREPROCESSING).history
+            seconds = ", ".join(f"{row['seconds'] * 1e3:.1f}" for row in rows)
+            title = f"{name}{'' if graph else ' without graphs'}"
+            found[f"{title}: ms per epoch"] = seconds
+            found[f"{title}: accuracy"] = f"{rows[-1]['val_accuracy']:.4f}"
+    return found
+
+
+# In the order of their weight where time is short, each with the seconds it may take.
+CHECKS: Sequence[tuple[str, Part, float]] = (
+    ("device", device, 30),
+    ("gradients", gradients, 60),
+    ("determinism", determinism, 40),
+    ("augmentation", augmentation, 40),
+)
+MORE_CHECKS: Sequence[tuple[str, Part, float]] = (
+    ("parity", parity, 90),
+    ("learning", learning, 60),
+)

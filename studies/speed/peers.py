@@ -1,0 +1,168 @@
+"""The peers: PyTorch and ONNX Runtime at their best. Both are optional; absent ones are named."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from lenet_xp.model import LeNet5
+from lenet_xp.ops import get_ops
+from lenet_xp.training.recipes import CLASSIC
+from studies.speed.measure import Contender
+from studies.speed.ours import PREPROCESSING, random_batch
+
+
+def missing() -> dict[str, str]:
+    """Why a peer cannot take part, by its name."""
+    reasons = {}
+    for name, module in (("PyTorch", "torch"), ("ONNX Runtime", "onnxruntime"), ("onnx", "onnx")):
+        try:
+            __import__(module)
+        except ImportError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def torch_network() -> Any:
+    """The classic network with our initial weights, in the memory format PyTorch likes best."""
+    import torch
+    from torch import nn
+
+    ours = LeNet5(ops=get_ops("numpy")).parameters()
+    network: Any = nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh()),
+        *(nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh(), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 33)),
+    )
+    with torch.no_grad():
+        for theirs, parameter in zip(network.parameters(), ours.values(), strict=True):
+            theirs.copy_(torch.from_numpy(parameter.value))
+    return network.to(memory_format=torch.channels_last)
+
+
+def torch_batch(batch: int) -> tuple[Any, Any]:
+    import torch
+
+    images, labels = random_batch(batch)
+    scale, shift = PREPROCESSING.scale_and_shift()
+    x = torch.from_numpy((images * scale + shift).astype(np.float32)[:, None])
+    return x.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)
+
+
+def torch_step(batch: int, compiled: bool) -> Contender:
+    """One training step of PyTorch, eager or with the whole step compiled."""
+    import torch
+
+    network, (x, y) = torch_network(), torch_batch(batch)
+    optimiser = torch.optim.SGD(network.parameters(), lr=CLASSIC.learning_rate)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss(network(x), y).backward()
+        optimiser.step()
+
+    return Contender(torch.compile(step) if compiled else step, batch)
+
+
+def torch_inference(batch: int) -> Contender:
+    """Probabilities by eager PyTorch."""
+    import torch
+
+    network, (x, _) = torch_network().eval(), torch_batch(batch)
+
+    def read() -> Any:
+        with torch.inference_mode():
+            return torch.softmax(network(x), dim=1)
+
+    return Contender(read, batch)
+
+
+def onnx_inference(batch: int, threads: int) -> Contender:
+    """Probabilities by ONNX Runtime, all graph optimisations on."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1 if batch == 1 else threads
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    session = onnxruntime.InferenceSession(
+        _onnx_network(), options, providers=["CPUExecutionProvider"]
+    )
+    images, _ = random_batch(batch)
+    scale, shift = PREPROCESSING.scale_and_shift()
+    x = (images * scale + shift).astype(np.float32)[:, None]
+    return Contender(partial(session.run, None, {"x": x}), batch)
+
+
+def _onnx_network() -> bytes:
+    """The classic network as an ONNX graph."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {
+        name: numpy_helper.from_array(np.array(parameter.value), name)
+        for name, parameter in LeNet5(ops=get_ops("numpy")).parameters().items()
+    }
+    nodes: list[Any] = []
+    last = "x"
+
+    def add(kind: str, *inputs: str, **attributes: Any) -> None:
+        nonlocal last
+        nodes.append(helper.make_node(kind, [last, *inputs], [f"y{len(nodes)}"], **attributes))
+        last = nodes[-1].output[0]
+
+    for name in ("C1", "C3"):
+        add("Conv", f"{name}.weight", f"{name}.bias")
+        add("Tanh")
+        add("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
+        add("Tanh")
+    add("Flatten")
+    for name in ("C5", "F6"):
+        add("Gemm", f"{name}.weight", f"{name}.bias", transB=1)
+        add("Tanh")
+    add("Gemm", "output.weight", "output.bias", transB=1)
+    add("Softmax", axis=1)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 32, 32])
+    y = helper.make_tensor_value_info(last, TensorProto.FLOAT, ["N", 33])
+    graph = helper.make_graph(nodes, "LeNet-5", [x], [y], list(weights.values()))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def best_torch_threads(cores: int) -> int:
+    """The number of threads with which eager PyTorch trains fastest at batch 64; it is set."""
+    import torch
+
+    from studies.speed.measure import take_turns
+
+    contender = torch_step(64, compiled=False)
+
+    def with_threads(threads: int) -> Callable[[], AbstractContextManager[object]]:
+        def setting() -> AbstractContextManager[object]:
+            torch.set_num_threads(threads)
+            return nullcontext()
+
+        return setting
+
+    candidates = {
+        str(n): Contender(contender.call, 64, with_threads(n)) for n in range(1, cores + 1)
+    }
+    timings = take_turns(candidates, turns=5, seconds=0.3)
+    best = min(timings, key=lambda name: timings[name].median)
+    torch.set_num_threads(int(best))
+    return int(best)
+
+
+def versions() -> dict[str, str]:
+    """The versions of the peers that are here."""
+    found = {}
+    for package in ("torch", "onnxruntime", "onnx"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,203 @@
+"""Splits: disjoint, complete, stratified, repeatable, and the seed's test set exactly.
+
+What they must not share, identical images and writers, is looked for with plain Python sets.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from sklearn.model_selection import train_test_split
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.splits import FOLDS, Overlap, honest_split, make_split
+from lenet_xp.data.writers import writers_of
+from lenet_xp.errors import InputError
+
+SIDES = ("train", "val", "test")
+
+
+def dataset(counts=(100, 60, 40), source_train=None):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    names = tuple("abcdefgh"[: len(counts)])
+    images = np.zeros((len(labels), 8, 8), np.uint8)
+    return Dataset("made", images, labels, names, source_train=source_train)
+
+
+def twins(count=300, kinds=200, source_train=None):
+    """`count` images of which only `kinds` differ, in three classes."""
+    rng = np.random.default_rng(1)
+    which = np.concatenate([np.arange(kinds), rng.integers(0, kinds, count - kinds)])
+    images = rng.integers(0, 256, (kinds, 8, 8), np.uint8)[which]
+    return Dataset("twins", images, which % 3, ("a", "b", "c"), source_train=source_train)
+
+
+def shared_images(data, split):
+    """How many different images stand on two sides."""
+    sides = [{data.images[i].tobytes() for i in getattr(split, side)} for side in SIDES]
+    return sum(len(one & other) for one, other in combinations(sides, 2))
+
+
+@pytest.mark.parametrize("source_train", [None, 150])
+def test_every_image_is_in_one_part(source_train):
+    data = dataset(source_train=source_train)
+    split = make_split(data)
+    together = np.concatenate([split.train, split.val, split.test])
+    np.testing.assert_array_equal(np.sort(together), np.arange(len(data)))
+    again = make_split(data)
+    for part in SIDES:
+        np.testing.assert_array_equal(getattr(split, part), getattr(again, part))
+
+
+def test_seed_split_is_the_seed_projects_with_validation_from_its_training_part():
+    data = dataset()
+    split = make_split(data, "seed")
+    train, test = train_test_split(
+        np.arange(200), test_size=0.2, stratify=data.labels, random_state=42
+    )
+    np.testing.assert_array_equal(split.test, test)
+    assert set(split.val) < set(train) and (len(split.train), len(split.val)) == (144, 16)
+    np.testing.assert_array_equal(np.bincount(data.labels[split.test]), [20, 12, 8])
+    np.testing.assert_array_equal(np.bincount(data.labels[split.val]), [8, 5, 3])
+
+
+def test_source_split_keeps_the_sources_own_test_set():
+    split = make_split(dataset(source_train=150))
+    assert split.name == "source"
+    np.testing.assert_array_equal(split.test, np.arange(150, 200))
+    assert (len(split.train), len(split.val)) == (135, 15)
+    assert make_split(dataset(source_train=150), "seed").name == "seed"
+    assert make_split(dataset()).name == "seed"
+
+
+@pytest.mark.parametrize(
+    "data, name, word",
+    [
+        (dataset(), "writers", "'writers'"),
+        (dataset(), "writer", "made: nobody knows who wrote"),
+        (dataset((40, 1)), "random", "too few"),
+        (dataset((40, 0, 40)), "kfold", "too few"),
+        (dataset(), "source", "no test set"),
+        (dataset((40, 1)), "seed", "'b'"),
+        (dataset((40, 0, 40)), "seed", "'b'"),
+        (dataset((3, 3, 3)), "seed", "too few"),
+        (dataset((2, 2, 2), 4), "source", "too few"),
+        (dataset((1,) * 8), None, "too few"),
+        (dataset((30, 2)), "seed", "'b'"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(data, name, word):
+    with pytest.raises(InputError, match=word) as caught:
+        make_split(data, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_mnist_has_its_own_10000_test_images():
+    labels = np.arange(70_000) % 10
+    images = np.zeros((70_000, 1, 1), np.uint8)
+    split = make_split(Dataset("mnist", images, labels, tuple("0123456789"), source_train=60_000))
+    assert (len(split.train), len(split.val), len(split.test)) == (54_000, 6_000, 10_000)
+    assert split.test.min() == 60_000
+
+
+@pytest.mark.parametrize(("name", "fold"), [("random", 0), *(("kfold", f) for f in range(5))])
+def test_identical_images_stay_on_one_side(name, fold):
+    data = twins(230)
+    split = make_split(data, name, fold)
+    assert (split.name, split.fold) == (name, fold)
+    assert shared_images(data, split) == 0 < shared_images(data, make_split(data, "seed"))
+    together = np.concatenate([split.train, split.val, split.test])
+    np.testing.assert_array_equal(np.sort(together), np.arange(len(data)))
+    for side, share in zip(SIDES, (0.7, 0.1, 0.2), strict=True):
+        of_each_class = np.bincount(data.labels[getattr(split, side)], minlength=3)
+        of_each_class = of_each_class / np.bincount(data.labels)
+        np.testing.assert_allclose(of_each_class, share, atol=0.06)  # twins weigh more than one
+    np.testing.assert_array_equal(split.test, make_split(data, name, fold).test)
+
+
+def test_each_image_is_tested_in_one_of_the_folds():
+    data = twins()
+    tested = np.concatenate([make_split(data, "kfold", fold).test for fold in range(5)])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(len(data)))
+
+
+@pytest.mark.parametrize(
+    ("name", "fold"), [("seed", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
+)
+def test_a_fold_that_is_none_is_refused(name, fold):
+    with pytest.raises(InputError, match=f"'{name}' has no fold {fold}"):
+        make_split(dataset(), name, fold)
+
+
+def test_the_seed_split_keeps_its_test_set_and_loses_what_leaks():
+    data = twins()
+    split, overlap = honest_split(data, "seed")
+    whole = make_split(data, "seed")
+    assert shared_images(data, split) == 0
+    np.testing.assert_array_equal(split.test, whole.test)
+    tested, judged = ({data.images[i].tobytes() for i in part} for part in (whole.test, whole.val))
+    leaking = [sum(data.images[i].tobytes() in tested for i in p) for p in (whole.train, whole.val)]
+    assert [overlap.train_test, overlap.val_test] == leaking and min(leaking) > 0
+    assert overlap.train_val == sum(data.images[i].tobytes() in judged for i in whole.train)
+    assert overlap.dropped == 300 - sum(len(getattr(split, side)) for side in SIDES)
+    # What is left is what was there, in its order, less the images that leak and no others.
+    own = {data.images[i].tobytes() for i in split.val}
+    kept = [i for i in whole.train if data.images[i].tobytes() not in tested | own]
+    np.testing.assert_array_equal(split.train, kept)
+
+
+def test_an_overlap_is_kept_on_request_and_else_refused():
+    data = twins(source_train=200)
+    with pytest.raises(InputError, match=r"twins.*--split random.*--allow-overlap") as caught:
+        honest_split(data)
+    assert "\n" not in str(caught.value)
+    split, overlap = honest_split(data, allow_overlap=True)
+    assert (len(split.train), len(split.val), len(split.test)) == (180, 20, 100)
+    assert overlap.train_test + overlap.val_test > 0 == overlap.dropped
+    clean = dataset()
+    clean = Dataset(
+        "clean", np.arange(200, dtype=np.uint8).reshape(-1, 1, 1), clean.labels, ("a", "b", "c")
+    )
+    assert honest_split(clean)[1] == Overlap(0, 0, 0)
+    with pytest.raises(InputError, match="none is left"):
+        honest_split(dataset())  # two hundred times the same image
+
+
+@pytest.fixture(scope="module")
+def amhcd(shared):
+    return load_dataset(shared / "amhcd_64.zip", cache=False, progress=False)
+
+
+def test_no_writer_of_amhcd_is_on_two_sides_and_each_is_tested_once(amhcd):
+    writers = writers_of(amhcd)
+    tested = []
+    for fold in range(FOLDS["writer"]):
+        split = make_split(amhcd, "writer", fold)
+        sides = [set(writers[getattr(split, side)].tolist()) for side in SIDES]
+        assert [len(side) for side in sides] == [42, 6, 12]
+        assert not any(one & other for one, other in combinations(sides, 2))
+        assert shared_images(amhcd, split) == 0
+        for side in SIDES:
+            assert np.bincount(amhcd.labels[getattr(split, side)], minlength=33).min() >= 6 * 12
+        tested.append(split.test)
+        # Who may have been taken for one another stands on one side.
+        for group in ({1, 4, 28, 29, 30, 33, 36, 37}, {16, 18, 45, 46, 47, 55}, {27, 34}, {11, 58}):
+            assert sum(bool(group & side) for side in sides) == 1
+    np.testing.assert_array_equal(np.sort(np.concatenate(tested)), np.arange(len(amhcd)))
+    again = make_split(amhcd, "writer", 4)
+    for side in SIDES:
+        np.testing.assert_array_equal(getattr(split, side), getattr(again, side))
+
+
+@pytest.mark.parametrize("name", ["random", "kfold"])
+def test_no_image_of_amhcd_is_on_two_sides(amhcd, name):
+    for fold in range(FOLDS[name]):
+        assert shared_images(amhcd, make_split(amhcd, name, fold)) == 0
+
+
+def test_the_seed_split_of_amhcd_leaks_34_images_and_loses_them(amhcd):
+    split, overlap = honest_split(amhcd)
+    assert overlap == Overlap(train_test=26, val_test=0, train_val=8, dropped=34)
+    assert shared_images(amhcd, split) == 0
+    np.testing.assert_array_equal(split.test, make_split(amhcd, "seed").test)

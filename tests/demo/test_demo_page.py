@@ -1,0 +1,354 @@
+"""The demo's page in a real Chromium: what a visitor draws, presses, drops, hears and sees."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+from demo_server import served, written
+
+from lenet_xp.demo.reading import PictureReader
+from lenet_xp.demo.site import Site, pen_strokes
+from lenet_xp.model_file import SHIPPED, load_model
+from lenet_xp.ops import get_ops
+from lenet_xp.system.opencv import cv2
+
+pytest.importorskip("selenium")
+from browser import Page, chromium, programs
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = pytest.mark.skipif(programs() is None, reason="needs chromium and chromedriver")
+
+FIRST = "document.querySelector('#readings li')"
+SAME_EXAMPLE = "Math.random = () => 0.5"  # of some hundred hands the model misreads a few
+TROUBLE = "document.querySelector('#trouble').textContent"
+PEN_UPS = "performance.getEntriesByName('pen-up to probabilities').map((each) => each.duration)"
+LIT = """[...document.querySelectorAll('#layers canvas')].map((each) => {
+    const pixels = each.getContext('2d').getImageData(0, 0, each.width, each.height).data;
+    return [each.id, new Set(new Uint32Array(pixels.buffer)).size]; })"""
+INK = """document.querySelector('#canvas').getContext('2d')
+    .getImageData(0, 0, 300, 300).data.some(Boolean)"""
+BARS = """[...document.querySelectorAll('#readings .bar i')]
+    .map((each) => each.getBoundingClientRect().width)"""
+DROP = """fetch('icon.svg').then((each) => each.blob()).then((blob) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([blob], 'a.pgm'));
+    const options = { dataTransfer, bubbles: true, cancelable: true };
+    document.body.dispatchEvent(new DragEvent('drop', options)); })"""
+GLYPHS = """[...document.querySelectorAll('#sheet .glyph')].map((each) => {
+    const context = new OffscreenCanvas(60, 40).getContext('2d');
+    context.font = '30px Letters';
+    context.fillText(each.textContent, 2, 32);
+    return context.getImageData(0, 0, 60, 40).data.join(); })"""
+SPOKEN = """import('/words.js').then(({ WORDS }) => Object.fromEntries(
+    Object.entries(WORDS).map(([name, words]) => [name, Object.keys(words)])))"""
+UNTRANSLATED = """[...document.querySelectorAll('[data-words]')]
+    .filter((each) => !each.textContent).length"""
+OUTSIDE = """[...document.querySelectorAll('button, canvas, p, figure')]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth).length"""
+TINY = """[...document.querySelectorAll('button')]
+    .filter((each) => each.offsetHeight < 24 || each.offsetWidth < 24).length"""
+STYLE = "getComputedStyle(document.querySelector({!r})).{}"
+CROSS = [[[0.5, 0.15], [0.5, 0.5], [0.5, 0.85]], [[0.2, 0.5], [0.5, 0.5], [0.8, 0.5]]]
+LETTERS = {"yaz": 17, "yab": 0}
+
+
+@pytest.fixture(scope="module")
+def site():
+    saved = load_model(SHIPPED, get_ops("numpy"))
+    return Site(PictureReader(saved), saved.class_names)
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with chromium(logged=True) as driver:
+        driver.get("about:blank")
+        driver.get_log("performance")  # of the browser's own first page
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with served(site) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def page(driver, address):
+    """The page, fresh; at the end it has asked nobody else and found no fault with itself."""
+    page = Page(driver, address)
+    page.open()
+    yield page
+    told = [each["message"] for each in driver.get_log("browser")]
+    assert [each for each in told if "getImageData" not in each] == []  # these tests read much
+    page.js("localStorage.clear()")
+    sent = requests(driver)
+    assert sent and all(url.startswith(address) for url in sent), sent
+
+
+def requests(driver):
+    """The addresses that pages have asked for since this was asked last."""
+    events = [json.loads(each["message"])["message"] for each in driver.get_log("performance")]
+    return [
+        event["params"]["request"]["url"]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def strokes(name, number=0):
+    """A generated letter where a hand would write it."""
+    return [
+        [[0.5 + (x - 0.5) * 0.6, 0.1 + 0.8 * y] for x, y in s] for s in pen_strokes(name, number)
+    ]
+
+
+def lit(page):
+    """How many different colours each picture of the network shows."""
+    return dict(page.js(LIT))
+
+
+def test_letters_are_read_as_they_are_drawn(page, record_property):
+    paper = lit(page)
+    assert set(paper) == {"seen", "C1", "S2", "C3", "S4"}
+    for name, number in LETTERS.items():
+        page.draw(strokes(name, number))
+        assert page.reading(name) > 0.5
+        colours = lit(page)
+        assert all(colours[each] > paper[each] + 8 for each in paper), colours
+        bars = page.js(BARS)
+        assert bars == sorted(bars, reverse=True) and bars[0] > 0
+        page.find("#clear").click()
+        assert lit(page) == paper and not page.js(f"{FIRST}.textContent")
+    entries = page.js(PEN_UPS)
+    record_property("median ms from pen-up to probabilities", statistics.median(entries))
+    assert len(entries) >= len(LETTERS)
+
+
+@pytest.mark.parametrize("pointer", ["touch", "pen"])
+def test_finger_and_pen_write_as_the_mouse_does_and_the_page_stays_where_it_is(page, pointer):
+    page.open(360, 740)
+    page.js("""document.addEventListener('pointerdown', (event) => {
+        document.body.dataset.pointer = event.pointerType; })""")
+    page.pointer = pointer
+    paper = page.find("#canvas")
+    page.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", paper)
+    before = page.js("scrollY")
+    page.draw(CROSS)
+    assert page.reading("yat") > 0.5
+    assert page.js("document.body.dataset.pointer") == pointer
+    assert page.js("scrollY") == before
+    page.find("#clear").click()
+    page.wait(f"!{FIRST}.textContent")
+
+
+def test_the_reading_does_not_wait_for_the_pen_to_be_lifted(page):
+    paper = lit(page)
+    actions = page.hold(strokes("yan")[0])
+    page.wait(f"{FIRST}.textContent.includes('yan')")
+    assert lit(page)["C1"] > paper["C1"]
+    assert page.js(PEN_UPS) == []
+    actions.pointer_action.pointer_up(0)
+    actions.perform()
+
+
+def test_a_small_circle_below_the_line_is_ya_and_a_tall_one_yar(page):
+    angle = np.linspace(-1.6, 4.8, 20)
+    for name, middle, radius in (("ya", 0.71, 0.16), ("yar", 0.5, 0.36)):
+        for aside in (0.3, 0):
+            circle = np.stack([0.5 - aside * (name == "ya") + radius * np.cos(angle) * 0.9,
+                               middle + radius * np.sin(angle)], axis=1)  # fmt: skip
+            page.draw([circle.tolist()])
+            page.reading(name)
+            names = page.find("#readings").text
+            assert "yar" in names and "ya\n" in names
+            assert "ⴰ" in page.find("#remark").text
+            page.keys(Keys.DELETE)
+
+
+def test_a_photo_of_a_ring_says_that_its_size_is_unknown(page, tmp_path):
+    cv2.imwrite(str(tmp_path / "ring.png"), np.pad(written("yar"), 100, constant_values=255))
+    page.find("#photo").send_keys(str(tmp_path / "ring.png"))
+    page.reading("ya")
+    remark = page.find("#remark").text
+    assert "photo" in remark and "dashed" not in remark
+
+
+@pytest.mark.parametrize(("name", "left", "top"), [("yaz", 0.2, 0.05), ("yagw", 0.7, 0.65)])
+def test_a_small_letter_is_read_wherever_it_stands(page, name, left, top):
+    small = [
+        [[left + (x - 0.2) * 0.3, top + (y - 0.1) * 0.3] for x, y in stroke]
+        for stroke in strokes(name, 17)
+    ]
+    page.draw(small)
+    assert page.reading(name) > 0.5
+
+
+def test_undo_and_clear_by_button_and_key(page):
+    undo, clear = page.find("#undo"), page.find("#clear")
+    assert not undo.is_enabled() and not clear.is_enabled()
+    page.draw(CROSS)
+    page.reading("yat")
+    undo.click()
+    page.reading("yan")
+    page.draw(CROSS[1:])
+    page.reading("yat")
+    page.chord(Keys.CONTROL, "z")
+    page.reading("yan")
+    page.chord(Keys.CONTROL, "z")
+    page.wait(f"!{FIRST}.textContent")
+    assert not undo.is_enabled()
+    page.draw(CROSS)
+    page.reading("yat")
+    page.keys(Keys.DELETE)
+    page.wait(f"!{FIRST}.textContent")
+    page.wait(f"!({INK})")
+    page.draw(CROSS)
+    clear.click()
+    page.wait("document.querySelector('#undo').disabled")
+
+
+def test_three_languages_that_are_remembered(page):
+    title = {"en": "Handwriting", "fr": "L’écriture", "zgh": "ⵜⵉⵔⵔⴰ"}
+    assert page.js("document.documentElement.lang") == "en"
+    for name, word in title.items():
+        page.find(f"#languages button[lang={name}]").click()
+        assert page.js("document.documentElement.lang") == name
+        assert word in page.find("h1").text and word in page.driver.title
+        assert page.js(UNTRANSLATED) == 0
+    page.open()
+    assert page.js("document.documentElement.lang") == "zgh"
+    assert page.find("#languages button[aria-pressed=true]").get_attribute("lang") == "zgh"
+    assert page.find("#undo").text == "ⵙⵔ"
+
+
+def test_every_language_says_everything(page):
+    known = page.js(SPOKEN)
+    assert set(known) == {"en", "fr", "zgh"}
+    assert sorted(known["en"]) == sorted(known["fr"]) == sorted(known["zgh"])
+
+
+def test_glyphs_are_drawn_and_none_is_an_empty_box(page):
+    assert page.js("document.fonts.check('20px Letters', 'ⵣ')")
+    drawn = page.js(GLYPHS)
+    assert len(drawn) == len(set(drawn)) == 33
+    assert page.js(STYLE.format("#sheet .glyph", "fontFamily")).startswith("Letters")
+
+
+def test_a_photo_is_chosen_dropped_or_refused(page, tmp_path):
+    photo, other = tmp_path / "photo.png", tmp_path / "notes.png"
+    cv2.imwrite(str(photo), np.pad(written("yat"), 100, constant_values=255))
+    other.write_text("no picture")
+    page.find("#photo").send_keys(str(photo))
+    page.reading("yat")
+    page.wait(INK)
+    page.keys(Keys.DELETE)
+    page.wait(f"!({INK})")
+    scan = tmp_path / "scan.pgm"  # read, but no browser shows it: then its name stands there
+    cv2.imwrite(str(scan), np.pad(written("yaz"), 100, constant_values=255))
+    page.find("#photo").send_keys(str(scan))
+    page.reading("yaz")
+    page.wait(INK)
+    assert not page.find("#guides").is_displayed()
+    page.find("#photo").send_keys(str(other))
+    page.wait(f"{TROUBLE}.includes('not an image')")
+    assert not page.js(f"{FIRST}.textContent")
+    page.js(DROP)
+    page.wait(f"{TROUBLE}.includes('not an image')")
+    told = ""  # by Chromium of the server's two refusals, if perhaps a little later
+
+    def noted(driver):
+        nonlocal told
+        told += "".join(each["message"] for each in driver.get_log("browser"))
+        return told.count("422") == 2
+
+    WebDriverWait(page.driver, 10, 0.02).until(noted)
+    page.draw(CROSS)
+    page.reading("yat")
+    assert not page.find("#trouble").text
+
+
+def test_the_sheet_and_show_me_by_keyboard_alone(page):
+    page.js("document.querySelector('#choose').focus()")
+    page.keys(Keys.TAB)
+    focus = "document.activeElement.dataset.name"
+    assert page.js(focus) == "ya"
+    page.keys(Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ARROW_LEFT, Keys.ARROW_UP)
+    assert page.js(focus) == "ya"
+    page.keys(Keys.END)
+    assert page.js(focus) == "yu"
+    page.keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert page.js(focus) == "yaz"
+    assert page.js("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keys(Keys.ENTER)
+    assert page.js("document.activeElement.ariaPressed") == "true"
+    page.wait(INK)  # the template
+    assert not page.js(f"{FIRST}.textContent")
+    page.js(SAME_EXAMPLE)
+    page.js("document.querySelector('#example').focus()")
+    page.keys(Keys.ENTER)
+    page.reading("yaz")
+    page.js("document.querySelector('#choose').focus()")
+    page.keys(Keys.TAB)
+    assert page.js(focus) == "yaz"
+    page.keys(Keys.SPACE)
+    assert page.js("document.querySelectorAll('#sheet [aria-pressed=true]').length") == 0
+
+
+def test_nothing_moves_by_itself_for_who_asked_for_that(page):
+    media = {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        assert page.js(STYLE.format("#readings .bar i", "transitionDuration")) == "0s"
+        page.js(SAME_EXAMPLE)
+        page.find("[data-name=yam]").click()
+        page.find("#example").click()
+        page.reading("yam")
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_no_width_needs_sideways_scrolling(page, width):
+    for name in ("en", "fr", "zgh"):
+        page.open(width, 640)
+        page.find(f"#languages button[lang={name}]").click()
+        assert page.js("document.documentElement.scrollWidth") <= width
+        assert page.js(OUTSIDE) == 0 and page.js(TINY) == 0
+    if width == 360:
+        page.draw(CROSS)
+        page.reading("yat")
+        page.js("document.querySelector('#write-title').scrollIntoView()")
+        assert page.js(f"{FIRST}.getBoundingClientRect().bottom") < 640  # beside the paper, in view
+
+
+def test_a_screen_reader_finds_names_landmarks_and_a_calm_reading(page):
+    page.draw(CROSS)
+    page.wait("document.querySelector('#spoken').textContent.startsWith('yat, t, ')")
+    nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [
+        (each["role"]["value"], each.get("name", {}).get("value", ""))
+        for each in nodes
+        if not each["ignored"]
+    ]
+    roles = {role for role, _ in named}
+    assert {"banner", "main", "region", "heading", "list", "status", "toolbar"} <= roles, roles
+    of_note = [
+        pair for pair in named if pair[0] in ("button", "image", "region", "toolbar", "group")
+    ]
+    assert len(of_note) > 45 and all(name for _, name in of_note), of_note
+    assert ("button", "yaz z") in named and ("image", "Paper to write on") in named
+    live = page.driver.find_elements(By.CSS_SELECTOR, "[aria-live]")
+    assert [each.get_attribute("aria-live") for each in live] == ["polite"]
+
+
+def test_a_server_that_has_gone_is_told_in_words(driver, site):
+    with served(site) as port:
+        page = Page(driver, f"http://127.0.0.1:{port}/")
+        page.open()
+    page.draw(CROSS)
+    page.wait(f"{TROUBLE}.includes('does not answer')")
+    driver.get_log("browser")
+    driver.get_log("performance")

@@ -1,0 +1,80 @@
+"""Every CUDA source compiles for the oldest and newer cards: with nvcc, or CuPy's NVRTC."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from lenet_xp.ops.cuda.kernels import FILES, options, source
+from lenet_xp.ops.cuda.plans import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
+from lenet_xp.ops.settings import StageSettings
+
+# LeNet-5's two stages, and one with everything odd
+STAGES = (
+    StagePlan((1, 32, 32, 64), StageSettings((6, 1, 5, 5), 1, 0, "tanh", 2), 1, 1),
+    StagePlan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
+    StagePlan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
+)
+ARCHITECTURES = ("70", "80", "90")
+CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"
+DTYPES = ("float32", "float64")
+
+
+def programs(file: str) -> list[dict[str, int]]:
+    """The settings that a file is compiled with."""
+    if file.startswith("stage_forward"):
+        return [s.defines(s.forward_tile, s.forward_slices) for s in STAGES]
+    if file.startswith("stage_backward"):
+        return [s.defines(BACKWARD_TILE, BACKWARD_SLICES) for s in STAGES]
+    return [{"TILE": tile} for tile in (2, 8)] if file == "dense" else [{}]
+
+
+def nvcc_architectures() -> list[str]:
+    """Those of them that nvcc still knows: CUDA 13 has dropped 70."""
+    listed = subprocess.run(["nvcc", "--list-gpu-arch"], capture_output=True, text=True).stdout
+    return [a for a in ARCHITECTURES if f"compute_{a}\n" in listed]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("file", FILES)
+def test_nvcc_compiles(file, dtype, tmp_path):
+    if shutil.which("nvcc") is None:
+        pytest.skip("needs nvcc, CUDA's compiler")
+    code = tmp_path / f"{file}.cu"
+    code.write_text(source(file))
+    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in nvcc_architectures()]
+    assert targets
+    for settings in programs(file):
+        command = ["nvcc", *options(dtype, settings), *targets, "-Werror=all-warnings", "-cubin"]
+        command[-1:] = ["-c", "-o", str(tmp_path / "out.o"), str(code)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("file", FILES)
+def test_nvrtc_compiles(file, architecture):
+    """The compiler that CuPy uses, told what CuPy tells it, down to the card's own code; it needs
+    no GPU, only its library."""
+    nvrtc = pytest.importorskip("cupy.cuda", reason="needs CuPy").nvrtc
+    try:
+        nvrtc.getVersion()
+        known = nvrtc.getSupportedArchs() if hasattr(nvrtc, "getSupportedArchs") else None
+    except Exception as error:
+        pytest.skip(f"needs the library NVRTC ({error})")
+    if known and int(architecture) not in known:
+        pytest.skip(f"this NVRTC has dropped compute capability {architecture}")
+    for dtype in DTYPES:
+        for settings in programs(file):
+            program = nvrtc.createProgram(source(file), f"{file}.cu", [], [])
+            told = (*options(dtype, settings), *CUPYS_OWN, f"--gpu-architecture=sm_{architecture}")
+            try:
+                nvrtc.compileProgram(program, told)
+                assert nvrtc.getCUBIN(program)
+            except nvrtc.NVRTCError as error:
+                message = nvrtc.getProgramLog(program)
+                if "invalid value for --gpu-architecture" in message:
+                    pytest.skip(f"this NVRTC has dropped compute capability {architecture}")
+                raise AssertionError(message) from error
+            finally:
+                nvrtc.destroyProgram(program)
