@@ -21,7 +21,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.workers import Workers
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
-from lenet_xp.training.loop import Batch, TrainingDiverged
+from lenet_xp.training.loop import LabelledImages, TrainingDiverged
 from lenet_xp.training.recipes import RECIPES, Recipe
 from lenet_xp.training.trainer import Trainer
 
@@ -192,7 +192,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _sides(self, images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[Batch, Batch]:
+    def _sides(
+        self, images: np.ndarray, labels: np.ndarray, seed: int
+    ) -> tuple[LabelledImages, LabelledImages]:
         """What trains and what chooses the epoch, each with its labels."""
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(

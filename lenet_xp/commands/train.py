@@ -21,7 +21,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.system.progress import LinesAndBar
-from lenet_xp.training.loop import Progress
+from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
 from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
 from lenet_xp.training.run import Finished, interrupted_run, train_run
@@ -36,11 +36,13 @@ EXAMPLES = """\
   lenet-xp train --data mnist.npz --recipe best
       the original benchmark
   lenet-xp train --data amhcd_64.zip --recipe best --split writer --fold 0
-      judged on 12 writers of whom it has seen nothing
+      tested on 12 writers of whom it has seen nothing
   lenet-xp train --data amhcd_64.zip --recipe best --photos 1
       for letters in photographs, too: how the model that comes along was made
   lenet-xp train --resume runs/best
       go on where Ctrl-C, a crash or a power cut ended the run
+  lenet-xp train --plain --threads 1 --epochs 1
+      for a debugger: layers.py runs as it is written, no step is repeated from a capture
   lenet-xp train --backend cupy
       on a CUDA GPU"""
 
@@ -48,7 +50,7 @@ EXAMPLES = """\
 class _EpochLines(LinesAndBar):
     """A line per epoch and, on a terminal, the running epoch as a bar."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: EpochProgress) -> None:
         """Move the bar of the running epoch."""
         label = f"epoch {progress.epoch}/{progress.epochs}"
         note = f"loss {progress.loss:.4f}, accuracy {progress.accuracy:.2%}"
@@ -66,7 +68,7 @@ class _EpochLines(LinesAndBar):
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
-        "lenet-xp train", "Train LeNet-5, judge it on a test set, draw what it learned.", EXAMPLES
+        "lenet-xp train", "Train LeNet-5, score it on a test set, draw what it learned.", EXAMPLES
     )
     add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
@@ -118,10 +120,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="how much may be lost when the machine dies (default: 10)",
     )
     p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
+    p.add_argument(
+        "--plain",
+        action="store_true",
+        help="run each layer's own forward and backward of layers.py, anew in every step, so that "
+        "a breakpoint there is hit (with --threads 1); about six times slower",
+    )
     add_backend_options(p)
     options = p.parse_args(arguments)
     if options.resume:
         _check_alone(p, options)
+    options.no_graph = options.no_graph or options.plain
     return options
 
 
@@ -202,6 +211,7 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
         plots=not options.no_plots,
         threads=options.threads,
         backend_requested=options.backend,
+        fused=not options.plain,
         graph=not options.no_graph,
         overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,

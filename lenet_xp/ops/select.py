@@ -25,13 +25,14 @@ class BackendUnavailable(RuntimeError):
 def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -> Ops:
     """The ops object of a backend: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
 
-    dtype is "float32" or "float64". graph: whether CuPy repeats captures as CUDA graphs or kernel
-    by kernel. Raises BackendUnavailable where "cupy" cannot run, ValueError for another name.
+    dtype: "float32" or "float64". graph: whether captures are repeated as they were recorded (as
+    CUDA graphs on a GPU) or computed anew each time; the bits are the same.
+    Raises BackendUnavailable where "cupy" cannot run, ValueError for another name.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
     if backend == "numpy":
-        return NumpyOps(dtype)
+        return NumpyOps(dtype, graph)
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     try:
@@ -39,7 +40,7 @@ def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -
     except BackendUnavailable:
         if backend == "cupy":
             raise
-        return NumpyOps(dtype)
+        return NumpyOps(dtype, graph)
 
 
 def _working_cupy(dtype: str, graph: bool) -> Ops:

@@ -1,4 +1,8 @@
-"""Shuffled and distorted batches, made ahead of their use."""
+"""Batches: shuffled, distorted, made ahead of their use, and placed where the network reads them.
+
+A batch is made on the host by `epoch_batches`, waits in `prefetch`, and is copied by `InputBatch`
+into arrays that stay in place, so that a captured step can read it.
+"""
 
 import queue
 import threading
@@ -14,25 +18,25 @@ from lenet_xp.pictures.preprocess import Preprocessing
 
 T = TypeVar("T")
 
-AHEAD = 8  # batches that may wait: enough to ride out a pause, little memory
+PREFETCHED = 8  # batches that may wait: enough to ride out a pause, little memory
 
 
 class Batch(NamedTuple):
     """What one training step learns from.
 
-    images: (N, S, S) uint8, or where the device holds all images the places (N,) int64 of these.
-    labels: (N,) int64. coefficients: (2, N, F) float32 of `warp.basis`, by which the device is to
-    distort them, or None.
+    images: (N, S, S) uint8; or, where all images lie on the device, their indices (N,) int64.
+    labels: (N,) int64. coefficients: (2, N, F) float32, by which the device distorts the images
+    (`augment.basis`), or None.
     """
 
     images: np.ndarray
     labels: np.ndarray
     coefficients: np.ndarray | None = None
 
-    def part(self, some: slice) -> "Batch":
-        """Some of its images."""
-        maps = self.coefficients
-        return Batch(self.images[some], self.labels[some], None if maps is None else maps[:, some])
+    def part(self, chosen: slice) -> "Batch":
+        """The batch of some of its images."""
+        maps = None if self.coefficients is None else self.coefficients[:, chosen]
+        return Batch(self.images[chosen], self.labels[chosen], maps)
 
 
 def epoch_batches(
@@ -41,22 +45,22 @@ def epoch_batches(
     batch_size: int,
     rng: np.random.Generator,
     distortion: Distortion | None = None,
-    behind: int = 0,
-    held: bool = False,
+    skip: int = 0,
+    on_device: bool = False,
 ) -> Iterator[Batch]:
     """One epoch of a fresh shuffle of images (M, S, S) uint8; the last batch may be short.
 
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
-    batches to every backend. behind: how many batches to leave out at the start, as if they had
-    been given already. held: give places and coefficients, for a device that holds the images.
+    batches to every backend. skip: the first so many batches are drawn but not made, for a run that
+    goes on in mid-epoch. on_device: give indices and coefficients, for images on the device.
     """
     order = rng.permutation(len(labels))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         drawn = None if distortion is None else distortion.draw(rng, len(chosen))
-        if start < behind * batch_size:
+        if start < skip * batch_size:
             continue
-        if held:
+        if on_device:
             yield Batch(chosen, labels[chosen], None if drawn is None else drawn.coefficients)
             continue
         batch = images[chosen]
@@ -65,22 +69,22 @@ def epoch_batches(
         yield Batch(batch, labels[chosen])
 
 
-def in_groups(batches: Iterable[Batch], most: int) -> Iterator[list[Batch]]:
-    """Up to `most` batches at a time as they come, all of a group of one size."""
+def in_groups(batches: Iterable[Batch], max_batches: int) -> Iterator[list[Batch]]:
+    """Consecutive batches in groups of at most `max_batches`; a group's batches have one size."""
     group: list[Batch] = []
     for batch in batches:
         if group and len(batch.labels) != len(group[0].labels):
             yield group
             group = []
         group.append(batch)
-        if len(group) == most:
+        if len(group) == max_batches:
             yield group
             group = []
     if group:
         yield group
 
 
-def prefetch(items: Iterator[T], ahead: int = AHEAD) -> Iterator[T]:
+def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
     """The same items, made on a background thread up to `ahead` in advance.
 
     An exception of the producer is raised here. When the consumer stops early, so does the thread.
@@ -122,48 +126,53 @@ def prefetch(items: Iterator[T], ahead: int = AHEAD) -> Iterator[T]:
 
 
 @dataclass(frozen=True)
-class HeldImages:
-    """Images that wait on the device; batches are then their places.
+class DeviceImages:
+    """All training images on the device; a batch is then a list of indices.
 
-    images: what `ops.resident` gave. basis: of the maps that distort them, None where none does.
+    images: what `ops.resident` gave. basis: of the maps that distort them (`augment.basis`), None
+    if none are distorted.
     """
 
     images: Array
     basis: Array | None = None
 
 
-def hold_images(
+def place_on_device(
     ops: Ops, images: np.ndarray, distortion: Distortion | None = None
-) -> HeldImages | None:
-    """Images (M, S, S) uint8 held on the device.
+) -> DeviceImages | None:
+    """Images (M, S, S) uint8 on the device.
 
-    None where the device does not hold any, or cannot do all of the distortion.
+    None if the device keeps no images, or cannot compute all of the distortion.
     """
     if distortion is not None and not distortion.geometric:
         return None
-    held = ops.resident(images)
-    if held is None:
+    resident = ops.resident(images)
+    if resident is None:
         return None
     size = images.shape[1]
-    return HeldImages(held, distortion and ops.asarray(basis(size, distortion.grid)))
+    return DeviceImages(resident, distortion and ops.asarray(basis(size, distortion.grid)))
 
 
 class InputBatch:
-    """Room for the batches of `count` images, which `fill` overwrites; captures read it anew."""
+    """Arrays that hold a batch of `count` images; `fill` overwrites them, captures read them."""
 
     def __init__(
-        self, ops: Ops, preprocessing: Preprocessing, count: int, held: HeldImages | None = None
+        self,
+        ops: Ops,
+        preprocessing: Preprocessing,
+        count: int,
+        on_device: DeviceImages | None = None,
     ):
-        self._ops, self._held = ops, held
-        self._settings = preprocessing.scale_and_shift()
-        shape = (count,) if held else (count, preprocessing.size, preprocessing.size)
-        self._images = np.zeros(shape, np.int64 if held else np.uint8)
+        self._ops, self._on_device = ops, on_device
+        self._scaling = preprocessing.scale_and_shift()
+        shape = (count,) if on_device else (count, preprocessing.size, preprocessing.size)
+        self._images = np.zeros(shape, np.int64 if on_device else np.uint8)
         self._labels = np.zeros(count, np.int64)
-        if held and held.basis is not None:
-            self._coefficients = np.zeros((2, count, held.basis.shape[0]), np.float32)
+        if on_device and on_device.basis is not None:
+            self._coefficients = np.zeros((2, count, on_device.basis.shape[0]), np.float32)
 
     def fill(self, batch: Batch) -> None:
-        """Take another batch of the same size."""
+        """Copy in another batch of the same size."""
         np.copyto(self._images, batch.images)
         np.copyto(self._labels, batch.labels)
         if batch.coefficients is not None:
@@ -175,15 +184,15 @@ class InputBatch:
 
     def images(self) -> Array:
         """The network's input (1, S, S, N)."""
-        ops, held = self._ops, self._held
-        if held is None:
-            return ops.image_batch(self._images, *self._settings)
-        if held.basis is None:
-            return ops.image_batch(held.images, *self._settings, chosen=self._images)
-        maps = self._images, self._coefficients, held.basis
-        return ops.warped_batch(held.images, *self._settings, *maps)
+        ops, source = self._ops, self._on_device
+        if source is None:
+            return ops.image_batch(self._images, *self._scaling)
+        if source.basis is None:
+            return ops.image_batch(source.images, *self._scaling, chosen=self._images)
+        maps = self._images, self._coefficients, source.basis
+        return ops.warped_batch(source.images, *self._scaling, *maps)
 
 
 def steps_at_once(ops: Ops, batch_size: int) -> int:
-    """How many training steps to ask for in one go: on a GPU asking can take longer than a step."""
+    """The number of training steps per launch; on a GPU a launch can take longer than a step."""
     return min(max(ops.images_per_launch // batch_size, 1), ops.steps_per_launch)

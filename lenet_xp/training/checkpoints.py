@@ -1,8 +1,9 @@
-"""Checkpoints: everything a run needs to go on to the bit, in files that prove they are whole.
+"""Resume to the bit: checkpoints, when they are saved, how a run is stopped, who holds its folder.
 
-Each is written beside the others and reaches the disk before an older one is removed, so that at
-every moment, whatever dies, a whole one is there. npz rather than safetensors: it needs nothing
-but NumPy, and each file carries a checksum, which safetensors lacks.
+Everything that the next step depends on is a handful of vectors and the number of the step. A new
+checkpoint reaches the disk before an older one is removed, so that at every moment, whatever dies,
+a whole one is there. The format is npz and not safetensors: it needs nothing but NumPy, and each
+file carries a checksum, which safetensors lacks.
 """
 
 import os
@@ -26,7 +27,12 @@ from lenet_xp.system.npz_file import MAX_CONTAINER, Damaged, read_container, wri
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
-KEEP = 3  # the newest, and two to fall back on
+KEPT_CHECKPOINTS = 3  # the newest, and two to fall back on
+START_AGAIN = "start the run again"
+HISTORY_COLUMNS = (
+    *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
+    *("learning_rate", "seconds"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,16 @@ class State:
 class Checkpoints:
     """The checkpoints of a run, in a folder of their own.
 
-    keep: how many of the newest to keep.
+    keep: the number of newest checkpoints that stay.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keep: int = KEEP):
+    def __init__(self, folder: str | os.PathLike[str], keep: int = KEPT_CHECKPOINTS):
         self.folder, self.keep = Path(folder), keep
 
     def save(self, state: State, run: dict[str, Any]) -> None:
-        """Write the state of a run, then remove checkpoints too many; `run` says which it is.
+        """Write a state, then remove the oldest checkpoints; `run` describes the run.
 
-        Raises InputError where it cannot be written, having lost none.
+        Raises InputError where it cannot be written; then no checkpoint is removed.
         """
         make_folder(self.folder)
         header = {
@@ -65,9 +71,9 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
-        """State and run of the newest whole checkpoint, or None where there is none at all.
+        """State and description of the newest whole checkpoint; None if there is no checkpoint.
 
-        say is told of each damaged one passed over. Raises InputError if all are damaged.
+        say: called with a line on each damaged one. Raises InputError if all are damaged.
         """
         files = self._newest_first()
         for path in files:
@@ -83,16 +89,16 @@ class Checkpoints:
         return None
 
     def save_best(self, saved: SavedModel) -> None:
-        """Write the best model so far beside the checkpoints, ready for use."""
+        """Write the best model so far as a model file beside the checkpoints."""
         make_folder(self.folder)
         save_model(self.folder / BEST, saved)
 
     def any(self) -> bool:
-        """Whether there is one, whole or not."""
+        """Whether there is a checkpoint, whole or not."""
         return bool(self._newest_first())
 
-    def left_behind(self) -> str:
-        """What a run that fails leaves, in words that end a sentence about it."""
+    def remains(self) -> str:
+        """What a failed run can go on from, as the end of a sentence."""
         words = ""
         if (self.folder / BEST).exists():
             words += f"; the best model so far is {self.folder / BEST}"
@@ -100,7 +106,7 @@ class Checkpoints:
         return words + "".join(f"; the last good checkpoint is {path}" for path in newest)
 
     def clear(self) -> None:
-        """Remove all that is here, and the folder if nothing else is in it."""
+        """Remove all checkpoints and the best model, and the folder if it is then empty."""
         for path in (*self._newest_first(), self.folder / BEST):
             path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -131,10 +137,25 @@ def _read(path: Path) -> tuple[State, dict[str, Any]]:
     return State(step, arrays, values), run
 
 
-class Stopped(BaseException):
-    """A run ended because it was asked to; the message says how to go on.
+def check_values(values: dict[str, Any]) -> None:
+    """InputError unless the values of a state are of the types that a run saves."""
+    history, best_epoch = values.get("history"), values.get("best_epoch")
+    rows: list[Any] = history if isinstance(history, list) else [None]
+    if not all(isinstance(row, dict) and tuple(row) == HISTORY_COLUMNS for row in rows):
+        raise InputError(f"the checkpoint's history is not a run's; {START_AGAIN}")
+    numbers = [values.get(name) for name in ("seconds", "best_accuracy", "best_loss")]
+    numbers += [number for row in rows for number in row.values()]
+    whole = all(type(each) in (int, float) for each in numbers)
+    if not whole or not all(row["seconds"] > 0 for row in rows):
+        raise InputError(f"the checkpoint's history is not a run's; {START_AGAIN}")
+    if type(best_epoch) is not int or not min(1, len(rows)) <= best_epoch <= len(rows):
+        raise InputError(f"the checkpoint's best epoch cannot be {best_epoch!r:.20}; {START_AGAIN}")
 
-    No Exception, as KeyboardInterrupt is none: nothing may take it for a failure.
+
+class Stopped(BaseException):
+    """A run was stopped by a signal; the message says how to go on.
+
+    It is no Exception, as KeyboardInterrupt is none: nothing may take it for a failure.
     """
 
     def __init__(self, message: str, signum: int):
@@ -143,20 +164,20 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """Whether somebody has asked to stop, and by which signal; None while nobody has."""
+    """The signal that asked the run to stop; None while there was none."""
 
     signum: int | None = None
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note the first Ctrl-C or SIGTERM instead of stopping at once; a second Ctrl-C stops.
+    """Record the first Ctrl-C or SIGTERM instead of stopping at once; a second Ctrl-C stops.
 
-    Outside of the main thread, which alone may listen for signals, nothing changes.
+    Nothing changes outside of the main thread, which alone may handle signals.
     """
     request = StopRequest()
 
-    def note(signum: int, frame: FrameType | None) -> None:
+    def record(signum: int, frame: FrameType | None) -> None:
         if request.signum is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt
         request.signum = signum
@@ -165,7 +186,7 @@ def stop_requests() -> Iterator[StopRequest]:
         yield request
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, record) for number in numbers}
     try:
         yield request
     finally:
@@ -181,7 +202,7 @@ else:
 
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold a folder for this process alone. Raises InputError where another one holds it."""
+    """Lock a folder for this process; the lock ends with it. InputError if another one has it."""
     path = Path(folder) / ".lock"
     handle = _acquire(path)
     try:
@@ -220,11 +241,11 @@ def _lock(handle: BinaryIO) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class RunKeeper:
-    """The keeper of a run that has a folder.
+class CheckpointTimer:
+    """Saves a run's state every few seconds and when the run is asked to stop.
 
-    run: which run it is, kept with every state. state: to go on from, if there is one. every:
-    seconds from one checkpoint to the next.
+    It never saves values that are not finite. run: description of the run, saved with each state.
+    state: the one to go on from, if there is one. interval: seconds between checkpoints.
     """
 
     def __init__(
@@ -232,13 +253,13 @@ class RunKeeper:
         checkpoints: Checkpoints,
         run: dict[str, Any],
         state: State | None,
-        every: float,
+        interval: float,
         request: StopRequest,
         say: Callable[[str], None],
     ):
         self._checkpoints, self._run, self._state = checkpoints, run, state
-        self._every, self._request, self._say = every, request, say
-        self._saved = time.monotonic()  # no clock that can be set back
+        self._interval, self._request, self._say = interval, request, say
+        self._saved = time.monotonic()  # a clock that cannot be set back
         self._warned = False
 
     def restored(self) -> State | None:
@@ -246,22 +267,22 @@ class RunKeeper:
         return self._state
 
     def after_step(self, state: Callable[[], State]) -> None:
-        """Save if it is time; save and raise Stopped if somebody asked for it."""
+        """Save if the interval is over; save and raise Stopped if the run is asked to stop."""
         if self._request.signum is not None:
             self._save(state())
             raise Stopped(
                 f"stopped; go on with: lenet-xp train --resume {self._checkpoints.folder.parent}",
                 self._request.signum,
             )
-        if time.monotonic() - self._saved >= self._every:
+        if time.monotonic() - self._saved >= self._interval:
             try:
                 self._save(state())
-            except InputError as error:  # what is trained is worth more than its copy
+            except InputError as error:  # the training is worth more than its copy
                 if not self._warned:
                     self._say(f"WARNING: training goes on without checkpoints: {error}")
                 self._warned = True
             self._saved = time.monotonic()
 
     def _save(self, state: State) -> None:
-        if np.isfinite(state.arrays["values"]).all():  # the last good one is to stay
+        if np.isfinite(state.arrays["values"]).all():  # the last good one stays
             self._checkpoints.save(state, self._run)

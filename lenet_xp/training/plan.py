@@ -13,7 +13,11 @@ MAX_THREADS = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train on what, and where to put it."""
+    """What to train on what, and where to put it.
+
+    fused: whether runs of layers are computed as one (`fused.py`), or every layer by its own
+    methods. graph: whether steps are captured once and repeated, or computed anew each time.
+    """
 
     data: str
     recipe: Recipe
@@ -29,6 +33,7 @@ class Plan:
     plots: bool = True
     threads: int | None = None
     backend_requested: str = "auto"
+    fused: bool = True
     graph: bool = True
     overwrite: bool = False
     resume: bool = False

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its files, its configuration, its metrics.json."""
+"""The record of a run: the names of its files, its configuration, its metrics.json."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +10,11 @@ from lenet_xp.model_file import SavedModel
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import atomic_write
-from lenet_xp.training.loop import Fit
+from lenet_xp.training.loop import FitResult
 from lenet_xp.training.plan import Plan
 
-ROOM = 2 * 2**20  # bytes: more than a run's results take
-RECORDED_PAIRS = 10  # of metrics.json; confused_pairs.csv has more
+RESERVED = 2 * 2**20  # bytes: more than a run's results take
+RECORDED_PAIRS = 10  # confused pairs in metrics.json; confused_pairs.csv has more
 RESULTS = (
     "metrics.json",  # the sign of a finished run
     "model.npz",
@@ -36,15 +36,15 @@ RESULTS = (
     "rejection.csv",
     "rejection.png",
 )
-OF_WRITERS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # where writers are known
-FORMER = ("config.json",)  # of runs before version 0.2; metrics.json holds the same as "config"
+WRITER_RESULTS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # if writers are known
+FORMER_RESULTS = ("config.json",)  # before version 0.2; metrics.json holds the same
 
 
 def check_writable(folder: Path) -> None:
     """InputError before the work, not after it, where a folder cannot take its results."""
     trial = folder / ".room-for-results"
     with atomic_write(trial) as handle:
-        handle.write(bytes(ROOM))
+        handle.write(bytes(RESERVED))
     trial.unlink()
 
 
@@ -68,7 +68,7 @@ def record_of(
     dataset: Dataset,
     split: Split,
     overlap: Overlap,
-    result: Fit,
+    result: FitResult,
     scores: Scores,
 ) -> dict[str, Any]:
     """The content of metrics.json; the scores are of the test images."""
@@ -88,7 +88,8 @@ def record_of(
         "batch_size": plan.recipe.batch_size,
         "backend_requested": plan.backend_requested,
         "backend": ops.name,
-        "graph": plan.graph if ops.name == "cupy" else None,
+        "fused": plan.fused,
+        "graph": plan.graph,
         "threads": result.threads,
         "device": ops.device_name,
         "cpu": cpu_name(),

@@ -27,33 +27,40 @@ from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.workers import usable_cores
 from lenet_xp.training.checkpoints import (
     Checkpoints,
-    RunKeeper,
+    CheckpointTimer,
     State,
     Stopped,
     StopRequest,
+    check_values,
     locked,
     stop_requests,
 )
-from lenet_xp.training.loop import Batch, Fit, Progress, TrainingDiverged, check_values, fit
+from lenet_xp.training.loop import (
+    EpochProgress,
+    FitResult,
+    LabelledImages,
+    TrainingDiverged,
+    fit,
+)
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import (
-    FORMER,
-    OF_WRITERS,
+    FORMER_RESULTS,
     RESULTS,
+    WRITER_RESULTS,
     check_writable,
     config_of,
     record_of,
 )
 
-COLLAPSE = 0.2  # how far validation accuracy may fall below the best before it is worth a word
+MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
 
 
 class Reporter(Protocol):
-    """Who is told how the run goes."""
+    """Shows how the run goes."""
 
     def say(self, text: str) -> None: ...
 
-    def progress(self, progress: Progress) -> None: ...
+    def progress(self, progress: EpochProgress) -> None: ...
 
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
@@ -74,7 +81,7 @@ class Finished:
 
 
 def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
-    """The run whose checkpoints a folder holds, and the whole of what they say of it.
+    """The plan of the run whose checkpoints a folder holds, and its backend, dtype and threads.
 
     Raises InputError for a folder without any, and for a run that is finished.
     """
@@ -85,8 +92,8 @@ def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
         raise InputError(f"{out}: holds no checkpoint; start the run again")
     try:
         description = found[1]
-        run = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
-        return run, {name: description[name] for name in ("backend", "dtype", "threads")}
+        plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
+        return plan, {name: description[name] for name in ("backend", "dtype", "threads")}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 
@@ -94,12 +101,12 @@ def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
 def train_run(
     plan: Plan, ops: Ops, reporter: Reporter, draw: Callable[[Finished], None] = lambda run: None
 ) -> dict[str, Any]:
-    """Train, test once the weights chosen on validation, write OUT; the content of metrics.json.
+    """Train, score the weights chosen on validation once on the test set, write the results.
 
-    Leaves RESULTS, tables only with plots, and then calls `draw` for the pictures: while OUT is
-    locked and can still be resumed, so that a run ends with all its results or goes on.
-    What an earlier run left in OUT is replaced once the training is over, not before. On the way
-    it leaves checkpoints to go on from, and the best model so far beside them.
+    Returns the content of metrics.json. Writes RESULTS (tables only with plots), then calls `draw`
+    for the pictures while the folder is still locked and can be resumed, so that a run ends with
+    all its results or goes on. An earlier run's results are replaced once the training is over.
+    Until then there are checkpoints to go on from, and the best model so far beside them.
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
     """
     with locked(plan.out), stop_requests() as request:
@@ -124,7 +131,7 @@ def train_run(
         if overlap:
             reporter.say(_overlap_words(split, overlap))
         saved, result = _trained(plan, ops, dataset, split, reporter, request)
-        record, finished = _leave_results(plan, saved, dataset, split, overlap, result)
+        record, finished = _write_results(plan, saved, dataset, split, overlap, result)
         if plan.plots:
             draw(finished)
         _checkpoints(plan.out).clear()
@@ -135,6 +142,32 @@ def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
 
 
+class _Epochs:
+    """What follows each epoch: a line, a copy of the best model, a warning of a collapse."""
+
+    def __init__(self, plan: Plan, saved: SavedModel, images: int, reporter: Reporter):
+        self.plan, self.saved, self.images, self.reporter = plan, saved, images, reporter
+        self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
+
+    def __call__(self, row: dict[str, Any], validated_model: LeNet5) -> None:
+        self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
+        accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
+        if accuracy > best:
+            self.best = row
+            self._save_best(replace(self.saved, model=validated_model))
+        elif accuracy < best - MAX_ACCURACY_DROP:
+            self.reporter.say(
+                f"WARNING: validation accuracy fell to {accuracy:.2%} from {best:.2%}: the "
+                f"learning rate may be too high; the weights of epoch {self.best['epoch']} are kept"
+            )
+
+    def _save_best(self, saved: SavedModel) -> None:
+        try:
+            _checkpoints(self.plan.out).save_best(saved)
+        except InputError as error:  # the training is worth more than a copy of its weights
+            self.reporter.say(f"WARNING: training goes on, but its best model is not kept: {error}")
+
+
 def _trained(
     plan: Plan,
     ops: Ops,
@@ -142,8 +175,8 @@ def _trained(
     split: Split,
     reporter: Reporter,
     request: StopRequest,
-) -> tuple[SavedModel, Fit]:
-    """The trained model, its temperature fitted to the validation images and noted."""
+) -> tuple[SavedModel, FitResult]:
+    """The trained model; its notes hold the temperature fitted to the validation images."""
     preprocessing = Preprocessing().fitted(dataset.images[split.train])
     model = LeNet5(
         len(dataset.class_names),
@@ -151,84 +184,81 @@ def _trained(
         squash_pools=plan.recipe.squash_pools,
         seed=plan.seed,
         ops=ops,
+        fused=plan.fused,
     )
     train = _training_images(plan, dataset, split, preprocessing, request)
+    val = dataset.images[split.val], dataset.labels[split.val]
     reporter.say(
         f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
         f"{len(split.val):,} validation, {len(split.test):,} test images; "
         f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
     )
-    checkpoints = _checkpoints(plan.out)
     saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
-    best = {"val_accuracy": 0.0, "epoch": 0}
+    result = _fitted(plan, saved, dataset, split, train, val, reporter, request)
+    probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
+    temperature = fit_temperature(log_probabilities(probabilities), val[1])
+    return replace(saved, notes=saved.notes | {"temperature": temperature}), result
 
-    def epoch_over(row: dict[str, Any], validated_model: LeNet5) -> None:
-        nonlocal best
-        reporter.epoch(row, plan.recipe.epochs, len(train[1]))
-        if row["val_accuracy"] > best["val_accuracy"]:
-            best = row
-            _keep_best(checkpoints, replace(saved, model=validated_model), reporter)
-        elif row["val_accuracy"] < best["val_accuracy"] - COLLAPSE:
-            reporter.say(
-                f"WARNING: validation accuracy fell to {row['val_accuracy']:.2%} from "
-                f"{best['val_accuracy']:.2%}: the learning rate may be too high; "
-                f"the weights of epoch {best['epoch']} are kept"
-            )
 
-    state, description = _start(plan, ops, dataset, split, checkpoints, reporter)
-    keeper = RunKeeper(
-        checkpoints, description, state, plan.checkpoint_every, request, reporter.say
-    )
+def _fitted(
+    plan: Plan,
+    saved: SavedModel,
+    dataset: Dataset,
+    split: Split,
+    train: LabelledImages,
+    val: LabelledImages,
+    reporter: Reporter,
+    request: StopRequest,
+) -> FitResult:
+    """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
+    checkpoints = _checkpoints(plan.out)
+    state, description = _start(plan, saved.model.ops, dataset, split, checkpoints, reporter)
+    after_epoch = _Epochs(plan, saved, len(train[1]), reporter)
     if state is not None:
-        best = max(state.values["history"], key=lambda row: row["val_accuracy"], default=best)
+        rows = state.values["history"]
+        after_epoch.best = max(rows, key=lambda row: row["val_accuracy"], default=after_epoch.best)
     try:
-        result = fit(
-            model,
+        return fit(
+            saved.model,
             plan.recipe,
             train,
-            (dataset.images[split.val], dataset.labels[split.val]),
-            preprocessing,
+            val,
+            saved.preprocessing,
             plan.seed,
             description["threads"],
             on_progress=reporter.progress,
-            on_epoch=epoch_over,
-            keeper=keeper,
+            on_epoch=after_epoch,
+            checkpointer=CheckpointTimer(
+                checkpoints, description, state, plan.checkpoint_every, request, reporter.say
+            ),
         )
     except TrainingDiverged as error:
-        raise TrainingDiverged(f"{error}{checkpoints.left_behind()}") from error
+        raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
     except WorkerFailed as error:
         on = f"; go on with --resume {plan.out}" if checkpoints.any() else ""
         raise WorkerFailed(f"{error}{on}") from error
-    val = predict_probabilities(model, dataset.images[split.val], preprocessing, plan.threads)
-    temperature = fit_temperature(log_probabilities(val), dataset.labels[split.val])
-    return replace(saved, notes=saved.notes | {"temperature": temperature}), result
 
 
 def _training_images(
     plan: Plan, dataset: Dataset, split: Split, preprocessing: Preprocessing, request: StopRequest
-) -> Batch:
-    """What is learned from: the training letters, and the same as read off drawn pages."""
+) -> LabelledImages:
+    """The training letters, and with --photos the same as they are read off drawn pages."""
     images, labels = dataset.images[split.train], dataset.labels[split.train]
     if not plan.photos:
         return images, labels
     names = [dataset.class_names[label] for label in labels]
     with progress_bar(plan.photos * len(images), "letters on drawn pages") as advance:
 
-        def over(count: int) -> None:
+        def after_part(count: int) -> None:
             advance(count)
             if request.signum is not None:
                 raise Stopped("stopped before the training began", request.signum)
 
         cores = plan.threads or usable_cores()
-        pages = photographed(images, names, preprocessing, plan.photos, plan.seed, cores, over)
+        pages = photographed(
+            images, names, preprocessing, plan.photos, plan.seed, cores, after_part
+        )
     return np.concatenate([images, pages]), np.tile(labels, 1 + plan.photos)
-
-
-def _keep_best(checkpoints: Checkpoints, saved: SavedModel, reporter: Reporter) -> None:
-    try:
-        checkpoints.save_best(saved)
-    except InputError as error:  # the training is worth more than a copy of its weights
-        reporter.say(f"WARNING: training goes on, but its best model is not kept: {error}")
 
 
 def _start(
@@ -239,9 +269,9 @@ def _start(
     checkpoints: Checkpoints,
     reporter: Reporter,
 ) -> tuple[State | None, dict[str, Any]]:
-    """The state to go on from, if any, and what run it is of.
+    """The state to go on from, if there is one, and the description of its run.
 
-    The number of threads is a run's own: sums of floats depend on it.
+    The number of threads belongs to the description, for sums of floats depend on it.
     """
     description = {
         "plan": plan.to_dict() | {"data": _absolute(plan.data)},
@@ -268,12 +298,12 @@ def _start(
 
 
 def _absolute(data: str) -> str:
-    """A data source that means the same from another working directory."""
+    """A data source as a path that is valid in every working directory."""
     return str(Path(data).absolute()) if Path(data).exists() else data
 
 
 def _fingerprint(dataset: Dataset, split: Split) -> str:
-    """A digest of what is trained and validated on."""
+    """A digest of the training and validation images and their labels."""
     digest = hashlib.sha256()
     for part in (split.train, split.val):
         digest.update(np.ascontiguousarray(dataset.images[part]).data)
@@ -281,12 +311,17 @@ def _fingerprint(dataset: Dataset, split: Split) -> str:
     return digest.hexdigest()
 
 
-def _leave_results(
-    plan: Plan, saved: SavedModel, dataset: Dataset, split: Split, overlap: Overlap, result: Fit
+def _write_results(
+    plan: Plan,
+    saved: SavedModel,
+    dataset: Dataset,
+    split: Split,
+    overlap: Overlap,
+    result: FitResult,
 ) -> tuple[dict[str, Any], Finished]:
-    """Write RESULTS but for the pictures; the content of metrics.json, and what to draw."""
-    # Of an earlier run, lest the old and the new stand side by side.
-    for name in (*RESULTS, *OF_WRITERS, *FORMER):
+    """Write RESULTS without the pictures; return metrics.json's content, and what to draw."""
+    # An earlier run's files go first: old and new ones must not stand side by side.
+    for name in (*RESULTS, *WRITER_RESULTS, *FORMER_RESULTS):
         (plan.out / name).unlink(missing_ok=True)
     save_model(plan.out / "model.npz", saved)
     write_csv(

@@ -1,4 +1,8 @@
-"""The gradient of a part of a batch: what one worker of a training step does."""
+"""One training step: forward, loss, backward and update, captured once and repeated.
+
+`CapturedSteps` is the step itself. `GradientWorker` computes the gradient of a part of a batch with
+it, in pieces that suit the device; `ForkedWorker` does the same in a process of its own.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,97 +15,124 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.workers import Forked, parts, shared
-from lenet_xp.training.batches import Batch, HeldImages, InputBatch
+from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
-KEPT = 4  # captures: of the usual piece and of an epoch's last, with something to spare
+MAX_CAPTURES = 4  # kept by a worker: of the usual piece, of an epoch's last one, and two to spare
+
+Update = Callable[[Any], None]  # called with the step's rates after its backward pass
+
+
+class CapturedSteps:
+    """One training step per batch (forward, loss, backward, update); all batches have one size.
+
+    inputs: one for each batch. losses, hits: vectors (M,) into which each step writes those of its
+    images. scale: of the gradient; by default 1 / N, the mean over a batch. updates: what follows
+    each backward pass, called with an array of the learning rate and the step's number.
+    """
+
+    def __init__(
+        self,
+        model: LeNet5,
+        inputs: Sequence[InputBatch],
+        losses: Array,
+        hits: Array,
+        scale: float | None = None,
+        updates: Sequence[Update] = (),
+    ):
+        self._model, self._loss = model, SoftmaxCrossEntropy(model.ops)
+        self._inputs, self.losses, self.hits = inputs, losses, hits
+        self._scale, self._updates = scale, updates
+        self._rates = [np.zeros(2) for _ in inputs]
+        self._starts = [np.zeros(1, np.int64) for _ in inputs]
+        self._repeat: Callable[[], Any] | None = None
+
+    def __call__(
+        self,
+        batches: Sequence[Batch],
+        start: int = 0,
+        rates: Sequence[tuple[float, int]] = (),
+    ) -> None:
+        """Run the steps.
+
+        start: index in losses and hits of the first image. rates: learning rate and number of each
+        step, where there are updates.
+        """
+        for k, batch in enumerate(batches):
+            self._inputs[k].fill(batch)
+            self._starts[k][0] = start
+            start += len(batch.labels)
+        for k, pair in enumerate(rates):
+            self._rates[k][:] = pair
+        if self._repeat is None:  # a capture runs the steps, too
+            self._repeat = self._model.ops.capture(self._compute)
+        else:
+            self._repeat()
+
+    def _compute(self) -> None:
+        vectors = self.losses, self.hits
+        for batch, rates, start in zip(self._inputs, self._rates, self._starts, strict=True):
+            logits = self._model.forward(batch.images())
+            _, _, dlogits = self._loss(logits, batch.labels(), self._scale, into=(*vectors, start))
+            self._model.backward(dlogits)
+            for update in self._updates:
+                update(rates)
 
 
 class GradientWorker:
-    """A model that leaves in its `gradients` those of the images it is given.
-
-    held: the images that batches give the places of.
-    """
+    """Computes gradients with a model of its own and leaves them in `model.gradients`."""
 
     def __init__(
         self,
         model: LeNet5,
         preprocessing: Preprocessing,
-        held: HeldImages | None = None,
+        on_device: DeviceImages | None = None,
     ):
-        self.held = held
-        self.model, self.preprocessing = model, preprocessing
-        self.loss = SoftmaxCrossEntropy(model.ops)
-        self.total = model.ops.zeros(model.values.shape)
-        self._captured: dict[tuple[int, float], CapturedGradient] = {}
+        self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
+        self._total = model.ops.zeros(model.values.shape)
+        self._captured: dict[tuple[int, float], CapturedSteps] = {}
 
     def differentiate(self, batch: Batch, scale: float, losses: Array, hits: Array) -> None:
-        """Gradients of scale * sum of the losses of N images, worked off in pieces.
+        """Compute the gradients of scale * sum of the losses of N images, piece by piece.
 
-        losses and hits (N,) are filled in.
+        Writes losses and hits (N,), too.
         """
         count = len(batch.labels)
-        cuts = parts(count, -(-count // piece_size(self.model.ops, count)))
-        for piece in cuts:
+        pieces = parts(count, -(-count // piece_size(self.model.ops, count)))
+        for piece in pieces:
             step = self._step(piece.stop - piece.start, scale)
-            losses[piece], hits[piece] = step(batch.part(piece))
-            if len(cuts) > 1:
-                self.total += self.model.gradients
-        if len(cuts) > 1:
-            self.model.gradients[...] = self.total
-            self.total[...] = 0.0
+            step([batch.part(piece)])
+            losses[piece], hits[piece] = step.losses, step.hits
+            if len(pieces) > 1:
+                self._total += self.model.gradients
+        if len(pieces) > 1:
+            self.model.gradients[...] = self._total
+            self._total[...] = 0.0
 
-    def _step(self, count: int, scale: float) -> "CapturedGradient":
+    def _step(self, count: int, scale: float) -> CapturedSteps:
         if (count, scale) not in self._captured:
-            if len(self._captured) == KEPT:
+            if len(self._captured) == MAX_CAPTURES:
                 self._captured.pop(next(iter(self._captured)))
-            self._captured[count, scale] = CapturedGradient(
-                self.model, self.loss, self.preprocessing, count, scale, self.held
-            )
+            ops = self.model.ops
+            inputs = [InputBatch(ops, self.preprocessing, count, self.on_device)]
+            losses, hits = ops.zeros((count,)), ops.zeros((count,))
+            step = CapturedSteps(self.model, inputs, losses, hits, scale)
+            self._captured[count, scale] = step
         return self._captured[count, scale]
 
 
-class CapturedGradient:
-    """Forward, loss and backward of `count` images, captured once and repeated on others."""
-
-    def __init__(
-        self,
-        model: LeNet5,
-        loss: SoftmaxCrossEntropy,
-        preprocessing: Preprocessing,
-        count: int,
-        scale: float,
-        held: HeldImages | None = None,
-    ):
-        ops = model.ops
-        self._given = InputBatch(ops, preprocessing, count, held)
-
-        def compute() -> tuple[Array, Array]:
-            logits = model.forward(self._given.images())
-            losses, hits, dlogits = loss(logits, self._given.labels(), scale)
-            model.backward(dlogits)
-            return losses, hits
-
-        self._repeat: Callable[[], tuple[Array, Array]] = ops.capture(compute)
-
-    def __call__(self, batch: Batch) -> tuple[Array, Array]:
-        """Losses and hits (count,), overwritten by the next call; gradients are in the model."""
-        self._given.fill(batch)
-        return self._repeat()
-
-
 class ForkedWorker:
-    """Does what a `GradientWorker` does, in another process; a context manager.
+    """A `GradientWorker` in another process; a context manager.
 
-    worker: what to run there; both vectors of its model lie in memory from `shared`. most: images
-    in the largest share.
+    worker: what runs there; both vectors of its model lie in memory from `shared`. max_images: in
+    the largest share of a batch. size: side of an image, pixels.
     """
 
-    def __init__(self, worker: GradientWorker, most: int, size: int):
+    def __init__(self, worker: GradientWorker, max_images: int, size: int):
         self._worker = worker
         self.values, self.gradients = worker.model.values, worker.model.gradients
-        self._images = shared((most, size, size), np.uint8)
-        self._labels = shared((most,), np.int64)
-        self._losses, self._hits = (shared((most,), self.values.dtype) for _ in range(2))
+        self._images = shared((max_images, size, size), np.uint8)
+        self._labels = shared((max_images,), np.int64)
+        self._losses, self._hits = (shared((max_images,), self.values.dtype) for _ in range(2))
         self._scale = shared((1,), np.float64)
         self._forked = Forked(self._differentiate)
 
@@ -113,7 +144,7 @@ class ForkedWorker:
         self._forked.__exit__(*error)
 
     def begin(self, values: np.ndarray, batch: Batch, scale: float) -> None:
-        """Start on the gradients at `values` of N images."""
+        """Start to compute the gradients at `values` of N images."""
         count = len(batch.labels)
         self.values[...] = values
         self._images[:count], self._labels[:count] = batch.images, batch.labels
@@ -121,7 +152,7 @@ class ForkedWorker:
         self._forked.begin(count)
 
     def finish(self, losses: np.ndarray, hits: np.ndarray) -> None:
-        """Wait for the gradients, fill in losses and hits (N,); WorkerFailed if it failed."""
+        """Wait for the gradients and write losses and hits (N,); WorkerFailed if it failed."""
         self._forked.finish()
         losses[...], hits[...] = self._losses[: len(losses)], self._hits[: len(hits)]
 
@@ -132,52 +163,3 @@ class ForkedWorker:
             self._losses[:count],
             self._hits[:count],
         )
-
-
-class CapturedSteps:
-    """Forward, loss, backward and update of as many batches as `inputs` has room for.
-
-    updates: what follows a backward pass, called with the step's rates in an array. losses and
-    hits: vectors (M,) of the epoch, in which every step leaves those of its images.
-    """
-
-    def __init__(
-        self,
-        model: LeNet5,
-        loss: SoftmaxCrossEntropy,
-        updates: Sequence[Callable[[Any], None]],
-        inputs: Sequence[InputBatch],
-        losses: Array,
-        hits: Array,
-    ):
-        self._model, self._loss, self._updates = model, loss, updates
-        self._inputs, self.losses, self.hits = inputs, losses, hits
-        self._rates = [np.zeros(2) for _ in inputs]
-        self._places = [np.zeros(1, np.int64) for _ in inputs]
-        self._repeat: Callable[[], Any] | None = None
-
-    def __call__(
-        self, batches: Sequence[Batch], rates: Sequence[tuple[float, int]], start: int
-    ) -> None:
-        """One step for each batch.
-
-        rates: learning rate and number of each step. start: the place of the first image.
-        """
-        for k, batch in enumerate(batches):
-            self._inputs[k].fill(batch)
-            self._rates[k][:] = rates[k]
-            self._places[k][0] = start
-            start += len(batch.labels)
-        if self._repeat is None:  # the first run is a step already
-            self._repeat = self._model.ops.capture(self._compute)
-        else:
-            self._repeat()
-
-    def _compute(self) -> None:
-        model, vectors = self._model, (self.losses, self.hits)
-        for given, rates, place in zip(self._inputs, self._rates, self._places, strict=True):
-            logits = model.forward(given.images())
-            _, _, dlogits = self._loss(logits, given.labels(), into=(*vectors, place))
-            model.backward(dlogits)
-            for update in self._updates:
-                update(rates)

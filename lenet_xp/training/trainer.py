@@ -1,4 +1,4 @@
-"""One training step after another: workers, optimiser, schedule, and the step's number."""
+"""A trainer runs one step after another: on workers, with an optimiser and a schedule."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,16 +12,16 @@ from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.workers import Workers, can_fork, parts, shared
-from lenet_xp.training.batches import Batch, HeldImages, InputBatch
+from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 from lenet_xp.training.recipes import Recipe
-from lenet_xp.training.step import KEPT, CapturedSteps, ForkedWorker, GradientWorker
+from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, ForkedWorker, GradientWorker
 
 
 class Trainer:
     """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
 
-    A context manager: on Linux the workers beside the first are processes, elsewhere they are
-    threads, and both end with it. held: the images that batches give the places of.
+    A context manager, with which its workers end. The first worker is the caller's thread; the
+    others are processes on Linux and threads elsewhere. on_device: the images that batches index.
     """
 
     def __init__(
@@ -31,15 +31,17 @@ class Trainer:
         preprocessing: Preprocessing,
         workers: Workers,
         steps_per_epoch: int,
-        held: HeldImages | None = None,
+        on_device: DeviceImages | None = None,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
-        self.preprocessing, self.workers, self.held = preprocessing, workers, held
+        self.preprocessing, self.workers, self.on_device = preprocessing, workers, on_device
         self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        self.local = [GradientWorker(replica, preprocessing, held) for replica in self.replicas]
+        self.local = [
+            GradientWorker(replica, preprocessing, on_device) for replica in self.replicas
+        ]
         self.forked: list[ForkedWorker] = []
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
-        # What is validated and kept: the model, or one at the running mean of its parameters.
+        # The model that is validated and saved; with averaging at the mean of the parameters.
         self.mean: RunningMean | None = None
         self.validated_model = model
         if recipe.averaging:
@@ -54,13 +56,13 @@ class Trainer:
 
     def __enter__(self) -> "Trainer":
         if can_fork():
-            most = -(-self.recipe.batch_size // self.workers.count)
+            max_share = -(-self.recipe.batch_size // self.workers.count)
             for _ in self.replicas[1:]:
                 values = self.model.values
                 both = [shared(values.shape, values.dtype) for _ in range(2)]
                 own = self.model.replica(values=both[0], gradients=both[1])
                 worker = GradientWorker(own, self.preprocessing)
-                forked = ForkedWorker(worker, most, self.preprocessing.size)
+                forked = ForkedWorker(worker, max_share, self.preprocessing.size)
                 self.forked.append(self._open.enter_context(forked))
         return self
 
@@ -72,9 +74,9 @@ class Trainer:
     def steps_on(
         self, batches: Sequence[Batch], losses: Array, hits: Array, start: int = 0
     ) -> None:
-        """A step forward, backward and of the optimiser for each batch, all of one size.
+        """One training step (forward, backward, update) per batch; all batches have the same size.
 
-        Losses and hits of their images go into the vectors given, from `start` on.
+        Writes losses and hits of their images into the vectors given, from `start` on.
         """
         count = len(batches[0].labels)
         if self.workers.count == 1 and piece_size(self.ops, count) == count:
@@ -91,16 +93,17 @@ class Trainer:
         times, count = len(batches), len(batches[0].labels)
         steps = self._captured.get((times, count))
         if steps is None or steps.losses is not losses or steps.hits is not hits:
-            if len(self._captured) == KEPT:
+            if len(self._captured) == MAX_CAPTURES:
                 self._captured.pop(next(iter(self._captured)))
             inputs = [
-                InputBatch(self.ops, self.preprocessing, count, self.held) for _ in range(times)
+                InputBatch(self.ops, self.preprocessing, count, self.on_device)
+                for _ in range(times)
             ]
             updates = [each.update for each in (self.optimiser, self.mean) if each]
-            steps = CapturedSteps(self.model, self.local[0].loss, updates, inputs, losses, hits)
+            steps = CapturedSteps(self.model, inputs, losses, hits, updates=updates)
             self._captured[times, count] = steps
         numbers = range(self.steps, self.steps + times)
-        steps(batches, [(self.schedule(number), number + 1) for number in numbers], start)
+        steps(batches, start, [(self.schedule(number), number + 1) for number in numbers])
         self.steps = self.optimiser.steps = numbers.stop
         self.learning_rate = self.schedule(numbers[-1])
 
@@ -122,7 +125,7 @@ class Trainer:
                 ]
             )
             others = self.replicas[1:]
-        for other in others[: len(shares) - 1]:  # in order: sums of floats depend on it
+        for other in others[: len(shares) - 1]:  # in this order: sums of floats depend on it
             self.model.gradients += other.gradients
         self.optimiser.step(self.learning_rate)
         self.steps += 1

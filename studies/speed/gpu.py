@@ -19,7 +19,7 @@ from lenet_xp.ops import Ops, get_ops
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.system.workers import Workers
-from lenet_xp.training.batches import epoch_batches, hold_images
+from lenet_xp.training.batches import epoch_batches, place_on_device
 from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
 from lenet_xp.training.trainer import Trainer
@@ -149,14 +149,14 @@ def trained(
     start = ops.to_host(model.values)
     steps = -(-len(labels) // recipe.batch_size)
     losses, hits = ops.zeros((len(labels),)), ops.zeros((len(labels),))
-    held = hold_images(ops, images, recipe.distortion) if hold else None
+    held = place_on_device(ops, images, recipe.distortion) if hold else None
     rng, done = np.random.default_rng(3), 0
     with (
         Workers(worker_count(ops, None)) as workers,
         Trainer(model, recipe, PREPROCESSING, workers, steps, held) as trainer,
     ):
         for batch in epoch_batches(
-            images, labels, recipe.batch_size, rng, recipe.distortion, held=held is not None
+            images, labels, recipe.batch_size, rng, recipe.distortion, on_device=held is not None
         ):
             trainer.steps_on([batch], losses, hits, done)
             done += len(batch.labels)

@@ -18,7 +18,7 @@ from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.training.checkpoints import RunKeeper
+from lenet_xp.training.checkpoints import CheckpointTimer
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.recipes import RECIPES
 from lenet_xp.training.run import train_run
@@ -80,14 +80,14 @@ def _interrupt(base: Path) -> None:
         threads=1,
         checkpoint_every=1e-9,
     )
-    before = RunKeeper.after_step
+    before = CheckpointTimer.after_step
 
-    def stops(keeper: RunKeeper, state) -> None:
+    def stops(keeper: CheckpointTimer, state) -> None:
         before(keeper, state)
         if state().step == 3:
             raise Interrupted
 
-    stopping = mock.patch.object(RunKeeper, "after_step", stops)
+    stopping = mock.patch.object(CheckpointTimer, "after_step", stops)
     with stopping, redirect_stderr(io.StringIO()):
         try:
             train_run(run, get_ops("numpy"), _Silent())

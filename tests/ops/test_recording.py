@@ -25,8 +25,8 @@ from lenet_xp.ops.settings import StageSettings
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.workers import Workers
-from lenet_xp.training.batches import Batch, hold_images
-from lenet_xp.training.checkpoints import RunKeeper, Stopped
+from lenet_xp.training.batches import Batch, place_on_device
+from lenet_xp.training.checkpoints import CheckpointTimer, Stopped
 from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
 from lenet_xp.training.step import GradientWorker
@@ -112,7 +112,7 @@ def test_host_arrays_in_fortran_order_are_read_as_what_they_hold():
     held = ops.resident(images)
     distortion = BEST.distortion
     maps = distortion.draw(np.random.default_rng(5), 4).coefficients
-    basis = hold_images(ops, images, distortion).basis
+    basis = place_on_device(ops, images, distortion).basis
     warped = [
         ops.to_host(ops.warped_batch(held, 1.0, 0.0, places, each, basis))
         for each in (maps, np.asfortranarray(maps))
@@ -180,10 +180,10 @@ def test_a_repetition_allocates_nothing_and_launches_few_kernels():
     worker = GradientWorker(model, PREPROCESSING)
     images, labels = batch(2)
     step = worker._step(2, 0.5)
-    step(Batch(images, labels))
+    step([Batch(images, labels)])
     ops.synchronize()
     allocations, launches = state.allocations, state.launches
-    step(Batch(images, labels))
+    step([Batch(images, labels)])
     ops.synchronize()
     assert state.allocations == allocations
     assert state.launches - launches == 14
@@ -253,7 +253,7 @@ def test_a_user_trains_on_it(tmp_path):
     on_host, expected = trained(tmp_path / "numpy", "--backend", "numpy", "--threads", "1")
     assert list(on_device) == list(on_host)
     assert on_device["backend"] == "cupy" and on_device["device"] == "stand-in"
-    assert on_device["graph"] is True and on_host["graph"] is None
+    assert on_device["graph"] is True and on_host["graph"] is True
     # Adam's first steps make much of the grey levels that the two ways of distorting differ by.
     gap = sum(np.square(values[n] - expected[n]).sum() for n in values)
     assert gap < 0.04**2 * sum(np.square(each).sum() for each in expected.values())
@@ -266,14 +266,14 @@ def test_a_run_stops_and_goes_on_to_the_bit_as_it_began(tmp_path, monkeypatch):
     _, expected = trained(tmp_path / "whole", *options)
     folder, states = tmp_path / "stopped", []
 
-    def stop(keeper: RunKeeper, state: Callable) -> None:
+    def stop(keeper: CheckpointTimer, state: Callable) -> None:
         states.append(state)
         if len(states) == 10:  # of 14 steps in one epoch and the next
             keeper._save(state())
             raise Stopped("stopped", 2)
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunKeeper, "after_step", stop)
+        patched.setattr(CheckpointTimer, "after_step", stop)
         patched.setattr(
             CupyOps, "images_per_launch", 50
         )  # one step to a launch; later as many as fit
@@ -307,7 +307,7 @@ def test_a_step_is_one_copy_and_one_graph():
     ops = CupyOps()
     model = LeNet5(ops=ops)
     recipe = CLASSIC.with_options(batch_size=3)
-    held = hold_images(ops, batch(9)[0])
+    held = place_on_device(ops, batch(9)[0])
     losses, hits = ops.zeros((9,)), ops.zeros((9,))
     some = [Batch(np.arange(k, k + 3), np.arange(3)) for k in (0, 3)]
     with Trainer(model, recipe, PREPROCESSING, Workers(1), 3, held) as trainer:
@@ -332,7 +332,7 @@ def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monke
     """By the parameters of the moment; to capture takes as long as an epoch."""
     ops, images = CupyOps(graph=graph), batch(5)[0]
     model = LeNet5(activation="relu", squash_pools=False, ops=ops)
-    held = hold_images(ops, images)
+    held = place_on_device(ops, images)
     losses, hits = ops.zeros((3,)), ops.zeros((3,))
     recipe = recipe.with_options(batch_size=3)
     captures, capture = [], CupyOps.capture
@@ -362,9 +362,9 @@ def test_images_that_find_no_room_on_the_device_are_sent():
 
 def test_what_the_device_cannot_distort_is_distorted_on_the_host():
     images = batch(4)[0]
-    assert hold_images(CupyOps(), images, Distortion(rotation=5)) is not None
-    assert hold_images(CupyOps(), images, Distortion(rotation=5, pen=0.2)) is None
-    assert hold_images(NumpyOps(), images, Distortion(rotation=5)) is None
+    assert place_on_device(CupyOps(), images, Distortion(rotation=5)) is not None
+    assert place_on_device(CupyOps(), images, Distortion(rotation=5, pen=0.2)) is None
+    assert place_on_device(NumpyOps(), images, Distortion(rotation=5)) is None
 
 
 def test_the_device_warps_as_opencv_does():
@@ -375,7 +375,7 @@ def test_the_device_warps_as_opencv_does():
     images = cv2.blur(rng.integers(0, 256, (20, 32, 32), np.uint8).transpose(1, 2, 0), (3, 3))
     images = np.ascontiguousarray(images.transpose(2, 0, 1))
     changes = distortion.draw(rng, 20)
-    held, places = hold_images(ops, images, distortion), np.arange(20)
+    held, places = place_on_device(ops, images, distortion), np.arange(20)
     warped = ops.warped_batch(held.images, 1.0, 0.0, places, changes.coefficients, held.basis)
     expected = distortion.apply(images, changes).astype(float)
     gap = np.abs(ops.to_host(warped)[0].transpose(2, 0, 1) - expected)

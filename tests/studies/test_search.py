@@ -9,7 +9,7 @@ from commandline import call, letters_folder
 
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.pictures.image_file import read_image
-from lenet_xp.training.loop import Fit
+from lenet_xp.training.loop import FitResult
 from lenet_xp.training.recipes import BEST
 from studies.search import __main__ as command
 from studies.search import inner, run
@@ -174,7 +174,7 @@ def test_what_a_search_leaves(letters, tmp_path, call, monkeypatch):
     dataset, _ = letters
     monkeypatch.setattr(command, "load_dataset", lambda *_, **options: dataset)
     arguments = ("search", "--data", "letters", "--out", tmp_path, "--epochs", 2, "--workers", 1)
-    monkeypatch.setattr(inner, "fit", lambda *_, **options: Fit([dict(ROW)]))
+    monkeypatch.setattr(inner, "fit", lambda *_, **options: FitResult([dict(ROW)]))
     assert call(*arguments).status == 0
     record = json.loads((tmp_path / "search.json").read_text())
     assert len(record["rows"]) == 40 and record["present"]["epochs"] == 2

@@ -48,7 +48,7 @@ def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
     local, other = gradient_worker(), gradient_worker(seed=5)  # the values travel with the order
     expected = np.empty((2, 70), np.float32)
     one_thread = threadpool_limits(1, user_api="blas")  # more would sum in another order
-    with one_thread, ForkedWorker(other, most=80, size=32) as forked:
+    with one_thread, ForkedWorker(other, max_images=80, size=32) as forked:
         for count in (70, 40, 1):
             local.differentiate(Batch(images[:count], labels[:count]), 0.5, *expected[:, :count])
             got = np.empty((2, count), np.float32)
@@ -73,8 +73,8 @@ def test_processes_and_threads_train_to_the_same_bits(batch, recipe, monkeypatch
 def test_a_failure_in_the_process_is_told(batch):
     images, labels = batch
     worker = gradient_worker()
-    worker.loss = None
-    with ForkedWorker(worker, most=80, size=32) as forked:
+    worker._step = None
+    with ForkedWorker(worker, max_images=80, size=32) as forked:
         forked.begin(forked.values, Batch(images, labels), 1.0)
         with pytest.raises(RuntimeError, match="worker process failed: TypeError"):
             forked.finish(*np.empty((2, 70)))
@@ -82,7 +82,7 @@ def test_a_failure_in_the_process_is_told(batch):
 
 def test_the_death_of_the_process_is_told(batch):
     images, labels = batch
-    with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
+    with ForkedWorker(gradient_worker(), max_images=80, size=32) as forked:
         os.kill(forked._forked._process.pid, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="it died"):
             forked.begin(forked.values, Batch(images, labels), 1.0)
@@ -90,7 +90,7 @@ def test_the_death_of_the_process_is_told(batch):
 
 
 def test_the_process_ends_with_its_context():
-    with ForkedWorker(gradient_worker(), most=8, size=32) as forked:
+    with ForkedWorker(gradient_worker(), max_images=8, size=32) as forked:
         os.kill(forked._forked._process.pid, signal.SIGINT)  # Ctrl-C goes to the whole group
         assert forked._forked._process.is_alive()
     assert forked._forked._process.exitcode == 0

@@ -43,7 +43,7 @@ class Interrupted(Exception):
 
 
 class StopsAt:
-    """A keeper that stops a run after so many steps, with its state."""
+    """A checkpointer that stops a run after so many steps, with its state."""
 
     def __init__(self, step, state=None):
         self.step, self.state = step, state
@@ -58,10 +58,12 @@ class StopsAt:
             raise Interrupted
 
 
-def run(recipe, keeper=None, dtype="float32", threads=2):
+def run(recipe, checkpointer=None, dtype="float32", threads=2):
     model = LeNet5(3, activation=recipe.activation, ops=get_ops("numpy", dtype))
     data = letters(70)  # the last batch of an epoch is of 6
-    result = fit(model, recipe, data, letters(12), Preprocessing(), 4, threads, keeper=keeper)
+    result = fit(
+        model, recipe, data, letters(12), Preprocessing(), 4, threads, checkpointer=checkpointer
+    )
     return model.values.copy(), result
 
 
@@ -71,10 +73,10 @@ def test_every_step_is_a_place_to_stop(recipe, dtype, threads, tmp_path):
     values, result = run(recipe, dtype=dtype, threads=threads)
     checkpoints = Checkpoints(tmp_path)
     for step in range(1, 11):
-        keeper = StopsAt(step)
+        checkpointer = StopsAt(step)
         with pytest.raises(Interrupted):
-            run(recipe, keeper, dtype, threads)
-        checkpoints.save(keeper.state, {"dtype": dtype})
+            run(recipe, checkpointer, dtype, threads)
+        checkpoints.save(checkpointer.state, {"dtype": dtype})
         state, of = checkpoints.latest(pytest.fail)
         assert of == {"dtype": dtype} and state.step == step
         again, resumed = run(recipe, StopsAt(None, state), dtype, threads)
@@ -100,11 +102,11 @@ def test_a_producer_that_fails_leaves_a_state_to_go_on_from(monkeypatch):
             self.state = state()
 
     monkeypatch.setattr(Distortion, "apply", fails_once)
-    keeper = Keeps(None)
+    checkpointer = Keeps(None)
     with pytest.raises(OSError, match="went away"):
-        run(ADAM, keeper)
-    assert keeper.state.step == 3
-    assert np.array_equal(run(ADAM, keeper)[0], values)
+        run(ADAM, checkpointer)
+    assert checkpointer.state.step == 3
+    assert np.array_equal(run(ADAM, checkpointer)[0], values)
 
 
 # Checkpoints
@@ -318,16 +320,16 @@ def test_a_clock_set_back_changes_nothing(data, tmp_path, monkeypatch):
 
 
 def stop_after(steps, monkeypatch):
-    from lenet_xp.training.checkpoints import RunKeeper
+    from lenet_xp.training.checkpoints import CheckpointTimer
 
-    after_step = RunKeeper.after_step
+    after_step = CheckpointTimer.after_step
 
     def stops(self, state):
         after_step(self, state)
         if state().step == steps:
             raise Interrupted
 
-    monkeypatch.setattr(RunKeeper, "after_step", stops)
+    monkeypatch.setattr(CheckpointTimer, "after_step", stops)
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -382,8 +384,8 @@ def _other_values(**changed):
 )
 def test_a_state_of_no_such_run_is_refused(change, words):
     """Found by fuzzing: a checkpoint without a checksum may hold anything."""
-    keeper = StopsAt(2)
+    checkpointer = StopsAt(2)
     with pytest.raises(Interrupted):
-        run(SGD, keeper)
+        run(SGD, checkpointer)
     with pytest.raises(InputError, match=words):
-        run(SGD, StopsAt(None, change(keeper.state)))
+        run(SGD, StopsAt(None, change(checkpointer.state)))

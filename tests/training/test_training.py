@@ -15,6 +15,7 @@ from tolerances import NETWORK
 
 from lenet_xp.data.augment import Distortion
 from lenet_xp.inference import predict_probabilities, worker_count
+from lenet_xp.layers import Conv2D
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
@@ -136,7 +137,7 @@ def test_the_running_mean_is_validated_and_kept():
 
 
 def test_callbacks_tell_every_epoch_and_the_way_there(monkeypatch):
-    monkeypatch.setattr(training, "REPORT_EVERY", -1.0)
+    monkeypatch.setattr(training, "REPORT_INTERVAL", -1.0)
     progress, rows = [], []
     result = trained(
         on_progress=progress.append, on_epoch=lambda row, model: rows.append(row), count=40
@@ -368,3 +369,23 @@ def test_an_epoch_is_over_when_the_device_is_done(monkeypatch):
     monkeypatch.setattr(model.ops, "synchronize", lambda: done.append(1))
     trained(model=model)
     assert len(done) == RECIPE.epochs
+
+
+def test_a_plain_run_passes_every_layers_own_methods_in_every_step(monkeypatch):
+    """As `train --plain` runs it: no capture is repeated, and the result is the fused one's."""
+    passed, own = [], Conv2D.backward
+
+    def backward(self, dy):
+        passed.append(self.name)
+        return own(self, dy)
+
+    monkeypatch.setattr(Conv2D, "backward", backward)
+    values = []
+    for fused in (False, True):
+        model = LeNet5(3, ops=get_ops("numpy", "float64", graph=fused), fused=fused)
+        fit(model, replace(RECIPE, epochs=2), bars(40), bars(12), Preprocessing(), threads=1)
+        values.append(model.values)
+    steps = 2 * math.ceil(40 / RECIPE.batch_size)
+    assert passed[: 2 * steps] == ["C3", "C1"] * steps
+    assert len(passed) == 2 * steps
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-6, atol=1e-9)
