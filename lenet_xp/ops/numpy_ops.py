@@ -1,18 +1,15 @@
 """NumPy on the CPU: the reference with a blocked stage, and captures that repeat in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from lenet_xp.ops.aligned import aligned_empty
-from lenet_xp.ops.blocked import BlockedStage
-from lenet_xp.ops.numpy_updates import NumpyUpdates
+from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, activation_entry, output_size
-from lenet_xp.ops.settings import StageSettings
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, activation_entry
+from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
 # otherwise. Ours are long runs already, and with short buffers it takes more of them as they are:
@@ -52,7 +49,7 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
 }
 
 
-class NumpyOps(NumpyUpdates, Ops):
+class NumpyOps(WindowOps):
     """The operations on NumPy arrays; every override gives the reference's result.
 
     graph: whether captures repeat the calls that they noted; without, they compute anew each time.
@@ -66,6 +63,7 @@ class NumpyOps(NumpyUpdates, Ops):
         super().__init__(np, dtype)
         self._graph = graph
         self._tape: list[Callable[[], Any]] | None = None  # the calls of a running capture
+        self._moves: np.ndarray | None = None  # what an update works with
         self._frozen = False  # whether it may leave out what depends on parameters alone
 
     def sibling(self) -> "NumpyOps":
@@ -144,45 +142,6 @@ class NumpyOps(NumpyUpdates, Ops):
         warp = super().warped_batch
         return self._run(lambda: _copy(warp(*arguments), out=x))
 
-    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
-        channels, height, width, count = x.shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
-        view = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
-        self._run(np.copyto, columns.reshape(view.shape), view)
-        return columns
-
-    def col2im(
-        self,
-        columns: Array,
-        shape: tuple[int, int, int, int],
-        kernel: tuple[int, int],
-        stride: int = 1,
-        padding: int = 0,
-    ) -> Array:
-        channels, height, width, count = shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = columns.reshape(channels, *kernel, rows, cols, count)
-        x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        self._run(x.fill, 0.0)
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                pixels = x[:, i : i + stride * rows : stride, j : j + stride * cols : stride]
-                self._run(np.add, pixels, columns[:, i, j], out=pixels)
-        return x[:, padding : padding + height, padding : padding + width]
-
-    def _pad(self, x: Array, padding: int) -> Array:
-        if padding == 0:
-            return x
-        channels, height, width, count = x.shape
-        padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        padded.fill(0.0)
-        inside = padded[:, padding : padding + height, padding : padding + width]
-        self._run(np.copyto, inside, x)
-        return padded
-
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         out = self._new(a.shape[0], b.shape[1]) if out is None else out
         return self._run(np.matmul, a, b, out=out)
@@ -194,56 +153,6 @@ class NumpyOps(NumpyUpdates, Ops):
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         out = self._new(x.shape[0]) if out is None else out
         return self._run(np.add.reduce, x, axis=1, out=out)
-
-    def average_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        y = self._pool(np.add, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-        return self._run(np.multiply, y, self.dtype(1.0 / size**2), out=y)
-
-    def max_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        return self._pool(np.maximum, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-
-    def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
-        """The phases of all blocks combined one after the other."""
-        rows, cols = out.shape[1] * size, out.shape[2] * size
-        self._run(np.copyto, out, x[:, 0:rows:size, 0:cols:size])
-        for i in range(size):
-            for j in range(size):
-                if i or j:
-                    self._run(combine, out, x[:, i:rows:size, j:cols:size], out=out)
-        return out
-
-    def average_pool_backward(
-        self, dy: Array, shape: tuple[int, int, int, int], size: int
-    ) -> Array:
-        rows, cols = dy.shape[1], dy.shape[2]
-        dx = self._new(*shape)
-        if rows * size != shape[1] or cols * size != shape[2]:
-            self._run(dx.fill, 0.0)
-        mean = self.dtype(1.0 / size**2)
-        share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
-        for i in range(size):
-            for j in range(size):
-                phase = dx[:, i : rows * size : size, j : cols * size : size]
-                self._run(np.copyto, phase, share)
-        return dx
-
-    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
-        rows, cols = y.shape[1] * size, y.shape[2] * size
-        dx = self._new(*x.shape)
-        if (rows, cols) != x.shape[1:3]:
-            self._run(dx.fill, 0.0)
-        free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
-        self._run(free.fill, True)
-        for i in range(size):
-            for j in range(size):
-                phase = np.s_[:, i:rows:size, j:cols:size]
-                self._run(np.equal, x[phase], y, out=winner)
-                self._run(np.logical_and, winner, free, out=winner)
-                self._run(np.multiply, dy, winner, out=dx[phase])
-                self._run(np.greater, free, winner, out=free)
-        return dx
 
     def activation(self, kind: str, x: Array) -> Array:
         return self._activate(kind, x, out=self._new(*x.shape))
@@ -334,14 +243,80 @@ class NumpyOps(NumpyUpdates, Ops):
             losses, hits = into[:2]
         return losses, hits, p
 
+    # Updates: a capture records each as one call, which reads the rates anew
 
-def _windows(
-    x: np.ndarray, kernel: tuple[int, int], stride: int, grid: tuple[int, int]
-) -> np.ndarray:
-    """A view (C, KH, KW, rows, cols, N) of the windows of x (C, H, W, N)."""
-    c, h, w, n = x.strides
-    shape = (x.shape[0], *kernel, *grid, x.shape[3])
-    return as_strided(x, shape, (c, h, w, h * stride, w * stride, n), writeable=False)
+    def _scratch(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Room for an update, the same each time: what it holds is dead when the update ends."""
+        if self._moves is None or self._moves.shape != shape:
+            self._moves = aligned_empty(shape, self.dtype)
+        return self._moves
+
+    def sgd_update(
+        self,
+        value: Array,
+        gradient: Array,
+        velocity: Array | None,
+        rates: Sequence[float],
+        settings: SGDSettings,
+    ) -> None:
+        if velocity is None and not settings.weight_decay:
+            self._run(self._descend, value, gradient, rates)
+        else:
+            self._run(super().sgd_update, value, gradient, velocity, rates, settings)
+
+    def _descend(self, value: Array, gradient: Array, rates: Sequence[float]) -> None:
+        move = np.multiply(gradient, self.dtype(rates[0]), out=self._scratch(value.shape))
+        np.subtract(value, move, out=value)
+
+    def adam_update(
+        self,
+        value: Array,
+        gradient: Array,
+        mean: Array,
+        square: Array,
+        rates: Sequence[float],
+        settings: AdamSettings,
+    ) -> None:
+        self._run(self._adam, value, gradient, mean, square, rates, settings)
+
+    def _adam(
+        self,
+        value: Array,
+        gradient: Array,
+        mean: Array,
+        square: Array,
+        rates: Sequence[float],
+        settings: AdamSettings,
+    ) -> None:
+        (beta1, beta2), decay = settings.betas, settings.weight_decay
+        learning_rate, step = map(float, rates)
+        work, scalar = self._scratch(value.shape), self.dtype
+        if decay and settings.decoupled:
+            np.multiply(value, scalar(1.0 - learning_rate * decay), out=value)
+        elif decay:
+            gradient = gradient + scalar(decay) * value
+        # 1 - beta is taken in float64: in float32 it would lose digits.
+        np.multiply(mean, scalar(beta1), out=mean)
+        np.add(mean, np.multiply(gradient, scalar(1.0 - beta1), out=work), out=mean)
+        np.multiply(square, scalar(beta2), out=square)
+        np.multiply(gradient, gradient, out=work)
+        np.add(square, np.multiply(work, scalar(1.0 - beta2), out=work), out=square)
+        np.multiply(np.sqrt(square, out=work), scalar((1 - beta2**step) ** -0.5), out=work)
+        np.divide(mean, np.add(work, scalar(settings.epsilon), out=work), out=work)
+        rate = scalar(learning_rate / (1 - beta1**step))
+        np.subtract(value, np.multiply(work, rate, out=work), out=value)
+
+    def average_update(
+        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
+    ) -> None:
+        self._run(self._average, average, value, rates, momentum)
+
+    def _average(
+        self, average: Array, value: Array, rates: Sequence[float], momentum: float
+    ) -> None:
+        share = max(1.0 - momentum, 1.0 / float(rates[1]))
+        move = np.subtract(value, average, out=self._scratch(value.shape))
+        np.add(average, np.multiply(move, self.dtype(share), out=move), out=average)
 
 
 def _copy(x: np.ndarray, out: np.ndarray) -> np.ndarray:

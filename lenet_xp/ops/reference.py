@@ -51,9 +51,9 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slice, ...]:
-    """An index of (C, H, W, N): rows x cols pixels, `stride` apart, from (top, left) on.
+    """The index of rows x cols pixels of (C, H, W, N), `stride` apart, from (top, left) on.
 
-    It ends at the last of them: the standard leaves slices beyond an axis undefined.
+    It ends at the last pixel: the standard leaves slices beyond an axis undefined.
     """
     bottom, right = top + stride * (rows - 1) + 1, left + stride * (cols - 1) + 1
     return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
@@ -95,10 +95,7 @@ class Ops(Updates):
         return type(self)(self.xp, self.dtype_name, self.device)
 
     def asarray(self, host: np.ndarray) -> Array:
-        """A host array on the device, floats as `dtype`, integers as int64.
-
-        On the host, an array that is so already is not copied.
-        """
+        """A host array on the device, floats as `dtype`, integers as int64; a copy if need be."""
         integer = np.issubdtype(np.asarray(host).dtype, np.integer)
         dtype = self.xp.int64 if integer else self.dtype
         return self.xp.asarray(host, dtype=dtype, device=self.device)
@@ -120,19 +117,19 @@ class Ops(Updates):
         return self.xp.astype(x, self.dtype)
 
     def synchronize(self) -> None:
-        """Wait until everything asked of the device is done."""
+        """Wait until the device has done all that was launched."""
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
-        """x in another shape, its own memory where that is possible."""
+        """x in another shape, in the same memory where possible."""
         return self.xp.reshape(x, shape)
 
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
-        """Run compute() and return a function that does the same again, with less ado.
+        """Run compute() and return a function that repeats it faster.
 
-        compute reads host arrays and parameters that stay in place and does all its arithmetic
-        through the operations of this object: what is written into its inputs counts in the next
-        repetition. Every repetition gives its results in the same arrays.
-        frozen: parameters will not change, so what depends on them alone need not be repeated.
+        compute does all its arithmetic by operations of this object, on host arrays and parameters
+        that stay in place; each repetition reads their current values. Every repetition gives its
+        results in the same arrays. frozen: the parameters will not change any more, so what depends
+        on them alone is computed once.
         """
         compute()
         return compute
@@ -146,9 +143,8 @@ class Ops(Updates):
         (c, i, j) meets there. Source: Chellapilla et al. 2006, section 3.
         """
         channels, height, width, count = x.shape
-        rows, cols = (
-            output_size(s, k, stride, padding) for s, k in zip((height, width), kernel, strict=True)
-        )
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
         x = self._pad(x, padding)
         shape = (channels, *kernel, rows, cols, count)
         columns = self.zeros(shape)
@@ -167,9 +163,8 @@ class Ops(Updates):
     ) -> Array:
         """The adjoint of `im2col`: every column entry added back to its pixel of (C, H, W, N)."""
         channels, height, width, count = shape
-        rows, cols = (
-            output_size(s, k, stride, padding) for s, k in zip((height, width), kernel, strict=True)
-        )
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
         columns = self.xp.reshape(columns, (channels, *kernel, rows, cols, count))
         padded = (channels, height + 2 * padding, width + 2 * padding, count)
         x = self.zeros(padded)
@@ -207,7 +202,7 @@ class Ops(Updates):
         total: Array = None
         for i in range(size):
             for j in range(size):
-                phase = x[:, i : rows * size : size, j : cols * size : size, :]
+                phase = x[_every(i, size, rows, j, cols)]
                 total = phase if total is None else total + phase
         return total * (1.0 / size**2)
 
@@ -220,7 +215,7 @@ class Ops(Updates):
         share = dy * (1.0 / size**2)
         for i in range(size):
             for j in range(size):
-                dx[:, i : rows * size : size, j : cols * size : size, :] = share
+                dx[_every(i, size, rows, j, cols)] = share
         return dx
 
     def max_pool(self, x: Array, size: int) -> Array:
@@ -229,7 +224,7 @@ class Ops(Updates):
         largest: Array = None
         for i in range(size):
             for j in range(size):
-                phase = x[:, i : rows * size : size, j : cols * size : size, :]
+                phase = x[_every(i, size, rows, j, cols)]
                 largest = phase * 1.0 if largest is None else self.xp.maximum(largest, phase)
         return largest
 
@@ -240,12 +235,7 @@ class Ops(Updates):
         free = y == y  # blocks whose maximum has not been met yet
         for i in range(size):
             for j in range(size):
-                block = (
-                    slice(None),
-                    slice(i, rows * size, size),
-                    slice(j, cols * size, size),
-                    slice(None),
-                )
+                block = _every(i, size, rows, j, cols)
                 winner = self.xp.logical_and(free, x[block] == y)
                 dx[block] = dy * self.as_float(winner)
                 free = self.xp.logical_and(free, self.xp.logical_not(winner))
@@ -351,9 +341,9 @@ class Ops(Updates):
     # Pictures to the network's input
 
     def resident(self, images: np.ndarray) -> Array | None:
-        """(M, S, T) uint8 images kept where the device has them at hand for `image_batch`.
+        """(M, S, T) uint8 images kept on the device for `image_batch`.
 
-        None where nothing is won: the device is the host, or they are too many.
+        None where that saves nothing (the device is the host) or they do not fit.
         """
         return None
 
@@ -362,8 +352,8 @@ class Ops(Updates):
     ) -> Array:
         """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
 
-        chosen (N,) int64 on the host: take these of `images`, which `resident` gave unless that
-        was None.
+        chosen: indices (N,) int64 on the host; then `images` is what `resident` gave, or all
+        images on the host where it gave None.
         """
         images = images if chosen is None else images[chosen]
         count, height, width = images.shape
@@ -382,9 +372,9 @@ class Ops(Updates):
     ) -> Array:
         """`image_batch` of the chosen images (S, S), each moved by a map of its own.
 
-        coefficients (2, N, F) float32 on the host, basis (F, S * S): coefficients @ basis says,
-        measured from the image's centre, the x and the y that each target pixel comes from. What
-        lies there is fetched bilinearly, with paper (0) around the image, and rounded to a level.
+        coefficients (2, N, F) float32 on the host, basis (F, S * S): coefficients @ basis is the x
+        and the y of each target pixel's source, from the image's centre. The source is read
+        bilinearly, with paper (0) around the image, and rounded to a grey level.
         """
         xp, (count, size) = self.xp, (len(chosen), images.shape[1])
         pixels = xp.reshape(xp.asarray(images[chosen], device=self.device), (-1,))
@@ -405,9 +395,9 @@ class Ops(Updates):
         return xp.reshape(level * scale + shift, (1, size, size, count))
 
     def _places(self, coefficients: np.ndarray, basis: Array, size: int) -> tuple[Array, Array]:
-        """Along one axis, the pixel before each place that is fetched, and how far behind it lies.
+        """Along one axis, the pixel before each source place, and the distance behind it.
 
-        Both are (N, S * S); places off the paper count as on its rim.
+        Both are (N, S * S). Places off the image count as on its rim.
         """
         xp = self.xp
         maps = xp.asarray(coefficients, dtype=self.dtype, device=self.device)

@@ -11,7 +11,7 @@ from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, MaxPool2D, ReLU,
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Array
-from lenet_xp.ops.aligned import ALIGNMENT, aligned_empty
+from lenet_xp.ops.blocked import ALIGNMENT, aligned_empty
 from lenet_xp.ops.numpy_ops import NumpyOps
 
 
