@@ -29,7 +29,7 @@ __all__ = ["cv2"]
 _STANDARD_ERROR = 2
 
 
-class _Quiet(AbstractContextManager[None]):
+class _StderrMuted(AbstractContextManager[None]):
     """Silence what libjpeg, libtiff and their like print themselves about damaged files.
 
     They write to descriptor 2 whatever Python does, lines that nobody asked for and that a hostile
@@ -97,4 +97,4 @@ def _is_standard_error(stream: TextIO | None) -> bool:
         return False
 
 
-quiet_libraries = _Quiet()
+stderr_muted = _StderrMuted()
