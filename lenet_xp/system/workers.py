@@ -38,14 +38,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def parts(count: int, number: int) -> list[slice]:
+def even_slices(count: int, number: int) -> list[slice]:
     """`count` items in at most `number` slices of nearly the same size, none of them empty."""
     number = max(min(count, number), 1)
     ends = [count * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-class Workers:
+class WorkerThreads:
     """Threads that wait for work, the caller's among them: a context manager.
 
     count: how many, the caller's included. Within the context the matrix library of every thread
@@ -61,7 +61,7 @@ class Workers:
         self._jobs: list[_Jobs] = [SimpleQueue() for _ in range(count - 1)]
         self._done: list[_Done] = [SimpleQueue() for _ in range(count - 1)]
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> "WorkerThreads":
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
             threading.Thread(
@@ -130,7 +130,7 @@ def can_fork() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def shared(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+def shared_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """An array of zeros in memory that a process forked later shares."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)
@@ -147,18 +147,18 @@ def _watch(pipe: Connection) -> None:
         os.sched_yield()
 
 
-class Forked:
+class WorkerProcess:
     """Calls `serve(number)` in another process for each number it is sent; a context manager.
 
-    What serve reads and writes for others lies in arrays from `shared`, everything else is as it
-    was when the context was entered. The matrix library keeps to one thread there. The process
+    What serve reads and writes for others lies in arrays from `shared_zeros`, everything else is as
+    it was when the context was entered. The matrix library keeps to one thread there. The process
     ends with the context, and with its parent however that dies.
     """
 
     def __init__(self, serve: Callable[[int], None]):
         self._serve = serve
 
-    def __enter__(self) -> "Forked":
+    def __enter__(self) -> "WorkerProcess":
         context = multiprocessing.get_context("fork")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=self._live, args=(other,), daemon=True)

@@ -10,7 +10,7 @@ from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Forked, parts, shared
+from lenet_xp.system.workers import WorkerProcess, even_slices, shared_zeros
 from lenet_xp.training.batches import Batch, HeldImages, InputBatch
 
 KEPT = 4  # captures: of the usual piece and of an epoch's last, with something to spare
@@ -40,7 +40,7 @@ class GradientWorker:
         losses and hits (N,) are filled in.
         """
         count = len(batch.labels)
-        cuts = parts(count, -(-count // piece_size(self.model.ops, count)))
+        cuts = even_slices(count, -(-count // piece_size(self.model.ops, count)))
         for piece in cuts:
             step = self._step(piece.stop - piece.start, scale)
             losses[piece], hits[piece] = step(batch.part(piece))
@@ -92,18 +92,18 @@ class CapturedGradient:
 class ForkedWorker:
     """Does what a `GradientWorker` does, in another process; a context manager.
 
-    worker: what to run there; both vectors of its model lie in memory from `shared`. most: images
-    in the largest share.
+    worker: what to run there; both vectors of its model lie in memory from `shared_zeros`. most:
+    images in the largest share.
     """
 
     def __init__(self, worker: GradientWorker, most: int, size: int):
         self._worker = worker
         self.values, self.gradients = worker.model.values, worker.model.gradients
-        self._images = shared((most, size, size), np.uint8)
-        self._labels = shared((most,), np.int64)
-        self._losses, self._hits = (shared((most,), self.values.dtype) for _ in range(2))
-        self._scale = shared((1,), np.float64)
-        self._forked = Forked(self._differentiate)
+        self._images = shared_zeros((most, size, size), np.uint8)
+        self._labels = shared_zeros((most,), np.int64)
+        self._losses, self._hits = (shared_zeros((most,), self.values.dtype) for _ in range(2))
+        self._scale = shared_zeros((1,), np.float64)
+        self._forked = WorkerProcess(self._differentiate)
 
     def __enter__(self) -> "ForkedWorker":
         self._forked.__enter__()

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from lenet_xp.errors import InputError
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 
 
 def test_threads_that_the_system_does_not_start(monkeypatch):
@@ -20,5 +20,5 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", starts_two)
     with pytest.raises(InputError, match=r"starts no 5 threads .* fewer with --threads"):
-        Workers(5).__enter__()
+        WorkerThreads(5).__enter__()
     assert len(started) == 2 and not any(thread.is_alive() for thread in started)

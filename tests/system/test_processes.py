@@ -14,7 +14,7 @@ from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Workers, can_fork, shared
+from lenet_xp.system.workers import WorkerThreads, can_fork, shared_zeros
 from lenet_xp.training import loop as training
 from lenet_xp.training import trainer
 from lenet_xp.training.batches import Batch
@@ -38,7 +38,7 @@ def rng():
 
 def gradient_worker(seed=0):
     model = LeNet5(ops=get_ops("numpy"), seed=seed)
-    own = model.replica(*(shared(model.values.shape, np.float32) for _ in range(2)))
+    own = model.replica(*(shared_zeros(model.values.shape, np.float32) for _ in range(2)))
     own.values[...] = model.values
     return GradientWorker(own, PREPROCESSING)
 
@@ -104,11 +104,11 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeyp
     monkeypatch.setattr(inference, "can_fork", lambda: forks)
     images, _ = batch
     model = LeNet5(ops=get_ops("numpy"))
-    with Workers(1) as alone:
+    with WorkerThreads(1) as alone:
         expected = Reader(model, PREPROCESSING, 70)(images)
         with BatchReader(model, PREPROCESSING, alone) as read:
             np.testing.assert_allclose(read(images), expected, atol=1e-6)
-    with Workers(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
+    with WorkerThreads(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
         assert len(read._forked) == (2 if forks else 0)
         for count in (70, 1, 0, 33, 65):
             np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
