@@ -20,6 +20,10 @@ from lenet_xp.scores.calibration import reliability
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import rejection_curve
 from lenet_xp.scores.summary import Scores
+from studies.plots.accuracies import accuracies
+from studies.plots.effects import effect_sheet
+from studies.plots.few_writers import few_writers
+from studies.plots.statistics import compare_statistics
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -218,7 +222,7 @@ def test_effect_sheet_shows_every_effect_and_strength(tmp_path):
         "shift, pixels": {"1": letters, "2": letters // 255 * 254},
         "an effect": {"weak": letters},
     }
-    plots.effect_sheet(letters, effects, tmp_path / "a.png")
+    effect_sheet(letters, effects, tmp_path / "a.png")
     black = (read(tmp_path / "a.png").max(axis=2) < 40).astype(np.uint8)
     tiles = cv2.connectedComponentsWithStats(black)[2][1:, cv2.CC_STAT_AREA]
     assert np.count_nonzero(tiles > 2000) == 3 * (3 + 2)  # both rows begin with the letters
@@ -235,7 +239,7 @@ def test_compare_statistics(tmp_path):
         }
         for count in (500, 80)
     )
-    plots.compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
+    compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
     assert orange(read(tmp_path / "a.png")) > 5000
 
 
@@ -294,8 +298,8 @@ def test_a_curve_over_few_writers_has_both_starts(tmp_path):
         for count, accuracy in ((5, 0.97), (10, 0.98), (42, 0.99))
         for start in ("generated letters", "nothing")
     ]
-    plots.few_writers(rows, tmp_path / "both.png")
-    plots.few_writers(rows[::2], tmp_path / "one.png")
+    few_writers(rows, tmp_path / "both.png")
+    few_writers(rows[::2], tmp_path / "one.png")
     assert orange(read(tmp_path / "both.png")) > 2 * orange(read(tmp_path / "one.png")) > 0
 
 
@@ -311,7 +315,7 @@ def test_accuracies_beside_one_another(tmp_path, count):
         )
         for number in range(count)
     ]
-    plots.accuracies(rows, tmp_path / "a.png")
+    accuracies(rows, tmp_path / "a.png")
     dots = read(tmp_path / "a.png")[60:-60]  # without title and legend
     assert (orange(dots) > 100) == (count > 1)
 
