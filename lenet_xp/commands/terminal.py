@@ -19,7 +19,7 @@ from lenet_xp.training.checkpoints import Stopped
 from lenet_xp.training.loop import TrainingDiverged
 from lenet_xp.training.plan import MAX_SAMPLES, MAX_THREADS
 
-LONGEST_ERROR = 2000  # characters of its one line
+MAX_ERROR_LENGTH = 2000  # characters of its one line
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
@@ -54,8 +54,8 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
 
 def _failed(message: str) -> int:
     line = printable(" ".join(message.splitlines()))
-    if len(line) > LONGEST_ERROR:  # names in archives may have 65,535 bytes
-        line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
+    if len(line) > MAX_ERROR_LENGTH:  # names in archives may have 65,535 bytes
+        line = f"{line[: MAX_ERROR_LENGTH // 2]} ... {line[-MAX_ERROR_LENGTH // 2 :]}"
     print("error:", line, file=sys.stderr)
     return 2
 

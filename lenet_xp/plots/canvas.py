@@ -59,7 +59,9 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def put(page: Axes, image: np.ndarray, left: float, top: float, width: float, **style: Any) -> None:
+def place_image(
+    page: Axes, image: np.ndarray, left: float, top: float, width: float, **style: Any
+) -> None:
     """Put an image on a page, `width` inches wide; `style` goes to matplotlib's imshow."""
     limits = page.get_xlim(), page.get_ylim()
     bottom = top + width * image.shape[0] / image.shape[1]
@@ -73,7 +75,7 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
 
 
-def quiet(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
+def style_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     """Leave only what carries data: no frame, pale grid lines along `grid` ("x", "y" or "both")."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
@@ -82,7 +84,7 @@ def quiet(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
-def note(text: str, path: str | os.PathLike[str]) -> None:
+def save_note(text: str, path: str | os.PathLike[str]) -> None:
     """Save a picture that has nothing to show but `text`. Raises InputError."""
     figure, page = new_page(8, 2)
     page.text(4, 1, text, ha="center", va="center", fontsize=14, color=INK)

@@ -17,7 +17,7 @@ from lenet_xp.plots.canvas import (
     in_alphabet,
     new_page,
     percent,
-    put,
+    place_image,
     save,
     shortened,
 )
@@ -64,7 +64,7 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     diagonal = np.eye(count, dtype=bool)
     colours = np.where(diagonal[..., None], RIGHT(SHARES(share)), WRONG(SHARES(share)))
-    put(page, colours, 0, 0, count * cell)
+    place_image(page, colours, 0, 0, count * cell)
     lines = np.arange(count + 1) * cell
     style: dict[str, Any] = {"color": FAINT, "linewidth": 0.6}
     page.hlines(lines, 0, count * cell, **style)
@@ -105,7 +105,7 @@ def _draw_scale(page: Axes, left: float, top: float) -> None:
     width, height = 0.16, 1.76
     steps = np.linspace(1, 0, 11 * 24)[:, None]
     for colours, name, shift in ((RIGHT, "right", 0.0), (WRONG, "wrong", 0.85)):
-        put(page, colours(np.repeat(steps, 24, axis=1)), left + shift, top, width)
+        place_image(page, colours(np.repeat(steps, 24, axis=1)), left + shift, top, width)
         page.text(left + shift + width / 2, top - 0.14, name, fontsize=10, ha="center",
                   va="center", color=INK)  # fmt: skip
     for tick in (0, 0.01, 0.05, 0.2, 0.5, 1):

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, quiet, save, title
+from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, save, style_axes, title
 
 SMALLEST_ERROR = 0.0005  # where the accuracy axis ends, for a logarithm has no zero
 ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
@@ -34,7 +34,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathL
     rate.set_ylim(bottom=0)
     title(rate, "Learning rate")
     for axes in (loss, accuracy, rate):
-        quiet(axes, "both")
+        style_axes(axes, "both")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
         axes.set_xlabel("epoch")
     seconds = np.nansum(_series(history, "seconds"))

@@ -11,14 +11,14 @@ from lenet_xp.plots.canvas import (
     ORANGE,
     caption,
     new_page,
-    note,
     percent,
-    put,
+    place_image,
     save,
+    save_note,
 )
 from lenet_xp.scores.summary import Scores
 
-MOST_SHOWN = 40
+MAX_SHOWN = 40
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
@@ -31,9 +31,9 @@ def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[st
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
     errors = np.flatnonzero(~scores.correct)
-    shown = errors[np.argsort(-confidence[errors], kind="stable")][:MOST_SHOWN]
+    shown = errors[np.argsort(-confidence[errors], kind="stable")][:MAX_SHOWN]
     if len(shown) == 0:
-        note(f"No errors among {len(labels)} images", path)
+        save_note(f"No errors among {len(labels)} images", path)
         return
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
     rows = -(-len(shown) // columns)
@@ -45,7 +45,7 @@ def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[st
     for place, index in enumerate(shown):
         row, column = divmod(place, columns)
         middle, top = (column + 0.5) * cell, head + row * cell
-        put(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
+        place_image(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
         truth = caption(class_names[labels[index]])
         read = caption(class_names[scores.predictions[index]])
         below = top + tile + 0.11
@@ -76,7 +76,7 @@ def letter_sheet(
         column, row = divmod(index, block_rows)
         left, top = margin + column * block, margin + row * tile
         strip = np.concatenate(np.pad(images[index], ((0, 0), (2, 2), (2, 2))), axis=1)
-        put(
+        place_image(
             page, strip, left + label, top, samples * tile, interpolation="bilinear", **INK_ON_PAPER
         )
         page.text(left + label - 0.12, top + tile / 2, caption(name), fontsize=13, ha="right",

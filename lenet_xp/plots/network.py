@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lenet_xp.plots.canvas import GREY, INK, add_axes, new_page, put, save
+from lenet_xp.plots.canvas import GREY, INK, add_axes, new_page, place_image, save
 
 # Blue below zero, white at zero, red above: told apart under every common colour blindness.
 COLOURS = "RdBu_r"
@@ -32,7 +32,7 @@ def feature_maps(
     heights = [step * -(-len(maps) // columns) + 0.2 for maps in stages.values()]
     figure, page = new_page(LABEL + ROW + BAR + MARGIN, 2 * MARGIN + step + 0.2 + sum(heights))
     _label_row(page, MARGIN, "Input", f"{image.shape[0]}×{image.shape[1]}")
-    put(page, image, LABEL, MARGIN, step - GAP, cmap="gray_r")
+    place_image(page, image, LABEL, MARGIN, step - GAP, cmap="gray_r")
     top = MARGIN + step + 0.2
     for (name, maps), height in zip(stages.items(), heights, strict=True):
         count, rows, across = maps.shape
@@ -75,7 +75,7 @@ def _draw_tiles(
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         left, below = LABEL + column * step, top + row * step
-        put(page, tile, left, below, step - GAP, cmap=COLOURS, vmin=-limit, vmax=limit)
+        place_image(page, tile, left, below, step - GAP, cmap=COLOURS, vmin=-limit, vmax=limit)
     right = LABEL + min(len(tiles), columns) * step + 0.1
     bar = figure.colorbar(
         ScalarMappable(Normalize(-limit, limit), COLOURS),

@@ -47,9 +47,9 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
     plots.per_class_scores(scores, folder / "per_class.png")
     plots.confused_pairs(scores, folder / "confused_pairs.png")
     plots.misclassified(images, scores, folder / "misclassified.png")
-    curves = {"as trained": scores.before.bins}
+    curves = {"as trained": scores.calibration.bins}
     if scores.temperature != 1.0:
-        curves[f"at temperature {scores.temperature:.2f}"] = scores.after.bins
+        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled.bins
     plots.reliability(curves, folder / "reliability.png")
     plots.rejection(scores.rejection, TARGETS, folder / "rejection.png")
     if scores.per_group is not None:

@@ -13,11 +13,11 @@ from lenet_xp.plots.canvas import (
     add_axes,
     caption,
     new_figure,
-    note,
     percent,
-    quiet,
     save,
+    save_note,
     shortened,
+    style_axes,
     title,
 )
 from lenet_xp.scores.summary import Scores
@@ -32,7 +32,7 @@ def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
     """
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
-        note(f"No confusions among {len(scores.labels)} images", path)
+        save_note(f"No confusions among {len(scores.labels)} images", path)
         return
     height = 0.36 * len(pairs)
     figure = new_figure(9, height + 0.8)
@@ -46,7 +46,7 @@ def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, 1.5 * pairs[0].count)
     axes.set_xticks([])
-    quiet(axes, "x")
+    style_axes(axes, "x")
     axes.spines["bottom"].set_visible(False)
     title(axes, "Most confused pairs")
     save(figure, path)
@@ -74,7 +74,7 @@ def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
     axes.set_yticks(rows, [caption(each.name) for each in ranked], fontsize=12)
     axes.set_ylim(len(ranked) - 0.4, -0.6)
-    quiet(axes, "both")
+    style_axes(axes, "both")
     axes.set_xlabel("%")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
     title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")

@@ -15,10 +15,10 @@ from lenet_xp.plots.canvas import (
     ORANGE,
     add_axes,
     new_figure,
-    note,
     percent,
-    quiet,
     save,
+    save_note,
+    style_axes,
     title,
 )
 from lenet_xp.scores.calibration import Reliability, expected_calibration_error
@@ -51,7 +51,7 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) ->
     _draw_counts(lower, list(curves.values()))
     lower.set_xlabel("confidence: the probability of the reading")
     for axes in (upper, lower):
-        quiet(axes, "both")
+        style_axes(axes, "both")
         axes.set_xlim(-0.02, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     upper.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
@@ -67,7 +67,7 @@ def rejection(
     Raises InputError when `path` cannot be written.
     """
     if not len(curve.coverage):
-        note("No images to answer", path)
+        save_note("No images to answer", path)
         return
     figure = new_figure(8.6, 4.8)
     axes = add_axes(figure, 1.1, 0.6, 7.1, 3.5)
@@ -89,7 +89,7 @@ def rejection(
         axis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     axes.set_xlabel("images answered, the least certain refused first")
     axes.set_ylabel("right among the answered")
-    quiet(axes, "both")
+    style_axes(axes, "both")
     title(axes, "Accuracy when the least certain are refused")
     save(figure, path)
 
@@ -102,7 +102,7 @@ def per_group(
     Raises InputError when `path` cannot be written.
     """
     if not scores:
-        note(f"No {kind}s to compare", path)
+        save_note(f"No {kind}s to compare", path)
         return
     named = len(scores) <= NAMED_GROUPS
     width = float(np.clip(0.19 * len(scores), 5.5, 15))
@@ -122,7 +122,7 @@ def per_group(
     who = kind if named else f"{len(scores)} {kind}s"
     axes.set_xlabel(f"{who}, the worst first (whisker: 95 % interval, dashed: mean)")
     axes.set_ylabel("accuracy")
-    quiet(axes, "y")
+    style_axes(axes, "y")
     spread = f" ± {percent(deviation(scores), 2)}" if len(scores) > 1 else ""
     title(axes, f"Accuracy by {kind}: mean {percent(mean, 2)}{spread}")
     save(figure, path)

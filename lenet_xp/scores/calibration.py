@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 15
-LOWEST, HIGHEST = 0.05, 20.0  # temperatures
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0  # temperatures
 HALVINGS = 50
 SMALLEST = 1e-30  # counts as the probability of what underflowed to 0, as it does in the loss
 
@@ -112,7 +112,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     chosen = logits[np.arange(len(labels)), labels]
     if not chosen.any():
         return 1.0
-    low, high = math.log(LOWEST), math.log(HIGHEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         weights = np.exp(logits * math.exp(-middle))
@@ -121,7 +121,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
             low = middle
         else:
             high = middle
-    return min(max(math.exp((low + high) / 2), LOWEST), HIGHEST)
+    return min(max(math.exp((low + high) / 2), MIN_TEMPERATURE), MAX_TEMPERATURE)
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -93,12 +93,12 @@ class Scores:
         return wilson_interval(int(self.correct.sum()), len(self.labels))
 
     @cached_property
-    def before(self) -> Calibration:
+    def calibration(self) -> Calibration:
         """Calibration as trained."""
         return measure_calibration(self.probabilities, self.labels)
 
     @cached_property
-    def after(self) -> Calibration:
+    def calibration_scaled(self) -> Calibration:
         """Calibration at the temperature."""
         return measure_calibration(self.scaled, self.labels)
 
@@ -126,7 +126,10 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "macro_f1": scores.macro_f1,
         "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
     }
-    sides = (("", scores.probabilities, scores.before), ("_scaled", scores.scaled, scores.after))
+    sides = (
+        ("", scores.probabilities, scores.calibration),
+        ("_scaled", scores.scaled, scores.calibration_scaled),
+    )
     for suffix, probabilities, calibration in sides:
         summary[f"loss{suffix}"] = cross_entropy(probabilities, labels)
         summary |= {f"{name}{suffix}": value for name, value in calibration.errors().items()}

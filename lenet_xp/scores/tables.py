@@ -97,7 +97,7 @@ def write_calibration(folder: Path, scores: Scores) -> None:
     definition = f"{BINS} bins of equal width on the top probability (Guo et al. 2017)"
     about = {"definition": definition, "images": len(scores.labels)}
     about["temperature"] = scores.temperature
-    sides = {"before": scores.before, "after": scores.after}
+    sides = {"before": scores.calibration, "after": scores.calibration_scaled}
     write_json(
         folder / "calibration.json",
         about | {name: side.errors() | {"bins": vars(side.bins)} for name, side in sides.items()},

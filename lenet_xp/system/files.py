@@ -47,7 +47,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def sweep(folder: str | os.PathLike[str]) -> None:
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
     """Remove what writers that were killed left of their files; no other may be writing there."""
     for path in Path(folder).glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):

@@ -154,6 +154,6 @@ def test_an_error_of_many_words_is_shortened(capsys):
 
     assert terminal.run(fails, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert len(line) < 2 * terminal.LONGEST_ERROR
+    assert len(line) < 2 * terminal.MAX_ERROR_LENGTH
     assert line.startswith("error: x.zip: member 'nnn")
     assert line.endswith("leads out; pack it again")

@@ -15,7 +15,7 @@ import pytest
 from lenet_xp import plots
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.plots.canvas import caption, new_page, put, save
+from lenet_xp.plots.canvas import caption, new_page, place_image, save
 from lenet_xp.scores.calibration import reliability
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import rejection_curve
@@ -335,7 +335,7 @@ def test_a_missing_glyph_would_fail_these_tests(tmp_path):
 
 def test_put_places_an_image_where_it_is_told(tmp_path):
     figure, page = new_page(4, 2)
-    put(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
+    place_image(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
     save(figure, tmp_path / "a.png")
     picture = cv2.imread(str(tmp_path / "a.png"))
     black = np.argwhere(picture.max(axis=2) == 0)
