@@ -333,7 +333,7 @@ def test_a_missing_glyph_would_fail_these_tests(tmp_path):
         save(page.figure, tmp_path / "a.png")
 
 
-def test_put_places_an_image_where_it_is_told(tmp_path):
+def test_place_image_draws_at_the_given_place(tmp_path):
     figure, page = new_page(4, 2)
     place_image(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
     save(figure, tmp_path / "a.png")

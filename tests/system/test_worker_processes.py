@@ -1,4 +1,4 @@
-"""Work in processes: the same gradients and readings, and no process left behind."""
+"""Work in processes: the same gradients and readings, and no process is left running."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def gradient_worker(seed=0):
 
 def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
     images, labels = batch
-    local, other = gradient_worker(), gradient_worker(seed=5)  # the values travel with the order
+    local, other = gradient_worker(), gradient_worker(seed=5)  # the values are sent with the batch
     expected = np.empty((2, 70), np.float32)
     one_thread = threadpool_limits(1, user_api="blas")  # more would sum in another order
     with one_thread, ForkedWorker(other, most=80, size=32) as forked:
@@ -70,7 +70,7 @@ def test_processes_and_threads_train_to_the_same_bits(batch, recipe, monkeypatch
     assert np.array_equal(*values)
 
 
-def test_a_failure_in_the_process_is_told(batch):
+def test_a_failure_in_the_process_is_reported(batch):
     images, labels = batch
     worker = gradient_worker()
     worker.loss = None
@@ -80,7 +80,7 @@ def test_a_failure_in_the_process_is_told(batch):
             forked.finish(*np.empty((2, 70)))
 
 
-def test_the_death_of_the_process_is_told(batch):
+def test_the_death_of_the_process_is_reported(batch):
     images, labels = batch
     with ForkedWorker(gradient_worker(), most=80, size=32) as forked:
         os.kill(forked._forked._process.pid, signal.SIGKILL)
