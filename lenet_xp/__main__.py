@@ -1,4 +1,4 @@
-"""python -m lenet_xp"""
+"""The command lenet-xp as `python -m lenet_xp`."""
 
 import sys
 

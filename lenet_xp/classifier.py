@@ -18,7 +18,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
 from lenet_xp.training.loop import LabelledImages, TrainingDiverged
@@ -229,7 +229,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """One epoch, with the optimiser in the state that the last one left it in."""
         ops, count, size = model.ops, len(labels), recipe.batch_size
         losses, hits = ops.zeros((count,)), ops.zeros((count,))
-        workers = Workers(worker_count(ops, _threads(self.threads)))
+        workers = WorkerThreads(worker_count(ops, _threads(self.threads)))
         rng = np.random.default_rng([self._drawn, self._steps])
         with (
             np.errstate(over="ignore", invalid="ignore"),  # told below

@@ -1,7 +1,7 @@
-"""A saved model as an ONNX or safetensors file: verified, then given its name.
+"""Export of a saved model as an ONNX or safetensors file, verified before it gets its name.
 
-The ONNX graph takes uint8 images as `Preprocessing.apply` leaves them and standardises them itself,
-so that its user needs no number of ours. It uses operator set 17, which runtimes since 2022 know.
+The ONNX graph takes uint8 images from `Preprocessing.apply` and standardises them itself. It uses
+operator set 17, which runtimes have supported since 2022.
 A safetensors file has the names and layouts of a PyTorch state_dict.
 """
 
@@ -26,37 +26,30 @@ from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.files import atomic_write
 
-OPSET, IR_VERSION = 17, 8  # of ONNX
-TOLERANCE = 1e-5  # of probabilities; of logits, relative to the largest where that exceeds 1
-BATCHES = (1, 7, 64)  # images at once while verifying, then all that are left
+OPSET = 17  # version: of ONNX's operators
+IR_VERSION = 8  # version: of ONNX's file format
+TOLERANCE = 1e-5  # largest error: of probabilities; of logits, relative to the largest above 1
+BATCHES = (1, 7, 64)  # images: in the first verified batches; the last batch has the rest
+OUTPUTS = ("logits", "probabilities")
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written: its size in bytes, and how far its probabilities are off."""
+    """Size of a written file in bytes, and the largest error of its probabilities."""
 
-    path: Path
     size: int
     difference: float
 
 
-@dataclass(frozen=True)
-class Opened:
-    """What an exported file has to say, by itself.
-
-    description: its texts. read: logits (N, K) and probabilities (N, K), temperature applied, of
-    images (N, S, S) uint8.
-    """
-
-    description: dict[str, str]
-    read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# Logits (N, K), and probabilities (N, K) at the temperature, of images (N, S, S) uint8.
+Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def check_format(path: str | os.PathLike[str]) -> str:
-    """The ending that says the format, .onnx or .safetensors.
+    """Return the suffix that gives the format, .onnx or .safetensors.
 
-    Raises InputError for another ending, and where the format's packages are not installed.
+    Raises InputError for another suffix, and if the format's packages are not installed.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in PACKAGES:
@@ -73,10 +66,10 @@ def check_format(path: str | os.PathLike[str]) -> str:
 
 
 def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
-    """Write the model as the name's ending says, whole and verified or not at all.
+    """Write the model in the format of the suffix, with float32 parameters.
 
-    The parameters become float32. Raises InputError for a name or packages that do not serve, where
-    the file cannot be written, and where what was written does not give the model's probabilities.
+    The file is whole and verified, or is not written. Raises InputError as `check_format` does,
+    where the file cannot be written, and if it does not give the model's probabilities.
     """
     suffix = check_format(path)
     encode, open_again = _FORMATS[suffix]
@@ -85,21 +78,21 @@ def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
         handle.write(content)
         handle.flush()
         try:
-            difference = _verified(saved, open_again(Path(handle.name), saved))
-        except Exception as error:  # the packages' exceptions share no base but this one
+            difference = _verified(saved, *open_again(Path(handle.name), saved))
+        except Exception as error:  # the packages' exceptions have no other common base
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
                 f"{path}: not written, for {reason}; train the model again, or update "
                 f"{' and '.join(PACKAGES[suffix])}"
             ) from error
-    return Exported(Path(path), len(content), difference)
+    return Exported(len(content), difference)
 
 
 def describe(saved: SavedModel) -> dict[str, str]:
-    """What a program without this package must know: a JSON text under each name.
+    """Return what a program without this package must know, as a JSON text per name.
 
-    class_names, glyphs and latin are in the order of the outputs; a class outside the alphabet
-    stands for itself in all three.
+    class_names, glyphs and latin are in the order of the outputs; for a class outside the alphabet
+    all three are its name.
     """
     known = [letter(name) for name in saved.class_names]
     values = {
@@ -118,29 +111,29 @@ def describe(saved: SavedModel) -> dict[str, str]:
 # Verification
 
 
-def _verified(saved: SavedModel, opened: Opened) -> float:
-    """The largest difference of probabilities between the file and the model, in float64.
+def _verified(saved: SavedModel, description: dict[str, str], read: Read) -> float:
+    """Return the largest difference between the file's probabilities and the model's in float64.
 
-    Raises InputError where a difference exceeds TOLERANCE or is no number, and where the file's
-    description is not the model's.
+    Raises InputError if a difference exceeds TOLERANCE or is NaN, and if the file's description is
+    not the model's.
     """
-    if opened.description != describe(saved):
+    if description != describe(saved):
         raise InputError("its description is not the model's")
     images = trial_images(saved.preprocessing)
-    with np.errstate(over="ignore", invalid="ignore"):  # of weights that ran away
+    with np.errstate(over="ignore", invalid="ignore"):  # from diverged weights
         desired = _exact(saved, images)
-        found = [opened.read(part) for part in np.split(images, np.cumsum(BATCHES))]
+        found = [read(part) for part in np.split(images, np.cumsum(BATCHES))]
         actual = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         gaps = [_gap(*pair) for pair in zip(actual, desired, strict=True)]
         gaps[0] /= max(1.0, float(np.abs(desired[0]).max()))
-    for what, gap in zip(("logits", "probabilities"), gaps, strict=True):
+    for what, gap in zip(OUTPUTS, gaps, strict=True):
         if not gap <= TOLERANCE:  # NaN too
             raise InputError(f"its {what} are off by {gap:.2g} from the model's")
     return gaps[1]
 
 
 def trial_images(preprocessing: Preprocessing) -> np.ndarray:
-    """Noise, nothing, everything, and a generated sample of each letter: (N, S, S) uint8."""
+    """Return noise, an empty, a full image and a sample of each letter: (N, S, S) uint8."""
     size = preprocessing.size
     noise = np.random.default_rng(0).integers(0, 256, (80, size, size), dtype=np.uint8)
     noise[0], noise[1] = 0, 255
@@ -148,7 +141,7 @@ def trial_images(preprocessing: Preprocessing) -> np.ndarray:
 
 
 def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (N, K) and probabilities (N, K) of the model, computed in float64 on NumPy."""
+    """Return logits (N, K) and probabilities (N, K) of the model, computed in float64 on NumPy."""
     ops, model = get_ops("numpy", "float64"), saved.model
     twin = model.replica(ops.asarray(model.ops.to_host(model.values)), ops=ops)
     x = ops.image_batch(images, *saved.preprocessing.scale_and_shift())
@@ -166,7 +159,7 @@ def _gap(actual: np.ndarray, desired: np.ndarray) -> float:
 
 
 def _encode_onnx(saved: SavedModel) -> bytes:
-    """The file's bytes: input images (N, S, S) uint8, outputs logits and probabilities (N, K)."""
+    """Return the bytes: input images (N, S, S) uint8, outputs logits and probabilities (N, K)."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -176,24 +169,18 @@ def _encode_onnx(saved: SavedModel) -> bytes:
     x = graph.add("Cast", "images", to=TensorProto.FLOAT)
     x = graph.add("Mul", x, graph.constant("scale", scale))
     x = graph.add("Add", x, graph.constant("shift", shift))
-    x = graph.add("Unsqueeze", x, graph.constant("channel_axis", 1, np.int64, (1,)))
+    x = graph.add("Unsqueeze", x, graph.constant("channel_axis", [1], np.int64))
     *layers, last = saved.model.layers
     for layer in layers:
         x = _layer(graph, layer, x)
     logits = _layer(graph, last, x, "logits")
     x = graph.add("Div", logits, graph.constant("temperature", saved.temperature))
     graph.add("Softmax", x, to_name="probabilities", axis=1)
+    tensor = helper.make_tensor_value_info
+    images = [tensor("images", TensorProto.UINT8, ["N", size, size])]
+    outputs = [tensor(name, TensorProto.FLOAT, ["N", classes]) for name in OUTPUTS]
     model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "LeNet-5",
-            [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", size, size])],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", classes])
-                for name in ("logits", "probabilities")
-            ],
-            graph.constants,
-        ),
+        helper.make_graph(graph.nodes, "LeNet-5", images, outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="lenet_xp",
@@ -204,42 +191,30 @@ def _encode_onnx(saved: SavedModel) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _open_onnx(path: Path, saved: SavedModel) -> Opened:
-    """The file as ONNX Runtime reads it; its exceptions where it refuses."""
+def _open_onnx(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
+    """Return description and `Read` of the file in ONNX Runtime. Raises its exceptions."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3  # errors; it warns of GPUs that are not there
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
-    return Opened(
-        session.get_modelmeta().custom_metadata_map,
-        lambda images: tuple(session.run(["logits", "probabilities"], {"images": images})),
-    )
+    options.log_severity_level = 3  # errors only, because it warns of missing GPUs
+    on_cpu = {"sess_options": options, "providers": ["CPUExecutionProvider"]}
+    session = onnxruntime.InferenceSession(path.read_bytes(), **on_cpu)
+    description = session.get_modelmeta().custom_metadata_map
+    return description, lambda images: tuple(session.run(list(OUTPUTS), {"images": images}))
 
 
 class _Graph:
-    """Nodes and constants in the making; every tensor has the name of what made it."""
+    """Nodes and constants of a graph; a tensor has the name of the node that computes it."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def constant(
-        self,
-        name: str,
-        value: object,
-        dtype: type = np.float32,
-        shape: tuple[int, ...] | None = None,
-    ) -> str:
+    def constant(self, name: str, value: object, dtype: type = np.float32) -> str:
         from onnx import numpy_helper
 
-        array: np.ndarray = np.array(value).astype(dtype)
-        self.constants.append(
-            numpy_helper.from_array(array if shape is None else array.reshape(shape), name)
-        )
+        self.constants.append(numpy_helper.from_array(np.array(value).astype(dtype), name))
         return name
 
     def add(self, kind: str, *inputs: str, to_name: str = "", **attributes: Any) -> str:
@@ -251,7 +226,7 @@ class _Graph:
 
 
 def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
-    """Add what a plain layer does to tensor x; the name of its output."""
+    """Add the nodes of a plain layer on tensor x; return the name of its output."""
     to_name = to_name or layer.name
     if isinstance(layer, Conv2D | Linear):
         host = layer.ops.to_host
@@ -268,7 +243,7 @@ def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
         return graph.add("AveragePool", x, to_name=to_name, kernel_shape=square, strides=square)
     if isinstance(layer, Activation):
         return ACTIVATIONS[layer.kind](graph, x)
-    return graph.add("Flatten", x)  # channels, rows, columns: our order is ONNX's
+    return graph.add("Flatten", x)  # in the order channels, rows, columns, which is ONNX's
 
 
 def _scaled_tanh(graph: _Graph, x: str) -> str:
@@ -288,26 +263,23 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
 
 
 def _encode_safetensors(saved: SavedModel) -> bytes:
-    """The file's bytes: float32 C1.weight (O, C, KH, KW), C5.weight (out, in), their biases ...
+    """Return the bytes: float32 C1.weight (O, C, KH, KW), C5.weight (out, in), their biases, ...
 
-    Ours are PyTorch's layouts, and what C5 reads is flattened in PyTorch's order: channels, rows,
-    columns. So no array is turned.
+    The layouts are PyTorch's, and so is the order of C5's inputs: channels, rows, columns.
     """
     from safetensors.numpy import save
 
-    parameters = saved.model.parameters()
+    host, parameters = saved.model.ops.to_host, saved.model.parameters()
     with np.errstate(over="ignore"):
-        arrays = {
-            name: np.array(saved.model.ops.to_host(parameter.value), np.float32)
-            for name, parameter in parameters.items()
-        }
+        arrays = {n: np.array(host(each.value), np.float32) for n, each in parameters.items()}
     return bytes(save(arrays, describe(saved)))
 
 
-def _open_safetensors(path: Path, saved: SavedModel) -> Opened:
-    """The file as the package reads it, its arrays in a network of ours; an exception if it can't.
+def _open_safetensors(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
+    """Return description and `Read` of the file, its arrays in a network of this package.
 
-    The arrays are found by their names, and each must have its parameter's shape.
+    Raises ValueError if names or shapes of the arrays are not those of the model's parameters, and
+    the exceptions of safetensors.
     """
     from safetensors import safe_open
 
@@ -319,14 +291,16 @@ def _open_safetensors(path: Path, saved: SavedModel) -> Opened:
     parameters = model.parameters()
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes != {name: tuple(parameter.shape) for name, parameter in parameters.items()}:
-        raise ValueError("its arrays have not the names and shapes of the model's")
+        raise ValueError("its arrays do not have the names and shapes of the model's")
     for name, parameter in parameters.items():
         parameter.value[...] = ops.asarray(arrays[name])
     again = replace(saved, model=model)
-    return Opened(description, lambda images: _exact(again, images))
+    return description, lambda images: _exact(again, images)
 
 
-_FORMATS: dict[str, tuple[Callable[[SavedModel], bytes], Callable[[Path, SavedModel], Opened]]] = {
+_Encode = Callable[[SavedModel], bytes]
+_Open = Callable[[Path, SavedModel], tuple[dict[str, str], Read]]
+_FORMATS: dict[str, tuple[_Encode, _Open]] = {
     ".onnx": (_encode_onnx, _open_onnx),
     ".safetensors": (_encode_safetensors, _open_safetensors),
 }

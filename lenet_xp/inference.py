@@ -8,7 +8,14 @@ import numpy as np
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Forked, Workers, can_fork, parts, shared, usable_cores
+from lenet_xp.system.workers import (
+    WorkerProcess,
+    WorkerThreads,
+    can_fork,
+    even_slices,
+    shared_zeros,
+    usable_cores,
+)
 
 FEW = 32  # images: a share of fewer costs more to hand over than it saves
 MANY = 4096  # images: enough for processes to win back what starting them costs
@@ -22,7 +29,7 @@ def predict_probabilities(
     threads: how many cores to use on a CPU, by default all that the process may.
     """
     quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
-    with quiet, Workers(worker_count(model.ops, threads)) as workers:
+    with quiet, WorkerThreads(worker_count(model.ops, threads)) as workers:
         most = len(images) if len(images) >= MANY else 0
         with BatchReader(model, preprocessing, workers, most) as read:
             return read(images)
@@ -41,7 +48,7 @@ class BatchReader:
         self,
         model: LeNet5,
         preprocessing: Preprocessing,
-        workers: Workers,
+        workers: WorkerThreads,
         most: int = 0,
         frozen: bool = True,
     ):
@@ -49,18 +56,18 @@ class BatchReader:
         self._frozen = frozen
         self._most = most if frozen and can_fork() and workers.count > 1 else 0
         self._readers: dict[tuple[int, int], Reader] = {}
-        self._forked: list[Forked] = []
+        self._forked: list[WorkerProcess] = []
         self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
         if self._most:
             size, classes = self._preprocessing.size, self._model.config["num_classes"]
-            self._images = shared((self._most, size, size), np.uint8)
-            self._probabilities = shared((self._most, classes), np.float64)
+            self._images = shared_zeros((self._most, size, size), np.uint8)
+            self._probabilities = shared_zeros((self._most, classes), np.float64)
             for worker in range(1, self._workers.count):
                 serve = partial(self._serve, worker)
-                self._forked.append(self._open.enter_context(Forked(serve)))
+                self._forked.append(self._open.enter_context(WorkerProcess(serve)))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -90,7 +97,7 @@ class BatchReader:
         return probabilities
 
     def _shares(self, count: int) -> list[slice]:
-        return parts(count, min(self._workers.count, -(-count // FEW))) if count else []
+        return even_slices(count, min(self._workers.count, -(-count // FEW))) if count else []
 
     def _serve(self, worker: int, count: int) -> None:
         share = self._shares(count)[worker]

@@ -12,7 +12,7 @@ from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.scores.calibration import HIGHEST, LOWEST, apply_temperature
+from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
 from lenet_xp.system.text import problem_with
 
@@ -114,7 +114,10 @@ def _check_header(header: dict[str, Any]) -> None:
     if unfit := problem_with(names):
         raise ValueError(unfit)
     temperature = header["notes"].get("temperature", 1.0)
-    if type(temperature) not in (int, float) or not LOWEST <= temperature <= HIGHEST:
+    if (
+        type(temperature) not in (int, float)
+        or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
+    ):
         raise ValueError(f"its temperature cannot be {temperature!r:.20}")
 
 

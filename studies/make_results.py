@@ -42,6 +42,9 @@ from studies.aggregate import aggregate, spread
 from studies.averaging import averaging
 from studies.effects.statistics import picture_statistics
 from studies.few_writers import TUNING, learning_curve
+from studies.plots.effects import effect_sheet
+from studies.plots.few_writers import few_writers
+from studies.plots.statistics import compare_statistics
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
@@ -195,7 +198,7 @@ def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
     record = {"recipes": [BEST.to_dict(), TUNING.to_dict()], "split": "writer", "fold": 0}
     record |= {"seed": 0, "versions": versions(), "git_commit": git_commit(), "rows": rows}
     write_json(folder / "few_writers.json", record)
-    plots.few_writers(rows, folder / "few_writers.png")
+    few_writers(rows, folder / "few_writers.png")
 
 
 def _audit(name: str, options: argparse.Namespace) -> None:
@@ -214,7 +217,7 @@ def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
     generated = load_dataset("synthetic", Preprocessing(size=64), samples_per_class=780)
     real = load_dataset(options.amhcd, Preprocessing(size=64))
     pair = [picture_statistics(each.images) for each in (generated, real)]
-    plots.compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
+    compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
     summary = {
         key: {
             name: [round(float(q), 4) for q in np.percentile(side[key], (5, 50, 95))]
@@ -243,7 +246,7 @@ def _effect_sheet(options: argparse.Namespace, work: Path) -> None:
             changes = distortion.draw(np.random.default_rng(67), len(written))
             changed[f"{strength:g}"] = distortion.apply(written, changes)
     folder = make_folder(options.out / "generated-letters")
-    plots.effect_sheet(written, effects, folder / "effects.png")
+    effect_sheet(written, effects, folder / "effects.png")
 
 
 def main() -> None:

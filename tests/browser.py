@@ -1,4 +1,4 @@
-"""A real Chromium without a window, for the tests of the demo and for its picture."""
+"""A headless Chromium, for the tests of the demo and for its picture."""
 
 import shutil
 import tempfile
@@ -32,7 +32,7 @@ Strokes = Sequence[Sequence[Sequence[float]]]  # [x, y] in fractions of the pape
 
 
 def programs() -> tuple[str, str] | None:
-    """Chromium and its driver, where both are installed; nothing is ever fetched."""
+    """Paths of Chromium and its driver if both are installed; nothing is downloaded."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
@@ -40,9 +40,9 @@ def programs() -> tuple[str, str] | None:
 
 @contextmanager
 def chromium(scale: float = 1.0, logged: bool = False) -> Iterator[webdriver.Chrome]:
-    """A browser with a profile of its own, which goes with it.
+    """A browser with its own profile, which is deleted at the end.
 
-    logged: whether it is to note what its pages ask for, which takes time.
+    logged: whether it records the requests of its pages, which takes time.
     """
     found = programs()
     if found is None:
@@ -74,14 +74,14 @@ class Page:
         self.driver, self.address = driver, address
 
     def open(self, width: int = 1280, height: int = 1000) -> None:
-        """Load the page afresh in a window of this size; phones are narrower than windows get."""
+        """Load the page in a viewport of this size; phones are narrower than a window can be."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 0, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.get(self.address)
         self.wait("document.body.dataset.ready === 'yes'")
 
     def wait(self, condition: str) -> object:
-        """What a JavaScript expression gives, as soon as that is truthy."""
+        """Wait until a JavaScript expression is truthy, and return its value."""
         message = f"never came true: {condition}"
         return WebDriverWait(self.driver, 10, 0.02).until(
             lambda driver: driver.execute_script(f"return {condition}"), message
@@ -94,7 +94,7 @@ class Page:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def keys(self, *keys: str) -> None:
-        """Press keys at whatever has the focus."""
+        """Press keys; the focused element receives them."""
         ActionChains(self.driver, 0).send_keys(*keys).perform()
 
     def chord(self, held: str, key: str) -> None:
@@ -102,14 +102,14 @@ class Page:
         ActionChains(self.driver, 0).key_down(held).send_keys(key).key_up(held).perform()
 
     def draw(self, strokes: Strokes, milliseconds: int = 8) -> None:
-        """Write strokes with the pointer, one event every few milliseconds."""
+        """Draw strokes with the pointer, one event every few milliseconds."""
         for stroke in strokes:
             actions = self._written(stroke, milliseconds)
             actions.pointer_action.pointer_up(MouseButton.LEFT)
             actions.perform()
 
     def hold(self, stroke: Sequence[Sequence[float]], milliseconds: int = 8) -> ActionBuilder:
-        """Write one stroke and leave the mouse or pen down; what is to lift it."""
+        """Draw one stroke, leave the mouse or pen down, and return what lifts it."""
         self._written(stroke, milliseconds).perform()
         return self._actions(milliseconds)
 
@@ -130,7 +130,7 @@ class Page:
         return ActionBuilder(self.driver, mouse=pointer, duration=milliseconds)
 
     def reading(self, name: str) -> float:
-        """Wait until a letter leads; how probable the page says it is."""
+        """Wait until a letter is shown first, and return the probability shown."""
         first = "document.querySelector('#readings li')"
         self.wait(f"{first}.textContent.includes({name!r})")
         text = str(self.js(f"{first}.querySelector('.share').textContent"))

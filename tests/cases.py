@@ -1,4 +1,4 @@
-"""A call of every operation of the contract, to run on any backend and compare.
+"""Calls of every operation of the contract, to run on any backend and compare.
 
 A case is a function of an ops object and of `Inputs`, which draws the same values for every
 backend; it returns the device arrays that the operation gave.
@@ -15,7 +15,7 @@ from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 
 class Inputs:
-    """Draws input arrays for one ops object, and remembers what they held."""
+    """Draws input arrays for one ops object, and keeps copies of their values."""
 
     def __init__(self, ops: Ops, seed: int = 0):
         self.ops = ops
@@ -23,7 +23,7 @@ class Inputs:
         self.lent: list[tuple[Array, np.ndarray]] = []
 
     def __call__(self, *shape: int) -> Array:
-        """Normal values that the operation must leave as they are."""
+        """Normal values, which the operation must not change."""
         return self._lend(self.rng.normal(size=shape))
 
     def coarse(self, *shape: int) -> Array:
@@ -34,7 +34,7 @@ class Inputs:
         return self._lend(self.rng.integers(0, classes, count))
 
     def mutable(self, *shape: int) -> Array:
-        """Positive values that the operation is meant to change."""
+        """Positive values, which the operation changes."""
         return self.ops.asarray(self.rng.uniform(0.5, 1.5, shape))
 
     def _lend(self, host: np.ndarray) -> Array:
@@ -223,7 +223,7 @@ def _(ops, draw):
 @case("softmax_cross_entropy", count=(3, 40))
 @case("capture", count=(3,))
 def _(ops, draw, count):
-    """Losses and hits go into longer vectors, in a repetition to another place."""
+    """Losses and hits go into longer vectors; a repetition writes to another place."""
     logits, labels, place = draw(5, count), draw.labels(5, count), np.array([2])
     losses, hits = ops.zeros((2 * count + 9,)), ops.zeros((2 * count + 9,))
     repeat = ops.capture(
@@ -236,7 +236,7 @@ def _(ops, draw, count):
 
 @case("capture", method=("sgd", "nesterov", "adam", "average"))
 def _(ops, draw, method):
-    """A captured update follows the rates, the number of the step among them."""
+    """A captured update reads the current rates and step number."""
     value, first, second = draw.mutable(70), draw.mutable(70), draw.mutable(70)
     gradient, rates = draw(70), np.array([0.1, 1.0])
 
@@ -307,7 +307,7 @@ def _(ops, draw, count):
 @case("image_batch", count=(1, 5, 40))
 @case("resident", count=(5,))
 def _(ops, draw, count):
-    """Some of the images, and in a repetition others."""
+    """Some of the images; others in a repetition."""
     images = draw.rng.integers(0, 256, (7, 4, 6), dtype=np.uint8)
     held = ops.resident(images)
     chosen = draw.rng.integers(0, 7, count)
@@ -320,7 +320,7 @@ def _(ops, draw, count):
 
 @case("warped_batch", count=(1, 5, 40))
 def _(ops, draw, count):
-    """Maps of exact binary fractions, which every backend rounds alike; in a repetition others."""
+    """Maps of exact binary fractions, which every backend rounds alike; others in a repetition."""
     size, grid = 6, np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
     images = draw.rng.integers(0, 256, (7, size, size), dtype=np.uint8)
     y, x = (each.reshape(-1) for each in np.meshgrid(grid, grid, indexing="ij"))
@@ -342,7 +342,7 @@ def _(ops, draw, count):
 
 @case("capture")
 def _(ops, draw):
-    """A captured pass over every forward operation follows what its input holds."""
+    """A captured pass over every forward operation reads the current input."""
     images = draw.rng.integers(0, 256, (2, 9, 8), dtype=np.uint8)
     kernel, bias, dense = draw(3, 1, 2, 2), draw(3), draw(4, 12)
 
@@ -433,7 +433,7 @@ def stage_backward(ops, x, w, b):
 
 @case("capture", operation=tuple(CAPTURED))
 def _(ops, draw, operation):
-    """A repetition sees what its inputs hold now, parameters among them."""
+    """A repetition reads the current values of inputs and parameters."""
     x, weight, bias = ops.zeros((2, 6, 6, 3)), ops.zeros((4, 2, 3, 3)), ops.zeros((4,))
     repeat = ops.capture(lambda: CAPTURED[operation](ops, x, weight, bias))
     results = []
@@ -445,7 +445,7 @@ def _(ops, draw, operation):
 
 @case("capture", operation=tuple(CAPTURED))
 def _(ops, draw, operation):
-    """With parameters that stay, frozen or not makes no difference."""
+    """With constant parameters, frozen or not makes no difference."""
     x, weight, bias = ops.zeros((2, 6, 6, 3)), draw(4, 2, 3, 3), draw(4)
     repeat = ops.capture(lambda: CAPTURED[operation](ops, x, weight, bias), frozen=True)
     x[...] = draw(2, 6, 6, 3)

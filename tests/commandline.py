@@ -1,4 +1,4 @@
-"""What the tests of the commands share: small data, calls in this process and in others."""
+"""Shared by the tests of the commands: small data, calls in this process and in others."""
 
 import os
 import re
@@ -33,22 +33,22 @@ QUICK = ("--epochs", "1", "--threads", "1", "--no-plots", "--backend", "numpy")
 
 
 class Outcome(NamedTuple):
-    """An exit status and what was printed."""
+    """An exit status and the printed text."""
 
     status: int
     out: str
     err: str
 
     def assert_refused(self, *words: object) -> None:
-        """Status 2 and one line on standard error that holds every word."""
+        """Assert status 2 and one error line that contains every word."""
         assert self.status == 2, self
         assert self.out == ""
         lines = self.err.splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
         assert len(errors) == 1 and errors[0] == lines[-1], self.err
-        # Lines of progress may stand before it.
-        told = [each for each in lines[:-1] if not re.search(r" images$| parameters; ", each)]
-        assert not told and "Traceback" not in self.err, self.err
+        # Lines of progress may precede it.
+        others = [each for each in lines[:-1] if not re.search(r" images$| parameters; ", each)]
+        assert not others and "Traceback" not in self.err, self.err
         assert all(str(word) in errors[0] for word in words), errors[0]
 
 
@@ -68,11 +68,11 @@ def call(capsys):
 
 
 def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.Popen:
-    """A script in a process of its own, its output read as UTF-8."""
+    """Start a command in a process of its own, its output read as UTF-8."""
     limit = options.pop("preexec_fn", lambda: None)
 
     def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf if run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
         limit()
 
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -95,13 +95,13 @@ def start(command: str, *arguments: object, cwd: Path, **options) -> subprocess.
 
 
 def finish(process: subprocess.Popen) -> Outcome:
-    """Wait for a script."""
+    """Wait for a started command."""
     out, err = process.communicate(timeout=300)
     return Outcome(process.returncode, out or "", err)
 
 
 def letters_folder(path: Path, count: int = 15, side: int = 48) -> Path:
-    """Class folders of circles, strokes and crosses as JPEGs; `count` of each."""
+    """Create class folders of circles, lines and crosses, `count` JPEGs each."""
     rng = np.random.default_rng(0)
     for name in ("ya", "yan", "yat"):
         (path / name).mkdir(parents=True)
@@ -119,7 +119,7 @@ def letters_folder(path: Path, count: int = 15, side: int = 48) -> Path:
 
 
 def png(width: int, height: int) -> bytes:
-    """A whole and valid black-and-white PNG of any size, small as a file."""
+    """A valid black-and-white PNG of any size in few bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         checksum = zlib.crc32(kind + data).to_bytes(4, "big")
@@ -134,6 +134,6 @@ def png(width: int, height: int) -> bytes:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Every file under a folder, hidden ones too, but what a measurement of coverage leaves."""
+    """Every file under a folder, hidden ones too, except those of coverage."""
     files = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".coverage"))
     return sorted(str(p.relative_to(folder)) for p in files)

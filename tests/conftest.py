@@ -93,7 +93,7 @@ def _make(variant: str) -> Ops:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stand-in for CuPy in its place; skipped where the kernels cannot be compiled for it."""
+    """The stand-in in CuPy's place; skipped where its kernels cannot be compiled."""
     if cuda_on_cpu.compiler() is None:
         pytest.skip("needs g++ on Linux to run the CUDA kernels on the CPU")
     monkeypatch.setitem(sys.modules, "cupy", cupy_stand_in.module())
@@ -109,13 +109,13 @@ def ops(variant: str, request: pytest.FixtureRequest) -> Ops:
 
 @pytest.fixture
 def ops64(variant64: str) -> Ops:
-    """A fresh float64 ops object of every backend under test but the strict one."""
+    """A fresh float64 ops object of every backend under test except the strict one."""
     return _make(variant64)
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data beside the checkout; the test is skipped where there is none."""
+    """The folder of real data beside the checkout; without it the test is skipped."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the data in {folder}")

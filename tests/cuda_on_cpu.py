@@ -1,7 +1,7 @@
 """The CUDA sources compiled for the CPU: the kernels' own text, run by cuda_on_cpu.h.
 
-What a CUDA compiler is told on its command line (the sizes of a stage) are variables here, so that
-one compilation serves every size.
+The macros that a CUDA compiler gets (the sizes of a stage) are variables here, so one compilation
+serves every size.
 """
 
 import ctypes
@@ -33,16 +33,16 @@ def compiler() -> str | None:
 class Library:
     """The kernels of one source file at one C type.
 
-    told: names and values from the compiler's options, REAL among them.
+    defines: names and values of the macros, REAL among them.
     """
 
-    def __init__(self, text: str, told: dict[str, str]):
-        self.settings = {name: int(value) for name, value in told.items() if name != "REAL"}
+    def __init__(self, text: str, defines: dict[str, str]):
+        self.settings = {name: int(value) for name, value in defines.items() if name != "REAL"}
         self._kernels = {
             name: [_c_type(part) for part in parameters.split(",")]
             for name, parameters in KERNEL.findall(text)
         }
-        self._library = _built(text, told["REAL"], tuple(sorted(self.settings)))
+        self._library = _built(text, defines["REAL"], tuple(sorted(self.settings)))
 
     def names(self) -> list[str]:
         return list(self._kernels)
@@ -50,7 +50,7 @@ class Library:
     def launch(
         self, name: str, grid: Sequence[int], block: Sequence[int], arguments: Sequence
     ) -> None:
-        """Run a kernel; pointers are ints. RuntimeError for what a card would not do either."""
+        """Run a kernel; pointers are ints. RuntimeError for what a GPU refuses too."""
         types = self._kernels[name]
         if len(types) != len(arguments):
             raise TypeError(f"{name} takes {len(types)} arguments, not {len(arguments)}")
@@ -63,7 +63,7 @@ class Library:
             raise RuntimeError(f"{name}: {FAULTS[fault]}")
 
     def reverse_threads(self, yes: bool) -> None:
-        """Whether the threads of a block take their turns from the last to the first."""
+        """Run a block's threads from the last to the first, or from the first."""
         self._library.reverse_threads(int(yes))
 
 
@@ -98,7 +98,7 @@ def _launcher(name: str, parameters: str) -> str:
 
 @cache
 def _built(text: str, real: str, settings: tuple[str, ...]) -> ctypes.CDLL:
-    """The compiled library, kept between runs in the system's folder for temporary files."""
+    """The compiled library, kept between runs in the temporary folder."""
     variables = [
         f'static int {name};\nextern "C" void set_{name}(int value) {{ {name} = value; }}'
         for name in settings

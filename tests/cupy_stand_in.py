@@ -32,7 +32,7 @@ from stand_in_device import (
 
 
 def _inside(value: Any) -> Any:
-    """What NumPy computes with; TypeError for a host array, as CuPy has it."""
+    """The NumPy array inside; TypeError for a host array, as in CuPy."""
     if isinstance(value, ndarray):
         return value._values
     if isinstance(value, np.ndarray):
@@ -181,7 +181,7 @@ _operators()
 
 
 def asarray(values: Any, dtype: Any = None, order: str | None = None) -> ndarray:
-    """As CuPy, it keeps the order of a host array in Fortran's, unless it is told to make C's."""
+    """Like CuPy's: a host array in Fortran's order keeps it, unless C's is asked for."""
     if isinstance(values, ndarray):
         return values if dtype in (None, values.dtype) else values.astype(dtype)
     if state.graph is not None:
@@ -224,8 +224,8 @@ class MemoryPointer:
 
 class RawModule:
     def __init__(self, code: str, options: tuple[str, ...] = ()):
-        told = dict(o[2:].split("=") for o in options if o.startswith("-D"))
-        self.library = Library(code, told)
+        defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
+        self.library = Library(code, defines)
 
     def get_function(self, name: str) -> Callable:
         assert name in self.library.names()
@@ -255,7 +255,7 @@ class RawModule:
 
 
 def _value(argument: Any) -> int | float:
-    """A kernel's argument; only NumPy's scalars say how wide an integer is."""
+    """A kernel's argument; only NumPy's scalars give an integer's width."""
     if isinstance(argument, ndarray):
         return argument._values.ctypes.data
     assert not isinstance(argument, (bool, int)), "an int of 64 bits where C has 32"

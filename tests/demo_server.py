@@ -1,4 +1,4 @@
-"""The demo's server in a thread of the tests, clients that speak to it in bytes, and letters."""
+"""The demo's server in a thread of the tests, clients that send bytes, and letters."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ class Client:
         self.socket.close()
 
     def send(self, line: str, body: bytes = b"", **headers: str | None) -> None:
-        """One request; a header given as None is left out, its underscores are dashes."""
+        """Send one request; a header of None is left out, underscores become dashes."""
         given = {"Host": f"{HOST}:{self.port}", **headers}
         if body:
             given.setdefault("Content-Length", str(len(body)))
@@ -72,7 +72,7 @@ class Client:
         self.socket.sendall(head.encode("latin-1") + body)
 
     def receive(self, with_body: bool = True) -> tuple[int, dict[str, str], bytes]:
-        """One answer: status, headers by lower-case name, body. ConnectionError without one."""
+        """Return status, headers by lower-case name, and body; ConnectionError without answer."""
         data = self._left
         while b"\r\n\r\n" not in data:
             data += self._some()
@@ -93,14 +93,14 @@ class Client:
 
 
 def ask(port: int, line: str, body: bytes = b"", **headers: str | None):
-    """One request on a connection of its own."""
+    """Send one request on a connection of its own."""
     with Client(port) as client:
         client.send(line, body, **headers)
         return client.receive(with_body=not line.startswith("HEAD"))
 
 
 def reason(answer: tuple[int, dict[str, str], bytes]) -> str:
-    """What a refusal says."""
+    """The message of a refusal."""
     return json.loads(answer[2])["error"]
 
 

@@ -1,7 +1,7 @@
-"""What the effects of the augmentation should give, one image and one pixel after another.
+"""The expected effects of augmentation, computed pixel by pixel.
 
-Nothing here imports the package. Images are float64 (S, S), ink 255 on paper 0 that goes on
-forever; levels are not rounded.
+Nothing here imports the package. Images are float64 (S, S), ink 255 on unbounded
+paper 0; levels are not rounded.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""A run in a process that a test may kill, forked from a server that has touched nothing yet."""
+"""A run in a process that a test may kill, forked from a server that has imported nothing else."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ ADAM = SGD.with_options(
 
 
 class Quiet:
-    """A reporter that remembers what was said."""
+    """A reporter that keeps its messages."""
 
     def __init__(self):
         self.said = []

@@ -1,4 +1,4 @@
-"""The node cases of the ONNX backend tests that concern this package, and how each one runs here.
+"""The node cases of the ONNX backend tests for this package's operators, and how each runs.
 
 `onnx_cases` reads them from the onnx package. `plan` says through which part of the package a case
 runs, or raises `OutOfScope` with the reason. Everything goes in and comes out in ONNX's own layout,
@@ -22,7 +22,7 @@ LATE = 10**6  # the step of Adam's that corrects no bias any more: 0.95^LATE is 
 
 
 class Case(NamedTuple):
-    """One node with its attributes, and the arrays that must go in and come out."""
+    """One node with its attributes, its inputs and its expected outputs."""
 
     name: str
     operator: str
@@ -32,11 +32,11 @@ class Case(NamedTuple):
 
 
 class OutOfScope(Exception):
-    """What a case asks for that the package has not got."""
+    """A case needs what the package does not have."""
 
 
 class Plan(NamedTuple):
-    """Which part of the package stands for the operator, and what it makes of the case."""
+    """The part of the package that implements the operator, and how it runs the case."""
 
     through: str
     run: Callable[[Ops], list[np.ndarray]]
@@ -67,14 +67,14 @@ def onnx_cases() -> tuple[list[Case], int]:
 
 
 def plan(case: Case) -> Plan:
-    """How a case runs here; OutOfScope if it cannot."""
+    """Return how a case runs; OutOfScope if it cannot."""
     if case.inputs[0].dtype.kind != "f":
         raise OutOfScope(f"dtype {case.inputs[0].dtype}")
     return PLANS[case.operator](case)
 
 
 def check(case: Case, ops: Ops) -> None:
-    """Run a case; AssertionError unless every output comes out as it must."""
+    """Run a case; AssertionError unless every output is as expected."""
     results = plan(case).run(ops)
     assert len(results) == len(case.outputs), f"{case.name}: {len(results)} outputs"
     for actual, desired in zip(results, case.outputs, strict=True):
@@ -97,7 +97,7 @@ def attached(layer: Layer, ops: Ops, *parameters: np.ndarray) -> Layer:
 
 
 def home(ops: Ops, array: Array) -> np.ndarray:
-    """A result on the host, where it must have kept the dtype of ops, image index first."""
+    """A result on the host, image index first; its dtype must be that of ops."""
     assert array.dtype == ops.dtype, f"dtype {array.dtype}, not {ops.dtype_name}"
     return np.moveaxis(ops.to_host(array), -1, 0)
 
@@ -157,7 +157,7 @@ def convolution(case: Case) -> Plan:
 
 
 def is_block(at: Window) -> bool:
-    """Whether the windows are squares side by side, the only ones that the pools know."""
+    """Whether the windows are adjacent squares, the only ones that the pools support."""
     return at.kernel == (at.stride, at.stride) and at.padding == 0
 
 
@@ -175,7 +175,7 @@ def average_pool(case: Case) -> Plan:
 
 
 def max_pool(case: Case) -> Plan:
-    """The largest pixels and, where asked for, their indices: where backward sends a gradient."""
+    """The largest pixels and, on request, their indices: where backward sends a gradient."""
     at = window(case)
     if not is_block(at):
         raise OutOfScope("a pool with padding" if at.padding else "a pool's stride unlike its size")
@@ -230,7 +230,7 @@ def columns(x: np.ndarray, axis: int = 1) -> np.ndarray:
 
 
 def from_columns(y: np.ndarray, like: np.ndarray, axis: int = 1) -> np.ndarray:
-    """(N, K) back in the shape that `columns` took apart."""
+    """(N, K) in the shape that `columns` flattened."""
     rest = [n for i, n in enumerate(like.shape) if i != axis % like.ndim]
     return np.moveaxis(y.T.reshape(like.shape[axis], *rest), 0, axis)
 

@@ -1,8 +1,8 @@
-"""Write references/onnx_cases.md: every node case of ONNX for our operators, and what became of it.
+"""Write references/onnx_cases.md: the result of every node case of ONNX for our operators.
 
     python tests/onnx_summary.py
 
-Needs the onnx package. test_onnx_conformance.py holds the file against what each backend does.
+Needs the onnx package. test_onnx_conformance.py compares the file with every backend.
 """
 
 from collections import Counter
@@ -18,8 +18,8 @@ RESULTS = ("passed", "failed", "out of scope")
 Row = tuple[str, str, str, str]  # operator, case, one of RESULTS, what it ran through or lacks
 
 
-def judge(case: Case, ops: Ops) -> Row:
-    """What becomes of a case on one backend."""
+def result_of(case: Case, ops: Ops) -> Row:
+    """Run a case on one backend and return its row."""
     try:
         through = plan(case).through
     except OutOfScope as reason:
@@ -73,7 +73,7 @@ def main() -> None:
 
     cases, written_out = onnx_cases()
     ops = NumpyOps("float32")
-    text = render([judge(case, ops) for case in cases], written_out, onnx.__version__)
+    text = render([result_of(case, ops) for case in cases], written_out, onnx.__version__)
     SUMMARY.write_text(text, encoding="utf-8")
     print(f"{SUMMARY}: {len(cases)} cases of onnx {onnx.__version__}")
 

@@ -1,4 +1,4 @@
-"""What the operations should give, written naively: loops, scalar formulas, finite differences.
+"""The expected results of the operations: loops, scalar formulas, finite differences.
 
 Nothing here imports the package. Arrays are float64, and images come in the usual order
 (N, C, H, W).
@@ -53,7 +53,7 @@ def _inside(start: int, length: int, size: int) -> slice:
 
 
 def _meetings(x: np.ndarray, weight: np.ndarray, stride: int, padding: int):
-    """Every (n, row, col) of the output with the slices of image and kernel that meet there."""
+    """Every (n, row, col) of the output with its slices of image and kernel."""
     height, width = x.shape[2:]
     kh, kw = weight.shape[2:]
     tops = enumerate(positions(height, kh, stride, padding))
@@ -228,5 +228,5 @@ def gradient(f: Callable[[np.ndarray], float], x: np.ndarray, h: float = 1e-5) -
 
 
 def adjoint_gap(y: np.ndarray, ax: np.ndarray, x: np.ndarray, aty: np.ndarray) -> float:
-    """How far <y, A x> is from <A' y, x>, relative to the size of the terms."""
+    """The difference of <y, A x> and <A' y, x>, relative to the size of the terms."""
     return abs(np.vdot(y, ax) - np.vdot(aty, x)) / np.abs(y * ax).sum()

@@ -1,4 +1,4 @@
-"""A folder of made-up records, whole and in the shape that the program writes, for the report."""
+"""A complete folder of made-up records in the program's formats, for the report."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ FOLDS = 5
 
 
 def answers(seed: int, sure: float = 0.98) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities, and writers: twelve of them, others for each seed."""
+    """Labels, probabilities, and twelve writers, different for each seed."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 33, IMAGES)
     probabilities = rng.dirichlet(np.full(33, 0.05), IMAGES) * (1 - sure)
@@ -132,6 +132,6 @@ def picture() -> bytes:
 
 
 def edit(path: Path, **values: object) -> None:
-    """Change some values of a JSON file; None takes one away."""
+    """Change some values of a JSON file; None removes one."""
     record = json.loads(path.read_text()) | values
     write_json(path, {key: value for key, value in record.items() if value is not None})

@@ -1,4 +1,4 @@
-"""The device behind cupy_stand_in.py: its memory, what was asked of it, streams, events, graphs."""
+"""The device of cupy_stand_in.py: memory, queued work, streams, events, graphs."""
 
 import ctypes
 import gc
@@ -14,7 +14,7 @@ RIM = 256  # bytes of 0xff, not-a-number in floats, on both sides of every array
 
 
 class State:
-    """What the one device is doing."""
+    """The state of the one device."""
 
     def __init__(self):
         self.queue: list[Callable] = []  # asked of the device, not yet done
@@ -37,7 +37,7 @@ class State:
         (self.queue if self.graph is None else self.graph).append(work)
 
     def finish(self) -> None:
-        """Do all that was asked: what a look from the host waits for.
+        """Do all queued work, for which the host waits when it reads.
 
         Python's collector must not run meanwhile: it would end page-locked memory whose copy is in
         `work`, where the owner's own `synchronize` no longer finds it.
@@ -74,7 +74,7 @@ class OutOfMemoryError(MemoryError):
 
 
 def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array of the device's, filled with 0xff."""
+    """An array in device memory, filled with 0xff."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if state.limit is not None and size > state.limit:
@@ -99,7 +99,7 @@ def check_rims() -> None:
 
 
 class PinnedMemory(bytearray):
-    """Page-locked host memory; a copy that is under way does not keep it."""
+    """Page-locked host memory; a pending copy does not keep it alive."""
 
     def __init__(self, size: int):
         super().__init__(size)
@@ -109,7 +109,7 @@ class PinnedMemory(bytearray):
 
 
 class MemoryPool:
-    """Keeps what was allocated in it, and for ever what it is not told to free before it goes."""
+    """Keeps its allocations; those not freed before it is deleted are never freed."""
 
     def __init__(self):
         self.blocks: list[np.ndarray] = []

@@ -7,7 +7,7 @@ from lenet_xp.ops import Array, Ops
 
 
 def _device(dtype: str) -> array_api_strict.Device:
-    """float32 runs on a device without any float64, so that not even a temporary can be one."""
+    """A device without float64 for float32, so that even a temporary cannot be float64."""
     try:
         return array_api_strict.Device("no_float64" if dtype == "float32" else "device1")
     except ValueError:  # array-api-strict up to 2.4
@@ -15,7 +15,7 @@ def _device(dtype: str) -> array_api_strict.Device:
 
 
 class StrictOps(Ops):
-    """`Ops` as it stands; only the way back to the host is array-api-strict's own."""
+    """`Ops` unchanged, except that array-api-strict has its own way to copy to the host."""
 
     name = "strict"
 

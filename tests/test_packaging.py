@@ -1,4 +1,4 @@
-"""What gets installed: every file that the package reads, and the command."""
+"""The installed files: every file that the package reads, and the command."""
 
 import tomllib
 from importlib import import_module

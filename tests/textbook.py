@@ -1,7 +1,7 @@
 """Operations that a backend may fuse: its own where it has them, else the plain layers in a row.
 
-So a comparison of any backend with the reference, which fuses nothing, compares every fused
-operation with the textbook.
+The reference fuses nothing, so comparing a backend with it compares every fused operation with the
+textbook.
 """
 
 from typing import Any

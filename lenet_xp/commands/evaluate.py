@@ -1,4 +1,4 @@
-"""Score a saved model on a data set."""
+"""The command `evaluate`: score a saved model on a data set."""
 
 import argparse
 import json
@@ -36,43 +36,43 @@ from lenet_xp.training.record import check_writable
 
 EXAMPLES = """\
   lenet-xp evaluate --data amhcd_64.zip
-      the model that comes with the package, on 12 writers whom it has never seen
+      score the model that comes with the package on 12 writers that it was not trained on
   lenet-xp evaluate runs/best/model.npz --data amhcd_64.zip
-      the test images of the run's own split: the same figures as in its metrics.json
+      score a run on the test images of its own split: the same figures as in its metrics.json
   lenet-xp evaluate runs/classic-synthetic/model.npz --data amhcd_64.zip --part all
-      a model of generated letters on every image of real handwriting"""
+      score a model of generated letters on every image of real handwriting"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
     add_part_options(p)
-    p.add_argument("--out", type=Path, metavar="FOLDER", help="write reports and plots there")
+    p.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and plots there")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
     add_backend_options(p)
     return p.parse_args(arguments)
 
 
 def add_part_options(to: argparse.ArgumentParser) -> None:
-    """The model, and the options that say which images of which data it is scored on."""
+    """Add the options that choose a model, a data set and the part of it to score on."""
     add_model_option(to)
     add_data_option(to, None)
     to.add_argument(
         "--part",
         choices=("test", "val", "train", "all"),
         default="test",
-        help="which part of the data set's split (default: test)",
+        help="part of the data set's split (default: test)",
     )
-    add_split_options(to, "the run's own")
+    add_split_options(to, "that of the run")
     add_samples_option(to, None, "as in the training")
-    to.add_argument("--seed", type=whole_number(0), help="of the synthetic data")
+    to.add_argument("--seed", type=whole_number(0), help="seed of the synthetic data")
 
 
 @dataclass(frozen=True)
 class Part:
     """The images that a model is scored on.
 
-    images: (N, S, S) uint8. labels: (N,) outputs of the model. groups: (N,) writers, if known.
-    about: which images these are, for the record.
+    images: (N, S, S) uint8. labels: (N,) indices of the model's outputs. groups: (N,) writers, if
+    known. about: which images these are, for the record.
     """
 
     images: np.ndarray
@@ -82,9 +82,9 @@ class Part:
 
 
 def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
-    """What `add_part_options` chose; what was skipped is said on standard error.
+    """Load the part that `add_part_options` chose; list skipped images on standard error.
 
-    Raises InputError for data that cannot be used, or with classes that the model does not know.
+    Raises InputError for unusable data, and for classes that the model does not have.
     """
     notes = {name: value for name, value in saved.notes.items() if type(value) is int}
     dataset = load_dataset(
@@ -118,29 +118,25 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
 
 
 def evaluate(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command; see --help."""
     options = _options(arguments)
     with made_folder(options.out) if options.out else nullcontext():
-        _evaluate(options)
+        saved = load_model(options.model, choose_ops(options))
+        if options.out:
+            check_writable(options.out)
+        part = chosen_part(options, saved)
+        scores, record = scored(part, saved, options.threads)
+        if options.out:
+            from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
 
-
-def _evaluate(options: argparse.Namespace) -> None:
-    saved = load_model(options.model, choose_ops(options))
-    if options.out:
-        check_writable(options.out)
-    part = chosen_part(options, saved)
-    scores, record = scored(part, saved, options.threads)
-    if options.out:
-        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
-
-        write_tables(options.out, scores)
-        draw_scores(options.out, scores, part.images)
-        write_json(options.out / "scores.json", record)
-    _show(record, options)
+            write_tables(options.out, scores)
+            draw_scores(options.out, scores, part.images)
+            write_json(options.out / "scores.json", record)
+        _show(record, options)
 
 
 def scored(part: Part, saved: SavedModel, threads: int | None) -> tuple[Scores, dict[str, Any]]:
-    """The model's scores on a part, and their record."""
+    """Return the model's scores on a part, and their record."""
     probabilities = predict_probabilities(saved.model, part.images, saved.preprocessing, threads)
     scores = Scores(part.labels, probabilities, saved.class_names, saved.temperature, part.groups)
     ops = saved.model.ops
@@ -154,9 +150,9 @@ def scored(part: Part, saved: SavedModel, threads: int | None) -> tuple[Scores, 
 
 
 def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset) -> Split:
-    """The split that is asked for, else the one the model was trained on.
+    """Return the split of the options, or else the one that the model was trained on.
 
-    For other data a recorded `seed` or `source` means no more than that none was chosen.
+    `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
     recorded = notes.get("split")
     other = notes.get("data") != Path(options.data).name
@@ -184,8 +180,8 @@ def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
     )
     print(
         f"calibration error {scores['ece']:.2%} as trained, {scores['ece_scaled']:.2%} at "
-        f"temperature {scores['temperature']:.2f}; 99.9% right on "
-        f"{scores['coverage_at_0.999']:.1%} of the images, the most certain"
+        f"temperature {scores['temperature']:.2f}; accuracy 99.9% on the most certain "
+        f"{scores['coverage_at_0.999']:.1%} of the images"
     )
     if options.out:
-        print(f"reports and plots in {options.out}/")
+        print(f"tables and plots in {options.out}/")

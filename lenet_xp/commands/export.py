@@ -1,4 +1,4 @@
-"""Write a saved model as ONNX or safetensors, for programs that do without this package."""
+"""The command `export`: write a saved model as ONNX or safetensors."""
 
 import argparse
 from pathlib import Path
@@ -11,11 +11,11 @@ from lenet_xp.ops import get_ops
 
 EXAMPLES = """\
   lenet-xp export --to letters.onnx
-      the package's own model, from preprocessed uint8 images to probabilities, standardised inside
+      the package's own model, from preprocessed uint8 images to probabilities
   lenet-xp export runs/best/model.npz --to letters.safetensors
       the parameters under the names and in the layouts of a PyTorch state_dict
-The first needs onnx and onnxruntime, the second safetensors; docs/export.md shows how to read
-them."""
+The first needs onnx and onnxruntime, the second safetensors; docs/export.md shows how to use the
+files."""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -30,20 +30,20 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="FILE",
-        help="a name that ends in .onnx or .safetensors; a file that has it is replaced",
+        help="a name that ends in .onnx or .safetensors; an existing file is replaced",
     )
     return p.parse_args(arguments)
 
 
 def export(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command; see --help."""
     options = _options(arguments)
     check_format(options.to)
-    saved = load_model(options.model, get_ops("numpy", "float64"))  # float32 loses nothing in it
+    saved = load_model(options.model, get_ops("numpy", "float64"))  # float64 holds every float32
     if options.to.exists() and options.to.samefile(options.model):
         raise InputError(f"{options.to}: is the model itself; choose another --to")
     done = export_model(saved, options.to)
     print(
-        f"{done.path}: {done.size:,} bytes, {len(saved.class_names)} classes, "
+        f"{options.to}: {done.size:,} bytes, {len(saved.class_names)} classes, "
         f"probabilities at most {done.difference:.0e} from the model's"
     )

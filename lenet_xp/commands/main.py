@@ -1,4 +1,4 @@
-"""The one command: lenet-xp, with everything else behind it."""
+"""The command lenet-xp: its list of commands, its help, and the start of one command."""
 
 import difflib
 import os
@@ -11,41 +11,41 @@ from lenet_xp.errors import InputError
 COMMANDS = {
     "predict": "read letters from image files",
     "demo": "draw letters in the browser and see them read",
-    "train": "train LeNet-5, test it, draw what it learned",
+    "train": "train LeNet-5, test it, draw its learning curves and errors",
     "evaluate": "score a model on a data set",
     "export": "write a model as ONNX or safetensors",
-    "download": "fetch AMHCD, 25,740 handwritten letters",
-    "audit": "look for duplicates, label conflicts and leaks in a data set",
+    "download": "download AMHCD, 25,740 handwritten letters",
+    "audit": "find duplicates, label conflicts and leaks in a data set",
 }
 
 FIRST_STEPS = """\
-to begin with:
+first steps:
   lenet-xp predict letter.png
       read a letter with the model that comes with the package
   lenet-xp demo
-      draw one in the browser and see it read
+      draw a letter in the browser and see it read
   lenet-xp train
-      learn letters that the package draws itself: no download, a minute on a laptop
+      train on letters that the package draws itself: no download, a minute on a laptop
   lenet-xp train --data amhcd --recipe best
-      real handwriting, fetched from Kaggle, and the most accurate recipe"""
+      train on real handwriting, downloaded from Kaggle, with the most accurate recipe"""
 
 
 def main() -> int:
-    """Entry point of lenet-xp and of python -m lenet_xp: the exit status of the command named.
+    """Run lenet-xp or python -m lenet_xp and return the exit status.
 
-    Only that command is imported, so that one that draws nothing need not wait for matplotlib.
+    Only the module of the named command is imported, so help and errors appear at once.
     """
     command, *arguments = sys.argv[1:] or ["--help"]
+    if command in COMMANDS:
+        return start(command, arguments)
     if command in ("-h", "--help"):
         print(_help())
-        return 0
-    if command == "--version":
+    elif command == "--version":
         print(f"lenet-xp {__version__}")
-        return 0
-    if command not in COMMANDS:
+    else:
         print("error:", _unknown(command), file=sys.stderr)
         return 2
-    return start(command, arguments)
+    return 0
 
 
 def _help() -> str:
@@ -56,12 +56,12 @@ def _help() -> str:
         "LeNet-5 from scratch, reading handwritten Tifinagh.\n\n"
         f"commands:\n{table}\n\n"
         f"{FIRST_STEPS}\n\n"
-        "lenet-xp COMMAND --help has each command's options and examples; --version the version."
+        "lenet-xp COMMAND --help shows a command's options and examples, --version the version."
     )
 
 
 def _unknown(command: str) -> str:
-    """What is wrong with a word that is no command, and what was probably meant."""
+    """Return an error message for a word that is not a command, with a suggestion."""
     if os.path.exists(command):
         meant = f"lenet-xp predict {command!r}"
     elif close := difflib.get_close_matches(command.lower(), COMMANDS, 1):
@@ -75,8 +75,8 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     """Run the function `command` of the module of that name and return its exit status.
 
     arguments: None for those of this process.
-    The import stands in here because it fails in words of its own where OpenCV lacks a system
-    library, and takes long enough to be met by Ctrl-C.
+    The imports are in here because OpenCV's may fail with an InputError, and because they take long
+    enough for a Ctrl-C.
     """
     try:
         module = import_module(f"lenet_xp.commands.{command}")

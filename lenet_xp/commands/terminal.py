@@ -1,4 +1,4 @@
-"""How every command meets its user: one-line errors, exit statuses, shared options."""
+"""What all commands share: one-line errors, exit statuses, options and their types."""
 
 import argparse
 import io
@@ -19,15 +19,15 @@ from lenet_xp.training.checkpoints import Stopped
 from lenet_xp.training.loop import TrainingDiverged
 from lenet_xp.training.plan import MAX_SAMPLES, MAX_THREADS
 
-LONGEST_ERROR = 2000  # characters of its one line
+MAX_ERROR_LENGTH = 2000  # characters: of the line of an error
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
-    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run a command and return 0, 2 for bad input, 130 for Ctrl-C or 143 for SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what cannot show Tifinagh shows code points
+        if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown
             stream.reconfigure(errors="backslashreplace")
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # not where its cache lies instead
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of its cache folder
     try:
         command(arguments)
         sys.stdout.flush()
@@ -43,32 +43,32 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
         print("\n" * sys.stderr.isatty() + str(stopped), file=sys.stderr)
         return 128 + stopped.signum
     except KeyboardInterrupt:
-        # A terminal shows ^C: the words go below it.
+        # A terminal shows ^C, so the message goes below it.
         print("\n" * sys.stderr.isatty() + "stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        return 141  # the reader of a pipe has left: nobody is there to be told
+        return 141  # the reader of the pipe has left, so nobody would read a message
     except OSError as error:
         return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
 def _failed(message: str) -> int:
     line = printable(" ".join(message.splitlines()))
-    if len(line) > LONGEST_ERROR:  # names in archives may have 65,535 bytes
-        line = f"{line[: LONGEST_ERROR // 2]} ... {line[-LONGEST_ERROR // 2 :]}"
+    if len(line) > MAX_ERROR_LENGTH:  # a name in an archive may have 65,535 bytes
+        line = f"{line[: MAX_ERROR_LENGTH // 2]} ... {line[-MAX_ERROR_LENGTH // 2 :]}"
     print("error:", line, file=sys.stderr)
     return 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's own, but for control characters in what it repeats of a command line."""
+    """An ArgumentParser that escapes control characters in the arguments that it repeats."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
 
 
 def parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """The argument parser of a program such as "lenet-xp train"; its --help ends with examples."""
+    """Return the parser of a program such as "lenet-xp train"; its help ends with examples."""
     return _Parser(
         prog=program,
         description=description,
@@ -78,7 +78,7 @@ def parser(program: str, description: str, examples: str) -> argparse.ArgumentPa
 
 
 def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> None:
-    """--model, the package's own by default; `positional` takes it without --model as well."""
+    """Add --model, by default the package's own; `positional` accepts it without --model too."""
     to.add_argument(
         "--model",
         metavar="FILE",
@@ -90,77 +90,76 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
             "model",
             nargs="?",
             metavar="MODEL",
-            default=argparse.SUPPRESS,  # leaves --model as it is, unless a type makes it a value
+            default=argparse.SUPPRESS,  # leaves --model as it is
             help="the same, without --model",
         )
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
-    """--backend, --no-fallback, --dtype, --no-graph and --threads."""
+    """Add --backend, --no-fallback, --dtype, --no-graph and --threads."""
     to.add_argument(
         "--backend",
         choices=BACKENDS,
         default="auto",
-        help="auto takes CuPy where a GPU really computes, else NumPy (default: auto)",
+        help="auto takes CuPy if a GPU works, else NumPy (default: auto)",
     )
     to.add_argument(
         "--no-fallback",
         action="store_true",
-        help="with --backend cupy: stop, exit status 2, rather than go on on NumPy",
+        help="with --backend cupy: exit with status 2 instead of computing on NumPy",
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(
         "--no-graph",
         action="store_true",
-        help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, to the same bits",
+        help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
     to.add_argument(
         "--threads",
         type=whole_number(1, MAX_THREADS),
         metavar="N",
-        help="cores to use on a CPU (default: all that the process may)",
+        help="CPU cores to use (default: all that are available)",
     )
 
 
 def add_data_option(
     to: argparse.ArgumentParser, default: str | None, skip_bad: bool = True
 ) -> None:
-    """--data, --skip-bad unless the command always does, and --no-cache."""
+    """Add --data, --skip-bad if it is an option of the command, and --no-cache."""
+    shown = f" (default: {default})" if default else ""
     to.add_argument(
         "--data",
         metavar="SOURCE",
         default=default,
         required=default is None,
-        help="'synthetic' (generated letters), 'amhcd' (fetched from Kaggle), a .zip or folder of "
-        "class folders, or a .npz in Keras' layout" + (f" (default: {default})" if default else ""),
+        help="'synthetic' (generated letters), 'amhcd' (downloaded from Kaggle), a .zip or folder "
+        f"of class folders, or a .npz in Keras' layout{shown}",
     )
     if skip_bad:
         to.add_argument(
             "--skip-bad", action="store_true", help="leave out unreadable images and list them"
         )
-    to.add_argument(
-        "--no-cache", action="store_true", help="read the images again, and keep no copy"
-    )
+    to.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
 
 
 def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:
-    """--split and --fold, the latter None where it is not given."""
+    """Add --split and --fold, both None by default; `instead` describes that default."""
     to.add_argument(
         "--split",
         choices=sorted(SPLITS),
-        help="which images train and which test; 'writer' tests on writers never seen (AMHCD) "
+        help="how images are split for training and test; 'writer' tests on unseen writers (AMHCD) "
         f"(default: {instead})",
     )
     to.add_argument(
         "--fold",
         type=whole_number(0),
         metavar="K",
-        help="which of a split's folds, from 0: 'kfold' and 'writer' have 5 (default: 0)",
+        help="fold of the split, from 0; 'kfold' and 'writer' have 5 (default: 0)",
     )
 
 
 def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead: str) -> None:
-    """--samples; no fewer than can be split into training, validation and test images."""
+    """Add --samples, at least as many as can be split into training, validation and test."""
     to.add_argument(
         "--samples",
         type=whole_number(ENOUGH, MAX_SAMPLES),
@@ -171,9 +170,9 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 
 
 def choose_ops(options: argparse.Namespace) -> Ops:
-    """The ops that --backend asks for; NumPy where CuPy cannot compute.
+    """Return the ops of --backend, or NumPy's if CuPy cannot compute here.
 
-    One line on standard error says so where CuPy was asked for by name or is installed.
+    If CuPy was requested by name or is installed, one line on standard error warns of NumPy.
     """
     automatic = options.backend == "auto"
     try:
@@ -189,7 +188,7 @@ def choose_ops(options: argparse.Namespace) -> Ops:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder; where the block fails and leaves it empty, it goes again with its parents."""
+    """Create a folder; if the block fails, remove what was created, unless it holds files."""
     new = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
     try:
@@ -202,27 +201,21 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:
-    """An argparse type: a whole number of at least `lowest`, at most `highest` if given."""
+    """Return an argparse type: a whole number from `lowest` up to `highest`, if given."""
     span = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest:,}"
 
     def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = lowest - 1
-        if value < lowest or (highest is not None and value > highest):
-            raise argparse.ArgumentTypeError(f"{text!r:.40} is not a whole number {span}")
-        return value
+        with suppress(ValueError):
+            if lowest <= (value := int(text)) and (highest is None or value <= highest):
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a whole number {span}")
 
     return parse
 
 
 def positive_number(text: str) -> float:
-    """An argparse type: a finite number above zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not a positive number")
-    return value
+    """Parse a finite number above zero, as an argparse type."""
+    with suppress(ValueError):
+        if 0.0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r:.40} is not a positive number")

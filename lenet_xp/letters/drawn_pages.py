@@ -13,7 +13,7 @@ import numpy as np
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.workers import Forked, can_fork, shared
+from lenet_xp.system.workers import WorkerProcess, can_fork, shared_zeros
 
 PAPERS = ("plain", "ruled", "squared", "grained")
 SQUARE = ("yan", "yagw", "yakw")  # a bar keeps its frame; two signs in one frame are wider
@@ -207,7 +207,7 @@ def photographed(
     number of images just done.
     """
     count = copies * len(images)
-    found = shared((count, *images.shape[1:]), np.uint8)
+    found = shared_zeros((count, *images.shape[1:]), np.uint8)
     parts = -(-count // PART)
 
     def make(part: int) -> None:
@@ -217,7 +217,7 @@ def photographed(
 
     cores = min(parts, cores) if can_fork() else 1
     with ExitStack() as stack:
-        others = [stack.enter_context(Forked(make)) for _ in range(cores - 1)]
+        others = [stack.enter_context(WorkerProcess(make)) for _ in range(cores - 1)]
         for first in range(0, parts, cores):
             together = list(range(first, min(first + cores, parts)))
             for part, forked in zip(together[1:], others, strict=False):

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
-from lenet_xp.system.opencv import cv2, quiet_libraries
+from lenet_xp.system.opencv import cv2, stderr_muted
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MIN_SIDE = 4
@@ -84,7 +84,7 @@ def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.
     """
     if not data:
         raise InputError(f"{name}: is empty; copy or download it again")
-    with quiet_libraries:
+    with stderr_muted:
         if data.startswith(_JPEG_START):
             return _decode_jpeg(data, name, admit)
         return _decode_other(data, name, admit)

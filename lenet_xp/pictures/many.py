@@ -10,7 +10,7 @@ import numpy as np
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.opencv import cv2, quiet_libraries
+from lenet_xp.system.opencv import cv2, stderr_muted
 from lenet_xp.system.progress import progress_bar
 
 # One task for this many pictures: a task for each would cost as much as the work in it.
@@ -114,7 +114,7 @@ def prepare(
     inner = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's own threads would only fight with these for the cores
     with (
-        quiet_libraries,  # before the progress, which then keeps to the same descriptor
+        stderr_muted,  # before the progress, which then keeps to the same descriptor
         progress_bar(count, label, progress) as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
@@ -130,7 +130,7 @@ def prepare(
     return images, errors
 
 
-def complaint(errors: dict[int, str]) -> str:
+def first_problem(errors: dict[int, str]) -> str:
     """What is wrong with the first of several images, and the way on without such."""
     more = f" ({len(errors)} such images)" if len(errors) > 1 else ""
     return f"{errors[min(errors)]}{more}, or leave such images out with --skip-bad"

@@ -1,6 +1,6 @@
-"""What every picture shares: colours, fonts, labels of classes, and the way to the file.
+"""What all pictures share: colours, fonts, class labels, and writing the PNG file.
 
-Figures are made and drawn without pyplot: no global state, no window, safe in any thread.
+Figures are made without pyplot, so there is no global state and no window, and any thread may draw.
 """
 
 import os
@@ -15,11 +15,11 @@ from matplotlib.text import Text
 from lenet_xp.letters.alphabet import letter, letters
 from lenet_xp.system.files import atomic_write
 
-# From the palette of Okabe and Ito: told apart under every common kind of colour blindness.
+# The palette of Okabe and Ito: distinct under every common kind of colour blindness.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK, GREY, FAINT = "#222222", "#6B6B6B", "#DDDDDD"
-DOTS_PER_INCH = 110
-LONGEST_NAME = 14
+DOTS_PER_INCH = 110  # pixels per inch: of every picture
+MAX_LABEL = 14  # characters: of a class name in a picture
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -30,9 +30,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Return new axes whose data area is placed in inches from the top left corner.
+    """Return new axes; their data area is placed in inches from the top left corner.
 
-    Placing by hand leaves room for labels and takes a third of the time of a layout engine.
+    Placing by hand takes a third of the time of a layout engine.
     """
     wide, high = figure.get_size_inches()
     box = (left / wide, 1 - (top + height) / high, width / wide, height / high)
@@ -42,15 +42,15 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Draw `figure` into the PNG file `path`, whole or not at all. Raises InputError."""
     for text in figure.findobj(Text):
-        # Ships with matplotlib and holds all 33 letters; the user's own settings may not.
+        # This font ships with matplotlib and has all 33 letters; a user's own font may lack them.
         text.set_fontfamily("DejaVu Sans")
-        text.set_parse_math(False)  # a class may be named "$"
+        text.set_parse_math(False)  # a class name may contain "$"
     with atomic_write(path) as handle:
         figure.savefig(handle, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 4})
 
 
 def new_page(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure and axes that fill it, in inches from the top left corner."""
+    """Return a figure and axes that fill it; coordinates are inches from the top left corner."""
     figure = new_figure(width, height)
     axes = add_axes(figure, 0, 0, width, height)
     axes.set_axis_off()
@@ -59,22 +59,29 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def put(page: Axes, image: np.ndarray, left: float, top: float, width: float, **style: Any) -> None:
-    """Put an image on a page, `width` inches wide; `style` goes to matplotlib's imshow."""
-    limits = page.get_xlim(), page.get_ylim()
+def place_image(
+    page: Axes, image: np.ndarray, left: float, top: float, width: float, **style: Any
+) -> None:
+    """Draw an (H, W) image on a page, `width` inches wide; `style` goes to matplotlib's imshow."""
+    limits: dict[str, Any] = {"xlim": page.get_xlim(), "ylim": page.get_ylim()}
     bottom = top + width * image.shape[0] / image.shape[1]
     style = {"interpolation": "nearest"} | style
     page.imshow(image, extent=(left, left + width, bottom, top), **style)
-    page.set(xlim=limits[0], ylim=limits[1], aspect="auto")
+    page.set(**limits, aspect="auto")
+
+
+def write(page: Axes, x: float, y: float, text: str, size: float, **style: Any) -> None:
+    """Write text on a page, vertically centred at y; `style` goes to matplotlib's Text."""
+    page.text(x, y, text, None, **{"fontsize": size, "va": "center", "color": INK} | style)
 
 
 def title(axes: Axes, text: str) -> None:
-    """Head `axes` with a left-aligned line."""
+    """Set a left-aligned title."""
     axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK)
 
 
-def quiet(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
-    """Leave only what carries data: no frame, pale grid lines along `grid` ("x", "y" or "both")."""
+def style_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
+    """Remove the frame; draw pale grid lines for the axis `grid`."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, length=0)
@@ -82,26 +89,26 @@ def quiet(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
-def note(text: str, path: str | os.PathLike[str]) -> None:
-    """Save a picture that has nothing to show but `text`. Raises InputError."""
+def save_note(text: str, path: str | os.PathLike[str]) -> None:
+    """Save a picture of `text` alone, where there are no data. Raises InputError."""
     figure, page = new_page(8, 2)
-    page.text(4, 1, text, ha="center", va="center", fontsize=14, color=INK)
+    write(page, 4, 1, text, 14, ha="center")
     save(figure, path)
 
 
 def caption(name: str) -> str:
-    """Return the class name and its glyph ("yar ⵔ"); a name outside the alphabet stands alone."""
+    """Return the class name and its glyph ("yar ⵔ"), or a shortened name outside the alphabet."""
     return f"{name} {letter(name).glyph}" if in_alphabet(name) else shortened(name)
 
 
 def in_alphabet(name: str) -> bool:
-    """Tell whether a class name is one of the 33 letters."""
+    """Return whether a class name is one of the 33 letters."""
     return letter(name) in letters()
 
 
 def shortened(name: str) -> str:
-    """Cut a class name that no label has room for: a folder may have any name."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    """Return the class name, cut to MAX_LABEL characters: a folder may have any name."""
+    return name if len(name) <= MAX_LABEL else name[: MAX_LABEL - 1] + "…"
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""The picture of a training: loss, accuracy and learning rate over the epochs."""
+"""The picture of a training run: loss, accuracy and learning rate over the epochs."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, quiet, save, title
+from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, save, style_axes, title
 
-SMALLEST_ERROR = 0.0005  # where the accuracy axis ends, for a logarithm has no zero
+MIN_ERROR = 0.0005  # error rate: at which the logarithmic axis of accuracy ends
 ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
 LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
 PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
 
 
 def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
-    """Draw loss, accuracy and learning rate over the epochs.
+    """Draw loss, accuracy and learning rate over the epochs as a PNG file.
 
-    history: one mapping an epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy
+    history: a mapping per epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy
     (0 to 1), learning_rate and seconds. A value that is missing, None or not finite leaves a gap.
     Raises InputError when `path` cannot be written.
     """
@@ -34,7 +34,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathL
     rate.set_ylim(bottom=0)
     title(rate, "Learning rate")
     for axes in (loss, accuracy, rate):
-        quiet(axes, "both")
+        style_axes(axes, "both")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7, min_n_ticks=1))
         axes.set_xlabel("epoch")
     seconds = np.nansum(_series(history, "seconds"))
@@ -50,10 +50,9 @@ def _draw_loss(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, fl
 
 
 def _draw_accuracy(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
-    """The axis is the logarithm of the error: every halving of the errors is one step up."""
+    """Draw accuracy on a logarithmic axis of the error: half the errors are one step up."""
     values = {
-        part: np.maximum(1 - _series(history, f"{part}_accuracy"), SMALLEST_ERROR)
-        for part, *_ in PARTS
+        part: np.maximum(1 - _series(history, f"{part}_accuracy"), MIN_ERROR) for part, *_ in PARTS
     }
     _draw_parts(axes, epochs, values)
     labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
@@ -73,7 +72,7 @@ def _draw_parts(axes: Axes, epochs: np.ndarray, values: Mapping[str, np.ndarray]
 def _mark_log_axis(
     axes: Axes, values: Mapping[str, np.ndarray], ticks: np.ndarray, labels: Sequence[str]
 ) -> None:
-    """Label a logarithmic axis at `ticks`, from the last one below the values to the next above."""
+    """Label a logarithmic axis at those of `ticks` that enclose the values."""
     seen = np.concatenate(list(values.values()))
     seen = seen[np.isfinite(seen) & (seen > 0)]
     axes.set_yscale("log")
@@ -85,6 +84,6 @@ def _mark_log_axis(
 
 
 def _series(history: Sequence[Mapping[str, float]], key: str) -> np.ndarray:
-    """One value an epoch as (E,) float64, NaN where there is none."""
+    """Return one value per epoch as (E,) float64, NaN where there is none."""
     values = np.array([epoch.get(key) for epoch in history], dtype=np.float64)
     return np.where(np.isfinite(values), values, np.nan)

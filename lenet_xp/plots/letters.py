@@ -1,86 +1,73 @@
-"""Sheets of handwriting: the images a network got wrong, and samples of every class."""
+"""Sheets of handwriting: images that were read wrong, and samples of every class."""
 
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from lenet_xp.plots.canvas import (
-    GREY,
-    INK,
-    ORANGE,
-    caption,
-    new_page,
-    note,
-    percent,
-    put,
-    save,
-)
+from lenet_xp.plots import canvas
+from lenet_xp.plots.canvas import GREY, ORANGE, caption, percent
 from lenet_xp.scores.summary import Scores
 
-MOST_SHOWN = 40
+MAX_SHOWN = 40  # errors: drawn on one sheet
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
 def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draw up to 40 images that were read wrong, those read with most confidence first.
+    """Draw up to 40 images that were read wrong as a PNG file, the most confident errors first.
 
-    images: (N, S, S) uint8, ink 255 on paper 0, of the scores. Raises InputError when `path` cannot
-    be written.
+    images: (N, S, S) uint8, ink 255 on paper 0, in the order of the scores.
+    Raises InputError when `path` cannot be written.
     """
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
     errors = np.flatnonzero(~scores.correct)
-    shown = errors[np.argsort(-confidence[errors], kind="stable")][:MOST_SHOWN]
+    shown = errors[np.argsort(-confidence[errors], kind="stable")][:MAX_SHOWN]
     if len(shown) == 0:
-        note(f"No errors among {len(labels)} images", path)
+        canvas.save_note(f"No errors among {len(labels)} images", path)
         return
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
     rows = -(-len(shown) // columns)
-    figure, page = new_page(columns * cell, head + rows * cell + 0.1)
+    figure, page = canvas.new_page(columns * cell, head + rows * cell + 0.1)
     heading = f"{len(errors)} of {len(labels)} images read wrong"
     if len(errors) > len(shown):
         heading += f"; the {len(shown)} read with most confidence"
-    page.text(0.2, 0.32, heading, fontsize=13, weight="bold", va="center", color=INK)
+    canvas.write(page, 0.2, 0.32, heading, 13, weight="bold")
     for place, index in enumerate(shown):
         row, column = divmod(place, columns)
         middle, top = (column + 0.5) * cell, head + row * cell
-        put(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
+        canvas.place_image(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
         truth = caption(class_names[labels[index]])
         read = caption(class_names[scores.predictions[index]])
         below = top + tile + 0.11
-        page.text(middle, below, f"true: {truth}", fontsize=9, ha="center", va="center", color=INK)
-        page.text(
-            middle, below + 0.17, f"read: {read}  {percent(confidence[index], digits=0)}",
-            fontsize=9, ha="center", va="center", color=ORANGE,
-        )  # fmt: skip
-    save(figure, path)
+        canvas.write(page, middle, below, f"true: {truth}", 9, ha="center")
+        answer = f"read: {read}  {percent(confidence[index], digits=0)}"
+        canvas.write(page, middle, below + 0.17, answer, 9, ha="center", color=ORANGE)
+    canvas.save(figure, path)
 
 
 def letter_sheet(
     images: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
 ) -> None:
-    """Draw k samples of every class, each class in a row behind its name and glyph.
+    """Draw k samples of every class as a PNG file, a row per class after its name and glyph.
 
-    images: (C, k, S, S) uint8, ink 255 on paper 0. Raises InputError when `path` cannot be
-    written.
+    images: (C, k, S, S) uint8, ink 255 on paper 0.
+    Raises InputError when `path` cannot be written.
     """
     count, samples = images.shape[:2]
-    blocks = 3 if count > 20 else 1  # side by side, or 33 rows make a page taller than a screen
+    blocks = 3 if count > 20 else 1  # side by side, because 33 rows are taller than a screen
     block_rows = -(-count // blocks)
     longest = max(len(caption(name)) for name in class_names)
     label, tile, margin = 0.4 + 0.1 * longest, 0.54, 0.2  # inches
     block = label + samples * tile + margin
-    figure, page = new_page(blocks * block + margin, block_rows * tile + 2 * margin)
+    figure, page = canvas.new_page(blocks * block + margin, block_rows * tile + 2 * margin)
     for index, name in enumerate(class_names):
         column, row = divmod(index, block_rows)
         left, top = margin + column * block, margin + row * tile
         strip = np.concatenate(np.pad(images[index], ((0, 0), (2, 2), (2, 2))), axis=1)
-        put(
-            page, strip, left + label, top, samples * tile, interpolation="bilinear", **INK_ON_PAPER
-        )
-        page.text(left + label - 0.12, top + tile / 2, caption(name), fontsize=13, ha="right",
-                  va="center", color=INK)  # fmt: skip
+        style = {"interpolation": "bilinear", **INK_ON_PAPER}
+        canvas.place_image(page, strip, left + label, top, samples * tile, **style)
+        canvas.write(page, left + label - 0.12, top + tile / 2, caption(name), 13, ha="right")
         if row:
             page.plot([left, left + block - margin], [top - 0.01] * 2, color=GREY, linewidth=0.2)
-    save(figure, path)
+    canvas.save(figure, path)

@@ -1,4 +1,4 @@
-"""Pictures of what a network sees: its first filters, and one image on its way through."""
+"""Pictures of a network's inside: its kernels, and the feature maps of one image."""
 
 import os
 from collections.abc import Mapping
@@ -9,22 +9,23 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lenet_xp.plots.canvas import GREY, INK, add_axes, new_page, put, save
+from lenet_xp.plots.canvas import GREY, INK, add_axes, new_page, place_image, save, write
 
-# Blue below zero, white at zero, red above: told apart under every common colour blindness.
-COLOURS = "RdBu_r"
-LABEL, MARGIN, BAR = 1.2, 0.3, 1.0  # inches: left of a row, around the page, right of a row
-ROW = 9.6  # inches that the maps of a row may take
-GAP = 0.06  # inches between two maps
+COLOURS = "RdBu_r"  # blue below zero, white at zero, red above: distinct in colour blindness
+LABEL = 1.2  # inches: for the text left of a row
+MARGIN = 0.3  # inches: around the page
+BAR = 1.0  # inches: for the colour scale right of a row
+ROW = 9.6  # inches: for the maps of a row
+GAP = 0.06  # inches: between two maps
 
 
 def feature_maps(
     image: np.ndarray, stages: Mapping[str, np.ndarray], path: str | os.PathLike[str]
 ) -> None:
-    """Draw an image and, stage by stage, the maps that a network made of it.
+    """Draw an image and the feature maps that a network computes from it as a PNG file.
 
-    image: (S, S), ink high on paper low. stages: name -> (maps, H, W) float array, in order; the
-    maps of one stage share one colour scale, symmetric about zero.
+    image: (S, S), ink high, paper low. stages: name -> (maps, H, W) float array, in order; the maps
+    of a stage share one colour scale, symmetric about zero.
     Raises InputError when `path` cannot be written.
     """
     columns = 8 if max(map(len, stages.values())) <= 16 else 16
@@ -32,7 +33,7 @@ def feature_maps(
     heights = [step * -(-len(maps) // columns) + 0.2 for maps in stages.values()]
     figure, page = new_page(LABEL + ROW + BAR + MARGIN, 2 * MARGIN + step + 0.2 + sum(heights))
     _label_row(page, MARGIN, "Input", f"{image.shape[0]}×{image.shape[1]}")
-    put(page, image, LABEL, MARGIN, step - GAP, cmap="gray_r")
+    place_image(page, image, LABEL, MARGIN, step - GAP, cmap="gray_r")
     top = MARGIN + step + 0.2
     for (name, maps), height in zip(stages.items(), heights, strict=True):
         count, rows, across = maps.shape
@@ -43,7 +44,7 @@ def feature_maps(
 
 
 def filters(weights: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Draw the kernels of a convolution, one column an output map, one row an input map.
+    """Draw a convolution's kernels as a PNG file: a column per output map, a row per input map.
 
     weights: (O, C, k, k) float array; all kernels share one colour scale, symmetric about zero.
     Raises InputError when `path` cannot be written.
@@ -56,26 +57,26 @@ def filters(weights: np.ndarray, path: str | os.PathLike[str]) -> None:
     tiles = weights.swapaxes(0, 1).reshape(-1, rows, across)
     _draw_tiles(figure, page, tiles, MARGIN + 0.2, outputs, step)
     for index in range(outputs):
-        page.text(LABEL + index * step + (step - GAP) / 2, MARGIN + 0.06, str(index + 1),
-                  fontsize=10, ha="center", va="center", color=GREY)  # fmt: skip
+        x = LABEL + index * step + (step - GAP) / 2
+        write(page, x, MARGIN + 0.06, str(index + 1), 10, ha="center", color=GREY)
     save(figure, path)
 
 
 def _label_row(page: Axes, top: float, name: str, size: str) -> None:
-    page.text(MARGIN, top + 0.12, name, fontsize=13, weight="bold", va="center", color=INK)
-    page.text(MARGIN, top + 0.3, size, fontsize=9, va="top", color=GREY)
+    write(page, MARGIN, top + 0.12, name, 13, weight="bold")
+    write(page, MARGIN, top + 0.3, size, 9, va="top", color=GREY)
 
 
 def _draw_tiles(
     figure: Figure, page: Axes, tiles: np.ndarray, top: float, columns: int, step: float
 ) -> None:
-    """Draw (N, H, W) tiles `columns` to a row, `step` inches apart, with their colour scale."""
+    """Draw (N, H, W) tiles, `columns` in a row, `step` inches apart, with their colour scale."""
     finite = np.abs(tiles[np.isfinite(tiles)])
     limit = float(finite.max(initial=0)) or 1.0
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         left, below = LABEL + column * step, top + row * step
-        put(page, tile, left, below, step - GAP, cmap=COLOURS, vmin=-limit, vmax=limit)
+        place_image(page, tile, left, below, step - GAP, cmap=COLOURS, vmin=-limit, vmax=limit)
     right = LABEL + min(len(tiles), columns) * step + 0.1
     bar = figure.colorbar(
         ScalarMappable(Normalize(-limit, limit), COLOURS),

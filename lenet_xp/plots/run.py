@@ -1,4 +1,4 @@
-"""The pictures of a finished run: curves, filters, feature maps, and what its scores say."""
+"""The pictures of a finished run: learning curves, filters, feature maps, and its scores."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def draw_run(
     history: list[dict[str, Any]],
     scores: Scores,
 ) -> None:
-    """Write the pictures of a run; the scores are of the split's test images.
+    """Write the pictures of a run into `folder`; the scores are of the split's test images.
 
     Raises InputError when a file cannot be written.
     """
@@ -39,7 +39,7 @@ def draw_run(
 
 
 def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
-    """Write the pictures of scores on images (N, S, S) uint8, ink 255 on paper 0.
+    """Write the pictures of scores into `folder`; images: (N, S, S) uint8, ink 255 on paper 0.
 
     Raises InputError when a file cannot be written.
     """
@@ -47,9 +47,9 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
     plots.per_class_scores(scores, folder / "per_class.png")
     plots.confused_pairs(scores, folder / "confused_pairs.png")
     plots.misclassified(images, scores, folder / "misclassified.png")
-    curves = {"as trained": scores.before.bins}
+    curves = {"as trained": scores.calibration.bins}
     if scores.temperature != 1.0:
-        curves[f"at temperature {scores.temperature:.2f}"] = scores.after.bins
+        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled.bins
     plots.reliability(curves, folder / "reliability.png")
     plots.rejection(scores.rejection, TARGETS, folder / "rejection.png")
     if scores.per_group is not None:
@@ -57,7 +57,7 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
 
 
 def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarray:
-    """A generated letter if the model reads letters, so that the picture is free to share."""
+    """Return a generated letter if the model reads letters: nobody else owns that picture."""
     if SHOWN_LETTER not in dataset.class_names:
         first: np.ndarray = dataset.images[split.test[0]]
         return first

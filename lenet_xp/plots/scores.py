@@ -1,42 +1,28 @@
-"""Pictures of what a network gets wrong: its worst pairs, and the scores of each class."""
+"""Pictures of a network's errors: the most confused pairs, and the scores of each class."""
 
 import os
 
 import numpy as np
 
-from lenet_xp.plots.canvas import (
-    BLUE,
-    FAINT,
-    GREEN,
-    INK,
-    ORANGE,
-    add_axes,
-    caption,
-    new_figure,
-    note,
-    percent,
-    quiet,
-    save,
-    shortened,
-    title,
-)
+from lenet_xp.plots import canvas
+from lenet_xp.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, caption, percent, shortened
 from lenet_xp.scores.summary import Scores
 
-MAX_BARS = 15  # pairs
+MAX_BARS = 15  # confused pairs: drawn in one picture
 
 
 def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draw how often each of the 15 most confused pairs occurred.
+    """Draw the counts of the 15 most confused pairs as bars in a PNG file.
 
     Raises InputError when `path` cannot be written.
     """
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
-        note(f"No confusions among {len(scores.labels)} images", path)
+        canvas.save_note(f"No confusions among {len(scores.labels)} images", path)
         return
     height = 0.36 * len(pairs)
-    figure = new_figure(9, height + 0.8)
-    axes = add_axes(figure, 3.4, 0.6, 5.4, height)
+    figure = canvas.new_figure(9, height + 0.8)
+    axes = canvas.add_axes(figure, 3.4, 0.6, 5.4, height)
     rows = np.arange(len(pairs))
     bars = axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=ORANGE)
     labels = [f"{pair.count}  ({percent(pair.share)} of {shortened(pair.true)})" for pair in pairs]
@@ -46,22 +32,22 @@ def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlim(0, 1.5 * pairs[0].count)
     axes.set_xticks([])
-    quiet(axes, "x")
+    canvas.style_axes(axes, "x")
     axes.spines["bottom"].set_visible(False)
-    title(axes, "Most confused pairs")
-    save(figure, path)
+    canvas.title(axes, "Most confused pairs")
+    canvas.save(figure, path)
 
 
 def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draw F1, precision and recall of each class, worst F1 first.
+    """Draw F1, precision and recall of each class in a PNG file, the worst F1 first.
 
-    Points rather than bars: good classes differ by a percent, and a bar must begin at zero.
+    They are points, because classes differ by about a percent and bars would have to start at zero.
     Raises InputError when `path` cannot be written.
     """
     ranked = sorted(scores.per_class, key=lambda each: each.f1)
     height = 0.28 * len(ranked) + 0.2
-    figure = new_figure(8.6, height + 1.2)
-    axes = add_axes(figure, 1.6, 0.6, 6.7, height)
+    figure = canvas.new_figure(8.6, height + 1.2)
+    axes = canvas.add_axes(figure, 1.6, 0.6, 6.7, height)
     rows = np.arange(len(ranked))
     precision, recall, f1 = (
         100 * np.array([getattr(each, name) for each in ranked])
@@ -74,8 +60,8 @@ def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
     axes.set_yticks(rows, [caption(each.name) for each in ranked], fontsize=12)
     axes.set_ylim(len(ranked) - 0.4, -0.6)
-    quiet(axes, "both")
+    canvas.style_axes(axes, "both")
     axes.set_xlabel("%")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
-    title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")
-    save(figure, path)
+    canvas.title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")
+    canvas.save(figure, path)

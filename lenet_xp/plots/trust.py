@@ -1,4 +1,4 @@
-"""Pictures of how far a network can be trusted: its probabilities, its doubts, its writers."""
+"""Pictures of how reliable a network is: calibration, rejection, and accuracy by writer."""
 
 import os
 from collections.abc import Sequence
@@ -8,19 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from lenet_xp.plots.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    add_axes,
-    new_figure,
-    note,
-    percent,
-    quiet,
-    save,
-    title,
-)
+from lenet_xp.plots import canvas
+from lenet_xp.plots.canvas import BLUE, GREEN, GREY, ORANGE, percent
 from lenet_xp.scores.calibration import Reliability, expected_calibration_error
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore, deviation
@@ -28,18 +17,18 @@ from lenet_xp.scores.rejection import RejectionCurve, coverage_at
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
-NAMED_GROUPS = 80  # past them the groups' names would run into each other
+MAX_NAMED = 80  # groups: with more, their names would overlap
 
 
 def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) -> None:
-    """Draw accuracy against confidence of one or two reliabilities by name, and their images.
+    """Draw one or two reliability diagrams by name, with their counts, as a PNG file.
 
-    Whiskers are 95 % intervals: a bin of few images says little. On the diagonal the network is
-    right as often as it says. Raises InputError when `path` cannot be written.
+    Whiskers are 95 % intervals. On the diagonal, accuracy equals confidence.
+    Raises InputError when `path` cannot be written.
     """
-    figure = new_figure(6.9, 7.8)
-    upper = add_axes(figure, 1.1, 1.1, 5.4, 4.2)
-    lower = add_axes(figure, 1.1, 5.8, 5.4, 1.3)
+    figure = canvas.new_figure(6.9, 7.8)
+    upper = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
+    lower = canvas.add_axes(figure, 1.1, 5.8, 5.4, 1.3)
     upper.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle=":")
     for (name, curve), style in zip(curves.items(), STYLES, strict=False):
         ece = percent(expected_calibration_error(curve), digits=2)
@@ -51,26 +40,26 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) ->
     _draw_counts(lower, list(curves.values()))
     lower.set_xlabel("confidence: the probability of the reading")
     for axes in (upper, lower):
-        quiet(axes, "both")
+        canvas.style_axes(axes, "both")
         axes.set_xlim(-0.02, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     upper.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     upper.set_ylim(-0.03, 1.03)
-    save(figure, path)
+    canvas.save(figure, path)
 
 
 def rejection(
     curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike[str]
 ) -> None:
-    """Draw the accuracy of the images answered against how many are, marking target accuracies.
+    """Draw accuracy against coverage as a PNG file, with a mark at each target accuracy reached.
 
     Raises InputError when `path` cannot be written.
     """
     if not len(curve.coverage):
-        note("No images to answer", path)
+        canvas.save_note("No images to answer", path)
         return
-    figure = new_figure(8.6, 4.8)
-    axes = add_axes(figure, 1.1, 0.6, 7.1, 3.5)
+    figure = canvas.new_figure(8.6, 4.8)
+    axes = canvas.add_axes(figure, 1.1, 0.6, 7.1, 3.5)
     axes.plot(curve.coverage, curve.accuracy, color=BLUE)
     axes.plot(curve.coverage[-1], curve.accuracy[-1], "o", color=BLUE)
     marks = [(target, coverage_at(curve, target)) for target in targets]
@@ -89,25 +78,23 @@ def rejection(
         axis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     axes.set_xlabel("images answered, the least certain refused first")
     axes.set_ylabel("right among the answered")
-    quiet(axes, "both")
-    title(axes, "Accuracy when the least certain are refused")
-    save(figure, path)
+    canvas.style_axes(axes, "both")
+    canvas.title(axes, "Accuracy when the least certain are refused")
+    canvas.save(figure, path)
 
 
-def per_group(
-    scores: Sequence[GroupScore], path: str | os.PathLike[str], kind: str = "writer"
-) -> None:
-    """Draw the accuracy of each group, in the order given, with its 95 % interval.
+def per_group(scores: Sequence[GroupScore], path: str | os.PathLike[str]) -> None:
+    """Draw the accuracy of each writer with its 95 % interval as a PNG file, in the given order.
 
     Raises InputError when `path` cannot be written.
     """
     if not scores:
-        note(f"No {kind}s to compare", path)
+        canvas.save_note("No writers to compare", path)
         return
-    named = len(scores) <= NAMED_GROUPS
+    named = len(scores) <= MAX_NAMED
     width = float(np.clip(0.19 * len(scores), 5.5, 15))
-    figure = new_figure(width + 1.4, 4.8)
-    axes = add_axes(figure, 1.0, 0.6, width, 3.4)
+    figure = canvas.new_figure(width + 1.4, 4.8)
+    axes = canvas.add_axes(figure, 1.0, 0.6, width, 3.4)
     places = np.arange(len(scores))
     accuracy = np.array([each.accuracy for each in scores])
     ends = np.array([wilson_interval(each.hits, each.images) for each in scores])
@@ -119,17 +106,17 @@ def per_group(
     axes.set_xticks(places if named else [], [str(each.group) for each in scores] if named else [])
     axes.tick_params(axis="x", labelrotation=90, labelsize=9)
     axes.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
-    who = kind if named else f"{len(scores)} {kind}s"
+    who = "writer" if named else f"{len(scores)} writers"
     axes.set_xlabel(f"{who}, the worst first (whisker: 95 % interval, dashed: mean)")
     axes.set_ylabel("accuracy")
-    quiet(axes, "y")
+    canvas.style_axes(axes, "y")
     spread = f" ± {percent(deviation(scores), 2)}" if len(scores) > 1 else ""
-    title(axes, f"Accuracy by {kind}: mean {percent(mean, 2)}{spread}")
-    save(figure, path)
+    canvas.title(axes, f"Accuracy by writer: mean {percent(mean, 2)}{spread}")
+    canvas.save(figure, path)
 
 
 def _draw_bins(axes: Axes, curve: Reliability, style: tuple[str, str, str], label: str) -> None:
-    """The bins that are not empty, each at its mean confidence."""
+    """Draw each bin that is not empty at its mean confidence."""
     colour, marker, line = style
     filled = np.flatnonzero(curve.counts)
     x, y, counts = curve.confidence[filled], curve.accuracy[filled], curve.counts[filled]
@@ -140,16 +127,16 @@ def _draw_bins(axes: Axes, curve: Reliability, style: tuple[str, str, str], labe
 
 
 def _draw_counts(axes: Axes, curves: Sequence[Reliability]) -> None:
-    """Images of each bin, a bar of each curve side by side."""
+    """Draw the number of images in each bin, one bar per curve side by side."""
     for number, (curve, (colour, *_)) in enumerate(zip(curves, STYLES, strict=False)):
         width = np.diff(curve.edges) / len(curves)
         left = curve.edges[:-1] + number * width
         axes.bar(left, curve.counts, 0.9 * width, align="edge", color=colour)
-    # Most images crowd into the last bin, and a single one elsewhere must still be seen.
+    # Most images are in the last bin, and a single image elsewhere must still be visible.
     axes.set_yscale("symlog", linthresh=1)
-    most = max(1, *(int(curve.counts.max()) for curve in curves))
-    ticks = [0, *(10**power for power in range(len(str(most))))]
+    largest = max(1, *(int(curve.counts.max()) for curve in curves))
+    ticks = [0, *(10**power for power in range(len(str(largest))))]
     axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(0, 1.5 * most)
+    axes.set_ylim(0, 1.5 * largest)
     axes.set_ylabel("images")

@@ -1,7 +1,7 @@
-"""Whether a network is right as often as its probabilities say, and one number to mend them.
+"""How well a network's probabilities match its accuracy, and the temperature that calibrates them.
 
-The definitions are those of Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural
-Networks", sections 2 and 4.2.
+Definitions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks",
+sections 2 and 4.2.
 """
 
 import math
@@ -9,18 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BINS = 15
-LOWEST, HIGHEST = 0.05, 20.0  # temperatures
-HALVINGS = 50
-SMALLEST = 1e-30  # counts as the probability of what underflowed to 0, as it does in the loss
+BINS = 15  # bins of equal width: of the top probability
+MIN_TEMPERATURE = 0.05  # of a model
+MAX_TEMPERATURE = 20.0  # of a model
+HALVINGS = 50  # bisection steps: they leave a relative error of 5e-15
+MIN_PROBABILITY = 1e-30  # what a probability that underflowed to 0 counts as, as in the loss
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Images in bins of equal width by their top probability, each bin (low, high].
+    """A reliability diagram: images in bins (low, high] of equal width by their top probability.
 
-    edges: (B + 1,) from 0 to 1. counts: (B,) int64 images. confidence and accuracy: (B,) means of
-    each bin, NaN where it is empty.
+    edges: (B + 1,) from 0 to 1. counts: (B,) int64 images. confidence, accuracy: (B,) the mean top
+    probability and the share read right in each bin, NaN where it is empty.
     """
 
     edges: np.ndarray
@@ -39,7 +40,7 @@ class Calibration:
     bins: Reliability
 
     def errors(self) -> dict[str, float]:
-        """The three numbers by name."""
+        """Return the three numbers by name."""
         return {name: value for name, value in vars(self).items() if name != "bins"}
 
 
@@ -55,38 +56,42 @@ def measure_calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibr
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
-    """Bin (N, C) probabilities by the largest of each row, beside what (N,) labels say of it."""
-    # A row that is not a number, as weights that ran away give, promises nothing.
+    """Return the reliability diagram of (N, C) probabilities and (N,) labels."""
+    # A row of NaN, which diverged weights give, counts as a confidence of 0.
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
     right = probabilities.argmax(axis=1) == labels if len(labels) else np.zeros(0)
     edges = np.linspace(0, 1, bins + 1)
     places = np.searchsorted(edges[1:-1], top)
     counts = np.bincount(places, minlength=bins)
-    whole = np.where(counts == 0, np.nan, counts)
+    divisors = np.where(counts == 0, np.nan, counts)
     confidence, accuracy = (
-        np.bincount(places, weights=each, minlength=bins) / whole for each in (top, right)
+        np.bincount(places, weights=each, minlength=bins) / divisors for each in (top, right)
     )
     return Reliability(edges, counts, confidence, accuracy)
 
 
 def expected_calibration_error(curve: Reliability) -> float:
-    """Return the mean distance of accuracy and confidence over the images; 0 for no images.
+    """Return the mean of |accuracy - confidence| over the bins, weighted by their images.
 
-    sum over bins of (images in the bin / all images) * |accuracy - confidence|.
+    0 for no images.
     """
-    gaps = np.nan_to_num(np.abs(curve.accuracy - curve.confidence))
-    return float(curve.counts @ gaps / max(curve.counts.sum(), 1))
+    return float(curve.counts @ _gaps(curve) / max(curve.counts.sum(), 1))
 
 
 def maximum_calibration_error(curve: Reliability) -> float:
-    """Return the largest distance of accuracy and confidence in a bin, however few its images."""
-    return float(np.nan_to_num(np.abs(curve.accuracy - curve.confidence)).max())
+    """Return the largest |accuracy - confidence| of a bin, however few images it holds."""
+    return float(_gaps(curve).max())
+
+
+def _gaps(curve: Reliability) -> np.ndarray:
+    gaps: np.ndarray = np.nan_to_num(np.abs(curve.accuracy - curve.confidence))
+    return gaps
 
 
 def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean squared distance of (N, C) probabilities from the labels' unit vectors.
+    """Return the mean squared distance of (N, C) probabilities from the labels' one-hot vectors.
 
-    From 0 to 2, summed over all classes, as Brier 1950 has it; 0 for no images.
+    From 0 to 2, summed over the classes (Brier 1950); 0 for no images.
     """
     chosen = probabilities[np.arange(len(labels)), labels]
     distances = np.sum(probabilities**2, axis=1) - 2 * chosen + 1
@@ -94,47 +99,46 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithms (N, C), finite also where a probability underflowed to 0."""
-    logits: np.ndarray = np.log(np.maximum(probabilities, SMALLEST))
+    """Return the logarithms (N, C), finite even where a probability underflowed to 0."""
+    logits: np.ndarray = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     return logits
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature T for which softmax(logits / T) makes (N,) labels most likely.
+    """Return the temperature T, 0.05 to 20, at which softmax(logits / T) fits (N,) labels best.
 
-    logits: (N, C), or the logarithms of probabilities, which differ from logits by a constant in
-    each row. Fit it on validation images, never on those that score it.
-    The negative log likelihood is convex in 1 / T, so its one minimum is found by halving between
-    0.05 and 20. Where every image is read right there is none, for colder is always likelier, and
-    nothing was learned of errors: the answer is then 1.
+    logits: (N, C), or logarithms of probabilities, which differ from them by a constant per row.
+    Fit it on validation images, never on the images that are scored.
+    The negative log-likelihood is convex in 1 / T, so bisection finds its one minimum. If every
+    image is read right there is no minimum, because a lower T always fits better: T is then 1.
     """
     logits = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
     chosen = logits[np.arange(len(labels)), labels]
     if not chosen.any():
         return 1.0
-    low, high = math.log(LOWEST), math.log(HIGHEST)
+    low, high = math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         weights = np.exp(logits * math.exp(-middle))
         expected = np.sum(weights * logits, axis=1) / np.sum(weights, axis=1)
-        if np.mean(expected - chosen) > 0:  # the derivative with respect to 1 / T
+        if np.mean(expected - chosen) > 0:  # the derivative by 1 / T
             low = middle
         else:
             high = middle
-    return min(max(math.exp((low + high) / 2), LOWEST), HIGHEST)
+    return min(max(math.exp((low + high) / 2), MIN_TEMPERATURE), MAX_TEMPERATURE)
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return (N, C) probabilities as softmax(logits / temperature) would have given them.
+    """Return (N, C) probabilities as softmax(logits / temperature) would give them.
 
-    The order within a row stays: p^(1 / T), made to sum to 1. A temperature of 1 changes nothing.
-    Raises ValueError for a temperature that is not positive.
+    They are p^(1 / T), scaled to a sum of 1, so their order stays. A temperature of 1 changes
+    nothing. Raises ValueError for a temperature that is not positive.
     """
     if not temperature > 0:
         raise ValueError(f"a temperature must be positive, not {temperature}")
     if temperature == 1.0:
         return probabilities
-    scaled = log_probabilities(probabilities) / temperature
-    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-    normed: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
-    return normed
+    logits = log_probabilities(probabilities) / temperature
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    scaled: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return scaled

@@ -1,17 +1,17 @@
-"""How far an accuracy may lie from the one measured, because only so many were tested."""
+"""Confidence intervals of an accuracy that was measured on finitely many images."""
 
 import numpy as np
 
-LEVEL = 0.95
-RESAMPLES = 10_000
-BATCH = 500  # resamples drawn at once, so that thousands of groups do not fill the memory
+LEVEL = 0.95  # confidence level
+RESAMPLES = 10_000  # bootstrap samples
+BATCH = 500  # bootstrap samples: drawn at once, to bound the memory for thousands of groups
 
 
 def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the interval of an accuracy of `hits` in `count` independent images; (0, 1) for none.
 
-    Unlike accuracy ± 2 deviations it stays within 0 to 1 and keeps its promise near 100 %.
-    Images of one writer are not independent: `bootstrap_interval` resamples writers.
+    Unlike accuracy ± 2 deviations it stays within 0 to 1 and is reliable near 100 %.
+    Images of one writer are not independent, so `bootstrap_interval` resamples writers.
     Raises ValueError for more hits than images. Source: Wilson 1927, JASA 22, 209-212, without
     continuity correction.
     """
@@ -26,19 +26,19 @@ def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float,
 def bootstrap_interval(
     correct: np.ndarray, groups: np.ndarray, level: float = LEVEL, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the interval of the accuracy when whole groups (writers) are drawn anew.
+    """Return the interval of the accuracy when whole groups (writers) are resampled.
 
-    correct: (N,) bool, which images were read right. groups: (N,) integers. Of G groups, G are
-    drawn with replacement, 10,000 times, and all their images counted; the interval is between
-    the percentiles of the resampled accuracies. With few groups it is somewhat too narrow.
-    Raises ValueError for fewer than two groups, which cannot say how groups differ.
+    correct: (N,) bool, which images were read right. groups: (N,) integers. G groups are drawn with
+    replacement from the G groups, 10,000 times; the interval lies between percentiles of the
+    accuracies of their images. With few groups it is somewhat too narrow.
+    Raises ValueError for fewer than two groups, which do not show how groups differ.
     Source: Efron and Tibshirani 1993, chapter 13; Davison and Hinkley 1997, section 3.8.
     """
     from scipy.stats import bootstrap
 
     names, places = np.unique(groups, return_inverse=True)
     if len(names) < 2:
-        raise ValueError(f"the interval needs two groups at least, not {len(names)}")
+        raise ValueError(f"the interval needs at least two groups, not {len(names)}")
     ends = bootstrap(
         (np.bincount(places, weights=correct), np.bincount(places)),
         lambda hits, images, axis: hits.sum(axis) / images.sum(axis),

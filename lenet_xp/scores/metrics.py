@@ -1,4 +1,4 @@
-"""Scores of a classifier, as pure functions of arrays. Labels are class indices from 0 to C-1."""
+"""Scores of a classifier as pure functions of arrays; labels are class indices from 0 to C-1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClassScores:
-    """The scores of one class, each from 0 to 1; `support` counts its true images."""
+    """The scores of one class, each from 0 to 1; `support` is the number of its images."""
 
     name: str
     precision: float
@@ -19,9 +19,9 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How often images of the class `true` were read as `predicted`; `share` is of all its images.
+    """How many images of class `true` were read as class `predicted`, and their share of `true`.
 
-    Both classes are given by name.
+    true, predicted: class names. count: images. share: from 0 to 1.
     """
 
     true: str
@@ -32,7 +32,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class GroupScore:
-    """How many of a group's images were read right."""
+    """How many images a group (a writer) has, and how many of them were read right (`hits`)."""
 
     group: int
     images: int
@@ -44,30 +44,30 @@ class GroupScore:
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Return the share of the (N,) predictions that equal the (N,) labels; 0 for no images."""
+    """Return the share of (N,) predictions that equal the (N,) labels; 0 for no images."""
     return float(np.mean(labels == predictions)) if len(labels) else 0.0
 
 
 def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -log p of the labels; probabilities that underflowed to 0 count as 1e-30."""
+    """Return the mean of -log p over the (N,) labels; a p below 1e-30 counts as 1e-30."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(0.0 - np.log(np.maximum(chosen, 1e-30)).mean())
 
 
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Return how large a share of (N,) labels is among the k best of (N, C) probabilities.
+    """Return the share of (N,) labels among the k largest of (N, C) probabilities; 0 for no images.
 
-    Equal probabilities rank in class order, as argmax has it; 0 for no images. Not scikit-learn's
-    top_k_accuracy_score: it ranks equal ones the other way, and refuses NaN and two classes.
+    Equal probabilities rank in class order, as in argmax. scikit-learn's top_k_accuracy_score ranks
+    them the other way, and refuses NaN and two classes.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float(np.mean(np.any(best == labels[:, None], axis=1))) if len(labels) else 0.0
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count (N,) labels against (N,) predictions: (C, C) int64, rows true, columns predicted.
+    """Return counts (C, C) int64 of (N,) labels, the rows, against (N,) predictions, the columns.
 
-    Raises ValueError for an index outside 0 to C-1, which scikit-learn would leave out.
+    Raises ValueError for an index outside 0 to C-1, which scikit-learn would ignore.
     """
     from sklearn.metrics import confusion_matrix as count
 
@@ -98,24 +98,22 @@ def per_class(
     return [ClassScores(*row) for row in rows]
 
 
-def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Return the mean F1 over the classes that occur, as a label or as a prediction.
+def macro_f1(scores: Sequence[ClassScores], confusion: np.ndarray) -> float:
+    """Return the mean F1 over the classes that occur, as a label or as a prediction; 0 for none.
 
-    labels and predictions: (N,). 0 for no images.
+    scores: of every class. confusion: (C, C) counts.
     """
-    from sklearn.metrics import f1_score
-
-    if not len(labels):
-        return 0.0
-    return float(f1_score(labels, predictions, average="macro", zero_division=0))
+    occurs = confusion.any(axis=0) | confusion.any(axis=1)
+    f1 = np.array([each.f1 for each in scores])[occurs]
+    return float(f1.mean()) if len(f1) else 0.0
 
 
 def confused_pairs(
     confusion: np.ndarray, class_names: Sequence[str], top: int = 10
 ) -> list[ConfusedPair]:
-    """Return the `top` most frequent errors, most frequent first, ties in class order.
+    """Return the `top` most frequent errors, the most frequent first, ties in class order.
 
-    confusion: (C, C) counts, rows true. Pairs that never occurred are left out.
+    confusion: (C, C) counts, rows true. Pairs that never occur are left out.
     """
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     errors = confusion.copy()
@@ -130,7 +128,7 @@ def confused_pairs(
 
 
 def per_group(correct: np.ndarray, groups: np.ndarray) -> list[GroupScore]:
-    """Return the score of each group that occurs, the worst first, ties in order of the groups.
+    """Return the score of each group that occurs, the worst first, ties in the groups' order.
 
     correct: (N,) bool, which images were read right. groups: (N,) integers.
     """
@@ -143,7 +141,7 @@ def per_group(correct: np.ndarray, groups: np.ndarray) -> list[GroupScore]:
 
 
 def deviation(scores: Sequence[GroupScore]) -> float:
-    """Return the sample deviation of the groups' accuracies; NaN for fewer than two groups."""
+    """Return the sample standard deviation of the groups' accuracies; NaN for fewer than two."""
     if len(scores) < 2:
         return float("nan")
     return float(np.std([each.accuracy for each in scores], ddof=1))

@@ -1,7 +1,7 @@
-"""What is gained when the least certain images are refused: accuracy against coverage.
+"""Accuracy against coverage when the least certain images are refused.
 
-The risk-coverage curve of El-Yaniv and Wiener 2010, by the top probability, as Geifman and
-El-Yaniv 2017 have it for networks.
+Source: the risk-coverage curve of El-Yaniv and Wiener 2010, by the top probability as in Geifman
+and El-Yaniv 2017.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RejectionCurve:
-    """One point for each top probability that occurs, the most certain first.
+    """One point per top probability that occurs, the most certain first.
 
-    thresholds: (P,) falling; images of at least this top probability are answered, others refused.
-    coverage: (P,) the share of all images that is answered. accuracy: (P,) of those answered.
+    thresholds: (P,) descending; an image is answered if its top probability is at least this.
+    coverage: (P,) the share of images that is answered. accuracy: (P,) of the answered images.
     """
 
     thresholds: np.ndarray
@@ -23,31 +23,31 @@ class RejectionCurve:
 
 
 def rejection_curve(probabilities: np.ndarray, labels: np.ndarray) -> RejectionCurve:
-    """Answer more and more of the images of (N, C) probabilities, the most certain first.
+    """Return the rejection curve of (N, C) probabilities and (N,) labels.
 
-    labels: (N,). Images of the same top probability are one point: no threshold parts them.
+    Images of the same top probability are one point, because no threshold separates them.
     """
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
     order = np.argsort(-top, kind="stable")
     right = (probabilities.argmax(axis=1) == labels)[order] if len(labels) else np.zeros(0)
     top = top[order]
-    last = np.flatnonzero(np.append(top[1:] != top[:-1], len(top) > 0))  # of each probability
+    last = np.flatnonzero(np.append(top[1:] != top[:-1], len(top) > 0))  # of each point
     answered = last + 1
     return RejectionCurve(top[last], answered / len(labels), np.cumsum(right)[last] / answered)
 
 
 def risk_coverage_area(curve: RejectionCurve) -> float:
-    """Return the mean error over all coverages: the area under the risk-coverage curve.
+    """Return the area under the risk-coverage curve: the mean error over all coverages, 0 at best.
 
-    0 is perfect. Equals the mean, over the images, of the error among those at least as certain.
+    It equals the mean, over the images, of the error rate among those at least as certain.
     """
     widths = np.diff(curve.coverage, prepend=0.0)
     return float(np.sum((1 - curve.accuracy) * widths))
 
 
 def coverage_at(curve: RejectionCurve, accuracy: float) -> float:
-    """Return the largest share of images that can be answered with at least that accuracy.
+    """Return the largest coverage that has at least `accuracy`, 0 if no threshold reaches it.
 
-    0 where no threshold reaches it. Found on the images it is told of, so it is a little too good.
+    The threshold is chosen on the same images, so the value is slightly optimistic.
     """
     return float(curve.coverage[curve.accuracy >= accuracy].max(initial=0.0))

@@ -1,4 +1,4 @@
-"""All that follows from a network's answers to images of known labels, each computed once."""
+"""Every score of a network's answers to labelled images, each computed once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ from lenet_xp.scores.rejection import (
     risk_coverage_area,
 )
 
-TARGETS = (0.995, 0.999)  # accuracies to reach by refusing the least certain images
-MAX_PAIRS = 50  # pairs of classes that are listed, at most
+TARGETS = (0.995, 0.999)  # accuracies: to be reached by refusing the least certain images
+MAX_PAIRS = 50  # confused pairs: that are listed
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """A network's answers; what is derived from them is computed when first asked for.
+    """A network's answers to labelled images; each score is computed when it is first read.
 
-    labels: (N,) class indices. probabilities: (N, C) float, one row an image, as trained.
-    class_names: C names. temperature: of the model, 1 for none. groups: (N,) integers, the writers
-    of the images, if known. Metrics and tables are of the network as trained; the rejection curve
-    is of the scaled probabilities, which a user sees.
+    labels: (N,) class indices. probabilities: (N, C) float, as trained. class_names: C names.
+    temperature: of the model, 1 for none. groups: (N,) integers, the images' writers, if known.
+    Metrics use the probabilities as trained; the rejection curve uses the scaled probabilities,
+    which a user sees.
     """
 
     labels: np.ndarray
@@ -52,7 +52,7 @@ class Scores:
 
     @cached_property
     def predictions(self) -> np.ndarray:
-        """The class (N,) of highest probability of each image."""
+        """The most probable class of each image, (N,)."""
         read: np.ndarray = self.probabilities.argmax(axis=1)
         return read
 
@@ -64,12 +64,12 @@ class Scores:
 
     @cached_property
     def scaled(self) -> np.ndarray:
-        """The probabilities (N, C) at the temperature."""
+        """The probabilities at the temperature, (N, C)."""
         return apply_temperature(self.probabilities, self.temperature)
 
     @cached_property
     def confusion(self) -> np.ndarray:
-        """Counts (C, C) int64, rows true, columns predicted."""
+        """Confusion matrix (C, C) int64, rows true, columns predicted."""
         return confusion_matrix(self.labels, self.predictions, len(self.class_names))
 
     @cached_property
@@ -80,7 +80,7 @@ class Scores:
     @cached_property
     def macro_f1(self) -> float:
         """The mean F1 over the classes that occur."""
-        return macro_f1(self.labels, self.predictions)
+        return macro_f1(self.per_class, self.confusion)
 
     @cached_property
     def pairs(self) -> list[ConfusedPair]:
@@ -89,35 +89,35 @@ class Scores:
 
     @cached_property
     def accuracy_interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy over images."""
+        """The 95 % interval of the accuracy, from independent images."""
         return wilson_interval(int(self.correct.sum()), len(self.labels))
 
     @cached_property
-    def before(self) -> Calibration:
-        """Calibration as trained."""
+    def calibration(self) -> Calibration:
+        """Calibration of the probabilities as trained."""
         return measure_calibration(self.probabilities, self.labels)
 
     @cached_property
-    def after(self) -> Calibration:
-        """Calibration at the temperature."""
+    def calibration_scaled(self) -> Calibration:
+        """Calibration of the scaled probabilities."""
         return measure_calibration(self.scaled, self.labels)
 
     @cached_property
     def rejection(self) -> RejectionCurve:
-        """Accuracy against coverage of the scaled probabilities."""
+        """Accuracy against coverage, of the scaled probabilities."""
         return rejection_curve(self.scaled, self.labels)
 
     @cached_property
     def per_group(self) -> list[GroupScore] | None:
-        """The score of each writer, the worst first; None where writers are not known."""
+        """The score of each writer, the worst first; None if writers are unknown."""
         return None if self.groups is None else per_group(self.correct, self.groups)
 
 
 def summarise(scores: Scores) -> dict[str, Any]:
     """Return the scores as plain values by name, for a record.
 
-    What depends on the probabilities' size is given before and after the temperature ("_scaled").
-    Two writers at least add what can be said of writers.
+    Scores that the temperature changes are given for both probabilities, "_scaled" at the
+    temperature. Scores of writers are given if there are at least two.
     """
     labels, curve = scores.labels, scores.rejection
     summary = {
@@ -126,7 +126,10 @@ def summarise(scores: Scores) -> dict[str, Any]:
         "macro_f1": scores.macro_f1,
         "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
     }
-    sides = (("", scores.probabilities, scores.before), ("_scaled", scores.scaled, scores.after))
+    sides = (
+        ("", scores.probabilities, scores.calibration),
+        ("_scaled", scores.scaled, scores.calibration_scaled),
+    )
     for suffix, probabilities, calibration in sides:
         summary[f"loss{suffix}"] = cross_entropy(probabilities, labels)
         summary |= {f"{name}{suffix}": value for name, value in calibration.errors().items()}

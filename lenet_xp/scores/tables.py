@@ -1,9 +1,12 @@
-"""A network's scores as tables: CSV, JSON, and text whose columns line up."""
+"""A network's scores as tables: CSV, JSON, and text with aligned columns.
+
+Every function creates its files in an existing folder and raises InputError if one cannot be
+written.
+"""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +19,11 @@ from lenet_xp.scores.summary import Scores
 from lenet_xp.system.files import make_folder, write_csv, write_json, write_text
 from lenet_xp.system.text import text_table
 
-LISTED_COVERAGES = 200  # rows of rejection.csv at most: a point for every image is too many
+MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too many
 
 
 def write_tables(out_dir: str | os.PathLike[str], scores: Scores) -> None:
-    """Write every table of a tested network into `out_dir`, which is created if need be.
-
-    Raises InputError when a file cannot be written.
-    """
+    """Write every table of `scores` into `out_dir`, which is created unless it exists."""
     folder = make_folder(out_dir)
     write_per_class(folder, scores)
     write_confused_pairs(folder, scores)
@@ -35,44 +35,24 @@ def write_tables(out_dir: str | os.PathLike[str], scores: Scores) -> None:
 
 
 def write_per_class(folder: Path, scores: Scores) -> None:
-    """Write per_class.csv and per_class.txt: precision, recall, F1 and support of each class.
-
-    Raises InputError.
-    """
+    """Write per_class.csv and per_class.txt: precision, recall, F1 and support of each class."""
     header = ("class", "latin", "precision", "recall", "f1", "support", "glyph")
-    rows = [
-        (
-            each.name,
-            letter(each.name).latin,
-            f"{each.precision:.4f}",
-            f"{each.recall:.4f}",
-            f"{each.f1:.4f}",
-            str(each.support),
-            letter(each.name).glyph,
-        )
-        for each in scores.per_class
-    ]
+    rows = []
+    for each in scores.per_class:
+        shares = (f"{share:.4f}" for share in (each.precision, each.recall, each.f1))
+        known = letter(each.name)
+        rows.append((each.name, known.latin, *shares, str(each.support), known.glyph))
     write_csv(folder / "per_class.csv", header, rows)
     write_text(folder / "per_class.txt", text_table(header, rows, left=(0, 1, 6)))
 
 
 def write_confused_pairs(folder: Path, scores: Scores) -> None:
-    """Write confused_pairs.csv and confused_pairs.txt: the most frequent errors, at most 50.
-
-    Raises InputError.
-    """
+    """Write confused_pairs.csv and confused_pairs.txt: the most frequent errors, at most 50."""
     header = ("true", "predicted", "count", "share", "true_glyph", "predicted_glyph")
-    rows = [
-        (
-            pair.true,
-            pair.predicted,
-            str(pair.count),
-            f"{pair.share:.4f}",
-            letter(pair.true).glyph,
-            letter(pair.predicted).glyph,
-        )
-        for pair in scores.pairs
-    ]
+    rows = []
+    for pair in scores.pairs:
+        glyphs = (letter(name).glyph for name in (pair.true, pair.predicted))
+        rows.append((pair.true, pair.predicted, str(pair.count), f"{pair.share:.4f}", *glyphs))
     write_csv(folder / "confused_pairs.csv", header, rows)
     lines = [(*row[:4], f"{row[4]} → {row[5]}") for row in rows]
     table = text_table((*header[:4], "glyphs"), lines, left=(0, 1, 4))
@@ -80,42 +60,34 @@ def write_confused_pairs(folder: Path, scores: Scores) -> None:
 
 
 def write_confusion(folder: Path, scores: Scores) -> None:
-    """Write confusion.csv: a row for each true class, a column for each predicted one.
-
-    Raises InputError.
-    """
+    """Write confusion.csv: a row per true class, a column per predicted class."""
     names, counts = scores.class_names, scores.confusion.tolist()
     rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
     write_csv(folder / "confusion.csv", ("true", *names), rows)
 
 
 def write_calibration(folder: Path, scores: Scores) -> None:
-    """Write calibration.json: errors and bins before and after the temperature.
-
-    Raises InputError.
-    """
-    definition = f"{BINS} bins of equal width on the top probability (Guo et al. 2017)"
-    about = {"definition": definition, "images": len(scores.labels)}
-    about["temperature"] = scores.temperature
-    sides = {"before": scores.before, "after": scores.after}
-    write_json(
-        folder / "calibration.json",
-        about | {name: side.errors() | {"bins": vars(side.bins)} for name, side in sides.items()},
-    )
+    """Write calibration.json: errors and bins before and after the temperature."""
+    sides = {"before": scores.calibration, "after": scores.calibration_scaled}
+    about = {
+        "definition": f"{BINS} bins of equal width on the top probability (Guo et al. 2017)",
+        "images": len(scores.labels),
+        "temperature": scores.temperature,
+    }
+    tables = {name: side.errors() | {"bins": vars(side.bins)} for name, side in sides.items()}
+    write_json(folder / "calibration.json", about | tables)
 
 
 def write_rejection(folder: Path, curve: RejectionCurve) -> None:
-    """Write rejection.csv: thresholds, what share of the images they answer, how many rightly.
+    """Write rejection.csv: thresholds, the coverage of each, and the accuracy of what it answers.
 
-    At most 200 rows, evenly over the coverage, the last of them all images. Raises InputError.
+    It has at most 200 rows, spread evenly over the coverage; the last row answers all images.
     """
-    wanted = np.arange(1, LISTED_COVERAGES + 1) / LISTED_COVERAGES
-    # The first point that answers as many, and the end whatever a sum was rounded to.
-    places: Any = (
-        np.unique(np.searchsorted(curve.coverage[:-1], wanted)) if len(curve.coverage) else []
-    )
+    coverages = np.arange(1, MAX_THRESHOLDS + 1) / MAX_THRESHOLDS
+    # The first point that answers as many; the last point even if rounding left it below 1.
+    places = np.unique(np.searchsorted(curve.coverage[:-1], coverages))[: len(curve.coverage)]
     columns = (curve.thresholds[places], curve.coverage[places], curve.accuracy[places])
-    # The threshold in full: most are so near to 1 that rounded ones would answer other images.
+    # Most thresholds are so near to 1 that rounded ones would answer other images.
     rows = [
         (str(threshold), f"{coverage:.6f}", f"{accuracy:.6f}")
         for threshold, coverage, accuracy in zip(*map(np.ndarray.tolist, columns), strict=True)
@@ -124,9 +96,9 @@ def write_rejection(folder: Path, curve: RejectionCurve) -> None:
 
 
 def write_per_writer(folder: Path, scores: Sequence[GroupScore]) -> None:
-    """Write per_writer.csv and per_writer.txt: accuracy of each writer in the order given.
+    """Write per_writer.csv and per_writer.txt: accuracy of each writer, in the given order.
 
-    The ends are those of the 95 % interval. Raises InputError.
+    low and high are the ends of the 95 % interval.
     """
     header = ("writer", "images", "errors", "accuracy", "low", "high")
     rows = []

@@ -1,1 +1,1 @@
-"""What any program needs of the system beneath it; knows no letter and no network."""
+"""Files, processes, text and the terminal: no letter and no network is known here."""

@@ -1,61 +1,49 @@
-"""Where a result comes from: versions, commit and processor, for the run record."""
+"""The environment that a result comes from: versions, commit and processor, for a run's record."""
 
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lenet_xp import __version__
 
 PACKAGES = (
-    "numpy",
-    "opencv-python",
-    "opencv-python-headless",
-    "scikit-learn",
-    "matplotlib",
-    "cupy-cuda12x",
-    "cupy-cuda13x",
+    *("numpy", "opencv-python", "opencv-python-headless", "scikit-learn", "matplotlib"),
+    *("cupy-cuda12x", "cupy-cuda13x"),
 )
 
 
 def versions() -> dict[str, str]:
-    """The version of this package, of Python and of each installed dependency."""
+    """Return the versions of this package, of Python and of each installed dependency."""
     found = {"lenet_xp": __version__, "python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 
 def git_commit() -> str | None:
-    """The commit of this checkout, "-dirty" behind it if files differ; None outside of one."""
+    """Return this checkout's commit, with "-dirty" if files differ from it; None if it has none."""
     folder = Path(__file__).resolve().parent
     try:
-        tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
-        commit = _git(folder, "rev-parse", "HEAD") if tracked else None
-        if commit is None:
-            return None
-        return commit + ("-dirty" if _git(folder, "status", "--porcelain", "-uno") else "")
+        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)  # fails if not tracked
+        changed = _git(folder, "status", "--porcelain", "-uno")
+        return _git(folder, "rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def cpu_name() -> str:
-    """The processor in words."""
-    try:
+    """Return the processor's name."""
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    answer = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
-    )
-    answer.check_returncode()
-    return answer.stdout.strip()
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

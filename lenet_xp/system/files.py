@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: a reader never meets half a file."""
+"""Files are written whole or not at all: a reader never sees half a file."""
 
 import csv
 import io
@@ -21,18 +21,17 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Yield a binary file handle whose content takes the place of `path` once the block ends.
+    """Yield a binary file handle whose content replaces `path` when the block ends.
 
     The bytes go to a temporary file in the same folder, reach the disk (fsync) and are renamed
     over `path`. When anything fails, Ctrl-C included, the temporary file is removed and the old
     file stays as it was. A symbolic link is followed; devices and pipes are refused.
-
     Raises InputError for whatever the system refuses: full disk, missing or unwritable folder.
     """
     temporary = None
     try:
         target = _writable_target(path)
-        # A short random name: nobody else's file, and never too long where `path` itself is not.
+        # A short random name clashes with no other file, and is not too long where `path` is not.
         temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
         with temporary.open("xb") as handle:
             yield handle
@@ -47,17 +46,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def sweep(folder: str | os.PathLike[str]) -> None:
-    """Remove what writers that were killed left of their files; no other may be writing there."""
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of killed writers; nobody else may be writing to `folder`."""
     for path in Path(folder).glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Create the folder `path` with its parents unless it is there, and return it as a Path.
+    """Create the folder `path` and its parents unless it exists, and return it as a Path.
 
-    Raises InputError where it cannot be made, such as when a file has that name.
+    Raises InputError where it cannot be created, for example because a file has that name.
     """
     try:
         folder = Path(path)
@@ -76,8 +75,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
 
-    NumPy scalars and arrays, paths and tuples are welcome. NaN and infinities, which JSON does
-    not have, become null. Raises InputError, and TypeError for what JSON cannot hold.
+    NumPy scalars and arrays, paths and tuples are converted. NaN and infinities, which JSON lacks,
+    become null. Raises InputError, and TypeError for a value that JSON cannot hold.
     """
     text = json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
@@ -95,23 +94,21 @@ def write_csv(
 
 
 def _writable_target(path: str | os.PathLike[str]) -> Path:
-    """The file that `path` stands for, links followed. Raises OSError when it is not a file."""
+    """Return the file that `path` leads to, links followed. Raises OSError if it is not a file."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        # Renaming over /dev/null works for root, and takes /dev/null from everybody.
+        # Root can rename a file over /dev/null, which would then be lost to every program.
         raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
     return target
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> InputError:
-    reason = error.strerror or str(error)
-    return InputError(
-        f"cannot write {os.fspath(path)}: {reason}; free some space or choose another place"
-    )
+    reason = f"{error.strerror or error}; free some space or choose another place"
+    return InputError(f"cannot write {os.fspath(path)}: {reason}")
 
 
 def _as_json(value: Any) -> Any:
-    """`value` in the types that JSON knows."""
+    """Return `value` in the types that JSON knows."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

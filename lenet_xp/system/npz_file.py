@@ -1,8 +1,8 @@
-"""Reading .npz files without trust in what they declare, and containers: arrays with a JSON header.
+"""The one reader of .npz files, which trusts nothing that a file declares; and containers.
 
-`numpy.load` allocates what an array's header declares, and unpacks whatever stands behind it. Here
-shapes and dtypes are read first, values are read a piece at a time, and a pickle is never opened.
-A container is an .npz whose array "header" is JSON with a checksum: it opens anywhere NumPy does.
+`numpy.load` allocates what an array's header declares, and unpacks any amount of data. Here shapes
+and dtypes are read first, values are read a piece at a time, and no pickle is ever opened.
+A container is an .npz file whose array "header" is a JSON text with a checksum.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from numpy.typing import DTypeLike
 from lenet_xp.system.files import atomic_write
 
 PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
-MAX_CONTAINER = 64 * 2**20  # bytes: far above any LeNet-5, so a hostile file costs little
-MAX_ARRAYS = 1000  # arrays: of a container
-MAX_HEADER = 4 * 2**20  # bytes: as Python objects, JSON may take thirty times as many
+MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a container; a LeNet-5 takes far fewer
+MAX_ARRAYS = 1000  # arrays: in a container
+MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 30 times as many
 
-# What NumPy writes. Python unpacks the other kinds beyond the size that a member declares.
+# The two methods that NumPy writes. With others Python unpacks more than a member declares.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Damaged(ValueError):
-    """A file that is no container, or whose content is not what was written."""
+    """The file is not a container, or its content has changed since it was written."""
 
 
 class CappedReads(io.FileIO):
-    """A file to open a zip in; asking for more than `max_bytes` at once raises BadZipFile.
+    """A file for zipfile to open; reading more than `max_bytes` at once raises BadZipFile.
 
-    Python reads the list of members in one go and makes ten times as much of it.
+    zipfile reads the list of members in one piece, and its objects take ten times as many bytes.
     """
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int):
@@ -50,9 +50,9 @@ class CappedReads(io.FileIO):
 
 
 class LazyArray:
-    """One array of an open .npz, told by its header: shape, dtype, nbytes; nothing is read yet.
+    """The header of one array of an open .npz: shape, dtype, nbytes; its values are not read yet.
 
-    Raises ValueError for a header that cannot be, or that declares more than its member holds.
+    Raises ValueError for an invalid header, and for one that declares more than its member holds.
     """
 
     def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
@@ -64,7 +64,10 @@ class LazyArray:
             raise ValueError(f"{member.filename} declares {self.nbytes:,} bytes and holds fewer")
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """The values as they are stored, flat, some at a time. ValueError if any lack."""
+        """Yield the values as they are stored, flat, PIECE bytes at a time.
+
+        Raises ValueError if there are fewer or more than declared.
+        """
         left = self.nbytes
         with self._archive.open(self._member) as file:
             _array_header(file)
@@ -75,13 +78,13 @@ class LazyArray:
                     raise ValueError(f"{self._member.filename} is cut short")
                 left -= len(data)
                 yield np.frombuffer(data, self.dtype)
-            if file.read(1):  # its end is also where the checksum is verified
-                raise ValueError(f"{self._member.filename} goes on behind its end")
+            if file.read(1):  # zipfile verifies the checksum when it reaches the end
+                raise ValueError(f"{self._member.filename} holds more than it declares")
 
     def converted(
         self, dtype: DTypeLike, convert: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """What `convert` makes of each piece, in the array's shape; ValueError as `pieces`."""
+        """Return the array with `convert` applied to each piece; ValueError as in `pieces`."""
         flat, filled = np.empty(math.prod(self.shape), dtype), 0
         for piece in self.pieces():
             flat[filled : filled + len(piece)] = convert(piece)
@@ -89,7 +92,7 @@ class LazyArray:
         return flat.reshape(self.shape, order="F" if self._fortran else "C")
 
     def read(self, max_bytes: int) -> np.ndarray:
-        """The whole array; ValueError if it has more than `max_bytes`, or as `pieces`."""
+        """Return the array; ValueError if it has more than `max_bytes`, and as in `pieces`."""
         if self.nbytes > max_bytes:
             raise ValueError(f"{self._member.filename} declares {self.nbytes:,} bytes")
         return self.converted(self.dtype, lambda piece: piece)
@@ -97,7 +100,7 @@ class LazyArray:
 
 @contextmanager
 def open_npz(path: str | os.PathLike[str]) -> Iterator[dict[str, LazyArray]]:
-    """The arrays of an .npz by name. Whatever is damaged raises one of a dozen exceptions."""
+    """Yield the arrays of an .npz by name. A damaged file raises one of a dozen exceptions."""
     with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
         yield _lazy_arrays(archive)
 
@@ -105,7 +108,7 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[dict[str, LazyArray]]:
 def write_container(
     path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write header and arrays, whole or not at all, on disk when it returns. Raises InputError."""
+    """Write header and arrays, whole or not at all; they are on disk then. Raises InputError."""
     header = header | {"sha256": _digest(header, arrays)}
     text = json.dumps(header, ensure_ascii=False).encode()
     with atomic_write(path) as handle:
@@ -113,12 +116,11 @@ def write_container(
 
 
 def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of a file's bytes, checked against the checksum if there is one.
+    """Return header and arrays of a file's bytes, verified by the checksum if there is one.
 
-    Raises Damaged, zipfile.BadZipFile and whatever else damaged bytes make of NumPy's and
-    zipfile's readers.
+    Raises Damaged, zipfile.BadZipFile and any other exception of NumPy's and zipfile's readers.
     """
-    if data.count(b"PK\1\2") > MAX_ARRAYS:  # as each entry of the list of members begins
+    if data.count(b"PK\1\2") > MAX_ARRAYS:  # each entry of the list of members begins so
         raise Damaged("it holds too many arrays")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
@@ -148,7 +150,7 @@ def _lazy_arrays(archive: zipfile.ZipFile) -> dict[str, LazyArray]:
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether it is in Fortran's order, and dtype; ValueError for what is not allowed."""
+    """Return shape, whether the order is Fortran's, and dtype; ValueError for an unsafe header."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -175,7 +177,7 @@ def _json_table(text: bytes) -> dict[str, Any]:
 
 
 def _digest(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over the header and each array's name, dtype, shape and bytes."""
+    """Return the SHA-256 of the header and of each array's name, dtype, shape and bytes."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

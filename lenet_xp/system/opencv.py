@@ -1,17 +1,15 @@
-"""The one place OpenCV is imported: `from lenet_xp.system.opencv import cv2`."""
+"""The one place that imports OpenCV: `from lenet_xp.system.opencv import cv2`."""
 
 import os
 import sys
 import threading
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
+from contextlib import suppress
 from typing import TextIO
 
 from lenet_xp.errors import InputError
 
-# OpenCV reads this once, while it is imported. Whatever it would print about a bad image is
-# found out and said by lenet_xp itself, in one line that names the file; a level the user has
-# chosen stays.
+# OpenCV reads this once, while it is imported. lenet_xp reports a bad image itself, in one line
+# that names the file. A level that the user has set stays.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 try:
@@ -23,78 +21,73 @@ except ImportError as error:
         "pip install --force-reinstall --no-deps opencv-python-headless"
     ) from error
 
-__all__ = ["cv2"]
+__all__ = ["cv2", "stderr_muted"]
+
+_STDERR = 2  # file descriptor: of standard error
 
 
-_STANDARD_ERROR = 2
+class _StderrMuted:
+    """A context manager that drops what C libraries print about damaged files.
 
-
-class _Quiet(AbstractContextManager[None]):
-    """Silence what libjpeg, libtiff and their like print themselves about damaged files.
-
-    They write to descriptor 2 whatever Python does, lines that nobody asked for and that a hostile
-    file has a hand in. Meanwhile it leads nowhere, and `sys.stderr` to where it led before. May be
-    entered within itself and by several threads: the first in and the last out do the work.
+    libjpeg, libtiff and others write to file descriptor 2 directly, lines that a hostile file can
+    influence. Within the context descriptor 2 leads to os.devnull, and `sys.stderr` to a copy of
+    the former descriptor. The context may be nested and entered by several threads: the first to
+    enter mutes, the last to leave restores.
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
-        self._kept: int | None = None  # a descriptor of the true standard error
-        self._before: TextIO | None = None
-        self._own: TextIO | None = None
+        self._lock, self._entered = threading.Lock(), 0
+        self._saved: int | None = None  # a copy of descriptor 2
+        self._original: TextIO | None = None  # the former sys.stderr, where it was replaced
+        self._replacement: TextIO | None = None
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._inside == 0:
-                with suppress(OSError):  # closed, or no descriptor to be had: then they are heard
-                    self._silence()
-            self._inside += 1
+            if self._entered == 0:
+                with suppress(OSError):  # standard error is closed, or no descriptor is free
+                    self._mute()
+            self._entered += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
+            self._entered -= 1
+            if self._entered == 0:
                 self._restore()
 
-    def _silence(self) -> None:
-        self._kept = os.dup(_STANDARD_ERROR)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+    def _mute(self) -> None:
+        self._saved = os.dup(_STDERR)
+        devnull = os.open(os.devnull, os.O_WRONLY)
         try:
-            if _is_standard_error(sys.stderr):
+            if _writes_to_stderr(sys.stderr):
                 sys.stderr.flush()
-                self._before = sys.stderr
-                self._own = open(  # noqa: SIM115 - closed when the last one is out
-                    *(os.dup(self._kept), "w", 1),
-                    encoding=self._before.encoding,
-                    errors=self._before.errors,
+                self._original = sys.stderr
+                self._replacement = open(  # noqa: SIM115 - closed by _restore
+                    *(os.dup(self._saved), "w", 1),
+                    encoding=self._original.encoding,
+                    errors=self._original.errors,
                 )
-                sys.stderr = self._own
-            os.dup2(nowhere, _STANDARD_ERROR)
+                sys.stderr = self._replacement
+            os.dup2(devnull, _STDERR)
         finally:
-            os.close(nowhere)
+            os.close(devnull)
 
     def _restore(self) -> None:
-        if self._own is not None:
-            if sys.stderr is self._own and self._before is not None:
-                sys.stderr = self._before
+        if self._replacement is not None:
+            if sys.stderr is self._replacement and self._original is not None:
+                sys.stderr = self._original
             with suppress(OSError):
-                self._own.close()
-        if self._kept is not None:
-            os.dup2(self._kept, _STANDARD_ERROR)
-            os.close(self._kept)
-        self._own = self._before = self._kept = None
+                self._replacement.close()
+        if self._saved is not None:
+            os.dup2(self._saved, _STDERR)
+            os.close(self._saved)
+        self._replacement = self._original = self._saved = None
 
 
-def _is_standard_error(stream: TextIO | None) -> bool:
+def _writes_to_stderr(stream: TextIO | None) -> bool:
     try:
-        return stream is not None and stream.fileno() == _STANDARD_ERROR
-    except (OSError, ValueError):  # a program's own, which no C library writes to
+        return stream is not None and stream.fileno() == _STDERR
+    except (OSError, ValueError):  # not a file: a program has replaced it, as pytest does
         return False
 
 
-quiet_libraries = _Quiet()
+stderr_muted = _StderrMuted()

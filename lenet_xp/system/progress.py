@@ -8,15 +8,15 @@ from typing import Self
 
 from tqdm import tqdm
 
-from lenet_xp.system.text import printable as safe
+from lenet_xp.system.text import printable
 
-DELAY = 2.0  # seconds: shorter searches are not reported
+DELAY = 2.0  # seconds: a shorter search is not reported
 
 
 @contextmanager
 def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """Yields a function that takes the number of images just done."""
-    label = safe(label)
+    """Yield a function that takes the number of images finished since its last call."""
+    label = printable(label)
     if shown and sys.stderr.isatty():
         with tqdm(total=total, desc=label, unit=" images", file=sys.stderr) as bar:
             yield bar.update
@@ -28,27 +28,27 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
 
 @contextmanager
 def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
-    """The same for a number of files that is not known before, and only once it takes long."""
-    label = safe(label)
+    """Yield a function that takes the number of files just found; silent for the first DELAY."""
+    label = printable(label)
     if shown and sys.stderr.isatty():
         with tqdm(desc=label, unit=" files", file=sys.stderr, delay=DELAY, leave=False) as bar:
             yield bar.update
         return
-    began, told = time.monotonic(), not shown
+    start, reported = time.monotonic(), not shown
 
     def advance(count: int) -> None:
-        nonlocal told
-        if not told and time.monotonic() - began > DELAY:
+        nonlocal reported
+        if not reported and time.monotonic() - start > DELAY:
             print(f"{label} ...", file=sys.stderr)
-            told = True
+            reported = True
 
     yield advance
 
 
 class LinesAndBar:
-    """Lines that stay and, where `live`, on a terminal, one bar below them.
+    """A context manager that prints lines, with one bar below them on a terminal.
 
-    As a context it takes the bar away at its end.
+    live: whether standard error is a terminal; otherwise there is no bar.
     """
 
     def __init__(self) -> None:
@@ -62,24 +62,17 @@ class LinesAndBar:
         self._close()
 
     def say(self, text: str) -> None:
-        """A line of its own; the bar that stood below ends."""
+        """Remove the bar and print one line."""
         self._close()
-        print(safe(text), file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def move(self, label: str, done: int, total: int, unit: str, note: str, start: int = 0) -> None:
-        """Move the bar, or begin one at `start`, which tells its speed; nothing unless live."""
+        """Set the bar to `done`; a new bar begins at `start`, from which its speed is measured."""
         if not self.live:
             return
         if self._bar is None:
-            self._bar = tqdm(
-                total=total,
-                initial=start,
-                desc=label,
-                unit=f" {unit}",
-                leave=False,
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
+            style = {"unit": f" {unit}", "leave": False, "dynamic_ncols": True}
+            self._bar = tqdm(total=total, initial=start, desc=label, file=sys.stderr, **style)
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
 

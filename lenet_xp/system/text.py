@@ -1,41 +1,40 @@
-"""Text that may come from anywhere: made fit for a terminal, for files, and for columns."""
+"""Text from untrusted sources, made safe for a terminal and for files; and tables of text."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# A file's name may hold what a terminal takes for orders, or ends a line with.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-MAX_CLASSES = 1_000
-LONGEST_NAME = 255  # of a class, as of a folder
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, or no text
+MAX_CLASSES = 1_000  # classes: of a data set or a model
+MAX_NAME = 255  # characters: of a class name, as of a folder
+_CONTROL_SIGNS = "\x00-\x1f\x7f-\x9f\u2028\u2029"  # a terminal obeys them, or ends a line there
+_CONTROL = re.compile(f"[{_CONTROL_SIGNS}]")
+_UNFIT = re.compile(f"[{_CONTROL_SIGNS}\ud800-\udfff]")  # surrogates cannot be written as UTF-8
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: control characters, which a hostile name may hold, as their escapes."""
+    """Return `text` for a terminal, with its control characters as escapes."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    """Return `rows` under `header` as aligned lines; columns in `left` are flush left.
+    """Return `header` and `rows` as aligned lines; the columns in `left` are flush left.
 
-    Put glyphs in the last column: a terminal may draw them wider than it counts them, and
-    nothing behind them is left to be pushed out of line.
+    Put glyphs in the last column: a terminal may draw them wider than they are counted here.
     """
     lines = [header, *rows]
-    widths = [max(_columns(line[i]) for line in lines) for i in range(len(header))]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     padded = []
     for line in lines:
         cells = []
         for index, (text, width) in enumerate(zip(line, widths, strict=True)):
-            space = " " * (width - _columns(text))
+            space = " " * (width - _width(text))
             cells.append(text + space if index in left else space + text)
         padded.append("  ".join(cells).rstrip())
     return "\n".join(padded) + "\n"
 
 
-def _columns(text: str) -> int:
-    """How many columns of a terminal `text` takes: accents take none, Chinese signs take two."""
+def _width(text: str) -> int:
+    """The columns that `text` takes on a terminal: accents none, Chinese characters two."""
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
         for sign in text
@@ -43,13 +42,13 @@ def _columns(text: str) -> int:
 
 
 def problem_with(class_names: Sequence[str]) -> str | None:
-    """What speaks against the names of a data set's or a model's classes, or None.
+    """Return why these class names cannot be used, or None.
 
-    They go into files as UTF-8 and onto terminals as they are.
+    They are written to files as UTF-8 and shown on terminals, so they must be printable text.
     """
     if len(class_names) > MAX_CLASSES:
         return f"holds {len(class_names):,} classes, at most {MAX_CLASSES:,} are read; give fewer"
     for name in class_names:
-        if not 0 < len(name) <= LONGEST_NAME or _UNFIT.search(name):
-            return f"the class name {name[:40]!r} is no printable text of 1 to {LONGEST_NAME} signs"
+        if not 0 < len(name) <= MAX_NAME or _UNFIT.search(name):
+            return f"the class name {name[:40]!r} is no printable text of 1 to {MAX_NAME} signs"
     return None

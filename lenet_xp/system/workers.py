@@ -1,9 +1,8 @@
-"""Several cores in one process: each thread takes a part of the batch through its own replica.
+"""Work shared between the cores of this machine: threads, and processes forked on Linux.
 
-NumPy lets go of the interpreter lock while it computes, so plain threads run side by side. Inside
-each the matrix library keeps to one thread, for two levels of threads would fight for the cores.
-Every part goes to the same replica each time and gradients are summed in the replicas' order, so a
-run with a given number of threads is repeatable to the bit.
+NumPy releases the interpreter lock while it computes, so threads run side by side; processes share
+no lock and are faster, and exchange arrays through shared memory. Inside each worker the matrix
+library keeps to one thread, because two levels of threads would compete for the cores.
 """
 
 import mmap
@@ -20,6 +19,7 @@ from contextvars import copy_context
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from queue import SimpleQueue
+from typing import Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -27,31 +27,34 @@ from threadpoolctl import threadpool_limits
 
 from lenet_xp.errors import InputError, WorkerFailed
 
+POLLING_TIME = 0.5e-3  # seconds: for how long a process polls its pipe before it sleeps on it
+SUCCESS = b"ok"  # a worker process's answer; any other is an error message
+
 _Jobs = SimpleQueue[Callable[[], None] | None]
-_Done = SimpleQueue[BaseException | None]
+_Results = SimpleQueue[BaseException | None]
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def parts(count: int, number: int) -> list[slice]:
-    """`count` items in at most `number` slices of nearly the same size, none of them empty."""
+def even_slices(count: int, number: int) -> list[slice]:
+    """Return at most `number` non-empty slices over `count` items, of nearly equal size."""
     number = max(min(count, number), 1)
     ends = [count * (i + 1) // number for i in range(number)]
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-class Workers:
-    """Threads that wait for work, the caller's among them: a context manager.
+class WorkerThreads:
+    """A context manager of `count` threads, the caller's included, that run jobs side by side.
 
-    count: how many, the caller's included. Within the context the matrix library of every thread
-    keeps to one thread; the setting it had before returns at the end. Every thread has the
-    caller's context, NumPy's handling of floating-point errors in it. Raises InputError where the
-    system starts no more threads.
+    Within the context the matrix library uses one thread in each of them; its former setting
+    returns at the end. Every thread has the caller's context, so NumPy handles floating-point
+    errors as it does in the caller. Raises ValueError for a count below 1, and InputError where
+    the system cannot start that many threads.
     """
 
     def __init__(self, count: int):
@@ -59,15 +62,15 @@ class Workers:
             raise ValueError(f"there must be at least 1 thread, not {count}")
         self.count = count
         self._jobs: list[_Jobs] = [SimpleQueue() for _ in range(count - 1)]
-        self._done: list[_Done] = [SimpleQueue() for _ in range(count - 1)]
+        self._results: list[_Results] = [SimpleQueue() for _ in range(count - 1)]
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> Self:
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
             threading.Thread(
                 target=copy_context().run, args=(_serve, *queues), name=f"worker-{i}", daemon=True
             )
-            for i, queues in enumerate(zip(self._jobs, self._done, strict=True), start=1)
+            for i, queues in enumerate(zip(self._jobs, self._results, strict=True), start=1)
         ]
         try:
             for thread in self._threads:
@@ -75,7 +78,7 @@ class Workers:
         except RuntimeError as error:
             self.__exit__()
             raise InputError(
-                f"the system starts no {self.count} threads ({error}); give fewer with --threads"
+                f"the system cannot start {self.count} threads ({error}); give fewer with --threads"
             ) from error
         return self
 
@@ -83,20 +86,20 @@ class Workers:
         for jobs in self._jobs:
             jobs.put(None)
         for thread in self._threads:
-            if thread.ident is not None:  # else it never began
+            if thread.ident is not None:  # None: it was never started
                 thread.join()
         self._limits.restore_original_limits()
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:
         """Run at most `count` jobs at once, the first in the caller's thread, and wait for all.
 
-        An exception of any job is raised here, after all have ended.
+        Job i always goes to thread i. Once all have ended, the first exception of a job is raised.
         """
         others = jobs[1:]
         for job, queue in zip(others, self._jobs, strict=False):
             queue.put(job)
         errors = [_attempt(jobs[0])]
-        errors += [self._done[i].get() for i in range(len(others))]
+        errors += [self._results[i].get() for i in range(len(others))]
         for error in errors:
             if error is not None:
                 raise error
@@ -110,107 +113,101 @@ def _attempt(job: Callable[[], None]) -> BaseException | None:
     return None
 
 
-def _serve(jobs: _Jobs, done: _Done) -> None:
+def _serve(jobs: _Jobs, results: _Results) -> None:
     while (job := jobs.get()) is not None:
-        done.put(_attempt(job))
-
-
-OK = b"ok"
-PATIENCE = 0.5e-3  # seconds
+        results.put(_attempt(job))
 
 
 def can_fork() -> bool:
-    """Whether processes may be forked here; where not, threads do the work.
+    """Return whether a WorkerProcess can be started here; otherwise threads do the work.
 
-    Not by a daemonic process, which may have no children, and by the main thread alone: children
-    forked by two threads at once hold each other's pipes open, and neither ever sees its end.
+    Only on Linux, and never in a daemonic process, which may have no children. Only in the main
+    thread: children that two threads fork at once hold each other's pipes open and never end.
     """
     if multiprocessing.current_process().daemon or sys.platform != "linux":
         return False
     return threading.current_thread() is threading.main_thread()
 
 
-def shared(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """An array of zeros in memory that a process forked later shares."""
+def shared_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return an array of zeros in memory that is shared with every process forked later."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)
 
 
-def _watch(pipe: Connection) -> None:
-    """Return when a message is there, or after a while without.
+class WorkerProcess:
+    """A context manager that calls `serve(number)` in a forked process for each number sent to it.
 
-    A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
-    machine, a twentieth of a training step. Whoever else wants the core meanwhile gets it.
-    """
-    until = time.perf_counter() + PATIENCE
-    while not select.select([pipe], [], [], 0)[0] and time.perf_counter() < until:
-        os.sched_yield()
-
-
-class Forked:
-    """Calls `serve(number)` in another process for each number it is sent; a context manager.
-
-    What serve reads and writes for others lies in arrays from `shared`, everything else is as it
-    was when the context was entered. The matrix library keeps to one thread there. The process
-    ends with the context, and with its parent however that dies.
+    The process exchanges data through arrays from `shared_zeros`; it sees everything else as it was
+    when the context was entered. The matrix library uses one thread there. The process ends with
+    the context, and with its parent however that dies.
     """
 
     def __init__(self, serve: Callable[[int], None]):
         self._serve = serve
 
-    def __enter__(self) -> "Forked":
+    def __enter__(self) -> Self:
         context = multiprocessing.get_context("fork")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=self._live, args=(other,), daemon=True)
-        # Ctrl-C and the like are the parent's affair: the child is born deaf, and stays so.
-        deaf_to = {signal.SIGINT, signal.SIGTERM}
-        heard = signal.pthread_sigmask(signal.SIG_BLOCK, deaf_to)
+        # The parent alone answers Ctrl-C and the like: the child inherits the blocked signals.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             with warnings.catch_warnings():
                 # Python warns of locks that other threads may hold; the child takes none of theirs.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         other.close()
-        # Should nobody leave the context, the interpreter's end would wait for the process.
-        self._end = Finalize(self, self._pipe.close, exitpriority=0)
+        # If the context is never left, the interpreter would wait for the process at its end.
+        self._close = Finalize(self, self._pipe.close, exitpriority=0)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()  # the process reads the end of its orders, and leaves
+        self._close()  # the process meets the end of the pipe and returns
         self._process.join()
 
     def begin(self, number: int) -> None:
-        """Start serve(number) there; WorkerFailed if the process is dead."""
+        """Start serve(number) in the process; WorkerFailed if the process is dead."""
         try:
             self._pipe.send_bytes(number.to_bytes(4, "little"))
         except OSError as error:
             raise WorkerFailed("a worker process failed: it died") from error
 
     def finish(self) -> None:
-        """Wait for its end; WorkerFailed if it failed."""
+        """Wait until serve has returned; WorkerFailed if it raised or the process died."""
         try:
-            _watch(self._pipe)
-            answer = self._pipe.recv_bytes()
+            answer = _receive(self._pipe)
         except (EOFError, OSError):
             answer = b"it died"
-        if answer != OK:
+        if answer != SUCCESS:
             raise WorkerFailed(f"a worker process failed: {answer.decode(errors='replace')}")
 
     def _live(self, pipe: Connection) -> None:
-        """The process's life: orders in, answers out, until the pipe ends."""
+        """Run in the process: answer numbers until the pipe ends."""
         self._pipe.close()
         with threadpool_limits(1, user_api="blas"):
             while True:
                 try:
-                    _watch(pipe)
-                    number = int.from_bytes(pipe.recv_bytes(), "little")
+                    number = int.from_bytes(_receive(pipe), "little")
                 except (EOFError, OSError):
                     return
                 try:
                     self._serve(number)
-                    answer = OK
+                    answer = SUCCESS
                 except Exception as error:
                     answer = f"{type(error).__name__}: {error}".encode()[:1000]
                 pipe.send_bytes(answer)
+
+
+def _receive(pipe: Connection) -> bytes:
+    """Return the next message, polling for POLLING_TIME before sleeping.
+
+    A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
+    machine, a twentieth of a training step. While it polls it yields its core to any other process.
+    """
+    until = time.perf_counter() + POLLING_TIME
+    while not select.select([pipe], [], [], 0)[0] and time.perf_counter() < until:
+        os.sched_yield()
+    return pipe.recv_bytes()

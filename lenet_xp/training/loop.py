@@ -15,7 +15,7 @@ from lenet_xp.losses import check_labels
 from lenet_xp.model import LeNet5
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.metrics import cross_entropy
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import (
     epoch_batches,
     in_groups,
@@ -120,7 +120,7 @@ def fit(
     threads = worker_count(model.ops, threads)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
-        workers = stack.enter_context(Workers(threads))
+        workers = stack.enter_context(WorkerThreads(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
         on_device = place_on_device(model.ops, train[0], recipe.distortion)
         trainer = Trainer(model, recipe, preprocessing, workers, steps, on_device)

@@ -22,7 +22,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import write_tables
-from lenet_xp.system.files import sweep, write_csv, write_json
+from lenet_xp.system.files import remove_leftovers, write_csv, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.workers import usable_cores
 from lenet_xp.training.checkpoints import (
@@ -111,7 +111,7 @@ def train_run(
     """
     with locked(plan.out), stop_requests() as request:
         for folder in (plan.out, _checkpoints(plan.out).folder):
-            sweep(folder)
+            remove_leftovers(folder)
         check_writable(plan.out)
         if _checkpoints(plan.out).any() and not (plan.resume or plan.overwrite):
             raise InputError(

@@ -14,7 +14,7 @@ from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Forked, parts, shared
+from lenet_xp.system.workers import WorkerProcess, even_slices, shared_zeros
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
 MAX_CAPTURES = 4  # kept by a worker: of the usual piece, of an epoch's last one, and two to spare
@@ -97,7 +97,7 @@ class GradientWorker:
         Writes losses and hits (N,), too.
         """
         count = len(batch.labels)
-        pieces = parts(count, -(-count // piece_size(self.model.ops, count)))
+        pieces = even_slices(count, -(-count // piece_size(self.model.ops, count)))
         for piece in pieces:
             step = self._step(piece.stop - piece.start, scale)
             step([batch.part(piece)])
@@ -123,18 +123,20 @@ class GradientWorker:
 class ForkedWorker:
     """A `GradientWorker` in another process; a context manager.
 
-    worker: what runs there; both vectors of its model lie in memory from `shared`. max_images: in
-    the largest share of a batch. size: side of an image, pixels.
+    worker: what runs there; both vectors of its model come from `shared_zeros`. max_images: in the
+    largest share of a batch. size: side of an image, pixels.
     """
 
     def __init__(self, worker: GradientWorker, max_images: int, size: int):
         self._worker = worker
         self.values, self.gradients = worker.model.values, worker.model.gradients
-        self._images = shared((max_images, size, size), np.uint8)
-        self._labels = shared((max_images,), np.int64)
-        self._losses, self._hits = (shared((max_images,), self.values.dtype) for _ in range(2))
-        self._scale = shared((1,), np.float64)
-        self._forked = Forked(self._differentiate)
+        self._images = shared_zeros((max_images, size, size), np.uint8)
+        self._labels = shared_zeros((max_images,), np.int64)
+        self._losses, self._hits = (
+            shared_zeros((max_images,), self.values.dtype) for _ in range(2)
+        )
+        self._scale = shared_zeros((1,), np.float64)
+        self._forked = WorkerProcess(self._differentiate)
 
     def __enter__(self) -> "ForkedWorker":
         self._forked.__enter__()

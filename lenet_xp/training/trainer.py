@@ -11,7 +11,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Workers, can_fork, parts, shared
+from lenet_xp.system.workers import WorkerThreads, can_fork, even_slices, shared_zeros
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 from lenet_xp.training.recipes import Recipe
 from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, ForkedWorker, GradientWorker
@@ -29,7 +29,7 @@ class Trainer:
         model: LeNet5,
         recipe: Recipe,
         preprocessing: Preprocessing,
-        workers: Workers,
+        workers: WorkerThreads,
         steps_per_epoch: int,
         on_device: DeviceImages | None = None,
     ):
@@ -59,7 +59,7 @@ class Trainer:
             max_share = -(-self.recipe.batch_size // self.workers.count)
             for _ in self.replicas[1:]:
                 values = self.model.values
-                both = [shared(values.shape, values.dtype) for _ in range(2)]
+                both = [shared_zeros(values.shape, values.dtype) for _ in range(2)]
                 own = self.model.replica(values=both[0], gradients=both[1])
                 worker = GradientWorker(own, self.preprocessing)
                 forked = ForkedWorker(worker, max_share, self.preprocessing.size)
@@ -109,7 +109,7 @@ class Trainer:
 
     def _step(self, batch: Batch, losses: Array, hits: Array) -> None:
         self.learning_rate = self.schedule(self.steps)
-        shares = parts(len(batch.labels), self.workers.count)
+        shares = even_slices(len(batch.labels), self.workers.count)
         scale = 1.0 / len(batch.labels)
         if self.forked:
             self._differentiate_in_processes(batch, losses, hits, shares, scale)

@@ -15,8 +15,8 @@ from lenet_xp.plots.canvas import (
     add_axes,
     new_figure,
     percent,
-    quiet,
     save,
+    style_axes,
     title,
 )
 
@@ -79,7 +79,7 @@ def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=11)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("accuracy on test images")
-    quiet(axes, "x")
+    style_axes(axes, "x")
     colours = {"the others": BLUE, "AMHCD's writers, none seen in training": ORANGE}
     dots = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours.values()]
     figure.legend(dots, colours, loc="lower left", ncols=2, frameon=False, fontsize=10)

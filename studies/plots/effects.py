@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lenet_xp.plots.canvas import GREY, INK, new_page, put, save
+from lenet_xp.plots.canvas import GREY, INK, new_page, place_image, save
 from lenet_xp.plots.letters import INK_ON_PAPER
 
 FRAME = 36  # grey level of the line about each letter
@@ -35,7 +35,7 @@ def effect_sheet(
             left = label + column * group
             framed = np.pad(images, ((0, 0), (1, 1), (1, 1)), constant_values=FRAME)
             strip = np.concatenate(np.pad(framed, ((0, 0), (0, 0), (1, 1))), axis=1)
-            put(page, strip, left, top + head, group - gap, **INK_ON_PAPER)
+            place_image(page, strip, left, top + head, group - gap, **INK_ON_PAPER)
             page.text(left + (group - gap) / 2, top + head - 0.1, strength, fontsize=9,
                       ha="center", va="center", color=GREY)  # fmt: skip
     save(figure, path)

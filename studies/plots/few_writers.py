@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from lenet_xp.plots.canvas import BLUE, ORANGE, add_axes, new_figure, quiet, save, title
+from lenet_xp.plots.canvas import BLUE, ORANGE, add_axes, new_figure, save, style_axes, title
 
 STARTS = (("generated letters", BLUE, "-"), ("nothing", ORANGE, "--"))
 TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
@@ -47,7 +47,7 @@ def few_writers(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str])
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
     axes.set_xlabel("writers learned from")
     axes.margins(x=0.08, y=0.15)
-    quiet(axes, "y")
+    style_axes(axes, "y")
     axes.legend(frameon=False, loc="lower right")
     title(axes, "Accuracy on 12 writers never seen")
     save(figure, path)

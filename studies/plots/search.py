@@ -10,8 +10,8 @@ from lenet_xp.plots.canvas import (
     ORANGE,
     add_axes,
     new_figure,
-    quiet,
     save,
+    style_axes,
     title,
 )
 
@@ -39,7 +39,7 @@ def option_effects(outcome: Mapping[str, Any], path: str | os.PathLike[str]) -> 
     axes.set_yticks(range(len(names)), names, fontsize=11)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("effect on validation accuracy, percentage points")
-    quiet(axes, "x")
+    style_axes(axes, "x")
     figure.legend(loc="lower left", ncols=2, frameon=False, fontsize=10)
     title(axes, "What each option does, on writers never seen")
     save(figure, path)

@@ -17,8 +17,8 @@ from lenet_xp.plots.canvas import (
     add_axes,
     new_figure,
     percent,
-    quiet,
     save,
+    style_axes,
     title,
 )
 
@@ -65,7 +65,7 @@ def _draw_histograms(axes: Axes, pair: Sequence[np.ndarray]) -> None:
         axes.stairs(density, edges, fill=True, color=colour, alpha=0.35)
         axes.stairs(density, edges, color=colour, linewidth=1.5)
         axes.axvline(np.median(values), color=colour, linewidth=1.5, linestyle="--")
-    quiet(axes, "x")
+    style_axes(axes, "x")
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
 
@@ -76,7 +76,7 @@ def _draw_shares(axes: Axes, pair: Sequence[np.ndarray]) -> None:
     axes.bar_label(bars, [percent(share) for share in shares], padding=4, color=INK)
     axes.set_xlim(0, 1.2)
     axes.set_ylim(1.7, -0.7)
-    quiet(axes, "x")
+    style_axes(axes, "x")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines["bottom"].set_visible(False)

@@ -18,7 +18,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import epoch_batches, place_on_device
 from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
@@ -152,7 +152,7 @@ def trained(
     held = place_on_device(ops, images, recipe.distortion) if hold else None
     rng, done = np.random.default_rng(3), 0
     with (
-        Workers(worker_count(ops, None)) as workers,
+        WorkerThreads(worker_count(ops, None)) as workers,
         Trainer(model, recipe, PREPROCESSING, workers, steps, held) as trainer,
     ):
         for batch in epoch_batches(

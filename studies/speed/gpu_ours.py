@@ -11,7 +11,7 @@ from lenet_xp.inference import Reader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 from lenet_xp.ops.cuda.kernels import Kernels
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import Batch, place_on_device, steps_at_once
 from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import Recipe
@@ -58,7 +58,7 @@ def stepper(ops: Ops, recipe: Recipe, batch: int, times: int = 1) -> Callable[[]
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     own = recipe.with_options(batch_size=batch)
     held = place_on_device(ops, images)
-    trainer = Trainer(model, own, PREPROCESSING, Workers(1), 1_000_000, held)
+    trainer = Trainer(model, own, PREPROCESSING, WorkerThreads(1), 1_000_000, held)
     losses, hits = ops.zeros((times * batch,)), ops.zeros((times * batch,))
     given = Batch(images if held is None else np.arange(batch), labels)
     return partial(trainer.steps_on, [given] * times, losses, hits)

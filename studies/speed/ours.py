@@ -13,7 +13,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
 from lenet_xp.optim import SGD
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import Batch, epoch_batches, prefetch
 from lenet_xp.training.recipes import CLASSIC
 from lenet_xp.training.trainer import Trainer
@@ -35,7 +35,7 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
     are given finished tensors.
     """
     images, labels = random_batch(batch)
-    workers = Workers(min(threads, batch))
+    workers = WorkerThreads(min(threads, batch))
     model = LeNet5(ops=get_ops("numpy"))
     recipe = CLASSIC.with_options(batch_size=batch)
     trainer = stack.enter_context(Trainer(model, recipe, PREPROCESSING, workers, 1))
@@ -49,7 +49,7 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
 def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Contender:
     """An epoch of 2,048 images in batches of 64 with the whole input pipeline before it."""
     images, labels = random_batch(2048)
-    workers = Workers(threads)
+    workers = WorkerThreads(threads)
     model = LeNet5(ops=get_ops("numpy"))
     trainer = stack.enter_context(Trainer(model, CLASSIC, PREPROCESSING, workers, 32))
     rng = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
     if batch == 1:
         read_one = Reader(model, PREPROCESSING)
         return Contender(partial(read_one, images), 1, partial(threadpool_limits, 1, "blas"))
-    workers = Workers(min(threads, batch))
+    workers = WorkerThreads(min(threads, batch))
     reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers, batch))
     return Contender(partial(reader, images), batch, _Standing(stack, workers))
 
@@ -93,7 +93,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
 class _Standing:
     """Gives a context in which workers are ready, without starting their threads each time."""
 
-    def __init__(self, stack: ExitStack, workers: Workers):
+    def __init__(self, stack: ExitStack, workers: WorkerThreads):
         stack.enter_context(workers)
 
     def __call__(self) -> AbstractContextManager[object]:

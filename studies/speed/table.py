@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.plots.canvas import INK, add_axes, new_figure, quiet, save, title
+from lenet_xp.plots.canvas import INK, add_axes, new_figure, save, style_axes, title
 
 COLOURS = {
     "lenet_xp": "#0072B2",
@@ -80,7 +80,7 @@ def draw(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
         ticks = [t for e in range(1, 8) for t in (10**e, 3 * 10**e) if low <= t <= high]
         axes.set_yticks(ticks, [f"{tick:,}" for tick in np.array(ticks)])
         axes.set_xlabel("batch", color=INK)
-        quiet(axes, "both")
+        style_axes(axes, "both")
         axes.legend(
             loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=9
         )

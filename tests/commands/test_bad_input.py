@@ -255,8 +255,8 @@ def test_no_cupy(call, assert_refused, monkeypatch, place):
         assert "nowhere" not in no.err
 
 
-def test_a_cupy_that_cannot_compute_is_told_of_by_auto(call, monkeypatch):
-    """As on a machine with a driver alone. Where CuPy is not installed there is nothing to tell."""
+def test_auto_warns_of_a_cupy_that_cannot_compute(call, monkeypatch):
+    """As on a machine with a driver only. Without CuPy there is no warning."""
 
     def no_compiler(*arguments, **options):
         raise RuntimeError("Failure finding libnvrtc.so.13")

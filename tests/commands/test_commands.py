@@ -138,8 +138,8 @@ def test_predict_says_what_the_api_says(world, call):
     probabilities = apply_temperature(plain, saved.temperature)
     for reading, row in zip(readings, probabilities, strict=True):
         best = np.argsort(-row)[:2]
-        told = [(each["name"], each["probability"]) for each in reading["readings"]]
-        assert told == [(saved.class_names[i], pytest.approx(row[i], rel=1e-6)) for i in best]
+        printed = [(each["name"], each["probability"]) for each in reading["readings"]]
+        assert printed == [(saved.class_names[i], pytest.approx(row[i], rel=1e-6)) for i in best]
     truth = np.array([saved.class_names.index(file.parent.name) for file in files])
     assert accuracy(truth, probabilities.argmax(1)) > 0.4  # a third is chance
 

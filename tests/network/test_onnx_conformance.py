@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from onnx_cases import PLANS, OutOfScope, check, onnx_cases, plan
-from onnx_summary import SUMMARY, judge, read, render
+from onnx_summary import SUMMARY, read, render, result_of
 
 from lenet_xp.ops.numpy_ops import NumpyOps
 
@@ -39,7 +39,7 @@ def test_cases_of_an_operator(ops, in_scope, operator):
 
 def test_the_summary_is_what_happens(ops, generated):
     cases, written_out = generated
-    rows, text = [judge(case, ops) for case in cases], SUMMARY.read_text(encoding="utf-8")
+    rows, text = [result_of(case, ops) for case in cases], SUMMARY.read_text(encoding="utf-8")
     if f"onnx {onnx.__version__} " in text:
         assert render(rows, written_out, onnx.__version__) == text, "renew it: onnx_summary.py"
         return

@@ -24,7 +24,7 @@ from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.settings import StageSettings
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import Batch, place_on_device
 from lenet_xp.training.checkpoints import CheckpointTimer, Stopped
 from lenet_xp.training.loop import fit
@@ -310,7 +310,7 @@ def test_a_step_is_one_copy_and_one_graph():
     held = place_on_device(ops, batch(9)[0])
     losses, hits = ops.zeros((9,)), ops.zeros((9,))
     some = [Batch(np.arange(k, k + 3), np.arange(3)) for k in (0, 3)]
-    with Trainer(model, recipe, PREPROCESSING, Workers(1), 3, held) as trainer:
+    with Trainer(model, recipe, PREPROCESSING, WorkerThreads(1), 3, held) as trainer:
         trainer.steps_on(some, losses, hits)
         ops.synchronize()
         counts = state.launches, state.allocations, state.copies, state.graphs
@@ -336,7 +336,7 @@ def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monke
     losses, hits = ops.zeros((3,)), ops.zeros((3,))
     recipe = recipe.with_options(batch_size=3)
     captures, capture = [], CupyOps.capture
-    with Trainer(model, recipe, PREPROCESSING, Workers(1), 3, held) as trainer:
+    with Trainer(model, recipe, PREPROCESSING, WorkerThreads(1), 3, held) as trainer:
         trainer.read(images)
         trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
         monkeypatch.setattr(

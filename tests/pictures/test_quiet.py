@@ -16,7 +16,7 @@ from PIL import Image
 from lenet_xp.commands import terminal
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import decode
-from lenet_xp.system.opencv import quiet_libraries
+from lenet_xp.system.opencv import stderr_muted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,11 +90,11 @@ def test_commands_are_silent_on_where_matplotlib_keeps_its_cache(run, tmp_path):
 PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {root!r})
-from lenet_xp.system.opencv import quiet_libraries
+from lenet_xp.system.opencv import stderr_muted
 
 before = sys.stderr
-with quiet_libraries:
-    with quiet_libraries:
+with stderr_muted:
+    with stderr_muted:
         os.write(2, b"a library\\n")
         print("we", file=sys.stderr)
     os.write(2, b"still a library\\n")
@@ -119,8 +119,8 @@ CLOSED = """
 import os, sys
 os.close(2)
 sys.path.insert(0, {root!r})
-from lenet_xp.system.opencv import quiet_libraries
-with quiet_libraries:
+from lenet_xp.system.opencv import stderr_muted
+with stderr_muted:
     pass
 print("through")
 """
@@ -136,7 +136,7 @@ def test_without_standard_error():
 def test_many_threads_leave_it_as_it_was(capfd):
     def work():
         for _ in range(200):
-            with quiet_libraries:
+            with stderr_muted:
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -154,6 +154,6 @@ def test_an_error_of_many_words_is_shortened(capsys):
 
     assert terminal.run(fails, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert len(line) < 2 * terminal.LONGEST_ERROR
+    assert len(line) < 2 * terminal.MAX_ERROR_LENGTH
     assert line.startswith("error: x.zip: member 'nnn")
     assert line.endswith("leads out; pack it again")

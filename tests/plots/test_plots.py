@@ -15,11 +15,15 @@ import pytest
 from lenet_xp import plots
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.plots.canvas import caption, new_page, put, save
+from lenet_xp.plots.canvas import caption, new_page, place_image, save
 from lenet_xp.scores.calibration import reliability
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import rejection_curve
 from lenet_xp.scores.summary import Scores
+from studies.plots.accuracies import accuracies
+from studies.plots.effects import effect_sheet
+from studies.plots.few_writers import few_writers
+from studies.plots.statistics import compare_statistics
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -218,7 +222,7 @@ def test_effect_sheet_shows_every_effect_and_strength(tmp_path):
         "shift, pixels": {"1": letters, "2": letters // 255 * 254},
         "an effect": {"weak": letters},
     }
-    plots.effect_sheet(letters, effects, tmp_path / "a.png")
+    effect_sheet(letters, effects, tmp_path / "a.png")
     black = (read(tmp_path / "a.png").max(axis=2) < 40).astype(np.uint8)
     tiles = cv2.connectedComponentsWithStats(black)[2][1:, cv2.CC_STAT_AREA]
     assert np.count_nonzero(tiles > 2000) == 3 * (3 + 2)  # both rows begin with the letters
@@ -235,7 +239,7 @@ def test_compare_statistics(tmp_path):
         }
         for count in (500, 80)
     )
-    plots.compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
+    compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
     assert orange(read(tmp_path / "a.png")) > 5000
 
 
@@ -294,8 +298,8 @@ def test_a_curve_over_few_writers_has_both_starts(tmp_path):
         for count, accuracy in ((5, 0.97), (10, 0.98), (42, 0.99))
         for start in ("generated letters", "nothing")
     ]
-    plots.few_writers(rows, tmp_path / "both.png")
-    plots.few_writers(rows[::2], tmp_path / "one.png")
+    few_writers(rows, tmp_path / "both.png")
+    few_writers(rows[::2], tmp_path / "one.png")
     assert orange(read(tmp_path / "both.png")) > 2 * orange(read(tmp_path / "one.png")) > 0
 
 
@@ -311,7 +315,7 @@ def test_accuracies_beside_one_another(tmp_path, count):
         )
         for number in range(count)
     ]
-    plots.accuracies(rows, tmp_path / "a.png")
+    accuracies(rows, tmp_path / "a.png")
     dots = read(tmp_path / "a.png")[60:-60]  # without title and legend
     assert (orange(dots) > 100) == (count > 1)
 
@@ -329,9 +333,9 @@ def test_a_missing_glyph_would_fail_these_tests(tmp_path):
         save(page.figure, tmp_path / "a.png")
 
 
-def test_put_places_an_image_where_it_is_told(tmp_path):
+def test_place_image_draws_at_the_given_place(tmp_path):
     figure, page = new_page(4, 2)
-    put(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
+    place_image(page, np.zeros((2, 4, 3), dtype=np.uint8), left=1, top=0.5, width=2)
     save(figure, tmp_path / "a.png")
     picture = cv2.imread(str(tmp_path / "a.png"))
     black = np.argwhere(picture.max(axis=2) == 0)

@@ -6,8 +6,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from lenet_xp.scores.calibration import (
-    HIGHEST,
-    LOWEST,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     apply_temperature,
     brier_score,
     expected_calibration_error,
@@ -143,10 +143,10 @@ def test_without_errors_there_is_nothing_to_fit():
 
 def test_a_network_that_knows_nothing_gets_the_highest_temperature():
     fitted = fit_temperature(np.eye(5) * 9, (np.arange(5) + 1) % 5)
-    assert fitted == pytest.approx(HIGHEST) and fitted <= HIGHEST
+    assert fitted == pytest.approx(MAX_TEMPERATURE) and fitted <= MAX_TEMPERATURE
     timid, labels = drawn(20_000, 10)
-    fitted = fit_temperature(LOWEST / 4 * timid, labels)
-    assert fitted == pytest.approx(LOWEST) and fitted >= LOWEST
+    fitted = fit_temperature(MIN_TEMPERATURE / 4 * timid, labels)
+    assert fitted == pytest.approx(MIN_TEMPERATURE) and fitted >= MIN_TEMPERATURE
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
@@ -161,11 +161,11 @@ def test_scaled_probabilities_are_those_of_scaled_logits_in_the_same_order(tempe
 def test_extreme_probabilities_stay_finite():
     certain = np.array([[1.0, 0.0, 0.0], [0.0, 1e-44, 1.0]])
     labels = np.array([1, 0])
-    for temperature in (LOWEST, 1.0, HIGHEST):
+    for temperature in (MIN_TEMPERATURE, 1.0, MAX_TEMPERATURE):
         scaled = apply_temperature(certain, temperature)
         assert np.isfinite(scaled).all()
         np.testing.assert_allclose(scaled.sum(axis=1), 1)
-    assert LOWEST <= fit_temperature(log_probabilities(certain), labels) <= HIGHEST
+    assert MIN_TEMPERATURE <= fit_temperature(log_probabilities(certain), labels) <= MAX_TEMPERATURE
 
 
 @pytest.mark.filterwarnings("error")

@@ -155,22 +155,22 @@ def test_known_writers_add_their_tables_and_picture(tmp_path):
     assert cv2.imread(str(tmp_path / "per_writer.png")) is not None
 
 
-def test_calibration_is_told_before_and_after_the_temperature(tmp_path):
+def test_calibration_is_written_before_and_after_the_temperature(tmp_path):
     labels, probabilities = _answers(300)
     write_calibration(tmp_path, Scores(labels, probabilities, NAMES[:3], 3.0))
-    told = json.loads((tmp_path / "calibration.json").read_text())
-    assert (told["images"], told["temperature"]) == (300, 3.0)
-    for side in (told["before"], told["after"]):
+    written = json.loads((tmp_path / "calibration.json").read_text())
+    assert (written["images"], written["temperature"]) == (300, 3.0)
+    for side in (written["before"], written["after"]):
         bins = side["bins"]
         gaps = [
-            count / 300 * abs(right - said)
-            for count, right, said in zip(
+            count / 300 * abs(accuracy - confidence)
+            for count, accuracy, confidence in zip(
                 bins["counts"], bins["accuracy"], bins["confidence"], strict=True
             )
             if count
         ]
         assert sum(bins["counts"]) == 300 and sum(gaps) == pytest.approx(side["ece"])
-    assert told["before"]["ece"] != told["after"]["ece"]
+    assert written["before"]["ece"] != written["after"]["ece"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 200, 5148])

@@ -19,7 +19,7 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
-from lenet_xp.system.workers import Forked, can_fork
+from lenet_xp.system.workers import WorkerProcess, can_fork
 from lenet_xp.training.checkpoints import Checkpoints, State, locked
 from lenet_xp.training.loop import fit
 from lenet_xp.training.run import interrupted_run, train_run
@@ -218,7 +218,7 @@ def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeyp
     for folder in (expected, out):
         folder.mkdir()
     train_run(plan(data, expected), get_ops("numpy"), Quiet())
-    begin, begun = Forked.begin, []
+    begin, begun = WorkerProcess.begin, []
 
     def begins(self, number):
         begun.append(number)
@@ -227,7 +227,7 @@ def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeyp
             self._process.join()
         begin(self, number)
 
-    monkeypatch.setattr(Forked, "begin", begins)
+    monkeypatch.setattr(WorkerProcess, "begin", begins)
     assert terminal.run(lambda _: train_run(plan(data, out), get_ops("numpy"), Quiet()), []) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: a worker process failed: it died; go on with --resume")

@@ -21,7 +21,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.metrics import cross_entropy
-from lenet_xp.system.workers import Workers, parts
+from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training import loop as training
 from lenet_xp.training.batches import epoch_batches, prefetch
 from lenet_xp.training.loop import TrainingDiverged, fit
@@ -236,7 +236,7 @@ def test_workers_give_the_matrix_library_its_threads_back(fails):
         if not before or max(before) < 2:
             pytest.skip("the matrix library has no threads to be set")
         try:
-            with Workers(2):
+            with WorkerThreads(2):
                 assert set(blas_threads()) == {1}
                 assert len(alive("worker")) == 1
                 if fails:
@@ -258,7 +258,7 @@ def test_workers_run_at_once_and_raise_what_a_job_raised():
         meet()
         raise ZeroDivisionError("of a worker")
 
-    with Workers(3) as workers:
+    with WorkerThreads(3) as workers:
         workers.run([meet] * 3)
         assert len(set(ended)) == 3 and threading.get_ident() in ended
         for jobs in ([meet, meet, fail], [fail, meet, meet]):
@@ -271,7 +271,7 @@ def test_workers_run_at_once_and_raise_what_a_job_raised():
 
 def test_parts_and_worker_count():
     for count, pieces in itertools.product(range(1, 20), range(1, 9)):
-        shares = parts(count, pieces)
+        shares = even_slices(count, pieces)
         assert [i for share in shares for i in range(count)[share]] == list(range(count))
         sizes = {share.stop - share.start for share in shares}
         assert len(shares) == min(count, pieces) and max(sizes) - min(sizes) <= 1
@@ -279,7 +279,7 @@ def test_parts_and_worker_count():
     assert worker_count(get_ops("numpy"), None) >= 1
     assert worker_count(Ops(np), 3) == 1  # a device is one
     with pytest.raises(ValueError, match="at least 1"):
-        Workers(0)
+        WorkerThreads(0)
 
 
 def test_image_batch_standardises_and_puts_the_image_index_last(ops):

@@ -1,11 +1,11 @@
-"""Threads that stand by for work."""
+"""Worker threads that the system refuses to start."""
 
 import threading
 
 import pytest
 
 from lenet_xp.errors import InputError
-from lenet_xp.system.workers import Workers
+from lenet_xp.system.workers import WorkerThreads
 
 
 def test_threads_that_the_system_does_not_start(monkeypatch):
@@ -19,6 +19,6 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", starts_two)
-    with pytest.raises(InputError, match=r"starts no 5 threads .* fewer with --threads"):
-        Workers(5).__enter__()
+    with pytest.raises(InputError, match=r"cannot start 5 threads .* fewer with --threads"):
+        WorkerThreads(5).__enter__()
     assert len(started) == 2 and not any(thread.is_alive() for thread in started)

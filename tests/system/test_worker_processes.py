@@ -1,4 +1,4 @@
-"""Work in processes: the same gradients and readings, and no process left behind."""
+"""Work in processes: the same gradients and readings, and no process is left running."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from lenet_xp.inference import BatchReader, Reader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import Workers, can_fork, shared
+from lenet_xp.system.workers import WorkerThreads, can_fork, shared_zeros
 from lenet_xp.training import loop as training
 from lenet_xp.training import trainer
 from lenet_xp.training.batches import Batch
@@ -38,14 +38,14 @@ def rng():
 
 def gradient_worker(seed=0):
     model = LeNet5(ops=get_ops("numpy"), seed=seed)
-    own = model.replica(*(shared(model.values.shape, np.float32) for _ in range(2)))
+    own = model.replica(*(shared_zeros(model.values.shape, np.float32) for _ in range(2)))
     own.values[...] = model.values
     return GradientWorker(own, PREPROCESSING)
 
 
 def test_a_forked_worker_gives_the_gradients_of_a_local_one(batch):
     images, labels = batch
-    local, other = gradient_worker(), gradient_worker(seed=5)  # the values travel with the order
+    local, other = gradient_worker(), gradient_worker(seed=5)  # the values are sent with the batch
     expected = np.empty((2, 70), np.float32)
     one_thread = threadpool_limits(1, user_api="blas")  # more would sum in another order
     with one_thread, ForkedWorker(other, max_images=80, size=32) as forked:
@@ -70,7 +70,7 @@ def test_processes_and_threads_train_to_the_same_bits(batch, recipe, monkeypatch
     assert np.array_equal(*values)
 
 
-def test_a_failure_in_the_process_is_told(batch):
+def test_a_failure_in_the_process_is_reported(batch):
     images, labels = batch
     worker = gradient_worker()
     worker._step = None
@@ -80,7 +80,7 @@ def test_a_failure_in_the_process_is_told(batch):
             forked.finish(*np.empty((2, 70)))
 
 
-def test_the_death_of_the_process_is_told(batch):
+def test_the_death_of_the_process_is_reported(batch):
     images, labels = batch
     with ForkedWorker(gradient_worker(), max_images=80, size=32) as forked:
         os.kill(forked._forked._process.pid, signal.SIGKILL)
@@ -104,11 +104,11 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeyp
     monkeypatch.setattr(inference, "can_fork", lambda: forks)
     images, _ = batch
     model = LeNet5(ops=get_ops("numpy"))
-    with Workers(1) as alone:
+    with WorkerThreads(1) as alone:
         expected = Reader(model, PREPROCESSING, 70)(images)
         with BatchReader(model, PREPROCESSING, alone) as read:
             np.testing.assert_allclose(read(images), expected, atol=1e-6)
-    with Workers(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
+    with WorkerThreads(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
         assert len(read._forked) == (2 if forks else 0)
         for count in (70, 1, 0, 33, 65):
             np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
