@@ -126,13 +126,14 @@ def add_data_option(
     to: argparse.ArgumentParser, default: str | None, skip_bad: bool = True
 ) -> None:
     """--data, --skip-bad unless the command always does, and --no-cache."""
+    from lenet_xp.data.sources import accepted_sources  # its readers are slow to import
+
     to.add_argument(
         "--data",
         metavar="SOURCE",
         default=default,
         required=default is None,
-        help="'synthetic' (generated letters), 'amhcd' (fetched from Kaggle), a .zip or folder of "
-        "class folders, or a .npz in Keras' layout" + (f" (default: {default})" if default else ""),
+        help=accepted_sources() + (f" (default: {default})" if default else ""),
     )
     if skip_bad:
         to.add_argument(
