@@ -28,7 +28,7 @@ from lenet_xp.pages.output import alternatives, as_dict, as_text, draw
 from lenet_xp.pages.page import read_page
 from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import MAX_PIXELS, SUFFIXES, read_image
-from lenet_xp.pictures.many import LARGE_FILE, Admit, complaint, prepare
+from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.pictures.preprocess import grey_levels
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
@@ -171,7 +171,7 @@ def _read(
     many = len(paths) > PROGRESS
     images, errors = prepare(len(paths), picture, saved.preprocessing, "reading", many)
     if errors and not skip_bad:
-        raise InputError(complaint(errors) if len(paths) > 1 else errors[0])
+        raise InputError(first_problem(errors) if len(paths) > 1 else errors[0])
     good = [index for index in range(len(paths)) if index not in errors]
     skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
     return [paths[index] for index in good], images[good], alone[good], skipped
@@ -193,7 +193,7 @@ def read_pages(
             except InputError as error:
                 if not skip_bad:
                     if len(files) > 1:
-                        raise InputError(complaint({0: str(error)})) from error
+                        raise InputError(first_problem({0: str(error)})) from error
                     raise
                 skipped.append((file, str(error).removeprefix(f"{file}: ")))
                 continue

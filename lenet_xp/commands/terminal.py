@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from lenet_xp.data.splits import ENOUGH, SPLITS
+from lenet_xp.data.splits import MIN_IMAGES, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
@@ -164,7 +164,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
     """--samples; no fewer than can be split into training, validation and test images."""
     to.add_argument(
         "--samples",
-        type=whole_number(ENOUGH, MAX_SAMPLES),
+        type=whole_number(MIN_IMAGES, MAX_SAMPLES),
         default=default,
         metavar="N",
         help=f"generated images per letter, for synthetic data (default: {instead})",

@@ -10,7 +10,8 @@ import numpy as np
 from lenet_xp.data.pen import blur, change_width
 from lenet_xp.system.opencv import cv2
 
-THINNEST, WIDEST = -0.5, 1.0  # pixels that a pen's edges move at most: no letter may vanish
+MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
+MAX_WIDENING = 1.0  # pixels: the same, upper limit
 FINEST_GRID = 32  # a bump for each pixel
 REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records name
 
@@ -81,7 +82,7 @@ class Distortion:
         coefficients = self._draw_geometry(rng, count)
         widths = blurs = None
         if self.pen:
-            widths = np.clip(self.pen * _normal(rng, count), THINNEST, WIDEST)
+            widths = np.clip(self.pen * _normal(rng, count), MIN_WIDENING, MAX_WIDENING)
         if self.blur:
             blurs = np.minimum(2 * (self.blur * _normal(rng, count)) ** 2, np.float32(1))
         return Changes(coefficients, widths, blurs)

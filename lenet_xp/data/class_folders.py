@@ -19,7 +19,7 @@ import numpy as np
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, SUFFIXES, decode, read_file
-from lenet_xp.pictures.many import LARGE_FILE, Admit, complaint, prepare
+from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.system.progress import search_report
 from lenet_xp.system.text import problem_with
 
@@ -84,7 +84,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     name, count = request.name, len(tree.paths)
     images, errors = prepare(count, picture, request.preprocessing, name, request.progress)
     if errors and not request.skip_bad:
-        raise InputError(f"{name}: {complaint(errors)}")
+        raise InputError(f"{name}: {first_problem(errors)}")
     labels, files = np.array(tree.labels, np.int64), tree.files
     good = np.setdiff1d(np.arange(count), list(errors))
     counts = np.bincount(labels[good], minlength=len(tree.class_names))

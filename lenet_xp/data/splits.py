@@ -17,7 +17,7 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1  # of the images that are not test images
 RANDOM_VALIDATION_SHARE = 0.125  # of those: a tenth of all
 VALIDATION_WRITERS = 6  # of the 48 who are not test writers
-ENOUGH = 15  # images of a class, where all have as many: 3 to test on, 1 to validate on
+MIN_IMAGES = 15  # images of a class, where all have as many: 3 to test on, 1 to validate on
 
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -177,7 +177,7 @@ def _refuse(dataset: Dataset, labels: np.ndarray, share: float) -> NoReturn:
     rarest = int(counts.argmin())
     raise InputError(
         f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
-        f"of class {dataset.class_names[rarest]!r}); give at least {ENOUGH} of each"
+        f"of class {dataset.class_names[rarest]!r}); give at least {MIN_IMAGES} of each"
     )
 
 

@@ -190,7 +190,7 @@ SPACINGS = 30, 120  # pixels between ruled lines
 PART = 64  # images that are made at once
 
 
-def photographed(
+def photograph(
     images: np.ndarray,
     names: Sequence[str],
     preprocessing: Preprocessing,

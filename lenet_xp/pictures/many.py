@@ -130,7 +130,7 @@ def prepare(
     return images, errors
 
 
-def complaint(errors: dict[int, str]) -> str:
+def first_problem(errors: dict[int, str]) -> str:
     """What is wrong with the first of several images, and the way on without such."""
     more = f" ({len(errors)} such images)" if len(errors) > 1 else ""
     return f"{errors[min(errors)]}{more}, or leave such images out with --skip-bad"
