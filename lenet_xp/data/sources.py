@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lenet_xp.data.archive import load_archive
@@ -50,9 +51,8 @@ def load_dataset(
     whole = Path(os.path.abspath(path))  # "." has a name, too
     name = whole.stem if whole.is_file() else whole.name
     preprocessing = preprocessing or Preprocessing()
-    request = Request(
-        kind.locate(path), name, preprocessing, samples_per_class, seed, skip_bad, progress
-    )
+    path = kind.locate() if kind.locate else path
+    request = Request(path, name, preprocessing, samples_per_class, seed, skip_bad, progress)
     if not cache or kind.fingerprint is None:
         return kind.read(request)
     kept = cache_path(kind.fingerprint(request), preprocessing, skip_bad)
@@ -71,14 +71,14 @@ class Source:
     matches: whether the value of --data is of this kind.
     read: its reader; raises InputError for what cannot be used.
     fingerprint: the kind and a hash of the content, for the cache; None keeps nothing there.
-    locate: the path to read, from the path given.
+    locate: gives the path to read where the value is no path.
     """
 
     words: str
     matches: Callable[[str | Path], bool]
     read: Callable[[Request], Dataset]
     fingerprint: Callable[[Request], str] | None = None
-    locate: Callable[[Path], Path] = lambda path: path
+    locate: Callable[[], Path] | None = None
 
 
 def accepted_sources() -> str:
@@ -127,7 +127,11 @@ def _path(source: str | Path) -> Path:
     return Path(os.path.expanduser(source))
 
 
-def _is_file(source: str | Path, suffix: str) -> bool:
+def _is_folder(source: str | Path) -> bool:
+    return _path(source).is_dir()
+
+
+def _is_file(suffix: str, source: str | Path) -> bool:
     return _path(source).is_file() and _path(source).suffix.lower() == suffix
 
 
@@ -143,34 +147,15 @@ def _file_fingerprint(request: Request) -> str:
 
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
-    Source(
-        "'synthetic' (generated letters)",
-        lambda source: source == "synthetic",
-        load_synthetic,
-    ),
+    Source("'synthetic' (generated letters)", lambda source: source == "synthetic", load_synthetic),
     Source(
         "'amhcd' (fetched from Kaggle)",
         lambda source: source == "amhcd",
         load_folder,
         folder_fingerprint,
-        lambda path: download_amhcd(),
+        download_amhcd,
     ),
-    Source(
-        "a folder of class folders",
-        lambda source: _path(source).is_dir(),
-        load_folder,
-        folder_fingerprint,
-    ),
-    Source(
-        "a .zip of class folders",
-        lambda source: _is_file(source, ".zip"),
-        load_archive,
-        _file_fingerprint,
-    ),
-    Source(
-        "a .npz in Keras' layout",
-        lambda source: _is_file(source, ".npz"),
-        load_npz,
-        _file_fingerprint,
-    ),
+    Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
+    Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
+    Source("a .npz in Keras' layout", partial(_is_file, ".npz"), load_npz, _file_fingerprint),
 )
