@@ -1,4 +1,4 @@
-"""How training images are varied as writers, pens and cameras vary them: strengths and order."""
+"""Distortion of training images, as writers, pens and cameras vary them: drawn, then applied."""
 
 import math
 from dataclasses import dataclass, fields
@@ -12,12 +12,14 @@ from lenet_xp.system.opencv import cv2
 
 MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
 MAX_WIDENING = 1.0  # pixels: the same, upper limit
-FINEST_GRID = 32  # a bump for each pixel
+MAX_GRID = 32  # bumps a side: one for each pixel
+MAX_HEIGHT = 32_000  # pixels: OpenCV's remap takes pictures of up to 32,767 lines
+MARGIN = 4  # columns: paper on the right, for pixels beyond the picture's edge cost remap twice
 REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records name
 
 
 class Changes(NamedTuple):
-    """What is to happen to N images: all that is random about it, float32; None for nothing.
+    """The random numbers of the changes of N images, float32; None for a change that is off.
 
     coefficients: (2, N, 3 + grid^2) of `warp.basis`. widths: (N,) of `pen.change_width`.
     blurs: (N,), the shares of `pen.blur`.
@@ -30,14 +32,13 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True)
 class Distortion:
-    """How strongly training images are distorted; each strength is a standard deviation.
+    """The strengths of the changes; each is a standard deviation.
 
     rotation: degrees. shear: tangent of the slant. scale: log of the size, each axis by itself.
-    shift: pixels. elastic: pixels, of a smooth random displacement (Simard et al. 2003) that is
-    the sum of grid x grid Gaussian bumps.
-    pen: pixels that the ink's edges move. blur: pixels, sigma of a Gaussian; its absolute value
-    counts, so that most images stay sharp. pen and blur draw nothing and cost nothing while 0.
-    Raises ValueError for a strength below 0 or not finite, and for a grid that is not 2 to 32.
+    shift: pixels. elastic: pixels, of a smooth random displacement (Simard et al. 2003), the sum of
+    grid x grid Gaussian bumps. pen: pixels by which the ink's edges move. blur: pixels, sigma of a
+    Gaussian; its absolute value counts, so that most images stay sharp. pen and blur draw and cost
+    nothing while 0. ValueError for a strength below 0 or not finite, or a grid not of 2 to 32.
     """
 
     rotation: float = 0.0
@@ -53,8 +54,8 @@ class Distortion:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
         if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
             raise ValueError("strengths of a distortion are not negative")
-        if type(self.grid) is not int or not 2 <= self.grid <= FINEST_GRID:
-            raise ValueError(f"the grid of a distortion is from 2 to {FINEST_GRID}")
+        if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
+            raise ValueError(f"the grid of a distortion is from 2 to {MAX_GRID}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Distortion":
@@ -71,20 +72,19 @@ class Distortion:
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves pixels alone: `Changes` are then nothing but coefficients."""
+        """Whether it only moves pixels: `Changes` then have coefficients only."""
         return not (self.pen or self.blur)
 
     def draw(self, rng: np.random.Generator, count: int) -> Changes:
-        """What is to happen to `count` images.
-
-        Geometry is drawn first, then what is on of the rest in the order of `Changes`.
-        """
+        """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
         coefficients = self._draw_geometry(rng, count)
         widths = blurs = None
         if self.pen:
-            widths = np.clip(self.pen * _normal(rng, count), MIN_WIDENING, MAX_WIDENING)
+            normal = rng.standard_normal(count, np.float32)
+            widths = np.clip(self.pen * normal, MIN_WIDENING, MAX_WIDENING)
         if self.blur:
-            blurs = np.minimum(2 * (self.blur * _normal(rng, count)) ** 2, np.float32(1))
+            normal = rng.standard_normal(count, np.float32)
+            blurs = np.minimum(2 * (self.blur * normal) ** 2, np.float32(1))
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
@@ -116,31 +116,23 @@ class Distortion:
         return coefficients
 
 
-def _normal(rng: np.random.Generator, count: int) -> np.ndarray:
-    return rng.standard_normal(count, np.float32)
-
-
-_TALLEST = 32_000  # OpenCV's remap takes no picture taller than 32,767
-_MARGIN = 4  # columns of paper on the right: pixels beyond the picture's edge cost remap twice
-
-
 def tall_picture(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S) uint8 on paper of their own, (N, S + 2, S + 4), for one call on them all.
+    """Images (N, S, S) uint8 as one picture, (N, S + 2, S + 4), so that one call changes them all.
 
-    Row by row, every image has paper (0) before, behind, above and below it, so that what looks
-    one pixel around itself meets no other image. Image n is [n, 1:-1, :S] of the result.
+    Every image has paper (0) on all sides, so that a 3x3 kernel reaches no other image. Image n is
+    [n, 1:-1, :S] of the result.
     """
     count, size, _ = images.shape
-    tall = np.zeros((count, size + 2, size + _MARGIN), np.uint8)
+    tall = np.zeros((count, size + 2, size + MARGIN), np.uint8)
     tall[:, 1:-1, :size] = images
     return tall
 
 
 def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
-    """Images (N, S, S) uint8 fetched bilinearly from a tall picture of them, paper flowing in.
+    """Images (N, S, S) uint8 fetched bilinearly from a tall picture of them; paper fills gaps.
 
-    coefficients: (2, N, 3 + grid^2) float32 of `basis`. coefficients @ basis says, measured from
-    the image's centre, the x and the y that each target pixel comes from.
+    coefficients: (2, N, 3 + grid^2) float32 of `basis`; coefficients @ basis are the x and the y,
+    from the image's centre, that each target pixel comes from.
     """
     count, height, width = tall.shape
     functions = basis(size, round((coefficients.shape[2] - 3) ** 0.5))
@@ -150,7 +142,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     np.clip(y, np.float32(0), np.float32(height - 1), out=y)
     y += (np.arange(count, dtype=np.float32) * np.float32(height))[:, None]
     moved = np.empty((count, size * size), np.uint8)
-    images = _TALLEST // height
+    images = MAX_HEIGHT // height
     for start in range(0, count, images):
         part = slice(start, start + images)
         cv2.remap(
@@ -167,7 +159,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def basis(size: int, grid: int) -> np.ndarray:
-    """(3 + grid^2, size^2) float32: 1, x and y from the centre, and bumps of unit deviation."""
+    """Functions of the pixels, (3 + grid^2, size^2) float32: 1, x, y from the centre, and bumps."""
     axis = np.arange(size) - (size - 1) / 2
     y, x = (each.reshape(-1) for each in np.meshgrid(axis, axis, indexing="ij"))
     nodes = np.linspace(axis[0], axis[-1], grid)
@@ -175,5 +167,5 @@ def basis(size: int, grid: int) -> np.ndarray:
     rows, cols = (each.reshape(-1) for each in np.meshgrid(nodes, nodes, indexing="ij"))
     squares = (x - cols[:, None]) ** 2 + (y - rows[:, None]) ** 2
     bumps = np.exp(-0.5 * squares / (0.75 * spacing) ** 2)
-    bumps /= np.sqrt((bumps**2).sum(axis=0))  # so that unit coefficients displace by one pixel
+    bumps /= np.sqrt((bumps**2).sum(axis=0))  # random coefficients of deviation 1 move by 1 pixel
     return np.concatenate([np.ones_like(x)[None], x[None], y[None], bumps]).astype(np.float32)

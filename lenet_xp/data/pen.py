@@ -1,7 +1,7 @@
-"""What pen and ink do to letters, a contiguous batch at a time and in place; paper is 0.
+"""Stroke width and blur of letters, changed for a whole batch at once and in place; paper is 0.
 
-Strokes are changed on the tall picture of `warp`, where every pixel's neighbours belong to its own
-image or are paper: whole arrays are then compared with themselves moved by a pixel or a line.
+A batch is a tall picture, where a pixel's neighbours belong to its own image or are paper: an
+effect compares the whole picture with itself moved by a pixel or a line.
 """
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
     """Move every edge of the ink outwards by `widths` (N,) pixels, -0.9 to 1; inwards below 0.
 
-    Outwards is a blend with the 3x3 dilation, the highest of nine neighbours. Inwards, levels v
-    become (v - w) / (1 - w) in units of full ink: edges go and full ink stays. The 3x3 erosion
-    would not do: it leaves nothing of a stroke of two pixels, and a blend with that only fades it.
-    tall: (N, H, W) uint8 of `tall_picture`.
+    Outwards, images are blended with their 3x3 dilation, the highest of nine neighbours. Inwards,
+    levels v become (v - w) / (1 - w) in units of full ink: edges go and full ink stays. A blend
+    with the 3x3 erosion, which deletes a stroke of two pixels, would only fade it.
+    tall: (N, H, W) uint8 of `tall_picture`. size: S of its images.
     """
     wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
     if len(wide):
@@ -42,7 +42,7 @@ def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
 def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
     """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
 
-    A share s blurs like a Gaussian with a variance of s / 2 pixels. tall: as in `change_width`.
+    A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
     """
     flat, width = tall.reshape(-1), tall.shape[2]
     levels = flat.astype(np.int16)
@@ -58,7 +58,7 @@ def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
 
 
 def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
-    """The 3x3 dilation of a picture that is given line after line."""
+    """The 3x3 dilation of a picture whose lines are `width` apart in `flat`."""
     across = flat.copy()
     np.maximum(across[1:], flat[:-1], out=across[1:])
     np.maximum(across[:-1], flat[1:], out=across[:-1])
@@ -69,7 +69,7 @@ def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
 
 
 def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
-    """Twice each level and once both that are `step` away."""
+    """Twice each level, plus the two levels that are `step` away."""
     total: np.ndarray = levels + levels
     total[step:] += levels[:-step]
     total[:-step] += levels[step:]
@@ -77,13 +77,13 @@ def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
 
 
 def _shifted(values: np.ndarray, bits: int) -> np.ndarray:
-    """Whole numbers over 2^bits, rounded, in place."""
+    """Whole numbers divided by 2^bits and rounded, in place."""
     values += values.dtype.type(1 << (bits - 1))
     values >>= values.dtype.type(bits)
     return values
 
 
 def _clear_paper(tall: np.ndarray, size: int) -> None:
-    """Take away what has run over the images' edges."""
+    """Clear what has run over the images' edges."""
     tall[:, 0] = tall[:, -1] = 0
     tall[:, :, size:] = 0

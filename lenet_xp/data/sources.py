@@ -89,15 +89,10 @@ def accepted_sources() -> str:
 
 def load_synthetic(request: Request) -> Dataset:
     """Generated letters; `generate` draws them as AMHCD's files are, 64x64 and dark on light."""
-    samples, seed = request.samples_per_class, request.seed
-    if samples < 1 or seed < 0:
-        raise InputError(
-            f"synthetic: {samples} samples per class with seed {seed} cannot be made; "
-            "give at least 1 sample and a seed from 0"
-        )
     class_names = tuple(letter.name for letter in letters())
+    samples, finish = request.samples_per_class, request.preprocessing.apply_all
     with progress_bar(len(class_names) * samples, "synthetic", request.progress) as advance:
-        images, labels = generate(samples, seed, advance, request.preprocessing.apply_all)
+        images, labels = generate(samples, request.seed, advance, finish)
     return Dataset("synthetic", images, labels, class_names)
 
 
