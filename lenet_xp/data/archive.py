@@ -32,8 +32,8 @@ def load_archive(request: Request) -> Dataset:
         return load_class_folders(archive, request)
 
 
-class Archive:
-    """An open zip archive as a source of class folders.
+class Archive(ExitStack):
+    """An open zip archive as a source of class folders; as a context it closes the file.
 
     Every member is checked before any is read: InputError for one that is encrypted, stands there
     twice, is declared far larger than an image can be or has a path that leads out of the archive,
@@ -41,13 +41,13 @@ class Archive:
     """
 
     def __init__(self, path: str | Path):
+        super().__init__()
         self.path = Path(path)
-        self._open = ExitStack()
         try:
-            file = self._open.enter_context(CappedReads(self.path, MAX_DIRECTORY))
+            file = self.enter_context(CappedReads(self.path, MAX_DIRECTORY))
             self._zip = zipfile.ZipFile(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._map = self._open.enter_context(mapped)
+            self._map = self.enter_context(mapped)
             self._members = self._checked_members()
         except InputError:
             self.close()
@@ -58,15 +58,6 @@ class Archive:
             raise InputError(
                 f"{path}: is not a zip archive that can be read ({reason}); download it again"
             ) from error
-
-    def __enter__(self) -> "Archive":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._open.close()
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""

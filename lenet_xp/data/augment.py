@@ -1,4 +1,8 @@
-"""Distortion of training images, as writers, pens and cameras vary them: drawn, then applied."""
+"""Distortion of training images, as writers, pens and cameras vary them: drawn, then applied.
+
+A batch is changed as one tall picture, where a pixel's neighbours belong to its own image or are
+paper (0): an effect compares the whole picture with itself moved by a pixel or a line.
+"""
 
 import math
 from dataclasses import dataclass, fields
@@ -7,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lenet_xp.data.pen import blur, change_width
 from lenet_xp.system.opencv import cv2
 
 MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
@@ -119,13 +122,94 @@ class Distortion:
 def tall_picture(images: np.ndarray) -> np.ndarray:
     """Images (N, S, S) uint8 as one picture, (N, S + 2, S + 4), so that one call changes them all.
 
-    Every image has paper (0) on all sides, so that a 3x3 kernel reaches no other image. Image n is
-    [n, 1:-1, :S] of the result.
+    Every image has paper on all sides. Image n is [n, 1:-1, :S] of the result.
     """
     count, size, _ = images.shape
     tall = np.zeros((count, size + 2, size + MARGIN), np.uint8)
     tall[:, 1:-1, :size] = images
     return tall
+
+
+def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
+    """Move every edge of the ink outwards by `widths` (N,) pixels, -0.9 to 1; inwards below 0.
+
+    Outwards, images are blended with their 3x3 dilation, the highest of nine neighbours. Inwards,
+    levels v become (v - w) / (1 - w) in units of full ink: edges go and full ink stays. A blend
+    with the 3x3 erosion, which deletes a stroke of two pixels, would only fade it.
+    tall: (N, H, W) uint8 of `tall_picture`. size: S of its images.
+    """
+    wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
+    if len(wide):
+        tall[wide] = _widened(tall[wide], widths[wide])
+        _clear_paper(tall, size)
+    if len(thin):
+        tall[thin] = _thinned(tall[thin], -widths[thin])
+
+
+def _widened(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    difference = _highest_of_nine(tall.reshape(-1), tall.shape[2]).reshape(tall.shape)
+    difference -= tall
+    shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
+    widened: np.ndarray = tall + _shifted(difference * shares, 8).astype(np.uint8)
+    return widened
+
+
+def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
+    left = np.maximum(tall, taken)
+    left -= taken
+    stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
+    return _shifted(left * stretch, 8).astype(np.uint8)
+
+
+def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
+    """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
+
+    A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
+    """
+    flat, width = tall.reshape(-1), tall.shape[2]
+    levels = flat.astype(np.int16)
+    across = _neighbours_added(levels, 1)
+    soft = _shifted(_neighbours_added(across, width), 4)
+    soft -= levels
+    cells = soft.reshape(len(tall), -1)
+    cells *= np.rint(128 * shares).astype(np.int16)[:, None]
+    soft = _shifted(soft, 7)
+    soft += levels
+    flat[:] = soft
+    _clear_paper(tall, size)
+
+
+def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
+    """The 3x3 dilation of a picture whose lines are `width` apart in `flat`."""
+    across = flat.copy()
+    np.maximum(across[1:], flat[:-1], out=across[1:])
+    np.maximum(across[:-1], flat[1:], out=across[:-1])
+    highest = across.copy()
+    np.maximum(highest[width:], across[:-width], out=highest[width:])
+    np.maximum(highest[:-width], across[width:], out=highest[:-width])
+    return highest
+
+
+def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
+    """Twice each level, plus the two levels that are `step` away."""
+    total: np.ndarray = levels + levels
+    total[step:] += levels[:-step]
+    total[:-step] += levels[step:]
+    return total
+
+
+def _shifted(values: np.ndarray, bits: int) -> np.ndarray:
+    """Whole numbers divided by 2^bits and rounded, in place."""
+    values += values.dtype.type(1 << (bits - 1))
+    values >>= values.dtype.type(bits)
+    return values
+
+
+def _clear_paper(tall: np.ndarray, size: int) -> None:
+    """Clear what has run over the images' edges."""
+    tall[:, 0] = tall[:, -1] = 0
+    tall[:, :, size:] = 0
 
 
 def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
