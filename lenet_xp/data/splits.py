@@ -8,7 +8,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 
@@ -48,7 +47,7 @@ def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Spli
     fold, a source without a test set or writers of its own and classes with too few images raise
     InputError.
     """
-    name = name or default_split(dataset)
+    name = name or ("seed" if dataset.source_train is None else "source")
     if name not in SPLITS:
         raise InputError(f"split {name!r} is unknown; choose {' or '.join(sorted(SPLITS))}")
     if not 0 <= fold < FOLDS[name]:
@@ -56,11 +55,6 @@ def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Spli
         raise InputError(f"split {name!r} has no fold {fold}; it has {choice}")
     train, val, test = SPLITS[name](dataset, fold)
     return Split(name, train, val, test, fold)
-
-
-def default_split(dataset: Dataset) -> str:
-    """The name of the split that a data set has if none is asked for."""
-    return "seed" if dataset.source_train is None else "source"
 
 
 def _seed(dataset: Dataset, fold: int) -> Parts:
@@ -77,17 +71,18 @@ def _source(dataset: Dataset, fold: int) -> Parts:
 
 
 def _random(dataset: Dataset, fold: int) -> Parts:
+    """Identical images are drawn as one, here and for kfold."""
     groups = image_groups(dataset.images)
-    train, test = _stratified(dataset, _firsts(groups), TEST_SHARE)
+    train, test = _stratified(dataset, np.unique(groups, return_index=True)[1], TEST_SHARE)
     return _validated(dataset, groups, train, test)
 
 
 def _kfold(dataset: Dataset, fold: int) -> Parts:
     groups = image_groups(dataset.images)
-    firsts = _firsts(groups)
+    firsts = np.unique(groups, return_index=True)[1]
     labels = dataset.labels[firsts]
     if np.bincount(labels, minlength=len(dataset.class_names)).min() < FOLDS["kfold"]:
-        _refuse(dataset, labels, TEST_SHARE)
+        raise _too_few(dataset, labels, TEST_SHARE)
     from sklearn.model_selection import StratifiedKFold  # its import takes a second
 
     folds = StratifiedKFold(FOLDS["kfold"], shuffle=True, random_state=SEED)
@@ -143,11 +138,6 @@ SPLITS: dict[str, Callable[[Dataset, int], Parts]] = {
 FOLDS = {"seed": 1, "source": 1, "random": 1, "kfold": 5, "writer": 5}
 
 
-def _firsts(groups: np.ndarray) -> np.ndarray:
-    """The index of each group's first image: identical images are drawn as one."""
-    return np.unique(groups, return_index=True)[1]
-
-
 def _validated(dataset: Dataset, groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> Parts:
     """Validation images drawn from `train`; each side also gets the twins of its images."""
     train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
@@ -175,13 +165,13 @@ def _stratified(
         )
         if len(np.unique(dataset.labels[second])) == classes:
             return first, second
-    _refuse(dataset, labels, share)
+    raise _too_few(dataset, labels, share)
 
 
-def _refuse(dataset: Dataset, labels: np.ndarray, share: float) -> NoReturn:
+def _too_few(dataset: Dataset, labels: np.ndarray, share: float) -> InputError:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     rarest = int(counts.argmin())
-    raise InputError(
+    return InputError(
         f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
         f"of class {dataset.class_names[rarest]!r}); give at least {MIN_IMAGES} of each"
     )
