@@ -8,6 +8,7 @@ all 60, by the letters around it. Takes about a minute; prints text, writes noth
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def traits(jpeg: bytes, name: str) -> list[float]:
 def read_traits(path: Path) -> dict[str, np.ndarray]:
     """Each letter's traits (780, K) by file number, ranked within the letter: glyphs differ."""
     found = {name: {} for name in writer_table()}
-    with Folder(path) if path.is_dir() else Archive(path) as source:
+    with nullcontext(Folder(path)) if path.is_dir() else Archive(path) as source:
         tree = source.tree()
         for file, member in zip(tree.files, tree.paths, strict=True):
             name, number = file.split("/")[0], file.rsplit("_", 1)[-1].split(".")[0]

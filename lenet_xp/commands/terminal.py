@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from lenet_xp.data.splits import ENOUGH, SPLITS
+from lenet_xp.data.splits import MIN_IMAGES, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
@@ -125,15 +125,15 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
 def add_data_option(
     to: argparse.ArgumentParser, default: str | None, skip_bad: bool = True
 ) -> None:
-    """Add --data, --skip-bad if it is an option of the command, and --no-cache."""
-    shown = f" (default: {default})" if default else ""
+    """--data, --skip-bad unless the command always does, and --no-cache."""
+    from lenet_xp.data.sources import accepted_sources  # its readers are slow to import
+
     to.add_argument(
         "--data",
         metavar="SOURCE",
         default=default,
         required=default is None,
-        help="'synthetic' (generated letters), 'amhcd' (downloaded from Kaggle), a .zip or folder "
-        f"of class folders, or a .npz in Keras' layout{shown}",
+        help=accepted_sources() + (f" (default: {default})" if default else ""),
     )
     if skip_bad:
         to.add_argument(
@@ -162,7 +162,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
     """Add --samples, at least as many as can be split into training, validation and test."""
     to.add_argument(
         "--samples",
-        type=whole_number(ENOUGH, MAX_SAMPLES),
+        type=whole_number(MIN_IMAGES, MAX_SAMPLES),
         default=default,
         metavar="N",
         help=f"generated images per letter, for synthetic data (default: {instead})",

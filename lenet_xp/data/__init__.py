@@ -1,1 +1,1 @@
-"""Data sources, preprocessing, augmentation, splits and the alphabet (NumPy and OpenCV only)."""
+"""Data sources, their splits and writers, and the distortion of training images."""

@@ -1,4 +1,8 @@
-"""How training images are varied as writers, pens and cameras vary them: strengths and order."""
+"""Distortion of training images, as writers, pens and cameras vary them: drawn, then applied.
+
+A batch is changed as one tall picture, where a pixel's neighbours belong to its own image or are
+paper (0): an effect compares the whole picture with itself moved by a pixel or a line.
+"""
 
 import math
 from dataclasses import dataclass, fields
@@ -7,16 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lenet_xp.data.pen import blur, change_width
 from lenet_xp.system.opencv import cv2
 
-THINNEST, WIDEST = -0.5, 1.0  # pixels that a pen's edges move at most: no letter may vanish
-FINEST_GRID = 32  # a bump for each pixel
+MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
+MAX_WIDENING = 1.0  # pixels: the same, upper limit
+MAX_GRID = 32  # bumps a side: one for each pixel
+MAX_HEIGHT = 32_000  # pixels: OpenCV's remap takes pictures of up to 32,767 lines
+MARGIN = 4  # columns: paper on the right, for pixels beyond the picture's edge cost remap twice
 REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records name
 
 
 class Changes(NamedTuple):
-    """What is to happen to N images: all that is random about it, float32; None for nothing.
+    """The random numbers of the changes of N images, float32; None for a change that is off.
 
     coefficients: (2, N, 3 + grid^2) of `warp.basis`. widths: (N,) of `pen.change_width`.
     blurs: (N,), the shares of `pen.blur`.
@@ -29,14 +35,13 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True)
 class Distortion:
-    """How strongly training images are distorted; each strength is a standard deviation.
+    """The strengths of the changes; each is a standard deviation.
 
     rotation: degrees. shear: tangent of the slant. scale: log of the size, each axis by itself.
-    shift: pixels. elastic: pixels, of a smooth random displacement (Simard et al. 2003) that is
-    the sum of grid x grid Gaussian bumps.
-    pen: pixels that the ink's edges move. blur: pixels, sigma of a Gaussian; its absolute value
-    counts, so that most images stay sharp. pen and blur draw nothing and cost nothing while 0.
-    Raises ValueError for a strength below 0 or not finite, and for a grid that is not 2 to 32.
+    shift: pixels. elastic: pixels, of a smooth random displacement (Simard et al. 2003), the sum of
+    grid x grid Gaussian bumps. pen: pixels by which the ink's edges move. blur: pixels, sigma of a
+    Gaussian; its absolute value counts, so that most images stay sharp. pen and blur draw and cost
+    nothing while 0. ValueError for a strength below 0 or not finite, or a grid not of 2 to 32.
     """
 
     rotation: float = 0.0
@@ -52,8 +57,8 @@ class Distortion:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
         if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
             raise ValueError("strengths of a distortion are not negative")
-        if type(self.grid) is not int or not 2 <= self.grid <= FINEST_GRID:
-            raise ValueError(f"the grid of a distortion is from 2 to {FINEST_GRID}")
+        if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
+            raise ValueError(f"the grid of a distortion is from 2 to {MAX_GRID}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Distortion":
@@ -70,20 +75,19 @@ class Distortion:
 
     @property
     def geometric(self) -> bool:
-        """Whether it moves pixels alone: `Changes` are then nothing but coefficients."""
+        """Whether it only moves pixels: `Changes` then have coefficients only."""
         return not (self.pen or self.blur)
 
     def draw(self, rng: np.random.Generator, count: int) -> Changes:
-        """What is to happen to `count` images.
-
-        Geometry is drawn first, then what is on of the rest in the order of `Changes`.
-        """
+        """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
         coefficients = self._draw_geometry(rng, count)
         widths = blurs = None
         if self.pen:
-            widths = np.clip(self.pen * _normal(rng, count), THINNEST, WIDEST)
+            normal = rng.standard_normal(count, np.float32)
+            widths = np.clip(self.pen * normal, MIN_WIDENING, MAX_WIDENING)
         if self.blur:
-            blurs = np.minimum(2 * (self.blur * _normal(rng, count)) ** 2, np.float32(1))
+            normal = rng.standard_normal(count, np.float32)
+            blurs = np.minimum(2 * (self.blur * normal) ** 2, np.float32(1))
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
@@ -115,31 +119,104 @@ class Distortion:
         return coefficients
 
 
-def _normal(rng: np.random.Generator, count: int) -> np.ndarray:
-    return rng.standard_normal(count, np.float32)
-
-
-_TALLEST = 32_000  # OpenCV's remap takes no picture taller than 32,767
-_MARGIN = 4  # columns of paper on the right: pixels beyond the picture's edge cost remap twice
-
-
 def tall_picture(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S) uint8 on paper of their own, (N, S + 2, S + 4), for one call on them all.
+    """Images (N, S, S) uint8 as one picture, (N, S + 2, S + 4), so that one call changes them all.
 
-    Row by row, every image has paper (0) before, behind, above and below it, so that what looks
-    one pixel around itself meets no other image. Image n is [n, 1:-1, :S] of the result.
+    Every image has paper on all sides. Image n is [n, 1:-1, :S] of the result.
     """
     count, size, _ = images.shape
-    tall = np.zeros((count, size + 2, size + _MARGIN), np.uint8)
+    tall = np.zeros((count, size + 2, size + MARGIN), np.uint8)
     tall[:, 1:-1, :size] = images
     return tall
 
 
-def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
-    """Images (N, S, S) uint8 fetched bilinearly from a tall picture of them, paper flowing in.
+def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
+    """Move every edge of the ink outwards by `widths` (N,) pixels, -0.9 to 1; inwards below 0.
 
-    coefficients: (2, N, 3 + grid^2) float32 of `basis`. coefficients @ basis says, measured from
-    the image's centre, the x and the y that each target pixel comes from.
+    Outwards, images are blended with their 3x3 dilation, the highest of nine neighbours. Inwards,
+    levels v become (v - w) / (1 - w) in units of full ink: edges go and full ink stays. A blend
+    with the 3x3 erosion, which deletes a stroke of two pixels, would only fade it.
+    tall: (N, H, W) uint8 of `tall_picture`. size: S of its images.
+    """
+    wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
+    if len(wide):
+        tall[wide] = _widened(tall[wide], widths[wide])
+        _clear_paper(tall, size)
+    if len(thin):
+        tall[thin] = _thinned(tall[thin], -widths[thin])
+
+
+def _widened(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    difference = _highest_of_nine(tall.reshape(-1), tall.shape[2]).reshape(tall.shape)
+    difference -= tall
+    shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
+    widened: np.ndarray = tall + _shifted(difference * shares, 8).astype(np.uint8)
+    return widened
+
+
+def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
+    left = np.maximum(tall, taken)
+    left -= taken
+    stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
+    return _shifted(left * stretch, 8).astype(np.uint8)
+
+
+def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
+    """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
+
+    A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
+    """
+    flat, width = tall.reshape(-1), tall.shape[2]
+    levels = flat.astype(np.int16)
+    across = _neighbours_added(levels, 1)
+    soft = _shifted(_neighbours_added(across, width), 4)
+    soft -= levels
+    cells = soft.reshape(len(tall), -1)
+    cells *= np.rint(128 * shares).astype(np.int16)[:, None]
+    soft = _shifted(soft, 7)
+    soft += levels
+    flat[:] = soft
+    _clear_paper(tall, size)
+
+
+def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
+    """The 3x3 dilation of a picture whose lines are `width` apart in `flat`."""
+    across = flat.copy()
+    np.maximum(across[1:], flat[:-1], out=across[1:])
+    np.maximum(across[:-1], flat[1:], out=across[:-1])
+    highest = across.copy()
+    np.maximum(highest[width:], across[:-width], out=highest[width:])
+    np.maximum(highest[:-width], across[width:], out=highest[:-width])
+    return highest
+
+
+def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
+    """Twice each level, plus the two levels that are `step` away."""
+    total: np.ndarray = levels + levels
+    total[step:] += levels[:-step]
+    total[:-step] += levels[step:]
+    return total
+
+
+def _shifted(values: np.ndarray, bits: int) -> np.ndarray:
+    """Whole numbers divided by 2^bits and rounded, in place."""
+    values += values.dtype.type(1 << (bits - 1))
+    values >>= values.dtype.type(bits)
+    return values
+
+
+def _clear_paper(tall: np.ndarray, size: int) -> None:
+    """Clear what has run over the images' edges."""
+    tall[:, 0] = tall[:, -1] = 0
+    tall[:, :, size:] = 0
+
+
+def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
+    """Images (N, S, S) uint8 fetched bilinearly from a tall picture of them; paper fills gaps.
+
+    coefficients: (2, N, 3 + grid^2) float32 of `basis`; coefficients @ basis are the x and the y,
+    from the image's centre, that each target pixel comes from.
     """
     count, height, width = tall.shape
     functions = basis(size, round((coefficients.shape[2] - 3) ** 0.5))
@@ -149,7 +226,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     np.clip(y, np.float32(0), np.float32(height - 1), out=y)
     y += (np.arange(count, dtype=np.float32) * np.float32(height))[:, None]
     moved = np.empty((count, size * size), np.uint8)
-    images = _TALLEST // height
+    images = MAX_HEIGHT // height
     for start in range(0, count, images):
         part = slice(start, start + images)
         cv2.remap(
@@ -166,7 +243,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def basis(size: int, grid: int) -> np.ndarray:
-    """(3 + grid^2, size^2) float32: 1, x and y from the centre, and bumps of unit deviation."""
+    """Functions of the pixels, (3 + grid^2, size^2) float32: 1, x, y from the centre, and bumps."""
     axis = np.arange(size) - (size - 1) / 2
     y, x = (each.reshape(-1) for each in np.meshgrid(axis, axis, indexing="ij"))
     nodes = np.linspace(axis[0], axis[-1], grid)
@@ -174,5 +251,5 @@ def basis(size: int, grid: int) -> np.ndarray:
     rows, cols = (each.reshape(-1) for each in np.meshgrid(nodes, nodes, indexing="ij"))
     squares = (x - cols[:, None]) ** 2 + (y - rows[:, None]) ** 2
     bumps = np.exp(-0.5 * squares / (0.75 * spacing) ** 2)
-    bumps /= np.sqrt((bumps**2).sum(axis=0))  # so that unit coefficients displace by one pixel
+    bumps /= np.sqrt((bumps**2).sum(axis=0))  # random coefficients of deviation 1 move by 1 pixel
     return np.concatenate([np.ones_like(x)[None], x[None], y[None], bumps]).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Preprocessed data sets kept on disk, so that they are prepared once and not on every run."""
+"""Preprocessed data sets kept on disk: each is prepared once, not on every run."""
 
 import hashlib
 import json
 import os
-import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset
+from lenet_xp.errors import InputError
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.files import atomic_write, make_folder
 from lenet_xp.system.npz_file import open_npz
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.text import problem_with
 
-FORMAT = 1
-LARGEST = MAX_IMAGES * 1024  # bytes of an array
+MAX_ARRAY = MAX_IMAGES * 1024  # bytes: one array of a kept file
 
-# The rooms that decide the pixels. The text of every module in them is part of the key, so that a
-# changed preprocessing never meets images that an older one left.
+# The text of every module in these rooms is part of the key, for they decide the pixels: a changed
+# preprocessing never reads what an older one left.
 _ROOMS = ("data", "pictures")
 
 
@@ -32,11 +33,14 @@ def cache_folder() -> Path:
 
 
 def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -> Path:
-    """Where a source of that content, preprocessed in that way, is or would be kept."""
+    """The file of a source of that content, preprocessed in that way, whether it exists or not.
+
+    fingerprint: the source's kind and content, as `Source.fingerprint` gives it.
+    """
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
     code = _source_text()
-    key = json.dumps([FORMAT, fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
+    key = json.dumps([fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
     return cache_folder() / f"{hashlib.sha256(key.encode() + code).hexdigest()[:32]}.npz"
 
 
@@ -60,17 +64,12 @@ def read_cache(path: Path) -> Dataset | None:
     try:
         with open_npz(path) as stored:
             images, labels, about = (
-                stored[name].read(LARGEST) for name in ("images", "labels", "about")
+                stored[name].read(MAX_ARRAY) for name in ("images", "labels", "about")
             )
-        about = json.loads(bytes(about))
+        name, class_names, names, source_train, skipped = json.loads(bytes(about))
+        pairs = tuple((file, reason) for file, reason in skipped)
         dataset = Dataset(
-            name=about["name"],
-            images=images,
-            labels=labels,
-            class_names=tuple(about["class_names"]),
-            files=tuple(about["files"]),
-            source_train=about["source_train"],
-            skipped=tuple((file, reason) for file, reason in about["skipped"]),
+            name, images, labels, tuple(class_names), tuple(names), source_train, pairs
         )
         return dataset if _is_whole(dataset) else None
     except Exception:  # also where one byte of it has changed: it is made again
@@ -78,7 +77,7 @@ def read_cache(path: Path) -> Dataset | None:
 
 
 def _is_whole(dataset: Dataset) -> bool:
-    """Whether all is of the kinds that `write_cache` is given."""
+    """Whether everything has the types and shapes that `write_cache` is given."""
     images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
     own_test = dataset.source_train
     return (
@@ -98,25 +97,11 @@ def _is_whole(dataset: Dataset) -> bool:
 
 
 def write_cache(path: Path, dataset: Dataset) -> None:
-    """Keep a data set at `path`; where that cannot be written, do nothing.
-
-    It is written beside its place and then moved there, so that no reader meets half a file.
-    """
-    about = {
-        "name": dataset.name,
-        "class_names": dataset.class_names,
-        "files": dataset.files,
-        "source_train": dataset.source_train,
-        "skipped": dataset.skipped,
-    }
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, images=dataset.images, labels=dataset.labels, about=text)
-        temporary.replace(path)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    """Keep a data set at `path`; where that cannot be written, do nothing."""
+    d = dataset
+    about = json.dumps([d.name, d.class_names, d.files, d.source_train, d.skipped])
+    text = np.frombuffer(about.encode(), np.uint8)
+    with suppress(InputError):
+        make_folder(path.parent)
+        with atomic_write(path) as file:
+            np.savez(file, images=d.images, labels=d.labels, about=text)

@@ -1,4 +1,7 @@
-"""Class folders: which of a source's files are the images, and of which class."""
+"""Class folders: a source's images are found in one folder per class and read as a data set.
+
+Paths in a source have '/' between their parts, in a zip and on every system's disk alike.
+"""
 
 import hashlib
 import os
@@ -7,33 +10,32 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from lenet_xp.data.dataset import MAX_IMAGES, Dataset
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, SUFFIXES, decode, read_file
 from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
-from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.progress import search_report
 from lenet_xp.system.text import problem_with
 
-# By the folder that holds their class folders: the images, each as (class, file).
-_Trees = dict[str, list[tuple[str, str]]]
-
+MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
+REPORT_STEP = 1000  # entries: from one report of progress to the next
+_EXPECTED = "a folder of images for each class is expected"
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
-EXPECTED = "a folder of images for each class is expected"
+_Trees = dict[str, list[tuple[str, str]]]  # (class, file) of images, by the class folders' parent
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The images of one folder of class folders, by class and then by number.
+    """The images of one set of class folders, by class and then by number.
 
-    paths: where each image stands in its source, with '/' between the parts.
-    labels: the class of each, an index into class_names; these are sorted.
+    paths: of each image in its source. labels: indices into class_names, which are sorted.
     """
 
     paths: tuple[str, ...]
@@ -46,54 +48,183 @@ class Tree:
         return tuple("/".join(path.rsplit("/", 2)[-2:]) for path in self.paths)
 
 
-def is_image(path: str) -> bool:
-    """Whether a path in a source, '/' between the parts, is that of an image, to go by its name.
+class Files(Protocol):
+    """A source of class folders; `size` is in bytes, `read` raises InputError for damaged files."""
 
-    What systems leave beside images is none, ._name.png for one.
+    def tree(self) -> Tree: ...
+    def size(self, name: str) -> int: ...
+    def read(self, name: str) -> bytes: ...
+
+
+def load_folder(request: Request) -> Dataset:
+    """The data set of a folder on disk; see `load_class_folders`."""
+    return load_class_folders(Folder(request.path, request.progress), request)
+
+
+def folder_fingerprint(request: Request) -> str:
+    """See `Folder.fingerprint`."""
+    return Folder(request.path, request.progress).fingerprint()
+
+
+def load_class_folders(source: Files, request: Request) -> Dataset:
+    """The data set of a source of class folders.
+
+    An image that cannot be read raises InputError; with `skip_bad` it is listed in `skipped`
+    instead, and only a class with no image left is an error.
     """
-    return path.lower().endswith(SUFFIXES) and _is_visible(path)
+    tree = source.tree()
+
+    def picture(index: int, admit: Admit) -> np.ndarray:
+        path = tree.paths[index]
+        if source.size(path) > LARGE_FILE:
+            admit(MAX_PIXELS)
+            return decode(source.read(path), path)
+        return decode(source.read(path), path, admit)
+
+    name, count = request.name, len(tree.paths)
+    images, errors = prepare(count, picture, request.preprocessing, name, request.progress)
+    if errors and not request.skip_bad:
+        raise InputError(f"{name}: {first_problem(errors)}")
+    labels, files = np.array(tree.labels, np.int64), tree.files
+    good = np.setdiff1d(np.arange(count), list(errors))
+    counts = np.bincount(labels[good], minlength=len(tree.class_names))
+    if not counts.all():
+        empty = tree.class_names[int(counts.argmin())]
+        raise InputError(f"{name}: class {empty!r} has no image that can be read")
+    return Dataset(
+        name=name,
+        images=images[good] if errors else images,
+        labels=labels[good],
+        class_names=tree.class_names,
+        files=tuple(files[i] for i in good),
+        skipped=tuple(
+            (files[i], error.removeprefix(f"{tree.paths[i]}: "))
+            for i, error in sorted(errors.items())
+        ),
+    )
+
+
+class Folder:
+    """A folder on disk as a source of class folders.
+
+    progress: whether to report on standard error while a large folder is searched.
+    """
+
+    def __init__(self, path: str | Path, progress: bool = False):
+        self.path = Path(path)
+        self._files: dict[str, tuple[int, int]] = {}
+        self._folders: list[str] = []
+        for name, entry in scan(self.path, progress):
+            if entry is None:
+                self._folders.append(name)
+            else:
+                self._files[name] = (entry.st_size, entry.st_mtime_ns)
+
+    def fingerprint(self) -> str:
+        """The word "folder" and a hash of all names, sizes and times of change."""
+        digest = hashlib.sha256()
+        for name in sorted(self._files):
+            digest.update(f"{name}\0{self._files[name]}\0".encode(errors="surrogateescape"))
+        for name in sorted(self._folders):
+            digest.update(f"{name}/\0".encode(errors="surrogateescape"))
+        return f"folder {digest.hexdigest()}"
+
+    def tree(self) -> Tree:
+        """The images and their classes; see `find_tree`."""
+        checksum = cache(lambda name: zlib.crc32(self.read(name)))
+        return find_tree(str(self.path), self._files, self._folders, checksum)
+
+    def size(self, name: str) -> int:
+        return self._files[name][0]
+
+    def read(self, name: str) -> bytes:
+        try:
+            return read_file(self.path / name)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
+
+
+def scan(folder: Path, progress: bool = False) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Everything in a folder and its subfolders: the path from there, and a file's status.
+
+    The status of a folder is None. Links to folders are left out, for they may loop, and so are
+    devices and pipes. What cannot be read raises InputError, and so do too many entries.
+    """
+    try:
+        with search_report(f"searching {folder}", progress) as advance:
+            for count, (name, entry) in enumerate(_entries(folder), 1):
+                if count % REPORT_STEP == 0:
+                    advance(REPORT_STEP)
+                if count > MAX_ENTRIES:
+                    raise InputError(f"{folder}: holds over {MAX_ENTRIES:,} files; give less")
+                if entry.is_dir(follow_symlinks=False):
+                    yield name, None
+                elif entry.is_file():
+                    yield name, entry.stat()
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything in a folder and its subfolders; links to folders are not followed."""
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name + "/")
+                yield name, entry
 
 
 def find_tree(
     name: str, files: Iterable[str], folders: Iterable[str], checksum: Callable[[str], int]
 ) -> Tree:
-    """The one tree of class folders among the files of a source.
+    """The one set of class folders among the files of a source.
 
-    files, folders: their paths in the source, '/' between the parts.
-    checksum: of a file's content, asked for only where a source holds several trees.
-    A tree that stands there twice is read once: Kaggle's AMHCD archive is of this kind. No images,
-    too many, a single class, an empty class folder, class names that cannot be written and several
-    different trees raise InputError.
+    files, folders: their paths in the source.
+    checksum: of a file's content, computed only where a source holds several sets.
+    A set that the source holds twice is read once: Kaggle's AMHCD archive is of this kind. No
+    images, too many, a single class, an empty class folder, class names that cannot be written and
+    several different sets raise InputError.
     """
     trees = _images_by_root(files)
     if not trees:
-        raise InputError(f"{name}: holds no images in class folders; {EXPECTED}")
+        raise InputError(f"{name}: holds no images in class folders; {_EXPECTED}")
     root = max(sorted(trees), key=lambda each: len(trees[each]))
-    if len(trees[root]) > MAX_IMAGES:
-        raise InputError(
-            f"{name}: holds {len(trees[root]):,} images; at most {MAX_IMAGES:,} are read"
-        )
-    class_names = tuple(sorted({class_name for class_name, _ in trees[root]}))
+    images = sorted(trees[root], key=lambda each: (each[0], _natural(each[1])))
+    if len(images) > MAX_IMAGES:
+        raise InputError(f"{name}: holds {len(images):,} images; at most {MAX_IMAGES:,} are read")
+    class_names = tuple(sorted({class_name for class_name, _ in images}))
     if unfit := problem_with(class_names):
         raise InputError(f"{name}: {unfit}")
     _check_other_trees(name, trees, root, checksum)
     if len(class_names) == 1:
-        raise InputError(f"{name}: holds the one class {class_names[0]!r}; {EXPECTED}, two or more")
+        raise InputError(
+            f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, two or more"
+        )
     index = {class_name: label for label, class_name in enumerate(class_names)}
     for folder in folders:
         parent, _, last = folder.rpartition("/")
         if parent == root and last not in index and _is_visible(folder):
             raise InputError(f"{name}: class folder {folder} holds no image; fill or remove it")
-    ordered = sorted(trees[root], key=lambda each: (each[0], _natural(each[1])))
-    return Tree(
-        tuple(_path(root, each) for each in ordered),
-        tuple(index[class_name] for class_name, _ in ordered),
-        class_names,
-    )
+    paths = tuple(_path(root, image) for image in images)
+    return Tree(paths, tuple(index[class_name] for class_name, _ in images), class_names)
+
+
+def is_image(path: str) -> bool:
+    """Whether a path's name is that of an image; ._name.png, which systems leave, is none."""
+    return path.lower().endswith(SUFFIXES) and _is_visible(path)
+
+
+def _is_visible(path: str) -> bool:
+    """False for what systems leave in folders: .DS_Store, ._name, __MACOSX."""
+    return not ("/." in f"/{path}" or "/__MACOSX/" in f"/{path}/")
 
 
 def _images_by_root(files: Iterable[str]) -> _Trees:
-    """The images as (class, file) by the folder that holds their class folder, nothing else."""
+    """The images in class folders, by the folder that holds these."""
     trees: _Trees = defaultdict(list)
     for path in files:
         if is_image(path):
@@ -109,7 +240,7 @@ def _path(root: str, image: Iterable[str]) -> str:
 
 
 def _check_other_trees(name: str, trees: _Trees, root: str, checksum: Callable[[str], int]) -> None:
-    """Refuse to guess: besides the chosen tree only its copies and loose images may stand."""
+    """Refuse to guess: only copies of the chosen tree and loose images may stand beside it."""
     chosen = set(trees[root])
     for other in sorted(set(trees) - {root}):
         folders = {_path(other, image[:1]) for image in trees[other]}
@@ -126,151 +257,8 @@ def _check_other_trees(name: str, trees: _Trees, root: str, checksum: Callable[[
             )
 
 
-def _is_visible(path: str) -> bool:
-    """False for what systems leave in folders: .DS_Store, ._name, __MACOSX."""
-    return not ("/." in f"/{path}" or "/__MACOSX/" in f"/{path}/")
-
-
 def _natural(name: str) -> tuple[list[Any], str]:
     """A sort key by which 2 comes before 10, and no number is too long."""
     parts: list[Any] = _DIGITS.split(name)
     parts[1::2] = [(len(digits), digits) for digits in (each.lstrip("0") for each in parts[1::2])]
     return parts, name
-
-
-MAX_ENTRIES = 1_000_000
-AT_A_TIME = 1000  # entries between two reports
-
-
-class Folder:
-    """A folder on disk; `tree` says which images it holds, `read` gives the bytes of one.
-
-    progress: whether to report on standard error while a large folder is searched.
-    """
-
-    def __init__(self, path: str | Path, progress: bool = False):
-        self.path = Path(path)
-        self._files: dict[str, tuple[int, int]] = {}
-        self._folders: list[str] = []
-        for name, entry in scan(self.path, progress):
-            if entry is None:
-                self._folders.append(name)
-            else:
-                self._files[name] = (entry.st_size, entry.st_mtime_ns)
-
-    def __enter__(self) -> "Folder":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def fingerprint(self) -> str:
-        """A hash of all names, sizes and times of change."""
-        digest = hashlib.sha256()
-        for name in sorted(self._files):
-            digest.update(f"{name}\0{self._files[name]}\0".encode(errors="surrogateescape"))
-        for name in sorted(self._folders):
-            digest.update(f"{name}/\0".encode(errors="surrogateescape"))
-        return digest.hexdigest()
-
-    def tree(self) -> Tree:
-        """The images and their classes; see `find_tree`."""
-        checksum: dict[str, int] = {}
-
-        def checksum_of(name: str) -> int:
-            if name not in checksum:
-                checksum[name] = zlib.crc32(self.read(name))
-            return checksum[name]
-
-        return find_tree(str(self.path), self._files, self._folders, checksum_of)
-
-    def size(self, name: str) -> int:
-        """How many bytes one file is."""
-        return self._files[name][0]
-
-    def read(self, name: str) -> bytes:
-        """The content of one file; InputError names it where it cannot be read."""
-        try:
-            return read_file(self.path / name)
-        except OSError as error:
-            raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
-
-
-def scan(folder: Path, progress: bool = False) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Everything in a folder and those in it: the path from there, and a file's status.
-
-    None is the status of a folder. Links to folders are left out, for they may loop, and so are
-    devices and pipes. What cannot be read raises InputError, and so do too many entries.
-    """
-    try:
-        with search_report(f"searching {folder}", progress) as advance:
-            for count, (name, entry) in enumerate(_entries(folder), 1):
-                if count % AT_A_TIME == 0:
-                    advance(AT_A_TIME)
-                if count > MAX_ENTRIES:
-                    raise InputError(f"{folder}: holds over {MAX_ENTRIES:,} files; give less")
-                if entry.is_dir(follow_symlinks=False):
-                    yield name, None
-                elif entry.is_file():
-                    yield name, entry.stat()
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Everything in a folder and those in it, but for what links to folders lead to."""
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        with os.scandir(folder / prefix) as entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name + "/")
-                yield name, entry
-
-
-def load_tree(
-    name: str,
-    tree: Tree,
-    read: Callable[[str], bytes],
-    size: Callable[[str], int],
-    preprocessing: Preprocessing,
-    *,
-    skip_bad: bool,
-    progress: bool,
-) -> Dataset:
-    """The data set of a tree of class folders.
-
-    read, size: give the content of one of the tree's paths, and of how many bytes it is.
-    An image that cannot be read raises InputError; with `skip_bad` it is listed in `skipped`
-    instead, and only a class with no image left is an error.
-    """
-
-    def picture(index: int, admit: Admit) -> np.ndarray:
-        path = tree.paths[index]
-        if size(path) > LARGE_FILE:
-            admit(MAX_PIXELS)
-            return decode(read(path), path)
-        return decode(read(path), path, admit)
-
-    images, errors = prepare(len(tree.paths), picture, preprocessing, name, progress)
-    if errors and not skip_bad:
-        raise InputError(f"{name}: {first_problem(errors)}")
-    labels, files = np.array(tree.labels, np.int64), tree.files
-    good = np.setdiff1d(np.arange(len(files)), list(errors))
-    counts = np.bincount(labels[good], minlength=len(tree.class_names))
-    if not counts.all():
-        empty = tree.class_names[int(counts.argmin())]
-        raise InputError(f"{name}: class {empty!r} has no image that can be read")
-    skipped = [
-        (files[i], error.removeprefix(f"{tree.paths[i]}: ")) for i, error in sorted(errors.items())
-    ]
-    return Dataset(
-        name=name,
-        images=images[good] if errors else images,
-        labels=labels[good],
-        class_names=tree.class_names,
-        files=tuple(files[i] for i in good),
-        skipped=tuple(skipped),
-    )

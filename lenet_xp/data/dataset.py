@@ -1,13 +1,33 @@
-"""What every data source yields: images, integer labels and the names behind them."""
+"""What every data source is asked for, and the labelled images that it yields."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lenet_xp.errors import InputError
+from lenet_xp.pictures.preprocess import Preprocessing
 
-# What is held of each image, and of each pair of image and class, stays under a gigabyte.
-MAX_IMAGES = 250_000
+MAX_IMAGES = 250_000  # images: with their classes they stay under a gigabyte
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a source's reader is asked for.
+
+    path: the file or folder to read; generated letters have none. name: of the data set.
+    samples_per_class, seed: of generated letters.
+    skip_bad: list unreadable image files in `Dataset.skipped` instead of raising InputError.
+    progress: report on standard error.
+    """
+
+    path: Path
+    name: str
+    preprocessing: Preprocessing
+    samples_per_class: int
+    seed: int
+    skip_bad: bool
+    progress: bool
 
 
 @dataclass(frozen=True)
@@ -17,7 +37,7 @@ class Dataset:
     images: (N, S, S) uint8, ink 255 on paper 0, as `Preprocessing.apply` leaves them.
     labels: (N,) int64, indices into `class_names`.
     files: the name of each image in its source, or empty where there is none.
-    source_train: where the source comes with its own test set, how many images stand before it.
+    source_train: number of images in front of the source's own test set, or None without one.
     skipped: (file, reason) of each image left out on request.
     """
 

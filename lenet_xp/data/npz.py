@@ -1,31 +1,31 @@
-"""A .npz file in Keras' layout: x_train, y_train, x_test, y_test, perhaps class_names."""
+"""A .npz file in Keras' layout: x_train, y_train, x_test, y_test and optional class_names."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 
-from lenet_xp.data.dataset import MAX_IMAGES, Dataset
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.pictures.many import Admit, prepare
-from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import LazyArray, open_npz
 from lenet_xp.system.text import problem_with
 
-MAX_VALUES = 400_000_000  # of all pictures together, a byte each
-LONGEST_LIST = 4 * 2**20  # bytes, of class names
+MAX_VALUES = 400_000_000  # bytes: values of all pictures together
+MAX_NAMES = 4 * 2**20  # bytes: the array of class names
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: bool) -> Dataset:
+def load_npz(request: Request) -> Dataset:
     """The data set of a .npz file, training images first, then the test images.
 
     x: (N, H, W) or (N, H, W, 1 | 3 | 4), uint8, or floating-point in 0..1 or 0..255.
     y: (N,) or (N, 1) integers from 0 without gaps. class_names: (K,) strings, else the numbers.
     Anything else raises InputError, and so do more than MAX_IMAGES images or MAX_VALUES values.
     """
+    path = request.path
     try:
         train, test, labels, class_names = _content(path)
     except (InputError, MemoryError):
@@ -39,8 +39,8 @@ def load_npz(path: Path, name: str, preprocessing: Preprocessing, *, progress: b
         admit(chosen.size)
         return chosen
 
-    images, _ = prepare(len(labels), picture, preprocessing, name, progress)
-    return Dataset(name, images, labels, class_names, source_train=len(train))
+    images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
+    return Dataset(request.name, images, labels, class_names, source_train=len(train))
 
 
 def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -49,9 +49,8 @@ def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str,
         missing = [each for each in _ARRAYS if each not in arrays]
         if missing:
             raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
-        # Shapes before any values.
         x_train, x_test = arrays["x_train"], arrays["x_test"]
-        _check_pictures(x_train, f"{path}: x_train")
+        _check_pictures(x_train, f"{path}: x_train")  # shapes first, before any values are read
         _check_pictures(x_test, f"{path}: x_test")
         count = x_train.shape[0] + x_test.shape[0]
         values = math.prod(x_train.shape) + math.prod(x_test.shape)
@@ -60,17 +59,10 @@ def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str,
                 f"{path}: holds {count:,} images of {values:,} values; at most {MAX_IMAGES:,} of "
                 f"{MAX_VALUES:,} together are read"
             )
-        labels = []
-        for x, part in ((x_train, "train"), (x_test, "test")):
-            y = _labels(arrays[f"y_{part}"], f"{path}: y_{part}")
-            if x.shape[0] != len(y):
-                raise InputError(
-                    f"{path}: x_{part} holds {x.shape[0]} images, y_{part} {len(y)} labels"
-                )
-            labels.append(y)
-        class_names = _class_names(arrays, labels[0], labels[1], path)
+        y_train, y_test = (_labels(arrays, part, path) for part in ("train", "test"))
+        class_names = _class_names(arrays, y_train, y_test, path)
         train, test = (_pictures(arrays[x], f"{path}: {x}") for x in ("x_train", "x_test"))
-        return train, test, np.concatenate(labels), class_names
+        return train, test, np.concatenate([y_train, y_test]), class_names
 
 
 def _check_pictures(x: LazyArray, where: str) -> None:
@@ -88,28 +80,26 @@ def _check_pictures(x: LazyArray, where: str) -> None:
 
 
 def _pictures(x: LazyArray, where: str) -> np.ndarray:
-    """Checked pictures as uint8."""
+    """Checked pictures as uint8; floating-point values up to 1 are scaled to 255."""
     if x.dtype == np.uint8:
         return x.converted(np.uint8, lambda piece: piece)
-    scale = _scale(x, where)
-    return x.converted(np.uint8, lambda piece: np.rint(piece * scale))
-
-
-def _scale(x: LazyArray, where: str) -> int:
-    """What floating-point values are to be multiplied with for grey levels."""
     low = high = 0.0
     for piece in x.pieces():
         low, high = float(np.minimum(low, piece.min())), float(np.maximum(high, piece.max()))
     if not (low >= 0 and high <= 255):  # also where one of them is NaN
         raise InputError(f"{where}: has values {low:g} to {high:g}; 0..1 or 0..255 is expected")
-    return 255 if high <= 1 else 1
+    scale = 255 if high <= 1 else 1
+    return x.converted(np.uint8, lambda piece: np.rint(piece * scale))
 
 
-def _labels(y: LazyArray, where: str) -> np.ndarray:
-    """Checked labels as (N,) int64."""
+def _labels(arrays: dict[str, LazyArray], part: str, path: Path) -> np.ndarray:
+    """The labels of one part, checked, as (N,) int64."""
+    y, images = arrays[f"y_{part}"], arrays[f"x_{part}"].shape[0]
     shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
     if len(shape) != 1 or y.dtype.kind not in "iu":
-        raise InputError(f"{where}: is {y.shape} of {y.dtype}; (N,) integers are expected")
+        raise InputError(f"{path}: y_{part}: is {y.shape} of {y.dtype}; (N,) integers are expected")
+    if shape[0] != images:
+        raise InputError(f"{path}: x_{part} holds {images} images, y_{part} {shape[0]} labels")
     return y.read(8 * MAX_IMAGES).reshape(-1).astype(np.int64)
 
 
@@ -129,7 +119,7 @@ def _class_names(
     if "class_names" in arrays:
         given = arrays["class_names"]
         fits = given.dtype.kind == "U" and given.shape == found.shape
-        names = tuple(str(each) for each in given.read(LONGEST_LIST)) if fits else ()
+        names = tuple(str(each) for each in given.read(MAX_NAMES)) if fits else ()
         if len(set(names)) != len(found):
             raise InputError(f"{path}: class_names must be {len(found)} different strings")
     if unfit := problem_with(names):

@@ -1,14 +1,16 @@
-"""Every data source behind one function."""
+"""Every data source behind one function: a table says how each is recognised and read."""
 
 import hashlib
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from lenet_xp.data.archive import Archive
+from lenet_xp.data.archive import load_archive
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
-from lenet_xp.data.class_folders import Folder, load_tree
-from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.class_folders import folder_fingerprint, load_folder
+from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.npz import load_npz
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
@@ -16,14 +18,14 @@ from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.progress import progress_bar
 
-ACCEPTED = (
-    "give 'synthetic', 'amhcd' (downloads it from Kaggle), a .zip or folder of class folders, "
-    "or a .npz in Keras' layout"
-)
+HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
+PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
+SOURCE = "Es Saady et al., IJCA 27(4), 2011"
+TERMS = f"{SOURCE}: available for research and academic use; this project passes on no image of it"
 
 
 def load_dataset(
-    source: str | Path | None = None,
+    source: str | Path = "synthetic",
     preprocessing: Preprocessing | None = None,
     *,
     samples_per_class: int = 400,
@@ -34,88 +36,64 @@ def load_dataset(
 ) -> Dataset:
     """The data set of a source, preprocessed: images (N, S, S) uint8, ink 255 on paper 0.
 
-    source: None or "synthetic" for generated letters, "amhcd", or the path of a .zip archive or
-        a folder of class folders, or of a .npz file in Keras' layout.
+    source: what a row of SOURCES matches.
     samples_per_class, seed: of the generated letters; other sources ignore them.
     skip_bad: list unreadable image files in `skipped` instead of raising InputError.
     cache: keep what was read from files in the user's cache folder, and look there first.
     progress: report on standard error.
     A source that cannot be used raises InputError.
     """
-    preprocessing = preprocessing or Preprocessing()
-    if source is None or source == "synthetic":
-        return _synthetic(preprocessing, samples_per_class, seed, progress)
-    if source == "amhcd":
-        return _from_path(download_amhcd(), "amhcd", preprocessing, skip_bad, cache, progress)
-    path = Path(os.path.expanduser(source))
+    path = _path(source)
+    kind = next((each for each in SOURCES if each.matches(source)), None)
+    if kind is None:
+        problem = "is no data set" if path.exists() else "there is no such file or folder"
+        raise InputError(f"{path}: {problem}; give {accepted_sources()}")
     whole = Path(os.path.abspath(path))  # "." has a name, too
     name = whole.stem if whole.is_file() else whole.name
-    return _from_path(path, name, preprocessing, skip_bad, cache, progress)
-
-
-def _from_path(
-    path: Path, name: str, preprocessing: Preprocessing, skip_bad: bool, cache: bool, progress: bool
-) -> Dataset:
-    """A source on disk, out of the cache where its content is known there."""
-    if path.is_dir():
-        kind = "folder"
-    elif path.is_file() and path.suffix.lower() in (".zip", ".npz"):
-        kind = path.suffix.lower()
-    elif path.exists():
-        raise InputError(f"{path}: is no data set; {ACCEPTED}")
-    else:
-        raise InputError(f"{path}: there is no such file or folder; {ACCEPTED}")
-    if not cache:
-        return _read(path, kind, name, preprocessing, skip_bad, progress)
-    identity = Folder(path, progress).fingerprint() if kind == "folder" else _digest(path)
-    kept = cache_path(f"{kind} {identity}", preprocessing, skip_bad)
+    preprocessing = preprocessing or Preprocessing()
+    path = kind.locate() if kind.locate else path
+    request = Request(path, name, preprocessing, samples_per_class, seed, skip_bad, progress)
+    if not cache or kind.fingerprint is None:
+        return kind.read(request)
+    kept = cache_path(kind.fingerprint(request), preprocessing, skip_bad)
     dataset = read_cache(kept)
     if dataset is None:
-        dataset = _read(path, kind, name, preprocessing, skip_bad, progress)
+        dataset = kind.read(request)
         write_cache(kept, dataset)
     return replace(dataset, name=name)
 
 
-def _read(
-    path: Path, kind: str, name: str, preprocessing: Preprocessing, skip_bad: bool, progress: bool
-) -> Dataset:
-    if kind == ".npz":
-        return load_npz(path, name, preprocessing, progress=progress)
-    with Folder(path, progress) if kind == "folder" else Archive(path) as source:
-        tree, read, size = source.tree(), source.read, source.size
-        return load_tree(
-            name, tree, read, size, preprocessing, skip_bad=skip_bad, progress=progress
-        )
+@dataclass(frozen=True)
+class Source:
+    """A kind of data source: a row of the table SOURCES.
+
+    words: what a user gives, for --help and for errors.
+    matches: whether the value of --data is of this kind.
+    read: its reader; raises InputError for what cannot be used.
+    fingerprint: the kind and a hash of the content, for the cache; None keeps nothing there.
+    locate: gives the path to read where the value is no path.
+    """
+
+    words: str
+    matches: Callable[[str | Path], bool]
+    read: Callable[[Request], Dataset]
+    fingerprint: Callable[[Request], str] | None = None
+    locate: Callable[[], Path] | None = None
 
 
-def _digest(path: Path) -> str:
-    """A hash of a file's content: a copy of it is known again, a changed one is not."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+def accepted_sources() -> str:
+    """What a user may give as a source, in words."""
+    *words, last = (each.words for each in SOURCES)
+    return f"{', '.join(words)} or {last}"
 
 
-def _synthetic(
-    preprocessing: Preprocessing, samples_per_class: int, seed: int, progress: bool
-) -> Dataset:
-    """Generated letters; `generate` gives them as AMHCD's files are, 64x64 and dark on light."""
-    if samples_per_class < 1 or seed < 0:
-        raise InputError(
-            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
-            "give at least 1 sample and a seed from 0"
-        )
+def load_synthetic(request: Request) -> Dataset:
+    """Generated letters; `generate` draws them as AMHCD's files are, 64x64 and dark on light."""
     class_names = tuple(letter.name for letter in letters())
-    with progress_bar(len(class_names) * samples_per_class, "synthetic", progress) as advance:
-        images, labels = generate(samples_per_class, seed, advance, preprocessing.apply_all)
+    samples, finish = request.samples_per_class, request.preprocessing.apply_all
+    with progress_bar(len(class_names) * samples, "synthetic", request.progress) as advance:
+        images, labels = generate(samples, request.seed, advance, finish)
     return Dataset("synthetic", images, labels, class_names)
-
-
-HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
-PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
-SOURCE = "Es Saady et al., IJCA 27(4), 2011"
-TERMS = f"{SOURCE}: available for research and academic use; this project passes on no image of it"
 
 
 def download_amhcd() -> Path:
@@ -138,3 +116,41 @@ def download_amhcd() -> Path:
             f"amhcd: the download failed ({reason}); "
             f"download the zip from {PAGE} in a browser and give its path instead"
         ) from error
+
+
+def _path(source: str | Path) -> Path:
+    return Path(os.path.expanduser(source))
+
+
+def _is_folder(source: str | Path) -> bool:
+    return _path(source).is_dir()
+
+
+def _is_file(suffix: str, source: str | Path) -> bool:
+    return _path(source).is_file() and _path(source).suffix.lower() == suffix
+
+
+def _file_fingerprint(request: Request) -> str:
+    """A file's suffix and a hash of its content: a copy of it matches, a changed file does not."""
+    try:
+        with request.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{request.path}: cannot be read ({error.strerror})") from error
+    return f"{request.path.suffix.lower()} {digest}"
+
+
+# The first row that matches is taken. A new source needs its reader and a row here.
+SOURCES = (
+    Source("'synthetic' (generated letters)", lambda source: source == "synthetic", load_synthetic),
+    Source(
+        "'amhcd' (fetched from Kaggle)",
+        lambda source: source == "amhcd",
+        load_folder,
+        folder_fingerprint,
+        download_amhcd,
+    ),
+    Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
+    Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
+    Source("a .npz in Keras' layout", partial(_is_file, ".npz"), load_npz, _file_fingerprint),
+)

@@ -1,10 +1,13 @@
-"""Named splits of a data set into training, validation and test images."""
+"""Named splits of a data set into training, validation and test images.
+
+Identical images on two sides make a score too good: they are found here, kept together by the
+splits that draw their own sides, and dropped from training and validation by `honest_split`.
+"""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 import numpy as np
 
@@ -12,20 +15,19 @@ from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.writers import WRITERS, doubtful_writers, writers_of
 from lenet_xp.errors import InputError
 
-SEED = 42
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1  # of the images that are not test images
-RANDOM_VALIDATION_SHARE = 0.125  # of those: a tenth of all
+SEED = 42  # of every random draw, so that a data set has one split of each name and fold
+TEST_SHARE = 0.2  # of all images
+VALIDATION_SHARE = 0.1  # of the images that are not test images: seed and source
+RANDOM_VALIDATION_SHARE = 0.125  # of the images that are not test images: a tenth of all
 VALIDATION_WRITERS = 6  # of the 48 who are not test writers
-ENOUGH = 15  # images of a class, where all have as many: 3 to test on, 1 to validate on
-
+MIN_IMAGES = 15  # images of each class: 3 to test on, 1 to validate on
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which images train, which choose the epoch, which judge: three disjoint index arrays."""
+    """Indices of the training, validation and test images: three disjoint int64 arrays."""
 
     name: str
     train: np.ndarray
@@ -35,18 +37,17 @@ class Split:
 
 
 def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Split:
-    """The split of that name, one of SPLITS; by default the source's own, else the seed's.
+    """The split of a name in SPLITS; by default the source's own, else the seed's.
 
     seed: the seed project's random fifth of every class as the test set. source: the source's own
     test set. random: 70 % training, 10 % validation, 20 % test images. kfold: 5 folds, each image
     a test image in one. writer: AMHCD's 60 writers in 5 folds of 12; 6 of the others validate.
-    Identical images (see `image_groups`) stay on one side of random, kfold and writer.
-    fold: from 0, below FOLDS[name].
-    Together the three int64 arrays hold every image once, and the same data set gives the same
-    split. An unknown name or fold, a source without a test set or writers of its own and classes
-    with too few images raise InputError.
+    Identical images stay on one side of random, kfold and writer. fold: from 0, below FOLDS[name].
+    Every image is on one side, and the same data set gives the same split. An unknown name or
+    fold, a source without a test set or writers of its own and classes with too few images raise
+    InputError.
     """
-    name = name or default_split(dataset)
+    name = name or ("seed" if dataset.source_train is None else "source")
     if name not in SPLITS:
         raise InputError(f"split {name!r} is unknown; choose {' or '.join(sorted(SPLITS))}")
     if not 0 <= fold < FOLDS[name]:
@@ -54,11 +55,6 @@ def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Spli
         raise InputError(f"split {name!r} has no fold {fold}; it has {choice}")
     train, val, test = SPLITS[name](dataset, fold)
     return Split(name, train, val, test, fold)
-
-
-def default_split(dataset: Dataset) -> str:
-    """The name of the split that is taken where none is asked for."""
-    return "seed" if dataset.source_train is None else "source"
 
 
 def _seed(dataset: Dataset, fold: int) -> Parts:
@@ -75,24 +71,23 @@ def _source(dataset: Dataset, fold: int) -> Parts:
 
 
 def _random(dataset: Dataset, fold: int) -> Parts:
+    """Identical images are drawn as one, here and for kfold."""
     groups = image_groups(dataset.images)
-    train, test = _stratified(dataset, _firsts(groups), TEST_SHARE)
-    train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
-    return _with_twins(groups, train), _with_twins(groups, val), _with_twins(groups, test)
+    train, test = _stratified(dataset, np.unique(groups, return_index=True)[1], TEST_SHARE)
+    return _validated(dataset, groups, train, test)
 
 
 def _kfold(dataset: Dataset, fold: int) -> Parts:
     groups = image_groups(dataset.images)
-    firsts = _firsts(groups)
+    firsts = np.unique(groups, return_index=True)[1]
     labels = dataset.labels[firsts]
     if np.bincount(labels, minlength=len(dataset.class_names)).min() < FOLDS["kfold"]:
-        _refuse(dataset, labels, TEST_SHARE)
-    from sklearn.model_selection import StratifiedKFold  # a second that predict need not wait
+        raise _too_few(dataset, labels, TEST_SHARE)
+    from sklearn.model_selection import StratifiedKFold  # its import takes a second
 
     folds = StratifiedKFold(FOLDS["kfold"], shuffle=True, random_state=SEED)
     train, test = (firsts[part] for part in list(folds.split(firsts, labels))[fold])
-    train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
-    return _with_twins(groups, train), _with_twins(groups, val), _with_twins(groups, test)
+    return _validated(dataset, groups, train, test)
 
 
 def _writer(dataset: Dataset, fold: int) -> Parts:
@@ -108,9 +103,9 @@ def _writer(dataset: Dataset, fold: int) -> Parts:
 
 
 def _writer_folds(units: np.ndarray) -> np.ndarray:
-    """(60,) the fold of each writer: those of one unit together, folds as equal as can be.
+    """The fold of each writer (60,): whole units, in folds of nearly equal size.
 
-    The largest unit goes first, always to the fold with the most room; else the order is random.
+    Units are placed by falling size, equal ones in random order, in the fold with the most room.
     """
     numbers, sizes = np.unique(units, return_counts=True)
     order = np.random.default_rng(SEED).permutation(len(numbers))
@@ -124,7 +119,7 @@ def _writer_folds(units: np.ndarray) -> np.ndarray:
 
 
 def _some_writers(units: np.ndarray, allowed: np.ndarray, count: int, fold: int) -> np.ndarray:
-    """(60,) bool: `count` writers at random among those allowed, whole units only."""
+    """At most `count` random writers among those allowed, whole units only: (60,) bool."""
     chosen = np.zeros(WRITERS, bool)
     for unit in np.random.default_rng([SEED, fold]).permutation(np.unique(units[allowed])):
         if chosen.sum() + (units == unit).sum() <= count:
@@ -132,8 +127,7 @@ def _some_writers(units: np.ndarray, allowed: np.ndarray, count: int, fold: int)
     return chosen
 
 
-# Each takes a data set and a fold and returns the training, validation and test indices; those of
-# validation never come from the test set, so that no split can choose an epoch on it.
+# Each takes a data set and a fold and returns the training, validation and test indices.
 SPLITS: dict[str, Callable[[Dataset, int], Parts]] = {
     "seed": _seed,
     "source": _source,
@@ -144,65 +138,67 @@ SPLITS: dict[str, Callable[[Dataset, int], Parts]] = {
 FOLDS = {"seed": 1, "source": 1, "random": 1, "kfold": 5, "writer": 5}
 
 
-def _firsts(groups: np.ndarray) -> np.ndarray:
-    """The index of each group's first image: identical images are drawn as one."""
-    return np.unique(groups, return_index=True)[1]
-
-
-def _with_twins(groups: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The indices of all images that are identical to a chosen one, in order."""
-    return np.flatnonzero(np.isin(groups, groups[chosen]))
+def _validated(dataset: Dataset, groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> Parts:
+    """Validation images drawn from `train`; each side also gets the twins of its images."""
+    train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
+    train, val, test = (
+        np.flatnonzero(np.isin(groups, groups[side])) for side in (train, val, test)
+    )
+    return train, val, test
 
 
 def _stratified(
     dataset: Dataset, indices: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The indices parted at random, `share` of every class, and some of it, in the second part."""
+    """The indices parted at random: at least one, and `share`, of every class in the second part.
+
+    Too few images of a class raise InputError.
+    """
     labels = dataset.labels[indices]
     classes = len(dataset.class_names)
     counts = np.bincount(labels, minlength=classes)
     if counts.min() >= 2 and share * len(indices) >= classes:
-        from sklearn.model_selection import train_test_split  # as above
+        from sklearn.model_selection import train_test_split  # its import takes a second
 
         first, second = train_test_split(
             indices, test_size=share, stratify=labels, random_state=SEED
         )
         if len(np.unique(dataset.labels[second])) == classes:
             return first, second
-    _refuse(dataset, labels, share)
+    raise _too_few(dataset, labels, share)
 
 
-def _refuse(dataset: Dataset, labels: np.ndarray, share: float) -> NoReturn:
+def _too_few(dataset: Dataset, labels: np.ndarray, share: float) -> InputError:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     rarest = int(counts.argmin())
-    raise InputError(
+    return InputError(
         f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
-        f"of class {dataset.class_names[rarest]!r}); give at least {ENOUGH} of each"
+        f"of class {dataset.class_names[rarest]!r}); give at least {MIN_IMAGES} of each"
     )
 
 
 def image_groups(images: np.ndarray) -> np.ndarray:
-    """Which images are the same: (N,) int64, equal where two of (N, S, S) uint8 are identical.
+    """The group of each image of (N, S, S) uint8: (N,) int64, equal for identical images.
 
     Groups are numbered from 0 in the order of their first image.
     """
-    seen: dict[bytes, int] = {}  # by digest: the images themselves would be held twice
+    seen: dict[bytes, int] = {}  # by digest: whole images as keys would take the memory again
     digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
     groups = (seen.setdefault(digest, len(seen)) for digest in digests)
     return np.fromiter(groups, np.int64, len(images))
 
 
 def repeated(groups: np.ndarray) -> list[np.ndarray]:
-    """The indices of each image that stands there more than once, one array for each."""
+    """The indices of each group that has several images, one array a group."""
     order = np.argsort(groups, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     return [part for part in parts if len(part) > 1]
 
 
 def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
-    """The things 0 to count - 1 joined along `links`, tuples of them: (count,) int64.
+    """The connected components of the numbers 0 to count - 1: (count,) int64.
 
-    Each is given the lowest number that it is joined with, over any number of links.
+    links: tuples of numbers that belong together. A component has the name of its lowest number.
     """
     lowest = np.arange(count)
     for link in links:
@@ -212,7 +208,7 @@ def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
 
 
 def members_of(groups: np.ndarray, values: np.ndarray) -> list[tuple[int, ...]]:
-    """The different `values` (N,) of each group that has several, sorted; none twice."""
+    """The different `values` (N,) of each group that has several, sorted and without repeats."""
     found = defaultdict(set)
     for part in repeated(groups):
         if len(members := np.unique(values[part])) > 1:
@@ -222,9 +218,9 @@ def members_of(groups: np.ndarray, values: np.ndarray) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many images of the first side are identical to one of the second.
+    """Numbers of images of the first side that are identical to one of the second.
 
-    dropped: images left out of training and validation on their account.
+    dropped: number of images left out of training and validation for that reason.
     """
 
     train_test: int
@@ -237,7 +233,7 @@ class Overlap:
 
 
 def find_overlap(groups: np.ndarray, split: Split) -> Overlap:
-    """What the sides of a split share; groups (N,) as of `image_groups`."""
+    """The images that the sides of a split share; groups (N,) as `image_groups` gives them."""
     train, val, test = (groups[part] for part in (split.train, split.val, split.test))
     pairs = ((train, test), (val, test), (train, val))
     return Overlap(*(int(np.isin(first, second).sum()) for first, second in pairs))
@@ -246,11 +242,11 @@ def find_overlap(groups: np.ndarray, split: Split) -> Overlap:
 def honest_split(
     dataset: Dataset, name: str | None = None, fold: int = 0, allow_overlap: bool = False
 ) -> tuple[Split, Overlap]:
-    """A split no two sides of which share an image, and what they shared before; see `make_split`.
+    """A split whose sides share no image, and what they shared before; see `make_split`.
 
-    The seed's split, which is fixed, keeps its test set: what also stands there leaves training
-    and validation, and what also validates leaves training. Any other split with an overlap
-    raises InputError. With `allow_overlap` every split stays as it is.
+    The seed's split is fixed and keeps its test set: its images are dropped from training and
+    validation, and validation images from training. Any other split with an overlap raises
+    InputError. With `allow_overlap` every split stays as it is.
     """
     split = make_split(dataset, name, fold)
     groups = image_groups(dataset.images)
@@ -265,21 +261,15 @@ def honest_split(
             "or keep them with --allow-overlap"
         )
     val = split.val[~np.isin(groups[split.val], groups[split.test])]
-    judged = np.concatenate([val, split.test])
-    train = split.train[~np.isin(groups[split.train], groups[judged])]
-    _check_classes(dataset, train, val)
+    evaluated = np.concatenate([val, split.test])
+    train = split.train[~np.isin(groups[split.train], groups[evaluated])]
+    counts = np.bincount(dataset.labels[train], minlength=len(dataset.class_names))
+    if not len(val) or not counts.min():
+        missing = f"of class {dataset.class_names[int(counts.argmin())]!r} to train on"
+        raise InputError(
+            f"{dataset.name}: without the images that also stand in the test set none is left "
+            f"{missing if len(val) else 'to validate on'}; give more different images, "
+            "or keep them with --allow-overlap"
+        )
     dropped = len(split.train) + len(split.val) - len(train) - len(val)
     return replace(split, train=train, val=val), replace(overlap, dropped=dropped)
-
-
-def _check_classes(dataset: Dataset, train: np.ndarray, val: np.ndarray) -> None:
-    """InputError where nothing is left to validate on, or of a class to train on."""
-    counts = np.bincount(dataset.labels[train], minlength=len(dataset.class_names))
-    if len(val) and counts.min():
-        return
-    missing = f"of class {dataset.class_names[int(counts.argmin())]!r} to train on"
-    raise InputError(
-        f"{dataset.name}: without the images that also stand in the test set none is left "
-        f"{missing if len(val) else 'to validate on'}; give more different images, "
-        "or keep them with --allow-overlap"
-    )

@@ -1,7 +1,7 @@
-"""Who wrote which image of AMHCD: 60 writers, 13 samples of each letter from each.
+"""The writers of AMHCD's images: 60 people, each with 13 samples of each letter.
 
-The files do not say. It was read off their numbers and checked against the ink; docs/writers.md
-tells how, and amhcd_writers.csv holds what was found for each letter.
+The files do not name them. They were inferred from the files' numbers and checked against the ink:
+docs/writers.md tells how, and amhcd_writers.csv has the result for each letter.
 """
 
 import csv
@@ -15,9 +15,9 @@ import numpy as np
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.errors import InputError
 
-WRITERS = 60
-SAMPLES = 13  # of each letter, from each writer
-IMAGES = WRITERS * SAMPLES  # of each letter
+WRITERS = 60  # people
+SAMPLES = 13  # images: of each letter, from each writer
+IMAGES = WRITERS * SAMPLES  # images: of each letter
 
 _NAME = re.compile(r"(?P<class>[^/]+)/(?P=class)_(?P<number>[1-9]\d{0,2})\.\w+", re.ASCII)
 
@@ -27,7 +27,7 @@ class ClassWriters:
     """The writers of one letter's files.
 
     writers: (780,) int64 from 0 to 59, of the files 1 to 780.
-    doubtful: writers whose samples of this letter may stand under one another's numbers.
+    certain: whether no two of them may be exchanged. doubtful: those who may be, in this letter.
     """
 
     writers: np.ndarray
@@ -47,14 +47,14 @@ def _read(row: dict[str, str]) -> ClassWriters:
     for block, size in (each.split(":") for each in row["sizes"].split()):
         sizes[int(block)] = int(size)
     writers = np.repeat(_numbers(row["order"]), sizes)
-    if row["numbering"] == "text":  # 1, 10, 100, 101: file n is the n-th sample sorted as text
+    if row["numbering"] == "text":  # file n is the n-th of the numbers sorted as text: 1, 10, 100
         writers = writers[np.array(sorted(range(1, IMAGES + 1), key=str)) - 1]
     writers.flags.writeable = False
     return ClassWriters(writers, row["certainty"] == "certain", tuple(_numbers(row["doubtful"])))
 
 
 def _numbers(text: str) -> list[int]:
-    """The whole numbers that "0-2 7" stands for: 0, 1, 2, 7."""
+    """The numbers of a list of spans: "0-2 7" is 0, 1, 2, 7."""
     spans = [[int(end) for end in each.split("-")] for each in text.split()]
     return [number for span in spans for number in range(span[0], span[-1] + 1)]
 
@@ -62,8 +62,8 @@ def _numbers(text: str) -> list[int]:
 def writers_of(dataset: Dataset) -> np.ndarray:
     """The writer of each image of AMHCD: (N,) int64 from 0 to 59.
 
-    Any other data set raises InputError: AMHCD is told by its 33 classes with the files 1 to 780
-    in each, those counted that were skipped as unreadable.
+    Any other data set raises InputError. AMHCD is recognised by its 33 classes, each with the files
+    1 to 780; files that were skipped as unreadable count.
     """
     table = writer_table()
     names = [*dataset.files, *(file for file, _ in dataset.skipped)]
@@ -81,7 +81,7 @@ def writers_of(dataset: Dataset) -> np.ndarray:
 
 
 def known_writers(dataset: Dataset) -> np.ndarray | None:
-    """As `writers_of`, but None where nobody knows."""
+    """As `writers_of`, but None where the writers are unknown."""
     try:
         return writers_of(dataset)
     except InputError:
@@ -89,5 +89,5 @@ def known_writers(dataset: Dataset) -> np.ndarray | None:
 
 
 def doubtful_writers() -> list[tuple[int, ...]]:
-    """Writers who may have been taken for one another in some letter, in groups."""
+    """Groups of writers who may be exchanged for one another in some letter."""
     return sorted({each.doubtful for each in writer_table().values() if each.doubtful})

@@ -1,1 +1,1 @@
-"""The alphabet, and letters that the package draws itself."""
+"""The alphabet, and letters and pages that the package draws itself."""

@@ -25,9 +25,4 @@ def letters() -> tuple[Letter, ...]:
 
 def letter(name: str) -> Letter:
     """The letter of a class name; a name outside the alphabet stands for itself."""
-    return _known().get(name, Letter(name, name, name))
-
-
-@cache
-def _known() -> dict[str, Letter]:
-    return {each.name: each for each in letters()}
+    return next((each for each in letters() if each.name == name), Letter(name, name, name))

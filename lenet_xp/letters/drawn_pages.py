@@ -1,7 +1,8 @@
-"""Pages whose every letter is known: letters laid on drawn paper, and what a camera makes of them.
+"""Pages whose every letter is known: letters laid on paper, and photos taken of them.
 
-The page reader is tried and measured on these. A page is a cover, how much of each point the ink
-hides, 0 to 1, until `Photo` turns it into grey levels.
+A page is a cover, the share of each point that ink hides (0 to 1), until a `Photo` turns it into
+grey levels. The page reader is tested and measured on such pages, and training can take its letters
+from them, so that a network knows what a camera and the finding of letters do to their images.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,28 +17,106 @@ from lenet_xp.system.opencv import cv2
 from lenet_xp.system.workers import WorkerProcess, can_fork, shared_zeros
 
 PAPERS = ("plain", "ruled", "squared", "grained")
-SQUARE = ("yan", "yagw", "yakw")  # a bar keeps its frame; two signs in one frame are wider
+UNSTRETCHED = ("yan", "yagw", "yakw")  # letters that AMHCD's frames keep wide: a bar, two signs
+INK_SHARE = 0.35  # of a letter's darkest point: a fainter point is not part of its box
+
+LETTER_HEIGHTS = 24, 100  # pixels: larger letters lose little
+PAGE_SIDES = 1.8, 4.0  # letter heights: a page with one letter
+MIN_PAGE_SIDE = 140  # pixels
+RULE_SPACINGS = 30, 120  # pixels: from one ruled line to the next
+PART = 64  # images: photographed by a core in one go
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
 
 @dataclass(frozen=True)
 class Written:
-    """One letter on a page: its class, its line from the top, and where its ink is."""
+    """A letter on a page: its class, the number of its line from the top, the box of its ink."""
 
     label: int
     line: int
     box: Box
 
 
+def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
+    """Lay a letter's image, (S, S) uint8 dark on light, into a frame of a cover, in place.
+
+    Returns the box of its ink. The ink below it stays.
+    """
+    left, top, width, height = frame
+    ink = 1 - image.astype(np.float32) / 255
+    smaller = width < image.shape[1] or height < image.shape[0]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    ink = np.clip(cv2.resize(ink, (width, height), interpolation=method), 0, 1)
+    place = cover[top : top + height, left : left + width]
+    np.maximum(place, ink, out=place)
+    x, y, wide, high = cv2.boundingRect((ink > INK_SHARE * ink.max()).astype(np.uint8))
+    return left + x, top + y, wide, high
+
+
+def lay_alone(
+    image: np.ndarray, name: str, height: int, page: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, Box]:
+    """A cover (H, W) of a page with one letter at a random place, and the box of its ink.
+
+    image: (S, S) uint8 dark on light, framed as in AMHCD. name: of its class. height: of its frame
+    in pixels; see `lay_line` for the width. ValueError for a page without a quarter of the height
+    around the letter.
+    """
+    width, margin = int(height * _aspect(name, rng)), height // 4
+    cover = np.zeros(page, np.float32)
+    left = int(rng.integers(margin, page[1] - width - margin))
+    top = int(rng.integers(margin, page[0] - height - margin))
+    return cover, lay(cover, image, (left, top, width, height))
+
+
+def lay_line(
+    cover: np.ndarray,
+    images: Sequence[np.ndarray],
+    labels: Sequence[int],
+    start: tuple[int, int],
+    height: int,
+    number: int,
+    rng: np.random.Generator,
+) -> list[Written]:
+    """Lay letters side by side, from left to right, as line `number` of a page.
+
+    images: (S, S) uint8 dark on light, framed as in AMHCD. start: left and top in pixels. height:
+    of a letter in pixels; frames vary by a tenth around it and their baseline by a twentieth. AMHCD
+    stretches letters to its frames; here a frame's width is 0.7 to 1.1 of its height again, and 1
+    to 1.2 for UNSTRETCHED letters. Between the ink of two letters there is a quarter to half a
+    height. ValueError for letters beyond the right edge of the page.
+    """
+    left, top = start
+    written: list[Written] = []
+    for image, label in zip(images, labels, strict=True):
+        high = round(height * rng.uniform(0.9, 1.1))
+        aspect = _aspect(letters()[label].name, rng)
+        base = round(top + height * (1 + rng.uniform(-0.05, 0.05)))
+        wide = round(high * aspect)
+        columns = np.flatnonzero((image < 255 - INK_SHARE * (255 - image.min())).any(0))
+        blank = int(columns[0] * wide / image.shape[1])
+        if left + wide > cover.shape[1] or base - high < 0:
+            raise ValueError("the line does not fit on the page")
+        box = lay(cover, image, (left - min(blank, left), base - high, wide, high))
+        written.append(Written(int(label), number, box))
+        left = box[0] + box[2] + round(height * rng.uniform(0.25, 0.5))
+    return written
+
+
+def _aspect(name: str, rng: np.random.Generator) -> float:
+    """A random width of a letter's frame in heights."""
+    return rng.uniform(1.0, 1.2) if name in UNSTRETCHED else rng.uniform(0.7, 1.1)
+
+
 @dataclass(frozen=True)
 class Photo:
-    """What paper, light and camera do to a page; the default does nothing.
+    """The effects of paper, light and camera on a page; the default has none.
 
-    paper: one of PAPERS. spacing: between ruled lines, pixels. gradient: how much of the light the
-    darkest corner lacks, 0 to 1. shadow: the same of a shadow with a soft edge. ink: of full black.
+    paper: one of PAPERS. spacing: of ruled lines, in pixels. gradient: share of the light that the
+    darkest corner lacks. shadow: the same for a shadow with a soft edge. ink: share of full black.
     light_on_dark: chalk on a board. blur: sigma in pixels. noise: sigma in grey levels.
-    quality: of the JPEG file, 100 for none.
+    quality: of the JPEG file; 100 for none.
     """
 
     paper: str = "plain"
@@ -52,7 +131,7 @@ class Photo:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, spacing: int) -> "Photo":
-        """One at random, of everything something."""
+        """A random photo with every effect drawn."""
         return cls(
             paper=PAPERS[rng.integers(len(PAPERS))],
             spacing=spacing,
@@ -66,9 +145,8 @@ class Photo:
         )
 
     def take(self, cover: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(H, W) float32 cover as a photo, (H, W) uint8."""
-        printed = _printed(self.paper, cover.shape, self.spacing, rng)
-        reflected = (1 - 0.35 * printed) * (1 - self.ink * cover)
+        """A cover (H, W) float32 as a photo, (H, W) uint8."""
+        reflected = (1 - 0.35 * self._rules(cover.shape, rng)) * (1 - self.ink * cover)
         if self.paper == "grained":
             grain = rng.standard_normal(cover.shape, np.float32)
             reflected *= 1 + 0.03 * cv2.GaussianBlur(grain, (0, 0), 1.0) / 0.28
@@ -85,8 +163,20 @@ class Photo:
             return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
         return photo
 
+    def _rules(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """The paper's printed lines, (H, W) float32: 1 on a line and 0 elsewhere."""
+        lines = np.zeros(shape, np.float32)
+        width, start = 1 + self.spacing // 60, int(rng.integers(self.spacing))
+        if self.paper in ("ruled", "squared"):
+            for row in range(start, shape[0], self.spacing):
+                lines[row : row + width] = 1
+        if self.paper == "squared":
+            for column in range(start, shape[1], self.spacing):
+                lines[:, column : column + width] = 1
+        return lines
+
     def _light(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """How bright each point is lit, (H, W) float32 up to 1."""
+        """The brightness of the light at each point, (H, W) float32 up to 1."""
         height, width = shape
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
         y, x = y / height, x / width
@@ -99,98 +189,7 @@ class Photo:
         return lit
 
 
-def _printed(
-    paper: str, shape: tuple[int, ...], spacing: int, rng: np.random.Generator
-) -> np.ndarray:
-    """How much of each point the paper's own lines hide, (H, W) float32."""
-    lines = np.zeros(shape, np.float32)
-    thick = 1 + spacing // 60
-    start = int(rng.integers(spacing))
-    if paper in ("ruled", "squared"):
-        for row in range(start, shape[0], spacing):
-            lines[row : row + thick] = 1
-    if paper == "squared":
-        for column in range(start, shape[1], spacing):
-            lines[:, column : column + thick] = 1
-    return lines
-
-
-def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
-    """Lay a letter's image, (64, 64) uint8 dark on light, into a frame of a cover, in place.
-
-    Returns where its ink is. Whatever is under it stays.
-    """
-    left, top, width, height = frame
-    ink = 1 - image.astype(np.float32) / 255
-    smaller = width < image.shape[1] or height < image.shape[0]
-    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    ink = np.clip(cv2.resize(ink, (width, height), interpolation=method), 0, 1)
-    place = cover[top : top + height, left : left + width]
-    np.maximum(place, ink, out=place)
-    x, y, wide, high = cv2.boundingRect((ink > 0.35 * ink.max()).astype(np.uint8))
-    return left + x, top + y, wide, high
-
-
-def lay_alone(
-    image: np.ndarray, name: str, height: int, page: tuple[int, int], rng: np.random.Generator
-) -> tuple[np.ndarray, Box]:
-    """A cover (H, W) of a page with one letter at a random place, and where its ink is.
-
-    image: (S, S) uint8 dark on light, framed as AMHCD's; name: of its class; height: of its frame,
-    whose width is drawn as in `lay_line`. A page without a quarter of the height around the letter
-    raises ValueError.
-    """
-    high, wide = page
-    stretch = rng.uniform(1, 1.2) if name in SQUARE else rng.uniform(0.7, 1.1)
-    width, margin = int(height * stretch), height // 4
-    cover = np.zeros(page, np.float32)
-    left = int(rng.integers(margin, wide - width - margin))
-    top = int(rng.integers(margin, high - height - margin))
-    return cover, lay(cover, image, (left, top, width, height))
-
-
-def lay_line(
-    cover: np.ndarray,
-    images: Sequence[np.ndarray],
-    labels: Sequence[int],
-    start: tuple[int, int],
-    height: int,
-    number: int,
-    rng: np.random.Generator,
-) -> list[Written]:
-    """Lay letters side by side, from left to right, as one line.
-
-    images: (64, 64) uint8 dark on light, framed as AMHCD's. start: left and top in pixels. height:
-    of a letter; frames vary by a tenth around it and stand on one baseline, give or take a
-    twentieth. AMHCD's frames are stretched: each gets a width of 0.7 to 1.1 of its height again,
-    a bar and the two-sign letters 1 to 1.2. Between the ink of two letters lies a quarter to half
-    a height. Letters that would run over the page's right edge raise ValueError.
-    """
-    left, top = start
-    written: list[Written] = []
-    for image, label in zip(images, labels, strict=True):
-        high = round(height * rng.uniform(0.9, 1.1))
-        wide = rng.uniform(1.0, 1.2) if letters()[label].name in SQUARE else rng.uniform(0.7, 1.1)
-        base = round(top + height * (1 + rng.uniform(-0.05, 0.05)))
-        size = round(high * wide)
-        sides = np.flatnonzero((image < 255 - 0.35 * (255 - image.min())).any(0))
-        blank = int(sides[0] * size / image.shape[1])
-        if left + size > cover.shape[1] or base - high < 0:
-            raise ValueError("the line does not fit on the page")
-        box = lay(cover, image, (left - min(blank, left), base - high, size, high))
-        written.append(Written(int(label), number, box))
-        left = box[0] + box[2] + round(height * rng.uniform(0.25, 0.5))
-    return written
-
-
-HEIGHTS = 24, 100  # pixels of a letter on its page; larger ones suffer little
-AROUND = 1.8, 4.0  # of the letter's height: a side of the page
-SMALLEST_PAGE = 140  # pixels
-SPACINGS = 30, 120  # pixels between ruled lines
-PART = 64  # images that are made at once
-
-
-def photographed(
+def photograph(
     images: np.ndarray,
     names: Sequence[str],
     preprocessing: Preprocessing,
@@ -199,12 +198,11 @@ def photographed(
     cores: int = 1,
     progress: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
-    """Each letter so many times more, every time found on a page of its own that `Photo` drew.
+    """Each letter as `preprocessing` finds it on `copies` photos, each of a page of its own.
 
-    images: (N, S, S) uint8, preprocessed: ink bright on 0. names: (N,) of their classes.
-    preprocessing: how the pages are read. Returns (copies * N, S, S) uint8, copy after copy: the
-    same bytes for the same arguments, whatever the number of cores. progress: called with the
-    number of images just done.
+    images: (N, S, S) uint8, preprocessed: ink bright on 0. names: (N,) of their classes. Returns
+    (copies * N, S, S) uint8, copy after copy: the same bytes for the same arguments, whatever the
+    number of cores. progress: called with the number of images just done.
     """
     count = copies * len(images)
     found = shared_zeros((count, *images.shape[1:]), np.uint8)
@@ -213,28 +211,27 @@ def photographed(
     def make(part: int) -> None:
         for number in range(part * PART, min((part + 1) * PART, count)):
             letter, rng = number % len(images), np.random.default_rng([seed, number])
-            found[number] = _read_off(images[letter], names[letter], preprocessing, rng)
+            found[number] = preprocessing.apply(_page(images[letter], names[letter], rng))
 
     cores = min(parts, cores) if can_fork() else 1
     with ExitStack() as stack:
-        others = [stack.enter_context(WorkerProcess(make)) for _ in range(cores - 1)]
+        workers = [stack.enter_context(WorkerProcess(make)) for _ in range(cores - 1)]
         for first in range(0, parts, cores):
-            together = list(range(first, min(first + cores, parts)))
-            for part, forked in zip(together[1:], others, strict=False):
-                forked.begin(part)
+            end = min(first + cores, parts)
+            busy = workers[: end - first - 1]
+            for part, worker in enumerate(busy, first + 1):
+                worker.begin(part)
             make(first)
-            for _, forked in zip(together[1:], others, strict=False):
-                forked.finish()
-            progress(min((first + len(together)) * PART, count) - first * PART)
+            for worker in busy:
+                worker.finish()
+            progress(min(end * PART, count) - first * PART)
     return found
 
 
-def _read_off(
-    image: np.ndarray, name: str, preprocessing: Preprocessing, rng: np.random.Generator
-) -> np.ndarray:
-    low, high = np.log(HEIGHTS)
-    height = int(np.exp(rng.uniform(low, high)))
-    high, wide = (int(max(SMALLEST_PAGE, height * rng.uniform(*AROUND))) for _ in range(2))
+def _page(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
+    """A random photo (H, W) uint8 of a random page with one preprocessed letter (S, S)."""
+    height = int(np.exp(rng.uniform(*np.log(LETTER_HEIGHTS))))
+    high, wide = (int(max(MIN_PAGE_SIDE, height * rng.uniform(*PAGE_SIDES))) for _ in range(2))
     cover, _ = lay_alone(255 - image, name, height, (high, wide), rng)
-    photo = Photo.drawn(rng, int(np.clip(height * rng.uniform(0.5, 1.5), *SPACINGS)))
-    return preprocessing.apply(photo.take(cover, rng))
+    spacing = int(np.clip(height * rng.uniform(0.5, 1.5), *RULE_SPACINGS))
+    return Photo.drawn(rng, spacing).take(cover, rng)

@@ -1,8 +1,8 @@
-"""From a letter's shape to the pen's way over the paper: writers, and what their hands do.
+"""Handwriting: random hands of writers, and the paths of their pens from a letter's shape.
 
 All geometry is vectorised over samples. Points are (samples, strokes, POINTS, 2) float64, x before
 y, in units of the letter's box until `_fit_to_frame` turns them into pixels. Sums go through
-einsum, which never leaves this thread: a BLAS would round differently with its thread count.
+einsum, which keeps to this thread: a BLAS would round differently with its thread count.
 """
 
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.letters.strokes import Allograph, Path, Point, Ring, Shape
+from lenet_xp.letters.strokes import Point, Shape, Stroke
 
-SIZE = 64  # pixels a side, as in AMHCD
-SAMPLES_PER_WRITER = 13  # as in AMHCD
-POINTS = 24  # points per stroke
-_WAVES = np.arange(1, 4)  # half periods of a stroke's wobble
-_ALONG = np.linspace(0, 1, POINTS)
+SIZE = 64  # pixels: side of an image, as in AMHCD
+SAMPLES_PER_WRITER = 13  # images: of each letter, as in AMHCD
+POINTS = 24  # points: on each stroke
+_WAVES = np.arange(1, 4)  # half periods: of a stroke's wobble
+_ALONG = np.linspace(0, 1, POINTS)  # stroke lengths: place of each point
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How each of n samples is written: arrays of length n, the writer's habit and the moment's.
+    """The traits of n samples' writing, arrays of length n: a writer's habit plus chance.
 
-    slant, rotation: radians. rounding: 0 sharp corners to 1 soft ones. jitter: how far corners
-    stray, in boxes. wobble: unsteadiness of the line, in boxes. pen: stroke width in pixels.
-    ink: grey level of full ink. softness: sigma of the blur in pixels. grain: how much of the ink
-    the paper's roughness takes away, 0 to 1.
+    slant, rotation: radians. rounding: 0 for sharp corners to 1 for soft ones. jitter: deviation of
+    corners, in boxes. wobble: deviation of the line, in boxes. pen: stroke width in pixels. ink:
+    grey level of full ink. softness: sigma of the blur in pixels. grain: share of the ink that
+    rough paper leaves out, 0 to 1.
     """
 
     slant: np.ndarray
@@ -49,8 +49,8 @@ class Hand:
 def hands(writers: np.random.Generator, moment: np.random.Generator, samples: int) -> Hand:
     """The hands of `samples` images, SAMPLES_PER_WRITER in a row by one writer.
 
-    `writers` must start in the same state for every letter, so that writer w is the same person
-    in all of them; `moment` differs from letter to letter.
+    `writers` must start in the same state for every letter, so that writer w has the same habits in
+    all of them; `moment` differs from letter to letter.
     """
     count = -(-samples // SAMPLES_PER_WRITER)
 
@@ -76,7 +76,7 @@ def write(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Write a letter once for each sample of `hand`.
 
-    Yields for each allograph the numbers of the samples that use it, (m,), and their points in
+    Yields for each allograph the indices of the samples that use it, (m,), and their points in
     pixels, (m, strokes, POINTS, 2).
     """
     shares = np.array([each.share for each in shape.allographs])
@@ -84,21 +84,20 @@ def write(
     for number, allograph in enumerate(shape.allographs):
         chosen = np.flatnonzero(choice == number)
         if len(chosen):
-            points = _bend(_trace(allograph, hand[chosen], rng), hand[chosen], rng)
-            yield chosen, _fit_to_frame(points, shape, hand.pen[chosen], rng)
+            own = hand[chosen]
+            traces = [_trace(stroke, own, rng) for stroke in allograph.strokes]
+            points = _bend(np.stack(traces, axis=1), own, rng)
+            yield chosen, _fit_to_frame(points, shape, own.pen, rng)
 
 
-def _trace(allograph: Allograph, hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """(n, strokes, POINTS, 2): every stroke with its own slips of the pen."""
-    traces = [
-        _trace_path(s, hand, rng) if isinstance(s, Path) else _trace_ring(s, hand, rng)
-        for s in allograph.strokes
-    ]
-    return np.stack(traces, axis=1)
+def _trace(stroke: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """A stroke with slips of the pen: (n, POINTS, 2)."""
+    draw = _trace_ring if stroke.kind == "ring" else _trace_path
+    return draw(stroke, hand, rng)
 
 
 def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, points, 2): coordinates drawn from their spans."""
+    """Coordinates drawn from their spans, (n, points, 2)."""
     spans = np.array([[c if isinstance(c, tuple) else (c, c) for c in p] for p in points], float)
     where = rng.random((samples, len(points), 2))
     low, high = spans[..., 0], spans[..., 1]
@@ -106,29 +105,30 @@ def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) ->
     return placed
 
 
-def _trace_path(path: Path, hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """(n, POINTS, 2): from corner to corner, each astray, with turns as sharp as the hand's."""
+def _trace_path(path: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """A stroke from corner to corner, each displaced, with the hand's turns: (n, POINTS, 2)."""
     corners = _place(path.points, len(hand), rng)
     length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
     size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
     sharp, soft = _interpolation(path)
-    rounding = np.ones((len(hand), 1, 1)) if path.curved else hand.rounding[:, None, None]
+    curved = path.kind == "curve"
+    rounding = np.ones((len(hand), 1, 1)) if curved else hand.rounding[:, None, None]
     points: np.ndarray = np.einsum("kp,npd->nkd", sharp, corners) * (1 - rounding)
     points += np.einsum("kp,npd->nkd", soft, corners) * rounding
     points += _wobble(hand, rng) * size
     return points
 
 
-def _interpolation(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Two (POINTS, corners) matrices: straight from corner to corner, and with soft turns."""
+def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
+    """Two matrices (POINTS, corners): straight lines from corner to corner, and soft turns."""
     middle = np.array([[np.mean(c) for c in point] for point in path.points])
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]
     sharp = np.stack(
         [np.interp(_ALONG * length[-1], length, corner) for corner in np.eye(len(middle))], axis=1
     )
     reach = POINTS // 4
-    width = 0.09 if path.curved else 0.06  # of the stroke's length
+    width = 0.09 if path.kind == "curve" else 0.06  # of the stroke's length
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / POINTS / width) ** 2)
     # Mirrored through its end points, so that smoothing leaves the ends where they are.
     before = 2 * sharp[0] - sharp[reach:0:-1]
@@ -139,10 +139,10 @@ def _interpolation(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return sharp, np.einsum("kpw,w->kp", windows, weights / weights.sum())
 
 
-def _trace_ring(ring: Ring, hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """(n, POINTS, 2): once around from near the top, uneven, hooked at the start, seldom closed."""
+def _trace_ring(ring: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+    """A ring from near its top: uneven, hooked at its start, seldom closed. (n, POINTS, 2)."""
     count = len(hand)
-    center, radii = np.moveaxis(_place((ring.center, ring.radii), count, rng), 1, 0)
+    center, radii = np.moveaxis(_place(ring.points, count, rng), 1, 0)
     size = np.minimum(1, radii.sum(1))[:, None, None]
     center = center + rng.normal(0, 0.7, center.shape) * hand.jitter[:, None]
     radii = radii * np.exp(rng.normal(0, 0.12, radii.shape))
@@ -151,7 +151,7 @@ def _trace_ring(ring: Ring, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     angle = start + 2 * np.pi * turns * _ALONG
     hook = np.abs(rng.normal(0, 0.3, (count, 1)))
     stretch = 1 - hook * np.exp(-_ALONG / rng.uniform(0.03, 0.1, (count, 1)))
-    for wave, height in ((2, 0.1), (3, 0.04)):  # an oval askew, and an egg
+    for wave, height in ((2, 0.1), (3, 0.04)):  # a tilted oval, and an egg
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         stretch += rng.normal(0, height, (count, 1)) * np.cos(wave * angle + phase)
     around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * stretch[..., None]
@@ -160,7 +160,7 @@ def _trace_ring(ring: Ring, hand: Hand, rng: np.random.Generator) -> np.ndarray:
 
 
 def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """(n, POINTS, 2): a slow wandering off the way, out and back again."""
+    """A slow deviation from the path, zero at both ends: (n, POINTS, 2)."""
     modes = np.sin(np.pi * _WAVES * _ALONG[:, None]) / _WAVES
     height = rng.normal(0, 1, (len(hand), len(_WAVES), 2)) * hand.wobble[:, None, None]
     wobble: np.ndarray = np.einsum("kw,nwd->nkd", modes, height)
@@ -168,7 +168,7 @@ def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
 
 
 def _bend(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """Bend whole letters by a random quadratic map of the plane, then slant and turn them."""
+    """Letters bent by a random quadratic map of the plane, then slanted and rotated."""
     x, y = points[..., 0] - 0.5, points[..., 1] - 0.5
     bend = rng.normal(0, 0.12, (6, len(x), 1, 1))
     x, y = (
@@ -183,10 +183,10 @@ def _bend(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarra
 def _fit_to_frame(
     points: np.ndarray, shape: Shape, pen: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Boxes to pixels: crop each letter to its ink and pull it to its part of the frame."""
+    """Points in pixels: letters are cropped to their ink and fill their part of the frame."""
     low, high = points.min((1, 2)), points.max((1, 2))
     extent = np.maximum(high - low, 1e-3)
-    # AMHCD's crops are tight, but for one side in five or so.
+    # AMHCD's crops are tight on about four sides in five.
     margin = rng.exponential(2.5, (2, len(pen), 2)) * (rng.random((2, len(pen), 2)) < 0.2)
     begin = margin[0] + pen[:, None] / 2 + np.array([0, SIZE * shape.top])
     end = SIZE - margin[1] - pen[:, None] / 2

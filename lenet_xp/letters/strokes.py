@@ -1,9 +1,9 @@
-"""The 33 letters as pen strokes: shapes only, written down as data.
+"""The 33 letters as pen strokes: shapes only, as data.
 
-Coordinates are fractions of the letter's box, x to the right, y down. A coordinate is a number,
-or a span `(low, high)` where hands differ: each time the letter is written, the coordinate falls
-somewhere in it. A letter that people build in more than one way lists its allographs with how
-common each is. Spans and allographs were found by looking at AMHCD.
+Coordinates are fractions of the letter's box, x to the right, y down. A coordinate is a number, or
+a span `(low, high)` where hands differ: each writing of the letter draws it from there. A letter
+that people build in several ways lists these allographs, each with its share. Spans and allographs
+were found by looking at AMHCD.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,20 @@ Point = tuple[Coordinate, Coordinate]
 
 
 @dataclass(frozen=True)
-class Path:
-    """An open stroke through `points`; `curved` says whether the pen turns softly at each."""
+class Stroke:
+    """One stroke of the pen.
 
+    kind: "line" through `points`, "curve" through them, which turns softly at each, or "ring" from
+    near its top, whose `points` are its centre and its radii. A dot is a tiny ring.
+    """
+
+    kind: str
     points: tuple[Point, ...]
-    curved: bool = False
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A closed stroke, drawn from near its top: centre and radii; a dot is a tiny one."""
-
-    center: Point
-    radii: Point
-
-
-Stroke = Path | Ring
 
 
 @dataclass(frozen=True)
 class Allograph:
-    """One way to build a letter: its strokes, and how common it is beside the others."""
+    """One way to build a letter: its strokes, and its share relative to the other ways."""
 
     strokes: tuple[Stroke, ...]
     share: float = 1.0
@@ -44,9 +37,8 @@ class Allograph:
 class Shape:
     """A letter: its allographs, and the part of the frame that it fills.
 
-    top: where the letter begins, as a fraction of the frame's height.
-    stretched: the box is pulled to the frame in both directions, as AMHCD does; else the aspect
-    is kept and the letter stands in the middle.
+    top: of the letter, as a fraction of the frame's height. stretched: the box is stretched to the
+    frame in both directions, as in AMHCD; else it keeps its aspect and is centred.
     """
 
     allographs: tuple[Allograph, ...]
@@ -54,16 +46,16 @@ class Shape:
     stretched: bool = True
 
 
-def line(*points: Point) -> Path:
-    return Path(points)
+def line(*points: Point) -> Stroke:
+    return Stroke("line", points)
 
 
-def curve(*points: Point) -> Path:
-    return Path(points, curved=True)
+def curve(*points: Point) -> Stroke:
+    return Stroke("curve", points)
 
 
-def ring(x: Coordinate, y: Coordinate, rx: Coordinate, ry: Coordinate) -> Ring:
-    return Ring((x, y), (rx, ry))
+def ring(x: Coordinate, y: Coordinate, rx: Coordinate, ry: Coordinate) -> Stroke:
+    return Stroke("ring", ((x, y), (rx, ry)))
 
 
 def build(*strokes: Stroke, share: float = 1.0) -> Allograph:
@@ -71,17 +63,17 @@ def build(*strokes: Stroke, share: float = 1.0) -> Allograph:
 
 
 def shape(*strokes: Stroke, top: float = 0.0, stretched: bool = True) -> Shape:
-    """A letter that everybody builds in the same way."""
+    """A letter that is built in one way."""
     return Shape((Allograph(strokes),), top, stretched)
 
 
 def either(*allographs: Allograph) -> Shape:
-    """A letter that fills the frame and is built in several ways."""
+    """A letter that is built in several ways and fills the frame."""
     return Shape(allographs)
 
 
-def squeezed(strokes: tuple[Stroke, ...], right: Coordinate, top: Coordinate) -> tuple[Path, ...]:
-    """The same paths in the lower left part of the box, to leave room beside and above."""
+def squeezed(strokes: tuple[Stroke, ...], right: Coordinate, top: Coordinate) -> list[Stroke]:
+    """The same lines in the lower left part of the box, with space above and on the right."""
 
     def span(value: Coordinate) -> tuple[float, float]:
         return value if isinstance(value, tuple) else (value, value)
@@ -92,8 +84,7 @@ def squeezed(strokes: tuple[Stroke, ...], right: Coordinate, top: Coordinate) ->
         (x0, x1), (y0, y1) = span(point[0]), span(point[1])
         return (x0 * r0, x1 * r1), (t0 + y0 * (1 - t0), t1 + y1 * (1 - t1))
 
-    paths = (each for each in strokes if isinstance(each, Path))
-    return tuple(Path(tuple(map(place, each.points)), each.curved) for each in paths)
+    return [Stroke(each.kind, tuple(map(place, each.points))) for each in strokes]
 
 
 _CIRCLE = ring(0.5, 0.5, 0.5, 0.5)
@@ -101,11 +92,7 @@ _BRACKET = line((1, 0), (0, 0), ((0.0, 0.15), 0.5), (0, 1), (1, 1))
 _ROUND_BRACKET = curve((1, 0), (0.1, (0.0, 0.2)), (0, 0.5), (0.1, (0.8, 1.0)), (1, 1))
 _TONGUE = line(((0.0, 0.3), (0.4, 0.6)), ((0.4, 1.0), (0.4, 0.6)))
 _TONGUE_CROSS = line(((0.3, 0.75), (0.2, 0.36)), ((0.3, 0.75), (0.62, 0.8)))
-_YAG = (
-    line(((0.0, 0.1), 0), (1, 0)),
-    line(((0.0, 0.1), 0), (1, 1)),
-    line(((0.9, 1.0), 0), (0, 1)),
-)
+_YAG = (line(((0.0, 0.1), 0), (1, 0)), line(((0.0, 0.1), 0), (1, 1)), line(((0.9, 1.0), 0), (0, 1)))
 _YAK = (
     line((0, 0), ((0.0, 0.3), 1)),
     line((0, 0), (1, 0)),
@@ -113,6 +100,8 @@ _YAK = (
     line(((0.35, 0.6), (0.42, 0.68)), (1, (0.75, 1.0))),
 )
 _RAISED_W = line(((0.68, 0.88), 0), ((0.7, 0.9), (0.1, 0.35)), (1, (0.1, 0.35)), (1, 0))
+_UPPER_CURL = (((0.35, 0.7), (0.2, 0.4)), (0.95, (0.15, 0.3)), (0.9, 0), (0.3, 0.05))
+_LOWER_CURL = ((0.3, 0.95), (0.9, 1), (0.95, (0.7, 0.85)), ((0.35, 0.7), (0.6, 0.8)))
 
 _UP_ARMS = curve((0, 0), (0.1, (0.15, 0.3)), (0.5, (0.2, 0.5)), (0.9, (0.15, 0.3)), (1, 0))
 _DOWN_ARMS = curve((0, 1), (0.1, (0.7, 0.85)), (0.5, (0.5, 0.8)), (0.9, (0.7, 0.85)), (1, 1))
@@ -130,19 +119,7 @@ SHAPES: Mapping[str, Shape] = {
             ring((0.7, 0.9), (0.8, 0.92), (0.05, 0.25), (0.05, 0.18)),
             share=2,
         ),
-        build(  # one stroke, its ends curled in
-            curve(
-                ((0.35, 0.7), (0.2, 0.4)),
-                (0.95, (0.15, 0.3)),
-                (0.9, 0),
-                (0.3, 0.05),
-                (0, 0.5),
-                (0.3, 0.95),
-                (0.9, 1),
-                (0.95, (0.7, 0.85)),
-                ((0.35, 0.7), (0.6, 0.8)),
-            ),
-        ),
+        build(curve(*_UPPER_CURL, (0, 0.5), *_LOWER_CURL)),  # one stroke, its ends curled in
     ),
     "yad": either(  # ⴷ
         build(line((0, 1), ((0.4, 0.65), 0), (1, 1)), share=3),
@@ -185,9 +162,7 @@ SHAPES: Mapping[str, Shape] = {
         build(line(((0.0, 0.3), 0), (0, 1)), line(((0.0, 0.15), (0.4, 0.65)), (1, 1))),
     ),
     "yaj": shape(  # ⵊ
-        line((0, 0), (1, 0)),
-        line(((0.35, 0.65), 0), ((0.35, 0.65), 1)),
-        line((0, 1), (1, 1)),
+        line((0, 0), (1, 0)), line(((0.35, 0.65), 0), ((0.35, 0.65), 1)), line((0, 1), (1, 1))
     ),
     "yak": either(  # ⴽ
         build(*_YAK, share=4),
@@ -218,8 +193,7 @@ SHAPES: Mapping[str, Shape] = {
     "yas": shape(_CIRCLE, ring((0.35, 0.65), (0.4, 0.7), (0.0, 0.12), (0.0, 0.12))),  # ⵙ
     "yass": shape(ring(0.43, 0.57, 0.43, 0.43), line(((0.35, 0.6), (0.4, 0.65)), (1, 0))),  # ⵚ
     "yat": shape(  # ⵜ
-        line(((0.3, 0.7), 0), ((0.3, 0.7), 1)),
-        line((0, (0.3, 0.65)), (1, (0.3, 0.65))),
+        line(((0.3, 0.7), 0), ((0.3, 0.7), 1)), line((0, (0.3, 0.65)), (1, (0.3, 0.65)))
     ),
     "yatt": either(  # ⵟ
         build(_BRACKET, _TONGUE, _TONGUE_CROSS, share=4),

@@ -1,4 +1,4 @@
-"""The embedded default data set: generated handwriting in AMHCD's own look, from code alone."""
+"""The built-in default data set: generated handwriting that looks like AMHCD's."""
 
 import os
 from collections.abc import Callable
@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.handwriting import SIZE, Hand, hands, write
 from lenet_xp.letters.strokes import SHAPES
 from lenet_xp.system.opencv import cv2
 
-_ZOOM = 3  # strokes are drawn this much larger, so that widths come in thirds of a pixel
-_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
-PART = 256  # images that are finished at once
-_PRESSURE = 0.12  # how much the strokes of one letter differ in width (sigma of the logarithm)
+PART = 256  # images: finished at once
+_ZOOM = 3  # drawn pixels: to a pixel, so that stroke widths come in thirds
+_SHIFT = 4  # bits: fraction of OpenCV's drawing coordinates
+_PRESSURE = 0.12  # log of the width: its deviation between the strokes of a letter
 
 
 def generate(
@@ -26,19 +27,19 @@ def generate(
     """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
 
     Labels index `alphabet.letters()` and come in its order. Within a letter, 13 samples in a row
-    share a writer, and writer w has the same slant, pen and so on in all letters. The same
-    arguments give the same bytes, on any number of cores. `progress` is called with the number of
-    images just done. `finish` makes of some images (n, 64, 64) what is kept of them, (n, S, S),
-    so that many can be made in little memory. Raises ValueError for a count below 1 or a negative
-    seed.
+    share a writer, and writer w has the same habits in all letters. The same arguments give the
+    same bytes, on any number of cores. progress: called with the number of images just done.
+    finish: turns images (n, 64, 64) into those that are returned, (n, S, S), a part at a time to
+    save memory. InputError for a count below 1 or a negative seed.
     """
-    if samples_per_class < 1:
-        raise ValueError(f"samples_per_class must be at least 1, not {samples_per_class}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, not {seed}")
+    if samples_per_class < 1 or seed < 0:
+        raise InputError(
+            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
+            "give at least 1 sample and a seed from 0"
+        )
 
     def draw(number: int) -> np.ndarray:
-        # Generators of their own make letters independent of the order they are drawn in.
+        # Each letter has its own generators: the order in which letters are drawn does not matter.
         writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
         images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
         _draw_letter(letters()[number].name, writers, moment, images)
@@ -64,9 +65,9 @@ def generate(
 def _draw_letter(
     name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
 ) -> None:
-    """Fill images (n, 64, 64) uint8 with one letter; the generators' states decide everything."""
+    """Fill images (n, 64, 64) uint8 with one letter, decided by the generators' states alone."""
     hand = hands(writers, moment, len(images))
-    # One sheet of rough paper serves all samples, each at a place of its own.
+    # All samples share one sheet of rough paper, each at its own place.
     paper = np.abs(moment.standard_normal((4 * SIZE, 4 * SIZE), np.float32))
     places = moment.integers(0, 3 * SIZE, (len(images), 2))
     for chosen, points in write(SHAPES[name], hand, moment):
@@ -80,7 +81,7 @@ def _draw_letter(
 
 
 def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:
-    """How much of each pixel ink covers, (64, 64) uint8; strokes (S, P, 2) int32, fixed point."""
+    """The share of each pixel that ink covers, (64, 64) uint8; strokes (S, P, 2) fixed point."""
     canvas = np.zeros((SIZE * _ZOOM, SIZE * _ZOOM), np.uint8)
     for stroke, width in zip(strokes, widths, strict=True):
         cv2.polylines(canvas, [stroke], False, 255, width, cv2.LINE_8, _SHIFT)

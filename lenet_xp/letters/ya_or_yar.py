@@ -1,27 +1,27 @@
-"""`ya` and `yar`: one ring in two sizes, told apart by the height of the line or not at all."""
+"""`ya` and `yar`: one ring in two sizes, which only the height of the line tells apart."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 RING = ("ya", "yar")
-SMALL, SMALL_SPREAD = 0.5, 0.12  # height of `ya` on a line of height 1, and how far hands stray
-FULL, FULL_SPREAD = 1.0, 0.2  # of every other letter
+YA_HEIGHT, YA_SPREAD = 0.5, 0.12  # heights of a line: mean and deviation of `ya`
+FULL_HEIGHT, FULL_SPREAD = 1.0, 0.2  # heights of a line: mean and deviation of other letters
 
 
 def fit(height: float, class_names: Sequence[str]) -> np.ndarray:
-    """The logarithm of how well a height, in lines' heights, suits each class: (K,).
+    """The log-likelihood of a letter's height, in heights of its line, for each class: (K,).
 
-    Those of one ring get the better of both, for the network sees no size.
+    `ya` and `yar` both get the better of their two, for the network sees no size.
     """
     full, low = _misfits(height)
     return -np.where(np.isin(class_names, RING), min(full, low), full)
 
 
 def shared_out(rows: np.ndarray, height: float | None, class_names: Sequence[str]) -> np.ndarray:
-    """Probabilities (N, K), what they give to both sizes together shared out by the height.
+    """Probabilities (N, K) in which `ya` and `yar` share their sum by a letter's height.
 
-    height: in lines' heights; None where no line tells, and both get half.
+    height: in heights of its line; None where there is no line, and both get half.
     """
     if not set(RING) <= set(class_names):
         return rows
@@ -37,5 +37,6 @@ def shared_out(rows: np.ndarray, height: float | None, class_names: Sequence[str
 
 
 def _misfits(height: float) -> tuple[float, float]:
-    """Of the full height and of the small one: half the squared deviations."""
-    return ((height - FULL) / FULL_SPREAD) ** 2 / 2, ((height - SMALL) / SMALL_SPREAD) ** 2 / 2
+    """Half the squared deviation from a full letter's height, and from that of `ya`."""
+    full, low = (height - FULL_HEIGHT) / FULL_SPREAD, (height - YA_HEIGHT) / YA_SPREAD
+    return full**2 / 2, low**2 / 2

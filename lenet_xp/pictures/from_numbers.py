@@ -11,17 +11,16 @@ import numpy as np
 
 from lenet_xp.system.opencv import cv2
 
-SIDE = 32
-PIECE = 2048  # rows turned at once: floating-point copies of all would take much memory
+SIDE = 32  # pixels
+PIECE = 2048  # rows: converted at a time, for their floating-point copies are large
 
 
 @dataclass(frozen=True)
 class FeatureImages:
-    """Where the numbers of a row go, and which of them are black and white.
+    """The grid that the numbers of a row fill, and the range that becomes grey levels.
 
-    shape: (H, W) of the grid that they fill row by row. low, high: the numbers that become level 0
-    and level 255, one for all or one for each column. picture: whether neighbours in the grid are
-    neighbours in what was seen.
+    shape: (H, W) of the grid, filled row by row. low, high: the numbers that become level 0 and
+    level 255, one for all columns or one each. picture: whether the grid is a picture, no table.
     """
 
     shape: tuple[int, int]
@@ -31,11 +30,11 @@ class FeatureImages:
 
     @staticmethod
     def fitted(rows: np.ndarray, shape: tuple[int, int] | None = None) -> "FeatureImages":
-        """The one for rows (N, F) of finite numbers; shape: (H, W) if they are pictures.
+        """The conversion of rows (N, F) of finite numbers; shape: (H, W) if they are pictures.
 
-        1,024 columns are pictures of 32 x 32 without being told. Any other number fills the nearest
-        square from its first row on. Rows of uint8 are grey levels and keep them; others get the
-        range that they span here, over all of a picture, or for each column of a table.
+        Without a shape 1,024 columns are pictures of 32 x 32, and any other number of columns fills
+        the nearest square from its first row on. Rows of uint8 keep their levels; the range of
+        others is what they span here, over a whole picture or for each column of a table.
         """
         count = rows.shape[1]
         if shape is None and count == SIDE * SIDE:
@@ -52,29 +51,26 @@ class FeatureImages:
         return FeatureImages(shape, low, high, picture)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (N, F) as (N, 32, 32) uint8, each by itself; what is out of range is cut off.
+        """Rows (N, F) as (N, 32, 32) uint8, each by itself; numbers out of range are clipped.
 
         Grids of up to 32 x 32 are enlarged by a whole number, each entry a square, and centred on
-        level 0; larger ones are reduced to 32 pixels on their longer side, by areas.
+        level 0; larger ones are reduced by area to 32 pixels on their longer side.
         """
         images = np.zeros((len(rows), SIDE, SIDE), np.uint8)
         for start in range(0, len(rows), PIECE):
-            piece = slice(start, start + PIECE)
-            images[piece] = _centred(self._grids(self._levels(rows[piece])))
+            levels = self._levels(rows[start : start + PIECE])
+            grids = np.zeros((len(levels), math.prod(self.shape)), np.uint8)
+            grids[:, : levels.shape[1]] = levels
+            images[start : start + PIECE] = _centred(grids.reshape(-1, *self.shape))
         return images
 
     def _levels(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (N, F) as grey levels uint8; a column that never varied is 0."""
-        half = rows.astype(np.float64) / 2  # so that no difference of numbers overflows
+        """Rows (N, F) as grey levels uint8; a column that does not vary is 0."""
+        half = rows.astype(np.float64) / 2  # halves, for a difference of whole numbers may overflow
         span = self.high / 2 - self.low / 2
         part = (half - self.low / 2) / np.where(span > 0, span, np.inf)
         levels: np.ndarray = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
         return levels
-
-    def _grids(self, levels: np.ndarray) -> np.ndarray:
-        grids = np.zeros((len(levels), math.prod(self.shape)), np.uint8)
-        grids[:, : levels.shape[1]] = levels
-        return grids.reshape(-1, *self.shape)
 
 
 def _centred(grids: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from lenet_xp.data.splits import Overlap, Split, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import predict_probabilities, worker_count
-from lenet_xp.letters.drawn_pages import photographed
+from lenet_xp.letters.drawn_pages import photograph
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
@@ -255,9 +255,7 @@ def _training_images(
                 raise Stopped("stopped before the training began", request.signum)
 
         cores = plan.threads or usable_cores()
-        pages = photographed(
-            images, names, preprocessing, plan.photos, plan.seed, cores, after_part
-        )
+        pages = photograph(images, names, preprocessing, plan.photos, plan.seed, cores, after_part)
     return np.concatenate([images, pages]), np.tile(labels, 1 + plan.photos)
 
 

@@ -199,7 +199,7 @@ class FullDisk:
 @pytest.mark.parametrize("number", range(5))
 def test_a_full_disk(call, place, monkeypatch, number):
     monkeypatch.setattr(files.os, "fsync", FullDisk(number))
-    outcome = call(*train("data"))
+    outcome = call(*train("data"), "--no-cache")
     assert outcome.status == 2 and outcome.out == ""
     last = outcome.err.splitlines()[-1]
     assert last.startswith("error: cannot write a/run/") and "No space left" in last

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tolerances import FETCHED, GREY_LEVEL
 
-from lenet_xp.data.augment import REMOVED, THINNEST, WIDEST, Changes, Distortion, basis
+from lenet_xp.data.augment import MAX_WIDENING, MIN_WIDENING, REMOVED, Changes, Distortion, basis
 
 ALL = Distortion(rotation=7, shear=0.12, scale=0.08, shift=1.2, elastic=0.9)
 EFFECTS = {"pen": 0.3, "blur": 0.4}
@@ -239,7 +239,7 @@ def test_every_effect_has_the_strength_that_is_asked_for():
 def test_wild_strengths_stay_in_bounds():
     wild = Distortion(pen=9, blur=9)
     changes = wild.draw(np.random.default_rng(0), 500)
-    assert changes.widths.min() == np.float32(THINNEST) and changes.widths.max() == WIDEST
+    assert changes.widths.min() == np.float32(MIN_WIDENING) and changes.widths.max() == MAX_WIDENING
     assert changes.blurs.max() == 1
     with np.errstate(all="raise"):
         moved = wild.apply(noise(500), changes)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,8 +24,11 @@ def folder(tmp_path, monkeypatch):
 def reads(monkeypatch):
     """How often a source was read and not taken from the cache."""
     counted = []
-    read = sources._read
-    monkeypatch.setattr(sources, "_read", lambda *a: counted.append(a) or read(*a))
+
+    def counting(source):
+        return replace(source, read=lambda request: counted.append(request) or source.read(request))
+
+    monkeypatch.setattr(sources, "SOURCES", tuple(map(counting, sources.SOURCES)))
     return counted
 
 

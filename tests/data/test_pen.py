@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from tolerances import GREY_LEVEL
 
-from lenet_xp.data.augment import tall_picture
-from lenet_xp.data.pen import blur, change_width
+from lenet_xp.data.augment import blur, change_width, tall_picture
 
 MANY = 1001  # as a tall picture they are higher than the 32,767 lines that OpenCV can take
 

@@ -9,8 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from lenet_xp.commands.train import train
 from lenet_xp.data import sources
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.sources import Source, load_dataset
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -362,15 +364,46 @@ def test_amhcd_without_kagglehub_says_how_to_install_it(monkeypatch):
     assert_refused("amhcd", "pip install 'lenet-xp[amhcd]'", "https://www.kaggle.com")
 
 
-@pytest.mark.parametrize("source", [None, "synthetic"])
-def test_generated_letters_are_preprocessed_like_all_others(source):
-    data = load(source, samples_per_class=3, seed=5)
+def test_generated_letters_are_preprocessed_like_all_others():
+    data = load("synthetic", samples_per_class=3, seed=5)
     assert data.class_names == tuple(letter.name for letter in letters())
     pictures, labels = sources.generate(3, 5)
     np.testing.assert_array_equal(data.labels, labels)
     np.testing.assert_array_equal(data.images[50], Preprocessing().apply(pictures[50]))
     for wrong in ({"samples_per_class": 0}, {"seed": -1}):
-        assert_refused(source, "synthetic", **wrong)
+        assert_refused("synthetic", "synthetic", **wrong)
+
+
+def test_a_new_source_is_its_reader_and_a_row_of_the_table(tmp_path, monkeypatch, capsys):
+    def read_sizes(request):
+        """One blank image for each line of a text file."""
+        count = len(request.path.read_text().splitlines())
+        images = np.zeros((count, request.preprocessing.size, request.preprocessing.size), np.uint8)
+        return Dataset(request.name, images, np.arange(count) % 2, ("a", "b"))
+
+    row = Source(
+        "a .lines file",
+        lambda source: str(source).endswith(".lines"),
+        read_sizes,
+        lambda request: f"lines {request.path.read_text()}",
+    )
+    monkeypatch.setattr(sources, "SOURCES", (*sources.SOURCES, row))
+    path = tmp_path / "blank.lines"
+    path.write_text("1\n2\n3\n")
+    for _ in range(2):  # read, and then out of the cache
+        data = load(path, preprocessing=Preprocessing(size=28))
+        assert (data.name, data.images.shape, data.class_names) == (
+            "blank",
+            (3, 28, 28),
+            ("a", "b"),
+        )
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    path.write_text("1\n")
+    assert len(load(path)) == 1
+    assert_refused(tmp_path / "missing", "no such file", "or a .lines file")
+    with pytest.raises(SystemExit):
+        train(["--help"])
+    assert "or a .lines file (default: synthetic)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_progress_in_a_log_is_one_line_on_stderr(tmp_path, capfd):

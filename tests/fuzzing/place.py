@@ -110,8 +110,7 @@ def checkpoints(base: Path) -> dict[str, bytes]:
 
 def cached(base: Path) -> str:
     """The name under which the letters would be kept in a cache."""
-    with Folder(base / "letters") as folder:
-        return cache_path(folder.fingerprint(), Preprocessing(), False).name
+    return cache_path(Folder(base / "letters").fingerprint(), Preprocessing(), False).name
 
 
 def remove(root: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
+from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.handwriting import POINTS, SAMPLES_PER_WRITER, hands, write
 from lenet_xp.letters.strokes import SHAPES
@@ -182,7 +183,7 @@ def test_progress_adds_up_to_all_images():
     [{"samples_per_class": 0}, {"samples_per_class": -1}, {"samples_per_class": 1, "seed": -1}],
 )
 def test_impossible_requests_are_refused(arguments):
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(InputError, match="at least 1 sample"):
         generate(**arguments)
 
 

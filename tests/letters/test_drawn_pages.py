@@ -9,7 +9,7 @@ from commandline import call, finish, letters_folder, start
 
 from lenet_xp.letters import drawn_pages as module
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import photographed
+from lenet_xp.letters.drawn_pages import photograph
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
 
@@ -30,7 +30,7 @@ def names():
 
 
 def test_letters_come_back_from_their_pages_worn(images, names):
-    found = photographed(images, names, Preprocessing(), copies=2, seed=1)
+    found = photograph(images, names, Preprocessing(), copies=2, seed=1)
     assert found.shape == (132, 32, 32) and found.dtype == np.uint8
     direct = np.tile(images, (2, 1, 1))
     own = np.array([_alike(*pair) for pair in zip(direct, found, strict=True)])
@@ -50,16 +50,16 @@ def _alike(first, second):
 def test_the_number_of_cores_and_of_images_beside_it_change_no_letter(images, names, monkeypatch):
     monkeypatch.setattr(module, "PART", 4)
     done = []
-    alone = photographed(images[:21], names[:21], Preprocessing(), seed=3)
-    shared = photographed(images[:21], names[:21], Preprocessing(), 1, 3, 3, done.append)
-    first = photographed(images[:5], names[:5], Preprocessing(), seed=3)
+    alone = photograph(images[:21], names[:21], Preprocessing(), seed=3)
+    shared = photograph(images[:21], names[:21], Preprocessing(), 1, 3, 3, done.append)
+    first = photograph(images[:5], names[:5], Preprocessing(), seed=3)
     assert np.array_equal(alone, shared) and np.array_equal(alone[:5], first)
     assert sum(done) == 21 and len(done) == 2
-    assert not np.array_equal(alone, photographed(images[:21], names[:21], Preprocessing(), seed=4))
+    assert not np.array_equal(alone, photograph(images[:21], names[:21], Preprocessing(), seed=4))
 
 
 def test_no_two_pages_are_alike(images, names):
-    twice = photographed(images[[0, 0]], names[:1] * 2, Preprocessing())
+    twice = photograph(images[[0, 0]], names[:1] * 2, Preprocessing())
     assert not np.array_equal(*twice)
 
 
