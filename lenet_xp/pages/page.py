@@ -16,7 +16,7 @@ from lenet_xp.pictures.frame import without_extreme_proportions
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
-CERTAIN = 0.9  # a letter is certain from this probability on
+MIN_CERTAINTY = 0.9  # a letter is certain from this probability on
 MOST_PARTS = 4  # of a letter, side by side
 WIDEST = 1.9  # of the line's height
 WORD_GAP = 1.0  # of the line's height: two letters further apart stand in two words
@@ -39,7 +39,7 @@ class PageLetter:
 
     @property
     def certain(self) -> bool:
-        return bool(self.probabilities.max() >= CERTAIN)
+        return bool(self.probabilities.max() >= MIN_CERTAINTY)
 
 
 def read_page(grey: np.ndarray, saved: SavedModel, threads: int | None = 1) -> list[PageLetter]:

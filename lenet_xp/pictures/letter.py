@@ -100,13 +100,16 @@ def _tried(even: Sheet) -> list[Found]:
 def _settled(found: list[Found]) -> bool:
     """Whether enough agree with the last one, and its kernel suits the letter."""
     last = found[-1]
-    same = [each for each in found if common_part(each.box, last.box) >= ALIKE]
+    same = [each for each in found if intersection_over_union(each.box, last.box) >= ALIKE]
     return len(same) >= ENOUGH and last.kernel >= FITTING * max(last.box[2:])
 
 
 def _agreement(found: list[Found]) -> list[float]:
     """How much of each place all have in common with it, 0 to 1."""
-    return [float(np.mean([common_part(each.box, of.box) for of in found])) for each in found]
+    return [
+        float(np.mean([intersection_over_union(each.box, of.box) for of in found]))
+        for each in found
+    ]
 
 
 def _unity(found: list[Found]) -> float:
@@ -120,11 +123,11 @@ def _agreed(found: list[Found]) -> Found | None:
         return None
     place = found[int(np.argmax(_agreement(found)))].box
     fitting = FITTING * max(place[2:])
-    alike = [each for each in found if common_part(each.box, place) >= ALIKE]
+    alike = [each for each in found if intersection_over_union(each.box, place) >= ALIKE]
     return min(alike, key=lambda each: abs(float(np.log(each.kernel / fitting))))
 
 
-def common_part(first: Box, second: Box) -> float:
+def intersection_over_union(first: Box, second: Box) -> float:
     """The common area of two boxes in parts of their area together."""
     sides = [
         min(first[i] + first[2 + i], second[i] + second[2 + i]) - max(first[i], second[i])
