@@ -72,11 +72,6 @@ def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray(inside.any(1))
 
 
-def enclosing_box(boxes: np.ndarray) -> np.ndarray:
-    """Left, top, right and bottom of (N, 4) boxes together, (4,)."""
-    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
-
-
 def typical_height(boxes: np.ndarray) -> float:
     """The height of the tall ones of (N, 4) boxes: the median, each weighted by its height squared.
 
@@ -123,29 +118,23 @@ def _join_low_groups(
 
     The lower rings of a row of `yu` form such a group.
     """
-    is_line = [np.ptp(boxes[group][:, [1, 3]]) >= MIN_LINE_HEIGHT * height for group in groups]
-    tall = [group for group, yes in zip(groups, is_line, strict=True) if yes]
+    low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
+    tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:
         return groups
     owner = np.concatenate([np.full(len(group), number) for number, group in enumerate(tall)])
     tall_boxes = boxes[np.concatenate(tall)]
     lines, alone = [[group] for group in tall], []
-    for group in (group for group, yes in zip(groups, is_line, strict=True) if not yes):
+    for group in (group for group, is_low in zip(groups, low, strict=True) if is_low):
         middle = boxes[group].mean(0)[[0, 1]] / 2 + boxes[group].mean(0)[[2, 3]] / 2
-        distances = _distances(middle, tall_boxes)
+        gaps = np.maximum(np.maximum(tall_boxes[:, :2] - middle, middle - tall_boxes[:, 2:]), 0)
+        distances = (gaps * (1, VERTICAL_WEIGHT)).sum(1)
         nearest = int(np.argmin(distances))
         if distances[nearest] <= MAX_GAP * height:
             lines[owner[nearest]].append(group)
         else:
             alone.append(group)
     return [np.concatenate(line) for line in lines] + alone
-
-
-def _distances(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The distance from a point (2,) to each of (N, 4) boxes, weighted by direction, (N,)."""
-    gaps = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0)
-    distances: np.ndarray = (gaps * (1, VERTICAL_WEIGHT)).sum(1)
-    return distances
 
 
 def group_stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:

@@ -11,14 +11,7 @@ import numpy as np
 
 from lenet_xp.letters.ya_or_yar import RING, fit, shared_out
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pages.lines import (
-    Pieces,
-    enclosing_box,
-    find_lines,
-    find_pieces,
-    group_stacked,
-    typical_height,
-)
+from lenet_xp.pages.lines import Pieces, find_lines, find_pieces, group_stacked, typical_height
 from lenet_xp.pictures.frame import ink_under, pad_bar
 from lenet_xp.pictures.preprocess import Preprocessing
 
@@ -74,12 +67,12 @@ def _read_line(
     page_height: float,
     threads: int | None,
 ) -> list[PageLetter]:
-    """The letters of the line that is to have a number, from left to right; [] if it is dirt.
+    """The letters of a line, (M,) indices of pieces, from left to right; none if it is dirt.
 
-    line: (M,) indices of its pieces.
+    number: what the line is called in its letters.
     """
     parts = group_stacked(pieces.boxes, line)
-    boxes = np.array([enclosing_box(pieces.boxes[part]) for part in parts], float)
+    boxes = np.array([_enclosing_box(pieces.boxes[part]) for part in parts], float)
     height = max(typical_height(boxes), 1.0)
     if height < MIN_LINE_HEIGHT * page_height:
         return []
@@ -102,6 +95,11 @@ def _read_line(
     return letters
 
 
+def _enclosing_box(boxes: np.ndarray) -> np.ndarray:
+    """Left, top, right and bottom of (N, 4) boxes together, (4,)."""
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+
+
 def _spans(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
     """The ranges of a line's parts, (M, 4) boxes, that may be one letter: first and last + 1."""
     count = len(boxes)
@@ -116,7 +114,7 @@ def _spans(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
 def _image(pieces: Pieces, parts: list[np.ndarray], preprocessing: Preprocessing) -> np.ndarray:
     """The ink of some parts alone, as the network sees it: (S, S) uint8."""
     chosen = np.concatenate(parts)
-    left, top, right, bottom = enclosing_box(pieces.boxes[chosen])
+    left, top, right, bottom = _enclosing_box(pieces.boxes[chosen])
     labels = pieces.labels[top:bottom, left:right]
     mask: np.ndarray = np.isin(labels, pieces.numbers[chosen]).astype(np.uint8) * 255
     return preprocessing.fit(pad_bar(ink_under(pieces.levels[top:bottom, left:right], mask)))
@@ -137,7 +135,7 @@ class _Groups:
 
     def box(self, group: int) -> np.ndarray:
         """Left, top, right and bottom of a group."""
-        return enclosing_box(self.boxes[slice(*self.spans[group])])
+        return _enclosing_box(self.boxes[slice(*self.spans[group])])
 
     def best(self, height: float) -> list[int]:
         """The groups that make up the line in the likeliest way, from left to right.

@@ -91,26 +91,21 @@ def _candidates_of_best_polarity(grey: np.ndarray, polarity: str) -> list[Candid
 
 
 def _candidates(sheet: Sheet) -> list[Candidate]:
-    """What each kernel finds, from the narrowest on until enough of them agree."""
+    """What each kernel finds, from the narrowest to one that suits and with which enough agree."""
     kernel = float(MIN_KERNEL)
     found: list[Candidate] = []
     while kernel < MAX_KERNEL * min(sheet.levels.shape) or not found:
         ink = find_ink(darkness(sheet, int(kernel)), int(kernel), sheet.ruled)
         if ink.weights.any():
             found.append(Candidate(kernel, ink.levels, *letter_mask(ink)))
-            if _enough(found):
+            box = found[-1].box
+            suits = kernel >= KERNEL_PER_LETTER * max(box[2:])
+            if suits and len(_at_place(found, box)) >= MIN_AGREEMENT:
                 break
         elif kernel > max(sheet.levels.shape):
             break
         kernel *= KERNEL_RATIO
     return found
-
-
-def _enough(found: list[Candidate]) -> bool:
-    """Whether enough candidates agree with the last one, and its kernel suits the letter."""
-    last = found[-1]
-    suits = last.kernel >= KERNEL_PER_LETTER * max(last.box[2:])
-    return suits and len(_at_place(found, last.box)) >= MIN_AGREEMENT
 
 
 def _at_place(found: list[Candidate], box: Box) -> list[Candidate]:

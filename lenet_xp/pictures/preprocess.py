@@ -193,13 +193,9 @@ def grey_levels(image: np.ndarray) -> np.ndarray:
     if channels == 3:
         return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if channels == 4:
-        return _over_white(cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3])
+        grey, alpha = cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3]
+        return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
     return image.reshape(image.shape[:2])
-
-
-def _over_white(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """A grey picture laid over white by its opacity `alpha`; all (H, W) uint8."""
-    return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
 
 
 def _fit(ink: np.ndarray, size: int) -> np.ndarray:

@@ -16,6 +16,7 @@ MIN_LENGTH = 0.6  # of the picture's width: runs of a ruled line together
 MIN_PART = 0.15  # of the picture's width: the longest part that a letter leaves of a line
 MIN_RUN = 40  # pixels: shortest straight run
 MAX_DRIFT = 5  # pixels: how far a line rises or sinks on such a run
+NEARBY = np.arange(-MAX_DRIFT, MAX_DRIFT + 1)[:, None]  # pixels: offsets of the rows near a line
 MAX_GAP = 9  # pixels: widest gap in a run
 AVERAGING_LENGTH = 31  # pixels: length along which darkness is averaged against noise
 MIN_STEP = 1.5  # grey levels: how far a run is darker than its surroundings
@@ -81,21 +82,14 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
         rows = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
         if np.count_nonzero(runs[rows, columns]) >= MIN_LENGTH * width:
             tracks.append(track)
-            runs[_band(rows, MAX_DRIFT, height), columns] = 0  # the line's other parts
+            runs[np.clip(rows + NEARBY, 0, height - 1), columns] = 0  # the line's other parts
     return tracks
-
-
-def _band(rows: np.ndarray, reach: int, height: int) -> np.ndarray:
-    """Rows (W,) int64 and those up to `reach` above and below, cut to the picture: (R, W)."""
-    band: np.ndarray = np.clip(rows + np.arange(-reach, reach + 1)[:, None], 0, height - 1)
-    return band
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
     """The tracks of printed lines: there are many of them, or they run from edge to edge.
 
-    The bars of a letter that nearly fills its picture run through most of it, too, but not to the
-    edges.
+    The bars of a letter that nearly fills its picture end before the edges.
     """
     if not 0 < len(tracks) < MIN_CERTAIN_LINES:
         return tracks
@@ -157,7 +151,7 @@ def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.nd
     """
     height, width = contrast.shape
     columns = np.arange(0, width, 4)
-    rows = _band(np.rint(track[columns]).astype(np.int64), MAX_DRIFT, height)
+    rows = np.clip(np.rint(track[columns]).astype(np.int64) + NEARBY, 0, height - 1)
     dark = contrast[rows, columns]
     dark = np.maximum(dark - dark.max(0) / 2, 0)
     seen = (runs[rows, columns] > 0).any(0) & (dark.sum(0) > 0)

@@ -67,7 +67,9 @@ def polarity_votes(grey: np.ndarray) -> tuple[float, float]:
     for windows in VOTE_WINDOWS:
         around = cv2.medianBlur(small, max(2, min(small.shape) // windows // 2) * 2 + 1)
         difference = small.astype(np.int16) - around
-        threshold = max(MIN_VOTE_STEP, MIN_VOTE_SIGMAS * _sigma(difference))
+        deviations = np.abs(difference - np.median(difference))
+        sigma = MAD_TO_SIGMA * float(np.median(deviations))
+        threshold = max(MIN_VOTE_STEP, MIN_VOTE_SIGMAS * sigma)
         darker = int(np.maximum(-difference - threshold, 0).sum())
         lighter = int(np.maximum(difference - threshold, 0).sum())
         if darker + lighter:
@@ -89,8 +91,3 @@ def darkness(sheet: Sheet, kernel: int) -> np.ndarray:
     if sheet.dark:
         return cv2.bitwise_not(cv2.divide(levels, np.maximum(paper, 1), scale=255))
     return cv2.subtract(paper, levels)
-
-
-def _sigma(values: np.ndarray) -> float:
-    """The standard deviation of most values, by their median deviation: outliers do not count."""
-    return MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values))))

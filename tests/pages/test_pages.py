@@ -195,7 +195,7 @@ def test_a_picture_of_contradictory_votes_is_tried_both_ways_round(
 
 
 def test_a_small_letter_is_looked_at_again_only_where_that_enlarges_it(images):
-    """Ruled lines cannot be told in a small cutting."""
+    """Ruled lines cannot be recognised in a small cutting."""
     label = NAMES.index("yazz")
     photo = Photo("squared", 42, noise=1)
     direct = Preprocessing().apply(images[label, 0]).astype(float)
@@ -357,14 +357,14 @@ def test_the_command_reads_pages(images, tmp_path, call):
     plain = call("predict", "--page", tmp_path / "a.png")
     assert plain.status == 0 and "5 letters" in plain.out and len(plain.out.splitlines()) == 5
     out = tmp_path / "read"
-    told = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
-    assert told == [json.loads((out / "a.page.json").read_text(encoding="utf-8"))]
-    assert [(e["line"], e["position"]) for e in told[0]["letters"]] == [
+    results = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
+    assert results == [json.loads((out / "a.page.json").read_text(encoding="utf-8"))]
+    assert [(e["line"], e["position"]) for e in results[0]["letters"]] == [
         *((0, place) for place in range(3)),
         *((1, place) for place in range(2)),
     ]
     assert all(
-        abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in told[0]["letters"]
+        abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in results[0]["letters"]
     )
     drawn = np.asarray(Image.open(out / "a.page.png").convert("RGB")).astype(int)
     assert drawn.shape[:2] == photo.shape and (np.ptp(drawn, axis=2) > 60).any()
@@ -383,8 +383,8 @@ def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
         Image.fromarray(photo).save(tmp_path / name)
     outcome = call("predict", "--page", tmp_path, "--out", tmp_path / "read")
     assert outcome.status == 0 and outcome.out.count(": 1 letter\n") == 3
-    told = [json.loads(path.read_text()) for path in sorted((tmp_path / "read").glob("*.json"))]
-    assert sorted(each["file"] for each in told) == sorted(
+    results = [json.loads(path.read_text()) for path in sorted((tmp_path / "read").glob("*.json"))]
+    assert sorted(each["file"] for each in results) == sorted(
         str(tmp_path / name) for name in ("a.png", "a.bmp", "a-2.png")
     )
 
@@ -392,7 +392,7 @@ def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
 def test_a_lone_ring_in_a_photo_gets_both_readings(images, tmp_path, call):
     photo, _ = one_letter(images[NAMES.index("yar"), 0], Photo(), frame=(60, 50, 150, 150))
     Image.fromarray(photo).save(tmp_path / "ring.png")
-    (told,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)
-    first, second = told["readings"][:2]
+    (result,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)
+    first, second = result["readings"][:2]
     assert {first["name"], second["name"]} == {"ya", "yar"}
     assert first["probability"] == second["probability"]
