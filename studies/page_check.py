@@ -27,7 +27,7 @@ from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.output import draw
 from lenet_xp.pages.page import PageLetter, read_page
-from lenet_xp.pictures.letter import common_part
+from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
 from lenet_xp.system.environment import cpu_name, git_commit, versions
@@ -163,7 +163,9 @@ def _lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict:
             picture, written = _page(list(given.images[own]), list(given.labels[own]), rng)
             read: list[PageLetter] = read_page(picture, saved)
             for truth, place in zip(written, own.ravel(), strict=True):
-                there = [each for each in read if common_part(each.box, truth.box) > FOUND]
+                there = [
+                    each for each in read if intersection_over_union(each.box, truth.box) > FOUND
+                ]
                 hit = bool(there) and int(there[0].probabilities.argmax()) == truth.label
                 found.append(bool(there))
                 right.append(hit)
@@ -172,7 +174,8 @@ def _lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict:
                     certain.append(hit)
                 sure.append(bool(there) and there[0].certain)
             extra += sum(
-                all(common_part(each.box, truth.box) <= FOUND for truth in written) for each in read
+                all(intersection_over_union(each.box, truth.box) <= FOUND for truth in written)
+                for each in read
             )
             advance(1)
     return {

@@ -1,29 +1,39 @@
-"""The connected pieces of ink on a page, and the lines that they stand in."""
+"""Finds the pieces of ink on a page and the lines that they stand in.
+
+A piece is a connected component of ink. Pieces are found twice, the second time with a kernel that
+suits the width of the strokes found first. Each piece is linked to those right of it at its
+height, and all that are linked form a line.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from lenet_xp.pictures.ink import find_ink, stroke_width
-from lenet_xp.pictures.sheet import darkness, sheet, shrunk
+from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
 
-STROKES = 10  # of their widths: the kernel that tells strokes from paper
-PAGE_SIDE = 2400  # pixels of the longer side at which a page is read
-MOST_PIECES = 3000  # the largest are kept: a page of noise has a million
-SPECK = 0.15  # of the letters' height: pieces that are smaller in both directions are dirt
-DOT = 0.05  # of it: the same within another piece, as in `yas`
-APART = 3.0  # letters' heights: a gap that may be wider than the one between two words
-NEIGHBOURS = 3  # to the right of a piece, one of which may be a speck that ends a line
-BESIDE = 0.5  # of the lower of two pieces: how much of it is at the height of the other
-STACKED = 0.5  # of the narrower of two pieces: how much of it is above or in the other
+PAGE_SIDE = 2400  # pixels: longer side at which a page is read
+KERNEL_PER_STROKE = 10  # stroke widths: width of the kernel that tells strokes from paper
+MAX_PIECES = 3000  # pieces: the heaviest that are kept; a page of noise has a million
+MIN_PIECE_SIDE = 0.15  # typical heights: longer side of a piece; smaller ones are dirt
+MIN_DOT_SIDE = 0.05  # typical heights: the same within another piece, as of the dot of `yas`
+MIN_PIXELS = 4.0  # pixels: the same of any piece
+
+MAX_GAP = 3.0  # typical heights: gap within a line, wider than the one between two words
+MAX_NEIGHBOURS = 3  # pieces to the right that are linked; some may be specks at which links end
+MIN_VERTICAL_OVERLAP = 0.5  # of the lower of two pieces: they are beside each other
+MIN_HORIZONTAL_OVERLAP = 0.5  # of the narrower of two pieces: one is above the other or in it
+MIN_LINE_HEIGHT = 0.6  # typical heights: a lower line is a part of another
+VERTICAL_WEIGHT = 3  # times: how much more a vertical distance to a line counts
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """levels: (H, W) uint8 ink, bright. labels: (H, W) int32, the piece of each pixel, 0 for paper.
+    """The pieces of ink on a page that are no dirt.
 
-    boxes: (N, 4) left, top, right, bottom of the pieces kept. numbers: (N,) their labels.
-    scale: pixels of the picture for one of these.
+    levels: (H, W) uint8 ink, bright. labels: (H, W) int32, the component of each pixel, 0 for
+    paper. boxes: (N, 4) left, top, right, bottom of the pieces. numbers: (N,) their labels.
+    scale: pixels of the picture per pixel of `levels`.
     """
 
     levels: np.ndarray
@@ -34,38 +44,39 @@ class Pieces:
 
 
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
-    """The pieces of ink of a page, (H, W) uint8 grey levels, without specks."""
+    """The pieces of ink on a page, (H, W) uint8 grey levels, without specks."""
     page = shrunk(grey, PAGE_SIDE)
-    even = sheet(page, polarity)
+    sheet = make_sheet(page, polarity)
     side = min(page.shape)
-    ink = find_ink(darkness(even, side // 3), side // 3, even.ruled)
-    kernel = max(int(STROKES * stroke_width(ink.mask())), side // 40)
+    ink = find_ink(darkness(sheet, side // 3), side // 3, sheet.ruled)
+    kernel = max(int(KERNEL_PER_STROKE * stroke_width(ink.mask())), side // 40)
     if kernel < side // 4:
-        ink = find_ink(darkness(even, kernel), kernel, even.ruled)
+        ink = find_ink(darkness(sheet, kernel), kernel, sheet.ruled)
     numbers = np.flatnonzero(ink.weights)
-    numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MOST_PIECES]]
-    boxes = np.concatenate(
-        [ink.boxes[numbers, :2], ink.boxes[numbers].reshape(-1, 2, 2).sum(1)], axis=1
-    )
-    sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    height = typical_height(boxes)
-    kept = sizes >= max(4.0, SPECK * height)
-    kept |= (sizes >= max(4.0, DOT * height)) & _within(boxes, boxes[kept])
+    numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MAX_PIECES]]
+    start, size = ink.boxes[numbers, :2], ink.boxes[numbers, 2:]
+    boxes = np.concatenate([start, start + size], axis=1)
+    sides, height = size.max(1), typical_height(boxes)
+    kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
+    kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
     scale = max(grey.shape) / max(page.shape)
-    return Pieces(ink.levels, ink.pieces, boxes[kept], numbers[kept], scale)
+    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], scale)
 
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
     inside: np.ndarray = np.ones((len(boxes), len(others)), bool)
-    for low, high in ((0, 2), (1, 3)):  # one side at a time: a page may have thousands of both
+    for low, high in ((0, 2), (1, 3)):  # one axis at a time: a page may have thousands of both
         inside &= boxes[:, low, None] > others[:, low]
         inside &= boxes[:, high, None] < others[:, high]
     return np.asarray(inside.any(1))
 
 
 def typical_height(boxes: np.ndarray) -> float:
-    """The height of the tall boxes among (N, 4): half of all ink's height is in taller ones."""
+    """The height of the tall ones of (N, 4) boxes: the median, each weighted by its height squared.
+
+    No boxes have height 0.
+    """
     if not len(boxes):
         return 0.0
     heights = np.sort((boxes[:, 3] - boxes[:, 1]).astype(float))
@@ -74,63 +85,62 @@ def typical_height(boxes: np.ndarray) -> float:
 
 
 def find_lines(boxes: np.ndarray) -> list[np.ndarray]:
-    """The indices of (N, 4) boxes by line, lines from top to bottom; lines may rise or sink.
+    """The indices of (N, 4) boxes by line, lines from top to bottom.
 
-    Each box is tied to the nearest ones to its right that stand beside it, so that a slant adds up
-    from letter to letter without leaving the line.
+    A line may rise or sink: links go from piece to piece, so that a slant adds up along the line.
     """
     height = typical_height(boxes)
     order = np.argsort(boxes[:, 0], kind="stable")
     line = np.arange(len(boxes))
     for place, index in enumerate(order):
         later = order[place + 1 :]
-        near = later[boxes[later, 0] <= boxes[index, 2] + APART * height]
+        near = later[boxes[later, 0] <= boxes[index, 2] + MAX_GAP * height]
         beside = near[_beside(boxes[index], boxes[near])]
-        for other in beside[:NEIGHBOURS]:
+        for other in beside[:MAX_NEIGHBOURS]:
             line[line == line[other]] = line[index]
     groups = [np.flatnonzero(line == number) for number in np.unique(line)]
-    groups = _with_strays(groups, boxes, height)
-    return sorted(groups, key=lambda group: float(np.median(boxes[group][:, [1, 3]])))
+    lines = _join_low_groups(groups, boxes, height)
+    return sorted(lines, key=lambda group: float(np.median(boxes[group][:, [1, 3]])))
 
 
 def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of (M, 4) boxes are at the height of one."""
+    """Which of (M, 4) boxes are at the height of a box, (M,) bool."""
     common = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
     lower = np.minimum(box[3] - box[1], others[:, 3] - others[:, 1])
-    beside: np.ndarray = common >= BESIDE * lower
+    beside: np.ndarray = common >= MIN_VERTICAL_OVERLAP * lower
     return beside
 
 
-def _with_strays(groups: list[np.ndarray], boxes: np.ndarray, height: float) -> list[np.ndarray]:
-    """Groups lower than letters, the lower rings of a row of `yu` for one, go where they belong."""
-    tall = [g for g in groups if np.ptp(boxes[g][:, [1, 3]]) >= 0.6 * height]
+def _join_low_groups(
+    groups: list[np.ndarray], boxes: np.ndarray, height: float
+) -> list[np.ndarray]:
+    """The groups of boxes, those lower than letters joined to the nearest line if it is near.
+
+    The lower rings of a row of `yu` form such a group.
+    """
+    low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
+    tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:
         return groups
     owner = np.concatenate([np.full(len(group), number) for number, group in enumerate(tall)])
-    settled = boxes[np.concatenate(tall)]
+    tall_boxes = boxes[np.concatenate(tall)]
     lines, alone = [[group] for group in tall], []
-    for group in (g for g in groups if np.ptp(boxes[g][:, [1, 3]]) < 0.6 * height):
+    for group in (group for group, is_low in zip(groups, low, strict=True) if is_low):
         middle = boxes[group].mean(0)[[0, 1]] / 2 + boxes[group].mean(0)[[2, 3]] / 2
-        gaps = _distances(middle, settled)
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] <= APART * height:
+        gaps = np.maximum(np.maximum(tall_boxes[:, :2] - middle, middle - tall_boxes[:, 2:]), 0)
+        distances = (gaps * (1, VERTICAL_WEIGHT)).sum(1)
+        nearest = int(np.argmin(distances))
+        if distances[nearest] <= MAX_GAP * height:
             lines[owner[nearest]].append(group)
         else:
             alone.append(group)
     return [np.concatenate(line) for line in lines] + alone
 
 
-def _distances(point: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """From a point to each of (N, 4) boxes; up and down counts three times."""
-    gaps = np.maximum(np.maximum(boxes[:, :2] - point, point - boxes[:, 2:]), 0)
-    distances: np.ndarray = (gaps * (1, 3)).sum(1)
-    return distances
+def group_stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
+    """The indices of a line's boxes by part of a letter, parts from left to right.
 
-
-def stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
-    """The indices of a line's boxes in parts of letters, from left to right.
-
-    What stands above, below or within another is one part with it, and no letter stands so.
+    Boxes above, below or within each other are one part: no two letters stand so.
     """
     parts: list[np.ndarray] = []
     for index in line[np.argsort(boxes[line, 0], kind="stable")]:
@@ -138,7 +148,7 @@ def stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
             last = boxes[parts[-1]]
             common = last[:, 2].max() - boxes[index, 0]
             narrower = min(np.ptp(last[:, [0, 2]]), boxes[index, 2] - boxes[index, 0])
-            if common >= STACKED * narrower:
+            if common >= MIN_HORIZONTAL_OVERLAP * narrower:
                 parts[-1] = np.append(parts[-1], index)
                 continue
         parts.append(np.array([index]))

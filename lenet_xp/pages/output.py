@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
-from lenet_xp.pages.page import CERTAIN, PageLetter
+from lenet_xp.pages.page import MIN_CERTAINTY, PageLetter
 from lenet_xp.system.files import atomic_write
 
 # From the palette of Okabe and Ito; a question mark and a thicker box tell uncertain letters, too.
@@ -55,7 +55,7 @@ def as_dict(found: Sequence[PageLetter], class_names: Sequence[str], top: int) -
     return {
         "text": as_text(found, class_names, "glyph"),
         "latin": as_text(found, class_names, "latin"),
-        "certain_from": CERTAIN,
+        "certain_from": MIN_CERTAINTY,
         "letters": [
             {
                 "line": each.line,

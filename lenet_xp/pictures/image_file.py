@@ -1,4 +1,8 @@
-"""Image files: from bytes to a checked array of pixels."""
+"""Reads image files: from bytes to a checked array of pixels.
+
+Every limit is checked on the header, before any pixel is decoded. OpenCV decodes JPEG and Pillow
+the other formats. A file that cannot be read raises InputError, one line with the file's name.
+"""
 
 import logging
 import os
@@ -15,39 +19,40 @@ from lenet_xp.errors import InputError
 from lenet_xp.system.opencv import cv2, stderr_muted
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-MIN_SIDE = 4
-MAX_PIXELS = 50_000_000
-MAX_BYTES = 256 * 2**20
+MIN_SIDE = 4  # pixels: shorter side
+MAX_PIXELS = 50_000_000  # pixels: width times height
+MAX_BYTES = 256 * 2**20  # bytes: size of a file
 
-# Pillow decodes PGM and PPM in Python, a microsecond and a half each value, unless the levels
-# are bytes up to 255.
+# pixels: size of a PGM or PPM whose levels are text or do not end at 255; Pillow decodes those in
+# Python, 1.5 microseconds a value
 MAX_SLOW_PIXELS = 2_000_000
-_SLOW = ("ppm", "ppm_plain")
+_SLOW_DECODERS = ("ppm", "ppm_plain")
 
-# Every scan of a progressive JPEG goes over its whole area, however few bytes it has: 400 KB can
-# take minutes. Encoders write 10 scans.
-MAX_SCANS = 100
-MAX_SCANNED = 1_000_000_000  # pixels, over all scans
+# Each scan of a progressive JPEG covers its whole area, however few bytes it has: 400 KB can take
+# minutes. Encoders write 10 scans.
+MAX_SCANS = 100  # scans of a JPEG
+MAX_SCANNED_PIXELS = 1_000_000_000  # pixels: over all scans of a JPEG
 
-# Pixels converted at a time: Pillow's own way to an array holds a picture three times.
-_STRIP = 2**20
+# pixels: converted at a time; Pillow's own conversion to an array holds a picture three times
+_STRIP_PIXELS = 2**20
 
-# Never Pillow's whole list: among its formats are some that start another program.
+# Pillow's whole list has formats that start another program.
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 _JPEG_START = b"\xff\xd8\xff"
-_JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+_JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
 _JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers: start of frame
+_JPEG_END = 0xD9  # marker: end of image
+_JPEG_SCAN = 0xDA  # marker: start of scan
 
-# What Pillow has to say about a damaged file while it decodes: in threads that cannot wait.
+# Pillow warns of and logs damaged files while threads decode them; InputError says it in one line.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to standard error
 
 
 def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
-    """One image file as an array that `Preprocessing.apply` takes; see `decode`, also for `admit`.
+    """The pixels of an image file, an array that `Preprocessing.apply` takes; see `decode`.
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
@@ -61,7 +66,10 @@ def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bo
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file; OSError for another kind, which may never end, and MAX_BYTES."""
+    """The bytes of a regular file.
+
+    A folder, a device or pipe, which may never end, and a file over MAX_BYTES raise OSError.
+    """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise OSError("it is a folder")
@@ -70,16 +78,15 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     if status.st_size > MAX_BYTES:
         raise OSError(f"it has over {MAX_BYTES >> 20} MiB")
     with open(path, "rb") as file:
-        return file.read(status.st_size)  # no more, whatever a system's own files go on to say
+        return file.read(status.st_size)  # no more: files such as those in /proc never end
 
 
 def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.ndarray:
-    """The bytes of an image file as pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
+    """The pixels of an image file's bytes: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
-    The dtype is uint8, or uint16 for 16-bit grey. EXIF rotation is applied, palettes are
-    resolved, JPEGs come as grey. Whatever is cut short, no image, under 4 pixels a side or over
-    50 megapixels (told from the header, before any pixel is decoded) raises InputError with
-    `name` in front.
+    The dtype is uint8, or uint16 for 16-bit grey. EXIF rotation is applied, palettes are resolved,
+    JPEGs become grey. Bytes that are cut short or no image, and images under 4 pixels a side or
+    over 50 megapixels raise InputError with `name` in front.
     admit: called with the number of pixels before they are decoded.
     """
     if not data:
@@ -91,7 +98,11 @@ def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.
 
 
 def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
-    """OpenCV decodes JPEG three times as fast as Pillow, but fills what is missing with grey."""
+    """The grey levels of a JPEG, (H, W) uint8.
+
+    OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey. So the end
+    of the image is looked for first.
+    """
     width, height, position = _jpeg_frame(data)
     if position is None:
         raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
@@ -99,9 +110,9 @@ def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.n
     scans = _jpeg_scans(data, position)
     if scans is None:
         raise InputError(f"{name}: is cut short; copy or download it again")
-    most = min(MAX_SCANS, MAX_SCANNED // (width * height))
-    if scans > most:
-        raise InputError(f"{name}: has {scans:,} scans, at most {most} are read; save it anew")
+    limit = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
+    if scans > limit:
+        raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
     admit(width * height)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -113,7 +124,7 @@ def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.n
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
-    """Width, height and position of the frame header; (0, 0, None) without one."""
+    """Width, height and position of a JPEG's frame header; (0, 0, None) without one."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -131,9 +142,9 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
 
 
 def _jpeg_scans(data: bytes, position: int) -> int | None:
-    """How many scans stand between a position and the end of the image; None without an end.
+    """The number of scans between a position and the end of the image; None without an end.
 
-    Segments are stepped over, for one may hold a thumbnail with scans and an end of its own.
+    Segments are skipped, for one may hold a thumbnail with scans and an end of its own.
     """
     scans = 0
     while found := _JPEG_SEGMENT.search(data, position):
@@ -146,8 +157,9 @@ def _jpeg_scans(data: bytes, position: int) -> int | None:
 
 
 def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
+    """The pixels of an image in one of `_FORMATS`, as `decode` returns them."""
     try:
-        picture = Image.open(BytesIO(data), formats=_FORMATS)  # its header; pixels come later
+        picture = Image.open(BytesIO(data), formats=_FORMATS)  # reads the header only
         _check_size(*picture.size, name)
         _check_kind(picture, name)
         admit(picture.width * picture.height)
@@ -161,35 +173,33 @@ def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name}: {_too_large()}") from error
-    except Exception as error:  # each of six decoders has its own exceptions for damaged data
+    except Exception as error:  # each of six decoders has exceptions of its own for damaged data
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
+    """The pixels of a picture, as `decode` returns them."""
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
         return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
     mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
-    return _by_strips(picture, np.uint8, lambda strip: np.asarray(_as(strip, mode)))
-
-
-def _as(picture: Image.Image, mode: str) -> Image.Image:
-    """`convert` but for its copy of a picture that has the mode."""
-    return picture if picture.mode == mode else picture.convert(mode)
+    if picture.mode == mode:  # `convert` would make a copy
+        return _by_strips(picture, np.uint8, np.asarray)
+    return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
 
 
 def _by_strips(
-    picture: Image.Image, dtype: type, converted: Callable[[Image.Image], np.ndarray]
+    picture: Image.Image, dtype: type, convert: Callable[[Image.Image], np.ndarray]
 ) -> np.ndarray:
-    """The pixels of a decoded picture, `converted` some rows at a time."""
+    """The pixels of a picture, converted some rows at a time."""
     width, height = picture.size
-    rows = max(1, _STRIP // width)
+    rows = max(1, _STRIP_PIXELS // width)
     if rows >= height:
-        return converted(picture).astype(dtype)
+        return convert(picture).astype(dtype)
     result: np.ndarray = np.empty(0, dtype)
     for top in range(0, height, rows):
-        strip = converted(picture.crop((0, top, width, min(top + rows, height))))
+        strip = convert(picture.crop((0, top, width, min(top + rows, height))))
         if top == 0:
             result = np.empty((height, *strip.shape[1:]), dtype)
         result[top : top + rows] = strip
@@ -197,9 +207,10 @@ def _by_strips(
 
 
 def _check_kind(picture: Image.Image, name: str) -> None:
+    """Raise InputError for a kind of picture that cannot be decoded, or only slowly."""
     if picture.mode == "F":
         raise InputError(f"{name}: its pixels are floating-point numbers; give whole ones")
-    slow = any(tile[0] in _SLOW for tile in getattr(picture, "tile", ()))
+    slow = any(tile[0] in _SLOW_DECODERS for tile in getattr(picture, "tile", ()))
     if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
         raise InputError(
             f"{name}: is {picture.width}x{picture.height} pixels, too large where levels are text "
@@ -208,6 +219,7 @@ def _check_kind(picture: Image.Image, name: str) -> None:
 
 
 def _check_size(width: int, height: int, name: str) -> None:
+    """Raise InputError for a picture that is too small or too large."""
     if min(width, height) < MIN_SIDE:
         raise InputError(
             f"{name}: is {width}x{height} pixels, too small; give at least {MIN_SIDE} a side"

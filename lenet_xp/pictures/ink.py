@@ -1,7 +1,9 @@
-"""The ink of an even sheet: connected pieces that stand out of the paper's noise and have a rim.
+"""Finds the ink of an even sheet: connected components that stand out of the noise of the paper.
 
-Noise is measured tile by tile, for it is stronger in a shadow and on grained paper, and a level
-that is ink in one corner is none in another.
+Pixels are thresholded with hysteresis: every pixel of a component exceeds a low threshold and at
+least one exceeds a high one. Both thresholds follow the noise, which is measured tile by tile: it
+is stronger in a shadow and on grained paper, so that a level that is ink in one corner is noise in
+another. A component must also have a sharp rim, or it is a shadow.
 """
 
 from dataclasses import dataclass
@@ -10,90 +12,112 @@ import numpy as np
 
 from lenet_xp.system.opencv import cv2
 
-TILE = 48  # pixels of the side of a tile in which noise is alike, at least
-SOFT = 0.8  # pixels: sigma by which levels are smoothed before they are looked at
-COARSE = 4.0  # pixels: sigma of what is no noise
-QUIET = 0.4  # grey levels: the least noise, that of whole numbers
-PAPER = 4.0  # deviations by which filling in makes paper lighter than it is, at most
+MAD_TO_SIGMA = 1.4826  # standard deviation per median absolute deviation of normal noise
 
-SURE, FAINT = 5.0, 2.2  # deviations: what a piece of ink has somewhere, and everywhere
-FAINTEST, FAINTEST_FAINT = 8, 4  # the same in grey levels, where there is no noise
-DARKEST = 100  # pixels: as dark as these is full ink
-INK_LEVEL = 0.3  # of full ink: what a piece has somewhere; everywhere, a third of it
-SMALLEST = 12  # pixels of a piece
-SHARP, RIM_SOFT = 0.15, 2.0  # of a piece's level: what its rim rises by in 2 pixels, smoothed
-ON_RULES, DARK = 0.9, 0.6  # of a piece, on ruled lines: no ink unless it is so dark, of full ink
-WITH_RIM, RIM = 200, 4  # pixels: what is so near a larger picture's edge is no ink
-MOST_WEIGHT = 40.0  # deviations that a pixel weighs
+MIN_TILE = 48  # pixels: smallest side of a tile in which noise is measured
+SMOOTHING_SIGMA = 0.8  # pixels: Gaussian smoothing before the thresholds
+NOISE_SIGMA = 4.0  # pixels: Gaussian smoothing that leaves no noise
+MIN_NOISE = 0.4  # grey levels: noise that rounding alone makes
+MAX_PAPER_BIAS = 4.0  # noise sigmas: median darkness of a tile that is still paper
+
+HIGH_THRESHOLD = 5.0  # noise sigmas: some pixel of a component exceeds it
+LOW_THRESHOLD = 2.2  # noise sigmas: every pixel of a component exceeds it
+MIN_HIGH_LEVEL = 8  # grey levels: lower bound of the high threshold
+MIN_LOW_LEVEL = 4  # grey levels: lower bound of the low threshold
+FULL_INK_RANK = 100  # pixels: so many are at least as dark as full ink
+MIN_HIGH_SHARE = 0.3  # of full ink: lower bound of the high threshold
+LOW_DIVISOR = 3  # times: the high threshold divided by it is a lower bound of the low one
+
+MIN_AREA = 12  # pixels: area of a component
+MIN_RULED_SHARE = 0.9  # of a component's area on ruled lines: it is a remainder of them
+MIN_RULED_LEVEL = 0.6  # of full ink: unless one of its pixels is darker than this
+MIN_RIM_STEP = 0.15  # of a component's mean level: rise of its rim over 2 pixels
+RIM_SIGMA = 2.0  # pixels: Gaussian smoothing before that rise is measured
+MIN_SIDE_WITH_MARGIN = 200  # pixels: shorter side from which a picture's margin is ignored
+MARGIN = 4  # pixels: width of that margin
+MAX_PIXEL_WEIGHT = 40.0  # noise sigmas: weight of one pixel
 
 
 @dataclass(frozen=True)
 class Ink:
-    """The pieces of ink of a sheet, piece 0 being its paper.
+    """The connected components of a sheet's ink, number 0 being its paper.
 
-    levels: (H, W) uint8, how dark, without regard to pieces. pieces: (H, W) int32, that of each
-    pixel. boxes: (N, 4) left, top, width, height. weights: (N,) how much stands for a piece being
-    ink, in deviations of noise over its pixels; 0 for what is none.
+    levels: (H, W) uint8 darkness of all pixels. labels: (H, W) int32, the component of each pixel.
+    boxes: (N, 4) left, top, width, height. weights: (N,) evidence for ink, in noise sigmas summed
+    over a component's pixels; 0 for what is no ink.
     """
 
     levels: np.ndarray
-    pieces: np.ndarray
+    labels: np.ndarray
     boxes: np.ndarray
     weights: np.ndarray
 
     def mask(self) -> np.ndarray:
         """(H, W) uint8, 255 where there is ink."""
-        ink: np.ndarray = np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.pieces]
+        ink: np.ndarray = np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels]
         return ink
 
 
 def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
-    """The ink among darknesses (H, W) uint8; faint ink counts where it hangs on certain ink.
+    """The ink among levels of darkness, (H, W) uint8.
 
-    kernel: pixels that strokes are much narrower than, as in `darkness`. ruled: (H, W) uint8, 255
-    where lines ran: what is faint and lies there alone is left of them.
+    kernel: pixels, as in `darkness`; strokes are much narrower. ruled: (H, W) uint8, 255 where
+    lines ran: a faint component that lies there alone is a remainder of them.
     """
-    soft = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SOFT)
-    tile = max(TILE, min(kernel, min(soft.shape) // 4))
-    fine = np.abs(soft - cv2.GaussianBlur(soft, (0, 0), COARSE))
-    noise = np.maximum(1.4826 * _medians(fine, tile, widened=True), QUIET)
-    # Paper that is darker than filling in can make it is ink, wider than a tile.
-    paper = np.minimum(_medians(soft, tile), PAPER * noise)
-    soft -= paper
-    weight = soft / noise
-    certain = soft[weight > SURE]
-    full = float(np.partition(certain, -DARKEST)[-DARKEST]) if len(certain) > DARKEST else 0.0
-    edge = np.maximum(SURE * noise, max(INK_LEVEL * full, FAINTEST))
-    faint = np.maximum(np.maximum(FAINT * noise, edge / 3), FAINTEST_FAINT)
-    mask: np.ndarray = np.where(soft > faint, 255, 0).astype(np.uint8)
-    if min(mask.shape) >= WITH_RIM:
-        mask[:RIM] = mask[-RIM:] = mask[:, :RIM] = mask[:, -RIM:] = 0
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    smooth = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SMOOTHING_SIGMA)
+    tile = max(MIN_TILE, min(kernel, min(smooth.shape) // 4))
+    fine = np.abs(smooth - cv2.GaussianBlur(smooth, (0, 0), NOISE_SIGMA))
+    noise = np.maximum(MAD_TO_SIGMA * _tile_medians(fine, tile, widened=True), MIN_NOISE)
+    # The closing makes paper somewhat too light. A tile that is darker by more is wide ink.
+    bias = np.minimum(_tile_medians(smooth, tile), MAX_PAPER_BIAS * noise)
+    smooth -= bias
+    weight = smooth / noise
+    certain = smooth[weight > HIGH_THRESHOLD]
+    full = 0.0
+    if len(certain) > FULL_INK_RANK:
+        full = float(np.partition(certain, -FULL_INK_RANK)[-FULL_INK_RANK])
+    high = np.maximum(HIGH_THRESHOLD * noise, max(MIN_HIGH_SHARE * full, MIN_HIGH_LEVEL))
+    low = np.maximum(np.maximum(LOW_THRESHOLD * noise, high / LOW_DIVISOR), MIN_LOW_LEVEL)
+    mask: np.ndarray = np.where(smooth > low, 255, 0).astype(np.uint8)
+    if min(mask.shape) >= MIN_SIDE_WITH_MARGIN:
+        mask[:MARGIN] = mask[-MARGIN:] = mask[:, :MARGIN] = mask[:, -MARGIN:] = 0
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     inked, area = mask > 0, stats[:, cv2.CC_STAT_AREA]
-    there = pieces[inked]
-    weights = np.bincount(there, np.minimum(weight[inked], MOST_WEIGHT), count)
-    on_rules = np.bincount(there, ruled[inked] > 0, count) >= ON_RULES * area
-    is_ink = _somewhere(soft > edge, pieces, count) & (area >= SMALLEST)
-    is_ink &= ~on_rules | _somewhere(soft > DARK * full, pieces, count)
-    is_ink &= _sharp(levels - paper, mask, pieces, count, tile)
+    own = labels[inked]
+    weights = np.bincount(own, np.minimum(weight[inked], MAX_PIXEL_WEIGHT), count)
+    on_lines = np.bincount(own, ruled[inked] > 0, count) >= MIN_RULED_SHARE * area
+    is_ink = _any_pixel(smooth > high, labels, count) & (area >= MIN_AREA)
+    is_ink &= ~on_lines | _any_pixel(smooth > MIN_RULED_LEVEL * full, labels, count)
+    is_ink &= _have_sharp_rims(levels - bias, mask, labels, count, tile)
     is_ink[0] = False
-    return Ink(levels, pieces, stats[:, :4], weights * is_ink)
+    return Ink(levels, labels, stats[:, :4], weights * is_ink)
 
 
 def stroke_width(mask: np.ndarray) -> float:
-    """The width of the strokes of a mask, (H, W) uint8, in pixels: wider than three in four."""
+    """The width of a mask's strokes in pixels, (H, W) uint8: the upper quartile along their ridges.
+
+    A mask without ink has width 0.
+    """
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     ridge = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
     return 2 * float(np.percentile(ridge, 75)) if len(ridge) else 0.0
 
 
-def _medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray:
-    """The median of (H, W) float32 around each pixel, from tiles; widened: the largest nearby."""
+def _tile_medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray:
+    """The median of the tile around each pixel of (H, W) float32, interpolated between tiles.
+
+    widened: each tile takes the largest median of its neighbours. A picture of less than two tiles
+    either way gives 0: a letter may fill it, and its median tells nothing of the paper.
+    """
     height, width = values.shape
     down, across = height // tile, width // tile
     if min(down, across) < 2:
-        return np.zeros_like(values)  # a letter fills so small a picture: no telling what is paper
-    medians: np.ndarray = np.median(_tiles(values, down, across), axis=2).astype(np.float32)
+        return np.zeros_like(values)
+    high, wide = height // down, width // across
+    cut = values[: down * high, : across * wide].reshape(down, high, across, wide)
+    # Every third pixel either way is sample enough.
+    samples = cut[:, ::3, :, ::3].transpose(0, 2, 1, 3).reshape(down, across, -1)
+    medians: np.ndarray = np.median(samples, axis=2).astype(np.float32)
     if min(down, across) >= 3:
         medians = cv2.medianBlur(medians, 3)
         if widened:
@@ -101,37 +125,36 @@ def _medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray
     return cv2.resize(medians, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _tiles(values: np.ndarray, down: int, across: int) -> np.ndarray:
-    """Every third pixel of (H, W) either way, by tile: (down, across, pixels)."""
-    height, width = values.shape[0] // down, values.shape[1] // across
-    cut = values[: down * height, : across * width].reshape(down, height, across, width)
-    tiles: np.ndarray = cut[:, ::3, :, ::3].transpose(0, 2, 1, 3).reshape(down, across, -1)
-    return tiles
-
-
-def _somewhere(true: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
-    """Which pieces have a pixel where it is true, (count,) bool."""
+def _any_pixel(condition: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """Which components have a pixel that meets a condition, (count,) bool."""
     found = np.zeros(count, bool)
-    found[pieces[true]] = True
+    found[labels[condition]] = True
     return found
 
 
-def _sharp(
-    levels: np.ndarray, mask: np.ndarray, pieces: np.ndarray, count: int, tile: int
+def _have_sharp_rims(
+    levels: np.ndarray, mask: np.ndarray, labels: np.ndarray, count: int, tile: int
 ) -> np.ndarray:
-    """Which pieces have the rim of a stroke, (count,) bool: a shadow's fades out.
+    """Which components have the sharp rim of a stroke, (count,) bool; a shadow's fades out.
 
-    What rises beside them, too, is noise or the shadow itself.
+    The rim's gradient counts as far as it exceeds the gradient of the paper around.
     """
-    small = np.ones((3, 3), np.uint8)
-    soft = cv2.GaussianBlur(levels, (0, 0), RIM_SOFT)
-    steps = cv2.morphologyEx(soft, cv2.MORPH_GRADIENT, small)
-    steps -= _medians(steps, tile)
+    kernel = np.ones((3, 3), np.uint8)
+    smooth = cv2.GaussianBlur(levels, (0, 0), RIM_SIGMA)
+    gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, kernel)
+    gradient -= _tile_medians(gradient, tile)
     inked = mask > 0
-    outer = inked & (cv2.erode(mask, small) == 0)
-    rim = pieces[outer]
-    rise = np.bincount(rim, steps[outer], count) / np.maximum(np.bincount(rim, minlength=count), 1)
-    area = np.maximum(np.bincount(pieces[inked], minlength=count), 1)
-    level = np.bincount(pieces[inked], soft[inked], count) / area
-    sharp: np.ndarray = rise > SHARP * level
+    rim = inked & (cv2.erode(mask, kernel) == 0)
+    sharp: np.ndarray = _means(gradient, rim, labels, count) > MIN_RIM_STEP * _means(
+        smooth, inked, labels, count
+    )
     return sharp
+
+
+def _means(values: np.ndarray, where: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The mean of (H, W) values over each component's pixels in a mask (H, W) bool, (count,)."""
+    own = labels[where]
+    means: np.ndarray = np.bincount(own, values[where], count) / np.maximum(
+        np.bincount(own, minlength=count), 1
+    )
+    return means

@@ -1,43 +1,52 @@
 """Finds the one letter of a larger picture, whatever paper and light it is on.
 
-How wide its strokes are nobody knows beforehand, and with it what is stroke and what shadow. So it
-is looked for at several widths, and the place on which they agree counts.
+Strokes are told from shadows by their width, and the width of the letter's strokes is unknown. So
+the letter is searched for at several kernel widths, and a place counts on which they agree: noise
+lies elsewhere at every width. Where the polarity is in doubt, both polarities are tried. The letter
+is the heaviest connected component of ink, together with the components near it.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pictures.frame import with_ya_in_its_place, without_extreme_proportions
-from lenet_xp.pictures.ink import RIM, WITH_RIM, Ink, find_ink
-from lenet_xp.pictures.sheet import Sheet, darkness, sheet, shrunk, votes
-from lenet_xp.system.opencv import cv2
+from lenet_xp.pictures.frame import crop_to_letter, ink_under, pad_bar
+from lenet_xp.pictures.ink import MARGIN, MIN_SIDE_WITH_MARGIN, Ink, find_ink
+from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
 
-LOOKED_AT = 1280  # pixels of the longer side at which a letter is looked for
-SMALL = 64  # pixels of a letter that is looked at again, in the larger picture it was shrunk from
-LARGER = 1.5  # times as large as it must be there
+SEARCH_SIDE = 1280  # pixels: longer side of the overview in which a letter is searched for
+MIN_LETTER_SIDE = 64  # pixels: a smaller letter is searched for again in the original picture
+MIN_ENLARGEMENT = 1.5  # times: how much larger the letter is there
 
-NARROWEST, WIDER, WIDEST = 18, 1.8, 0.43  # of the kernels: pixels, times, of the shorter side
-ALIKE = 0.7  # common part of two places that are one
-ENOUGH = 3  # kernels that agree
-DOUBT = 0.25  # votes the other way from which a picture is tried both ways round
-AT_ONE, CLEARLY = 0.6, 0.1  # of all kernels' places in common: enough; more than the other way
-FITTING = 0.4  # of the letter: the kernel that suits it best
+MIN_KERNEL = 18  # pixels: narrowest kernel
+KERNEL_RATIO = 1.8  # times: each kernel by the one before it
+MAX_KERNEL = 0.43  # of the picture's shorter side: widest kernel
+KERNEL_PER_LETTER = 0.4  # of the letter's longer side: kernel that suits it best
 
-# Of the heaviest piece's weight: what is no speck, and what may be its other half. Of its size: how
-# far from the letter found so far another part may lie.
-SPECK, PARTNER = 0.03, 0.2
-DOT = 0.01  # of that weight: what is no speck within the heaviest piece, as in `yas`
-NEAR, FAR = 0.6, 1.6
-MOST_PARTS = 8
-AT_RIM = 0.2  # of the weight of what meets a larger picture's edge
+MIN_OVERLAP = 0.7  # intersection over union: two boxes are one place
+MIN_AGREEMENT = 3  # kernels: so many that find one place end the search
+MIN_CONTRARY_VOTE = 0.25  # votes for the less likely polarity: both are tried
+MIN_MEAN_OVERLAP = 0.6  # mean overlap of the places found: the likelier polarity is certain
+OVERLAP_MARGIN = 0.1  # mean overlap by which the other polarity must agree better
+
+MIN_WEIGHT = 0.03  # of the heaviest component's weight: a lighter one is a speck
+MIN_INNER_WEIGHT = 0.01  # the same within the heaviest component, as of the dot of `yas`
+MIN_HALF_WEIGHT = 0.2  # of the heaviest component's weight: another half of the letter
+MAX_GAP = 0.6  # of the heaviest component's longer side: distance of another part
+MAX_HALF_GAP = 1.6  # the same of another half
+MAX_ROUNDS = 8  # rounds in which what lies near the parts found so far is added
+MARGIN_FACTOR = 0.2  # times the weight: of what meets a larger picture's margin
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
 
 @dataclass(frozen=True)
-class Found:
-    """A letter. levels: (H, W) uint8 of the sheet. mask: (H, W) uint8, its own ink. box: of it."""
+class Candidate:
+    """What one kernel finds for the letter.
+
+    kernel: pixels. levels: (H, W) uint8 darkness of the sheet. mask: (H, W) uint8, 255 on the
+    letter's ink. box: of that ink.
+    """
 
     kernel: float
     levels: np.ndarray
@@ -46,85 +55,82 @@ class Found:
 
 
 def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
-    """The one letter of a larger picture, framed, as (h, w) uint8 of any size, ink bright on 0.
+    """The one letter of a larger picture, framed: (h, w) uint8 of any size, ink bright on 0.
 
-    grey: (H, W) uint8. polarity: see `sheet`. Where the picture holds several, that with the most
-    ink. The letter is looked for in an overview; one that is small there is looked at again.
+    grey: (H, W) uint8. polarity: see `make_sheet`. Among several letters, the one with the most ink
+    counts. A picture without ink gives a single 0.
     """
-    overview = shrunk(grey, LOOKED_AT)
-    found = _agreed(_best_tries(overview, polarity))
+    overview = shrunk(grey, SEARCH_SIDE)
+    found = _most_agreed(_candidates_of_best_polarity(overview, polarity))
     if found is None:
         return np.zeros((1, 1), np.uint8)
     scale = max(grey.shape) / max(overview.shape)
     side = max(found.box[2:])
-    if scale >= LARGER and side < SMALL:
+    if scale >= MIN_ENLARGEMENT and side < MIN_LETTER_SIDE:
         left, top = (max(0, int((start - side) * scale)) for start in found.box[:2])
         right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
         return find_letter(grey[top:bottom, left:right], polarity)
-    levels = cv2.bitwise_and(found.levels, cv2.dilate(found.mask, np.ones((3, 3), np.uint8)))
-    return without_extreme_proportions(with_ya_in_its_place(levels, found.mask, found.box))
+    return pad_bar(crop_to_letter(ink_under(found.levels, found.mask), found.mask, found.box))
 
 
-def _best_tries(grey: np.ndarray, polarity: str) -> list[Found]:
-    """What is found the way round that is asked for, or the one on which more agree."""
+def _candidates_of_best_polarity(grey: np.ndarray, polarity: str) -> list[Candidate]:
+    """The candidates of the given polarity, or with "auto" of the one whose kernels agree more."""
     if polarity != "auto":
-        return _tried(sheet(grey, polarity))
-    darker, lighter = votes(grey)
-    ways = ["dark-on-light", "light-on-dark"]
+        return _candidates(make_sheet(grey, polarity))
+    darker, lighter = polarity_votes(grey)
+    polarities = ["dark-on-light", "light-on-dark"]
     if lighter > darker:
-        ways.reverse()
-    likelier = _tried(sheet(grey, ways[0]))
-    unity = _unity(likelier)
-    if min(darker, lighter) < DOUBT and unity >= AT_ONE:
+        polarities.reverse()
+    likelier = _candidates(make_sheet(grey, polarities[0]))
+    agreement = max(_mean_overlaps(likelier), default=0.0)
+    if min(darker, lighter) < MIN_CONTRARY_VOTE and agreement >= MIN_MEAN_OVERLAP:
         return likelier
-    other = _tried(sheet(grey, ways[1]))
-    return other if _unity(other) > unity + CLEARLY else likelier
+    other = _candidates(make_sheet(grey, polarities[1]))
+    better = max(_mean_overlaps(other), default=0.0) > agreement + OVERLAP_MARGIN
+    return other if better else likelier
 
 
-def _tried(even: Sheet) -> list[Found]:
-    """What is found at each width of the kernel that tells ink from paper."""
-    kernel = float(NARROWEST)
-    found: list[Found] = []
-    while kernel < WIDEST * min(even.levels.shape) or not found:
-        ink = find_ink(darkness(even, int(kernel)), int(kernel), even.ruled)
+def _candidates(sheet: Sheet) -> list[Candidate]:
+    """What each kernel finds, from the narrowest to one that suits and with which enough agree."""
+    kernel = float(MIN_KERNEL)
+    found: list[Candidate] = []
+    while kernel < MAX_KERNEL * min(sheet.levels.shape) or not found:
+        ink = find_ink(darkness(sheet, int(kernel)), int(kernel), sheet.ruled)
         if ink.weights.any():
-            found.append(Found(kernel, ink.levels, *main_pieces(ink)))
-            if _settled(found):
+            found.append(Candidate(kernel, ink.levels, *letter_mask(ink)))
+            box = found[-1].box
+            suits = kernel >= KERNEL_PER_LETTER * max(box[2:])
+            if suits and len(_at_place(found, box)) >= MIN_AGREEMENT:
                 break
-        elif kernel > max(even.levels.shape):
+        elif kernel > max(sheet.levels.shape):
             break
-        kernel *= WIDER
+        kernel *= KERNEL_RATIO
     return found
 
 
-def _settled(found: list[Found]) -> bool:
-    """Whether enough agree with the last one, and its kernel suits the letter."""
-    last = found[-1]
-    same = [each for each in found if common_part(each.box, last.box) >= ALIKE]
-    return len(same) >= ENOUGH and last.kernel >= FITTING * max(last.box[2:])
+def _at_place(found: list[Candidate], box: Box) -> list[Candidate]:
+    """The candidates at the place of a box."""
+    return [each for each in found if intersection_over_union(each.box, box) >= MIN_OVERLAP]
 
 
-def _agreement(found: list[Found]) -> list[float]:
-    """How much of each place all have in common with it, 0 to 1."""
-    return [float(np.mean([common_part(each.box, of.box) for of in found])) for each in found]
+def _mean_overlaps(found: list[Candidate]) -> list[float]:
+    """The mean intersection over union of each candidate's box with all boxes."""
+    return [
+        float(np.mean([intersection_over_union(each.box, other.box) for other in found]))
+        for each in found
+    ]
 
 
-def _unity(found: list[Found]) -> float:
-    """How much they agree on one place: noise lies elsewhere at every width."""
-    return max(_agreement(found), default=0.0)
-
-
-def _agreed(found: list[Found]) -> Found | None:
-    """Of those at the place on which most agree, the one whose kernel suits its size."""
+def _most_agreed(found: list[Candidate]) -> Candidate | None:
+    """The candidate at the place of the most agreement whose kernel suits the letter best."""
     if not found:
         return None
-    place = found[int(np.argmax(_agreement(found)))].box
-    fitting = FITTING * max(place[2:])
-    alike = [each for each in found if common_part(each.box, place) >= ALIKE]
-    return min(alike, key=lambda each: abs(float(np.log(each.kernel / fitting))))
+    box = found[int(np.argmax(_mean_overlaps(found)))].box
+    best = KERNEL_PER_LETTER * max(box[2:])
+    return min(_at_place(found, box), key=lambda each: abs(float(np.log(each.kernel / best))))
 
 
-def common_part(first: Box, second: Box) -> float:
+def intersection_over_union(first: Box, second: Box) -> float:
     """The common area of two boxes in parts of their area together."""
     sides = [
         min(first[i] + first[2 + i], second[i] + second[2 + i]) - max(first[i], second[i])
@@ -134,31 +140,29 @@ def common_part(first: Box, second: Box) -> float:
     return common / (first[2] * first[3] + second[2] * second[3] - common)
 
 
-def main_pieces(ink: Ink) -> tuple[np.ndarray, Box]:
-    """The letter among the pieces of ink: the heaviest, and what lies near it.
-
-    Returns the mask of those pieces, (H, W) uint8, and their box.
-    """
+def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
+    """The mask, (H, W) uint8, and the box of the heaviest component and of what lies near it."""
     height, width = ink.levels.shape
     start, size = ink.boxes[:, :2], ink.boxes[:, 2:]
     weights = ink.weights.copy()
-    if min(height, width) >= WITH_RIM:
-        weights[((start <= RIM) | (start + size >= (width - RIM, height - RIM))).any(1)] *= AT_RIM
+    if min(height, width) >= MIN_SIDE_WITH_MARGIN:
+        at_margin = (start <= MARGIN) | (start + size >= (width - MARGIN, height - MARGIN))
+        weights[at_margin.any(1)] *= MARGIN_FACTOR
     heaviest = int(weights.argmax())
     low, high = start[heaviest], start[heaviest] + size[heaviest]
     chosen = np.arange(len(weights)) == heaviest
-    within = ((start > low) & (start + size < high)).all(1)
-    least = np.where(within, DOT, SPECK) * weights[heaviest]
-    waiting = (weights > 0) & (weights >= least) & ~chosen
-    reach = np.where(weights >= PARTNER * weights[heaviest], FAR, NEAR)
-    side = (high - low).max()
-    for _ in range(MOST_PARTS):
+    inside = ((start > low) & (start + size < high)).all(1)
+    min_weights = np.where(inside, MIN_INNER_WEIGHT, MIN_WEIGHT) * weights[heaviest]
+    waiting = (weights > 0) & (weights >= min_weights) & ~chosen
+    is_half = weights >= MIN_HALF_WEIGHT * weights[heaviest]
+    reach = np.where(is_half, MAX_HALF_GAP, MAX_GAP) * (high - low).max()
+    for _ in range(MAX_ROUNDS):
         gap = np.maximum(start - high, low - start - size).max(1)
-        near = waiting & (gap <= reach * side)
+        near = waiting & (gap <= reach)
         if not near.any():
             break
         chosen, waiting = chosen | near, waiting & ~near
         low = np.minimum(low, start[near].min(0))
         high = np.maximum(high, (start + size)[near].max(0))
-    mask = np.where(chosen, 255, 0).astype(np.uint8)[ink.pieces]
+    mask = np.where(chosen, 255, 0).astype(np.uint8)[ink.labels]
     return mask, (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))

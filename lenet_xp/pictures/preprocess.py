@@ -1,4 +1,9 @@
-"""The one way from any picture to what the network sees, in training and in prediction alike."""
+"""Turns any picture into what the network sees, in training and in prediction alike.
+
+A colour picture becomes grey levels, and the polarity is decided: ink bright on 0. A picture as
+small as those of data sets is scaled as it is; in a larger one the letter is found first. Then the
+contrast is stretched.
+"""
 
 import math
 from collections import defaultdict
@@ -18,23 +23,23 @@ from lenet_xp.system.opencv import cv2
 POLARITIES = ("auto", "dark-on-light", "light-on-dark")
 BOXES = ("auto", "keep")
 
-# Pictures whose grey levels span less than this hold no ink, only paper and noise. The faintest
-# of AMHCD's images spans 57.
-BLANK_RANGE = 16
+# grey levels: a picture that spans less is blank, paper and noise; AMHCD's faintest image spans 57
+MIN_RANGE = 16
+OVERVIEW_SIDE = 256  # pixels: longer side at which range and polarity are measured
 
-# A picture this close to the target is padded, not scaled. LeCun (1998) put MNIST's 28x28 into
-# 32x32 in this way: scaling by 32/28 would only blur the strokes, and a rim of 1/16 is less than
-# hands differ by. Anything smaller is scaled, or a 16x16 letter would be read as half a letter.
-PADDED_FROM = 7 / 8
+# of the target's side: a picture at least as large is padded, not scaled. LeCun et al. (1998) put
+# MNIST's 28x28 into 32x32 in this way: scaling by 32/28 would only blur the strokes, and a rim of
+# 1/16 is less than hands differ by. A smaller picture is scaled, or half of it would be blank.
+MIN_PADDED_SIDE = 7 / 8
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Turns pictures into (size, size) uint8 with ink 255 on paper 0, and those into float32.
+    """Turns pictures into (size, size) uint8 with ink 255 on paper 0.
 
     size: side of the result in pixels.
     polarity: "dark-on-light", "light-on-dark", or "auto" to decide it for each picture.
-    box: "auto" crops to the ink where it fills only a small part of the picture; "keep" never.
+    box: "auto" crops to ink that fills only a small part of its picture; "keep" never crops.
     contrast: whether each picture's lightest and darkest level become 0 and 255.
     mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
     Values out of range raise InputError.
@@ -48,24 +53,19 @@ class Preprocessing:
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(
-            _is_number(self.size, int) and 8 <= self.size <= 1024,
-            "size",
-            self.size,
-            "a whole number from 8 to 1024",
-        )
-        _require(self.polarity in POLARITIES, "polarity", self.polarity, " or ".join(POLARITIES))
-        _require(self.box in BOXES, "box", self.box, " or ".join(BOXES))
-        _require(isinstance(self.contrast, bool), "contrast", self.contrast, "true or false")
-        _require(
-            _is_number(self.mean) and 0 <= self.mean <= 1, "mean", self.mean, "a number from 0 to 1"
-        )
-        _require(
-            _is_number(self.std) and 0 < self.std <= 1,
-            "std",
-            self.std,
-            "a number above 0, at most 1",
-        )
+        size, mean, std = self.size, self.mean, self.std
+        whole = _is_number(size, int)
+        for name, valid, expected in (
+            ("size", whole and 8 <= size <= 1024, "a whole number from 8 to 1024"),
+            ("polarity", self.polarity in POLARITIES, " or ".join(POLARITIES)),
+            ("box", self.box in BOXES, " or ".join(BOXES)),
+            ("contrast", isinstance(self.contrast, bool), "true or false"),
+            ("mean", _is_number(mean) and 0 <= mean <= 1, "a number from 0 to 1"),
+            ("std", _is_number(std) and 0 < std <= 1, "a number above 0, at most 1"),
+        ):
+            if not valid:
+                value = getattr(self, name)
+                raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")
 
     def apply(self, image: ArrayLike) -> np.ndarray:
         """One picture of any size as (size, size) uint8, ink 255 on paper 0.
@@ -79,7 +79,7 @@ class Preprocessing:
     def apply_all(self, images: Iterable[ArrayLike]) -> np.ndarray:
         """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
 
-        Pictures of one size go through together: for small ones, calls cost more than pixels.
+        Pictures of one size are computed together: for small ones, calls cost more than pixels.
         """
         greys = [grey_levels(np.asarray(image)) for image in images]
         places: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -93,11 +93,11 @@ class Preprocessing:
     def _apply_stack(self, greys: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
         if self.box == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
-            return np.stack([self._found(grey) for grey in greys])
+            return np.stack([self._apply_photo(grey) for grey in greys])
         overviews = greys
-        if max(greys.shape[1:]) > 256:
-            overviews = np.stack([shrunk(grey, 256) for grey in greys])
-        blank = np.ptp(overviews.reshape(len(greys), -1), axis=1) < BLANK_RANGE
+        if max(greys.shape[1:]) > OVERVIEW_SIDE:
+            overviews = np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys])
+        blank = np.ptp(overviews.reshape(len(greys), -1), axis=1) < MIN_RANGE
         dark = np.full(len(greys), self.polarity == "dark-on-light")
         if self.polarity == "auto":
             dark = ink_is_dark(overviews)
@@ -111,14 +111,14 @@ class Preprocessing:
         result[blank] = 0
         return result
 
-    def _found(self, grey: np.ndarray) -> np.ndarray:
+    def _apply_photo(self, grey: np.ndarray) -> np.ndarray:
         """The letter of a photo, (H, W) uint8, as (size, size) uint8."""
-        if np.ptp(shrunk(grey, 256)) < BLANK_RANGE:
+        if np.ptp(shrunk(grey, OVERVIEW_SIDE)) < MIN_RANGE:
             return np.zeros((self.size, self.size), np.uint8)
         return self.fit(find_letter(grey, self.polarity))
 
     def fit(self, ink: np.ndarray) -> np.ndarray:
-        """A letter's ink, framed, (h, w) uint8 and bright on 0, as (size, size) uint8."""
+        """A framed letter, (h, w) uint8 with ink bright on 0, as (size, size) uint8."""
         result = _fit(ink, self.size)
         if self.contrast:
             result = _stretched(result[None])[0]
@@ -127,10 +127,10 @@ class Preprocessing:
     def fitted(self, images: np.ndarray) -> "Preprocessing":
         """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
 
-        Give it the training images only. Images all of one level leave std at 1.
+        Give it the training images only. Images of a single level leave std at 1.
         """
         counts = np.zeros(256, np.int64)
-        for start in range(0, len(images), 1024):  # bincount makes an int64 copy of what it counts
+        for start in range(0, len(images), 1024):  # bincount makes an int64 copy of its input
             counts += np.bincount(images[start : start + 1024].reshape(-1), minlength=256)
         level = np.arange(256) / 255
         total = max(int(counts.sum()), 1)
@@ -139,7 +139,7 @@ class Preprocessing:
         return replace(self, mean=mean, std=std or 1.0)
 
     def scale_and_shift(self) -> tuple[float, float]:
-        """(scale, shift): scale * pixel + shift is (pixel / 255 - mean) / std."""
+        """(scale, shift) such that scale * pixel + shift is (pixel / 255 - mean) / std."""
         return 1.0 / (255.0 * self.std), -self.mean / self.std
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
-        """The inverse of `to_dict`; a name left out has its default, a wrong one is InputError."""
+        """The inverse of `to_dict`: missing names have defaults, unknown ones raise InputError."""
         if not isinstance(values, dict):
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
@@ -161,8 +161,8 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
     """Which of (N, H, W) uint8 pictures are dark ink on lighter paper: (N,) bool.
 
     Ink covers the smaller part of a picture and less still of its rim, so the mean level of the
-    whole and that of the rim both lie on the paper's side of the middle. They vote together: a
-    bold letter misleads the first, a letter that touches all borders the second.
+    whole and that of the rim both lie on the paper's side of the middle. Their mean decides: a bold
+    letter misleads the first, a letter that touches all borders the second.
     """
     count, height, width = greys.shape
     rim = max(1, min(height, width) // 16)
@@ -177,7 +177,10 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
 
 
 def grey_levels(image: np.ndarray) -> np.ndarray:
-    """Any (H, W[, 1|3|4]) uint8 or uint16 picture as (H, W) uint8; transparent parts are white."""
+    """A picture (H, W[, 1|3|4]), uint8 or uint16, as (H, W) uint8; transparent parts are white.
+
+    Other shapes and dtypes raise InputError.
+    """
     if image.dtype == np.uint16:
         image = (image // 257).astype(np.uint8)
     channels = 1 if image.ndim == 2 else image.shape[2] if image.ndim == 3 else 0
@@ -190,34 +193,26 @@ def grey_levels(image: np.ndarray) -> np.ndarray:
     if channels == 3:
         return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if channels == 4:
-        return _over_white(cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3])
+        grey, alpha = cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3]
+        return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
     return image.reshape(image.shape[:2])
 
 
-def _over_white(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """A grey picture laid over white by its opacity; all (H, W) uint8."""
-    return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
-
-
 def _fit(ink: np.ndarray, size: int) -> np.ndarray:
-    """(H, W) ink on paper 0 brought to (size, size): padded if nearly as large, else scaled."""
+    """Ink (H, W) on paper 0 as (size, size): padded if nearly as large, else scaled."""
     height, width = ink.shape
-    if size >= max(height, width) and min(height, width) >= PADDED_FROM * size:
-        top, left = (size - height) // 2, (size - width) // 2
-        return cv2.copyMakeBorder(
-            ink, top, size - height - top, left, size - width - left, cv2.BORDER_CONSTANT, value=0
-        )
-    larger = max(height, width) > size
-    return cv2.resize(
-        ink, (size, size), interpolation=cv2.INTER_AREA if larger else cv2.INTER_LINEAR
-    )
+    if size >= max(height, width) and min(height, width) >= MIN_PADDED_SIDE * size:
+        down, across = size - height, size - width
+        return np.pad(ink, ((down // 2, down - down // 2), (across // 2, across - across // 2)))
+    method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR
+    return cv2.resize(ink, (size, size), interpolation=method)
 
 
 def _fit_stack(inks: np.ndarray, size: int) -> np.ndarray:
-    """(N, H, W) brought to (N, size, size), as `_fit` does with each."""
+    """Pictures (N, H, W) as (N, size, size), each as by `_fit`."""
     count, height, width = inks.shape
     if height % size == 0 == width % size:
-        # Scaled by a whole number no picture meets its neighbour, so one tall picture will do.
+        # A whole factor mixes no pixels of two pictures, so all are scaled as one tall picture.
         tall = inks.reshape(count * height, width)
         tall = cv2.resize(tall, (size, count * size), interpolation=cv2.INTER_AREA)
         return tall.reshape(count, size, size)
@@ -225,7 +220,7 @@ def _fit_stack(inks: np.ndarray, size: int) -> np.ndarray:
 
 
 def _stretched(inks: np.ndarray) -> np.ndarray:
-    """Levels of each of (N, S, S) scaled so that its lowest is 0 and its highest 255."""
+    """Pictures (N, S, S) uint8, the levels of each stretched to span 0 to 255."""
     low = inks.min((1, 2), keepdims=True)
     span = (inks.max((1, 2), keepdims=True) - low).astype(np.float32)
     levels: np.ndarray = (inks - low).astype(np.float32)
@@ -235,11 +230,7 @@ def _stretched(inks: np.ndarray) -> np.ndarray:
 
 
 def _is_number(value: object, kind: type = float) -> bool:
+    """Whether a value is a finite int or, unless `kind` is int, a finite float; no bool."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return isinstance(value, int | kind) and math.isfinite(value)
-
-
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")

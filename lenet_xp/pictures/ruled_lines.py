@@ -1,215 +1,239 @@
-"""Ruled and squared paper: its lines lightened until they are paper, the ink on them left whole.
+"""Removes the lines of ruled and squared paper and leaves the ink on them whole.
 
-What a line takes from the light is measured all along it, between quarters of a pixel, and given
-back: ink that crosses it, or runs along it for a while, keeps its own darkness.
+Level lines are found first, then upright ones in the transposed picture. A black top-hat transform
+shows thin dark structures, a morphological opening keeps those that run straight ahead, and a
+parabola is fitted to each that spans most of the picture. How much light a line takes is measured
+all along it, between quarters of a pixel, and given back: ink that crosses the line, or runs along
+it for a while, keeps its own darkness.
 """
 
 import numpy as np
 
+from lenet_xp.pictures.ink import MAD_TO_SIGMA
 from lenet_xp.system.opencv import cv2
 
-SPANS = 0.6  # of the picture: how far a ruled line goes at least
-PART = 0.15  # of the picture: the longest part of one that a letter on it leaves whole
-RUN = 40  # pixels that it goes straight ahead, at least
-SLACK = 5  # pixels that it may rise or sink on such a run
-GAP = 9  # pixels where it may be lost
-ALONG = 31  # pixels along which a line's darkness is averaged to see it in the noise
-THICKEST = 1 / 100  # of the picture: the thickest line, 5 pixels in small ones
-MOST = 200  # lines, of each way
-MANY = 5  # lines that are a letter's bars no more
-END, AT_END = 8, 0.25  # pixels at a picture's edge; of a line's level, what is left of it there
-STEPS = 4  # to a pixel, in which a line is measured across
-STRETCH = 48  # pixels along which a line is as strong
-# Times as strong as mostly: a board's line in the light, where most of it lies in shadow.
-WEAKEST, STRONGEST = 0.2, 5.0
+MIN_LENGTH = 0.6  # of the picture's width: runs of a ruled line together
+MIN_PART = 0.15  # of the picture's width: the longest part that a letter leaves of a line
+MIN_RUN = 40  # pixels: shortest straight run
+MAX_DRIFT = 5  # pixels: how far a line rises or sinks on such a run
+NEARBY = np.arange(-MAX_DRIFT, MAX_DRIFT + 1)[:, None]  # pixels: offsets of the rows near a line
+MAX_GAP = 9  # pixels: widest gap in a run
+AVERAGING_LENGTH = 31  # pixels: length along which darkness is averaged against noise
+MIN_STEP = 1.5  # grey levels: how far a run is darker than its surroundings
+MIN_STEP_SIGMAS = 4  # noise sigmas: the same in noise
+MIN_THICKNESS = 5  # pixels: thickest line in small pictures
+MAX_THICKNESS = 1 / 100  # of the picture's shorter side: thickest line in large pictures
+MAX_PARTS = 400  # parts of lines that are followed, each way
+MIN_CERTAIN_LINES = 5  # lines: so many of one direction are no bars of a letter
+END_LENGTH = 8  # pixels: length of a line's end at the picture's edge
+MIN_END_LEVEL = 0.25  # of a line's median darkness: darkness of both ends of a printed line
+STEPS_PER_PIXEL = 4  # places per pixel at which a line is measured across
+SECTION = 48  # pixels: length along which a line is equally strong
+MIN_STRENGTH = 0.2  # of a line's usual strength: lower bound where its profile is measured
+# of a line's usual strength: upper bound; a line in the light may lie in shadow for the most part
+MAX_STRENGTH = 5.0
 
 
-def without_rules(paper: np.ndarray, dark: bool) -> tuple[np.ndarray, np.ndarray]:
+def remove_ruled_lines(levels: np.ndarray, dark: bool) -> tuple[np.ndarray, np.ndarray]:
     """A sheet (H, W) uint8, ink darker, without lines that run through most of it, either way.
 
-    dark: whether it is so by nature, or a board turned round: a line printed on paper hides a part
-    of its light, one on a board adds to it. The second array, (H, W) uint8, is 255 where they ran.
+    dark: whether the photographed ink is dark; else the sheet was inverted. A line printed on paper
+    takes a share of the light there; one on a blackboard adds to it.
+    The second array, (H, W) uint8, is 255 where lines ran.
     """
-    paper, level = _without_level_ones(paper, dark)
-    turned, upright = _without_level_ones(np.ascontiguousarray(paper.T), dark)
-    return np.ascontiguousarray(turned.T), cv2.bitwise_or(level, np.ascontiguousarray(upright.T))
+    levels, level_lines = _remove_level_lines(levels, dark)
+    turned, upright = _remove_level_lines(np.ascontiguousarray(levels.T), dark)
+    lines = cv2.bitwise_or(level_lines, np.ascontiguousarray(upright.T))
+    return np.ascontiguousarray(turned.T), lines
 
 
-def _without_level_ones(paper: np.ndarray, dark: bool) -> tuple[np.ndarray, np.ndarray]:
-    height, width = paper.shape
-    ruled = np.zeros((height, width), np.uint8)
-    if min(height, width) < 3 * RUN:
-        return paper, ruled
-    thick = max(5, int(min(height, width) * THICKEST))
-    result = paper.astype(np.float32)
-    for track in _printed(_tracks(paper, thick), paper, thick):
-        _lighten(result, track, thick, dark, ruled)
-    nearby = cv2.dilate(ruled, np.ones((SLACK, 1), np.uint8))
+def _remove_level_lines(levels: np.ndarray, dark: bool) -> tuple[np.ndarray, np.ndarray]:
+    """As `remove_ruled_lines`, for level lines only."""
+    ruled = np.zeros(levels.shape, np.uint8)
+    side = min(levels.shape)
+    if side < 3 * MIN_RUN:
+        return levels, ruled
+    thickness = max(MIN_THICKNESS, int(side * MAX_THICKNESS))
+    result = levels.astype(np.float32)
+    for track in _printed(_find_tracks(levels, thickness), levels, thickness):
+        _lighten(result, track, thickness, dark, ruled)
+    nearby = cv2.dilate(ruled, np.ones((MAX_DRIFT, 1), np.uint8))
     return np.clip(np.rint(result), 0, 255).astype(np.uint8), nearby
 
 
-def _tracks(paper: np.ndarray, thick: int) -> list[np.ndarray]:
-    """The rows, (W,) each, of all that runs level through most of a sheet, thin and dark."""
-    height, width = paper.shape
-    along, runs = _level_runs(paper, thick)
-    _, pieces, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
+    """The tracks of what is thin, dark and level through most of a sheet.
+
+    A track is the row of a line's middle in each column, (W,) float64.
+    """
+    height, width = levels.shape
+    contrast, runs = _level_runs(levels, thickness)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
     lengths = stats[1:, cv2.CC_STAT_WIDTH]
-    order = np.argsort(-lengths, kind="stable")[: 2 * MOST]
+    order = np.argsort(-lengths, kind="stable")[:MAX_PARTS]
     columns = np.arange(width)
     tracks = []
-    for number in order[lengths[order] >= PART * width] + 1:
+    for number in order[lengths[order] >= MIN_PART * width] + 1:
         left, top, wide, high, _ = stats[number]
-        piece = pieces[top : top + high, left : left + wide] == number
-        if np.median(piece.sum(0)) > SLACK + 2 * thick:
+        part = labels[top : top + high, left : left + wide] == number
+        if np.median(part.sum(0)) > MAX_DRIFT + 2 * thickness:
             continue
-        track = _followed(_track(piece, left, top, width), along, runs)
-        row = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
-        if np.count_nonzero(runs[row, columns]) >= SPANS * width:
+        track = _refined(_first_track(part, left, top, width), contrast, runs)
+        rows = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
+        if np.count_nonzero(runs[rows, columns]) >= MIN_LENGTH * width:
             tracks.append(track)
-            around = np.clip(row + np.arange(-SLACK, SLACK + 1)[:, None], 0, height - 1)
-            runs[around, columns] = 0  # its other parts
+            runs[np.clip(rows + NEARBY, 0, height - 1), columns] = 0  # the line's other parts
     return tracks
 
 
-def _printed(tracks: list[np.ndarray], paper: np.ndarray, thick: int) -> list[np.ndarray]:
+def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
     """The tracks of printed lines: there are many of them, or they run from edge to edge.
 
-    In a picture that a letter nearly fills, its bars run through most of it, too.
+    The bars of a letter that nearly fills its picture end before the edges.
     """
-    if not 0 < len(tracks) < MANY:
+    if not 0 < len(tracks) < MIN_CERTAIN_LINES:
         return tracks
-    hat = _hat(paper, thick)
+    hat = _top_hat(levels, thickness)
     hat -= np.median(hat)
-    columns = np.arange(paper.shape[1])
+    columns = np.arange(levels.shape[1])
     printed = []
     for track in tracks:
-        level = hat[np.clip(np.rint(track).astype(np.int64), 0, len(paper) - 1), columns]
-        ends = min(level[:END].mean(), level[-END:].mean())
-        if ends >= AT_END * np.median(level):
+        along = hat[np.clip(np.rint(track).astype(np.int64), 0, len(levels) - 1), columns]
+        ends = min(along[:END_LENGTH].mean(), along[-END_LENGTH:].mean())
+        if ends >= MIN_END_LEVEL * np.median(along):
             printed.append(track)
     return printed
 
 
-def _hat(paper: np.ndarray, thick: int) -> np.ndarray:
-    """How much darker than what is above or below it each pixel is, (H, W) float32."""
-    kernel = np.ones((2 * thick + 1, 1), np.uint8)
-    return cv2.morphologyEx(paper, cv2.MORPH_BLACKHAT, kernel).astype(np.float32)
+def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
+    """The black top-hat transform of columns: how dark what is thin is, (H, W) float32."""
+    kernel = np.ones((2 * thickness + 1, 1), np.uint8)
+    return cv2.morphologyEx(levels, cv2.MORPH_BLACKHAT, kernel).astype(np.float32)
 
 
-def _level_runs(paper: np.ndarray, thick: int) -> tuple[np.ndarray, np.ndarray]:
-    """How dark what is thin and level is, (H, W) float32, and where it goes straight ahead, uint8.
+def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndarray]:
+    """The local contrast of what is thin and level, (H, W) float32, and its straight runs.
 
-    The second is 255 there and 0 elsewhere.
+    The second array, (H, W) uint8, is 255 on runs.
     """
-    along = cv2.blur(_hat(paper, thick), (ALONG, 1))
-    above = along - cv2.blur(along, (4 * ALONG, 4 * ALONG))
-    noise = 1.4826 * float(np.median(np.abs(above[::2, ::2])))
-    mask: np.ndarray = np.where(above > max(1.5, 4 * noise), 255, 0).astype(np.uint8)
-    runs = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, GAP), np.uint8))
-    runs = cv2.dilate(runs, np.ones((SLACK, 1), np.uint8))
-    return above, cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, RUN), np.uint8))
+    along = cv2.blur(_top_hat(levels, thickness), (AVERAGING_LENGTH, 1))
+    contrast = along - cv2.blur(along, (4 * AVERAGING_LENGTH, 4 * AVERAGING_LENGTH))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(contrast[::2, ::2])))
+    threshold = max(MIN_STEP, MIN_STEP_SIGMAS * noise)
+    mask: np.ndarray = np.where(contrast > threshold, 255, 0).astype(np.uint8)
+    runs = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, MAX_GAP), np.uint8))
+    runs = cv2.dilate(runs, np.ones((MAX_DRIFT, 1), np.uint8))
+    return contrast, cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, MIN_RUN), np.uint8))
 
 
-def _track(piece: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
-    """The row of a line's middle by column, (width,): a parabola, for sheets bend.
+def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
+    """The track of a line, (width,), fitted to one part of it, (h, w) bool.
 
-    Where only a part of the line is known, that part's own direction.
+    A part that spans most of the picture gives a parabola, for sheets bend; a shorter one gives a
+    straight line.
     """
-    degree = 2 if piece.shape[1] >= SPANS * width else 1
-    rows, columns = np.nonzero(piece)
-    count = np.bincount(columns, minlength=piece.shape[1])
-    there = np.flatnonzero(count)
-    middle = np.bincount(columns, rows, minlength=piece.shape[1])[there] / count[there]
-    level = count[there] <= np.median(count[there]) + 1
-    bent = _bent(there[level], middle[level], degree)
-    track: np.ndarray = top + bent(np.arange(-left, width - left))
+    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1
+    rows, columns = np.nonzero(part)
+    count = np.bincount(columns, minlength=part.shape[1])
+    known = np.flatnonzero(count)
+    middle = np.bincount(columns, rows, minlength=part.shape[1])[known] / count[known]
+    thin = count[known] <= np.median(count[known]) + 1
+    curve = _robust_fit(known[thin], middle[thin], degree)
+    track: np.ndarray = top + curve(np.arange(-left, width - left))
     return track
 
 
-def _followed(track: np.ndarray, along: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """A track's rows, (W,), once more, from all that is dark and level near it.
+def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.ndarray:
+    """A track (W,) fitted anew to all that is dark and level near it.
 
-    along, runs: of `_level_runs`. What the track was drawn from may have been a part of the line,
-    and a letter's bar with it.
+    contrast, runs: of `_level_runs`. The first track may follow a part of the line only, and a
+    letter's bar with it.
     """
-    columns = np.arange(0, along.shape[1], 4)
-    rows = np.rint(track[columns]).astype(np.int64) + np.arange(-SLACK, SLACK + 1)[:, None]
-    rows = np.clip(rows, 0, len(along) - 1)
-    dark = along[rows, columns]
+    height, width = contrast.shape
+    columns = np.arange(0, width, 4)
+    rows = np.clip(np.rint(track[columns]).astype(np.int64) + NEARBY, 0, height - 1)
+    dark = contrast[rows, columns]
     dark = np.maximum(dark - dark.max(0) / 2, 0)
     seen = (runs[rows, columns] > 0).any(0) & (dark.sum(0) > 0)
-    if np.count_nonzero(seen) < RUN // 4:
+    if np.count_nonzero(seen) < MIN_RUN // 4:
         return track
     middle = (rows * dark).sum(0)[seen] / dark.sum(0)[seen]
-    followed: np.ndarray = _bent(columns[seen], middle, 2)(np.arange(along.shape[1]))
-    return followed
+    refined: np.ndarray = _robust_fit(columns[seen], middle, 2)(np.arange(width))
+    return refined
 
 
-def _bent(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polynomial.Polynomial:
-    """The curve of a degree through most of the points, whatever the others are."""
+def _robust_fit(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polynomial.Polynomial:
+    """The polynomial through most of the points; outliers, as on a letter's bar, do not count."""
     kept = np.ones(len(columns), bool)
-    for _ in range(3):  # where a letter's bar lies along a line, its middle is off
-        bent = np.polynomial.Polynomial.fit(columns[kept], rows[kept], degree)
-        off = np.abs(rows - bent(columns))
-        kept = off <= max(1.0, 2 * float(np.median(off)))
-    return bent
+    for _ in range(3):
+        curve = np.polynomial.Polynomial.fit(columns[kept], rows[kept], degree)
+        residuals = np.abs(rows - curve(columns))
+        kept = residuals <= max(1.0, 2 * float(np.median(residuals)))
+    return curve
 
 
 def _lighten(
-    paper: np.ndarray, track: np.ndarray, thick: int, dark: bool, ruled: np.ndarray
+    levels: np.ndarray, track: np.ndarray, thickness: int, dark: bool, ruled: np.ndarray
 ) -> None:
-    """Give one line's light back, in place, and note where it ran.
+    """Give the light that one line takes back, in place, and mark in `ruled` where it ran.
 
-    paper: (H, W) float32. track: (W,) the row of its middle. ruled: (H, W) uint8.
+    levels: (H, W) float32. track: (W,). ruled: (H, W) uint8.
     """
-    reach = thick + 3
+    height, width = levels.shape
+    reach = thickness + 3
     rows = np.floor(track + 0.5).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
-    columns = np.arange(paper.shape[1])
-    sample = (rows >= 0) & (rows < len(paper)) & (columns % 3 == 0)
+    columns = np.arange(width)
+    sample = (rows >= 0) & (rows < height) & (columns % 3 == 0)
     if not sample.any():
-        return  # a curve that left the sheet
-    rows = np.clip(rows, 0, len(paper) - 1)
-    band = paper[rows, columns]
+        return  # the curve left the sheet
+    rows = np.clip(rows, 0, height - 1)
+    band = levels[rows, columns]
     beside = (np.median(band[:3], axis=0) + np.median(band[-3:], axis=0)) / 2
     taken = 1 - band / np.maximum(beside, 1) if dark else beside - band
-    place = np.rint(STEPS * (rows - track)).astype(np.int64)
-    places = 2 * STEPS * (reach + 1) + 1
+    places = 2 * STEPS_PER_PIXEL * (reach + 1) + 1
+    place = np.rint(STEPS_PER_PIXEL * (rows - track)).astype(np.int64)
     place = np.clip(place + places // 2, 0, places - 1)
-    strength = np.ones(paper.shape[1])
-    for _ in range(2):  # a line may lie between two rows where it is faint, on one where it is not
-        evenly = taken / np.maximum(strength, WEAKEST)
-        profile = np.maximum(_medians(place[sample], evenly[sample], places), 0)
+    strength = np.ones(width)
+    for _ in range(
+        2
+    ):  # a line may lie between two rows where it is faint and on one where it isn't
+        normalised = taken / np.maximum(strength, MIN_STRENGTH)
+        profile = np.maximum(_place_medians(place[sample], normalised[sample], places), 0)
         strength = _strength(taken, profile[place])
     ruled[rows, columns] |= np.where(profile > profile.max() / 8, 255, 0).astype(np.uint8)[place]
     taken = profile[place] * strength
-    paper[rows, columns] = band / np.clip(1 - taken, 0.05, 1) if dark else band + taken
+    levels[rows, columns] = band / np.clip(1 - taken, 0.05, 1) if dark else band + taken
 
 
-def _medians(place: np.ndarray, values: np.ndarray, places: int) -> np.ndarray:
-    """The median of the values at each place, (places,); between places where there are few.
+def _place_medians(place: np.ndarray, values: np.ndarray, places: int) -> np.ndarray:
+    """The median of the values at each place, (places,).
 
-    place: (N,) int64 from 0 to places - 1. values: (N,).
+    place: (N,) int64 from 0 to places - 1. values: (N,). Places of few values, which a letter may
+    hide, are interpolated.
     """
     order = np.lexsort((values, place))
     place, values = place[order], values[order]
     known, first, count = np.unique(place, return_index=True, return_counts=True)
-    enough = count > count.max() / 2  # fewer a letter may hide
-    median = values[first + count // 2][enough]
-    result: np.ndarray = np.interp(np.arange(places), known[enough], median)
+    enough = count > count.max() / 2
+    medians = values[first + count // 2][enough]
+    result: np.ndarray = np.interp(np.arange(places), known[enough], medians)
     return result
 
 
 def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """How strong a line is along its way, (W,) around 1: what it takes by what it takes mostly."""
-    count = max(1, taken.shape[1] // STRETCH)
-    edges = np.linspace(0, taken.shape[1], count + 1).astype(int)[:-1]
+    """A line's strength in each column, (W,): the light it takes there per light expected.
+
+    taken, expected: (rows, W). Strengths are medians of sections, interpolated between them.
+    """
+    width = taken.shape[1]
+    count = max(1, width // SECTION)
+    edges = np.linspace(0, width, count + 1).astype(int)[:-1]
     weight = expected * (expected >= expected.max(0) / 2)
     shares = (taken * weight).sum(0) / np.maximum((expected * weight).sum(0), 1e-6)
-    medians = np.array([np.median(part) for part in np.split(shares, edges[1:])])
+    medians = np.array([np.median(section) for section in np.split(shares, edges[1:])])
     if count > 4:
         around = np.pad(medians, 2, mode="edge")
         medians = np.median([around[start : start + count] for start in range(5)], axis=0)
-    middles = edges + taken.shape[1] / count / 2
-    strength: np.ndarray = np.interp(np.arange(taken.shape[1]), middles, medians)
-    np.clip(strength, 0, STRONGEST, out=strength)
+    middles = edges + width / count / 2
+    strength: np.ndarray = np.interp(np.arange(width), middles, medians).clip(0, MAX_STRENGTH)
     return strength

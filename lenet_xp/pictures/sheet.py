@@ -1,17 +1,23 @@
-"""A photographed sheet made even: which way round it is, its ruled lines out, its light evened.
+"""Evens out a photographed sheet: its ink made dark, its ruled lines removed, its light levelled.
 
-Light falls off slowly and strokes are narrow, so paper is what is left when everything narrower
-than some strokes is filled in (a morphological closing).
+A sheet is a picture of ink on paper. Light falls off slowly and strokes are narrow, so a
+morphological closing, which fills in all that is narrower than its kernel, leaves the paper alone.
+The difference from it (the black top-hat transform) is the darkness of the ink.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pictures.ruled_lines import without_rules
+from lenet_xp.pictures.ink import MAD_TO_SIGMA
+from lenet_xp.pictures.ruled_lines import remove_ruled_lines
 from lenet_xp.system.opencv import cv2
 
-OVERVIEW = 400  # pixels of the longer side on which light is looked at
+OVERVIEW_SIDE = 400  # pixels: longer side at which light and polarity are measured
+VOTE_SIGMA = 0.7  # pixels: Gaussian smoothing before levels are compared with their surroundings
+VOTE_WINDOWS = (32, 16, 8, 2)  # windows to the picture's shorter side: sizes of surroundings
+MIN_VOTE_STEP = 4  # grey levels: smallest difference from the surroundings that votes
+MIN_VOTE_SIGMAS = 5  # standard deviations: the same in noise
 
 
 def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
@@ -26,9 +32,10 @@ def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Ink on lighter paper. levels: (H, W) uint8, without ruled lines. ruled: 255 where they ran.
+    """Dark ink on lighter paper.
 
-    dark: whether it is so by nature, or a board turned round.
+    levels: (H, W) uint8 without ruled lines. ruled: (H, W) uint8, 255 where lines ran.
+    dark: whether the photographed ink is dark; else the picture was inverted, as of a blackboard.
     """
 
     levels: np.ndarray
@@ -36,56 +43,51 @@ class Sheet:
     dark: bool
 
 
-def sheet(grey: np.ndarray, polarity: str = "auto") -> Sheet:
-    """A picture (H, W) uint8 as a sheet without ruled lines.
+def make_sheet(grey: np.ndarray, polarity: str = "auto") -> Sheet:
+    """A picture (H, W) uint8 as a sheet.
 
     polarity: "dark-on-light", "light-on-dark", or "auto" to decide.
     """
-    dark = ink_is_darker(grey) if polarity == "auto" else polarity == "dark-on-light"
-    return Sheet(*without_rules(grey if dark else cv2.bitwise_not(grey), dark), dark)
+    dark = polarity == "dark-on-light"
+    if polarity == "auto":
+        darker, lighter = polarity_votes(grey)
+        dark = darker >= lighter
+    return Sheet(*remove_ruled_lines(grey if dark else cv2.bitwise_not(grey), dark), dark)
 
 
-def ink_is_darker(grey: np.ndarray) -> bool:
-    """Whether a sheet carries dark ink: whether what strays far from its surroundings is dark."""
-    darker, lighter = votes(grey)
-    return darker >= lighter
+def polarity_votes(grey: np.ndarray) -> tuple[float, float]:
+    """How much speaks for dark ink and how much for light ink, each from 0 to 1.
 
-
-def votes(grey: np.ndarray) -> tuple[float, float]:
-    """How much speaks for dark ink and how much for light ink on a sheet, each from 0 to 1.
-
-    Narrow surroundings see no shadow's edge, wide ones a bold letter: of several, those count that
-    are most of one mind.
+    The pixels that differ most from the median of their surroundings vote. Narrow surroundings
+    ignore the edge of a shadow and wide ones hold a bold letter, so several sizes are tried, and
+    the clearest result for each polarity counts.
     """
-    small = cv2.GaussianBlur(shrunk(grey, OVERVIEW), (0, 0), 0.7)
-    minds = [0.0]
-    for part in (32, 16, 8, 2):
-        around = cv2.medianBlur(small, max(2, min(small.shape) // part // 2) * 2 + 1)
+    small = cv2.GaussianBlur(shrunk(grey, OVERVIEW_SIDE), (0, 0), VOTE_SIGMA)
+    balances = [0.0]
+    for windows in VOTE_WINDOWS:
+        around = cv2.medianBlur(small, max(2, min(small.shape) // windows // 2) * 2 + 1)
         difference = small.astype(np.int16) - around
-        far = max(4, 5 * _deviation(difference))
-        darker = int(np.maximum(-difference - far, 0).sum())
-        lighter = int(np.maximum(difference - far, 0).sum())
+        deviations = np.abs(difference - np.median(difference))
+        sigma = MAD_TO_SIGMA * float(np.median(deviations))
+        threshold = max(MIN_VOTE_STEP, MIN_VOTE_SIGMAS * sigma)
+        darker = int(np.maximum(-difference - threshold, 0).sum())
+        lighter = int(np.maximum(difference - threshold, 0).sum())
         if darker + lighter:
-            minds.append((darker - lighter) / (darker + lighter))
-    return max(minds), -min(minds)
+            balances.append((darker - lighter) / (darker + lighter))
+    return max(balances), -min(balances)
 
 
-def darkness(even: Sheet, kernel: int) -> np.ndarray:
+def darkness(sheet: Sheet, kernel: int) -> np.ndarray:
     """How much darker than the paper around it each pixel of a sheet is, (H, W) uint8.
 
-    kernel: pixels; what is wider counts as paper. On light paper darkness is in parts of the light,
-    so that ink in a shadow counts as much.
+    kernel: pixels; what is wider counts as paper. The darkness of dark ink is relative to the light
+    on the paper, so that ink in a shadow counts as much.
     """
-    paper = even.levels
-    small = cv2.medianBlur(shrunk(paper, OVERVIEW), 3)
-    across = max(3, round(kernel * max(small.shape) / max(paper.shape)) | 1)
-    around = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8))
-    around = cv2.resize(around, paper.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    if even.dark:
-        return cv2.bitwise_not(cv2.divide(paper, np.maximum(around, 1), scale=255))
-    return cv2.subtract(around, paper)
-
-
-def _deviation(values: np.ndarray) -> float:
-    """The standard deviation of most values: what a few far away say does not count."""
-    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    levels = sheet.levels
+    small = cv2.medianBlur(shrunk(levels, OVERVIEW_SIDE), 3)
+    side = max(3, round(kernel * max(small.shape) / max(levels.shape)) | 1)
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    paper = cv2.resize(paper, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    if sheet.dark:
+        return cv2.bitwise_not(cv2.divide(levels, np.maximum(paper, 1), scale=255))
+    return cv2.subtract(paper, levels)

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from lenet_xp.ops.cuda.kernels import FILES, options, source
-from lenet_xp.ops.cuda.plans import BACKWARD_SLICES, BACKWARD_TILE, StagePlan
+from lenet_xp.ops.cuda.kernels import FILES, compiler_options, source
+from lenet_xp.ops.cuda.plans import StagePlan
 from lenet_xp.ops.settings import StageSettings
 
 # LeNet-5's two stages, and one with everything odd
@@ -21,11 +21,11 @@ DTYPES = ("float32", "float64")
 
 
 def programs(file: str) -> list[dict[str, int]]:
-    """The settings that a file is compiled with."""
+    """The sets of macros that a file is compiled with."""
     if file.startswith("stage_forward"):
-        return [s.defines(s.forward_tile, s.forward_slices) for s in STAGES]
+        return [stage.forward_defines for stage in STAGES]
     if file.startswith("stage_backward"):
-        return [s.defines(BACKWARD_TILE, BACKWARD_SLICES) for s in STAGES]
+        return [stage.backward_defines for stage in STAGES]
     return [{"TILE": tile} for tile in (2, 8)] if file == "dense" else [{}]
 
 
@@ -44,8 +44,14 @@ def test_nvcc_compiles(file, dtype, tmp_path):
     code.write_text(source(file))
     targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in nvcc_architectures()]
     assert targets
-    for settings in programs(file):
-        command = ["nvcc", *options(dtype, settings), *targets, "-Werror=all-warnings", "-cubin"]
+    for defines in programs(file):
+        command = [
+            "nvcc",
+            *compiler_options(dtype, defines),
+            *targets,
+            "-Werror=all-warnings",
+            "-cubin",
+        ]
         command[-1:] = ["-c", "-o", str(tmp_path / "out.o"), str(code)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -54,8 +60,8 @@ def test_nvcc_compiles(file, dtype, tmp_path):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("file", FILES)
 def test_nvrtc_compiles(file, architecture):
-    """The compiler that CuPy uses, told what CuPy tells it, down to the card's own code; it needs
-    no GPU, only its library."""
+    """The compiler that CuPy uses, with CuPy's options, down to the card's own code; it needs no
+    GPU, only its library."""
     nvrtc = pytest.importorskip("cupy.cuda", reason="needs CuPy").nvrtc
     try:
         nvrtc.getVersion()
@@ -65,11 +71,15 @@ def test_nvrtc_compiles(file, architecture):
     if known and int(architecture) not in known:
         pytest.skip(f"this NVRTC has dropped compute capability {architecture}")
     for dtype in DTYPES:
-        for settings in programs(file):
+        for defines in programs(file):
             program = nvrtc.createProgram(source(file), f"{file}.cu", [], [])
-            told = (*options(dtype, settings), *CUPYS_OWN, f"--gpu-architecture=sm_{architecture}")
+            options = (
+                *compiler_options(dtype, defines),
+                *CUPYS_OWN,
+                f"--gpu-architecture=sm_{architecture}",
+            )
             try:
-                nvrtc.compileProgram(program, told)
+                nvrtc.compileProgram(program, options)
                 assert nvrtc.getCUBIN(program)
             except nvrtc.NVRTCError as error:
                 message = nvrtc.getProgramLog(program)

@@ -17,7 +17,7 @@ from lenet_xp.letters.synthetic import generate
 from lenet_xp.letters.ya_or_yar import shared_out
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
-from lenet_xp.pages.lines import MOST_PIECES, find_lines, find_pieces, stacked
+from lenet_xp.pages.lines import MAX_PIECES, find_lines, find_pieces, group_stacked
 from lenet_xp.pages.output import as_text
 from lenet_xp.pages.page import PageLetter, read_page
 from lenet_xp.pictures import letter as finding
@@ -25,7 +25,7 @@ from lenet_xp.pictures.frame import is_ring
 from lenet_xp.pictures.image_file import read_image
 from lenet_xp.pictures.ink import Ink, find_ink
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.pictures.sheet import Sheet, darkness, ink_is_darker
+from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet
 from lenet_xp.system.opencv import cv2
 
 __all__ = ["call"]  # the fixture
@@ -162,7 +162,7 @@ def test_polarity_of_a_sheet_with_a_hard_shadow():
     picture = np.full((400, 500), 230, np.uint8)
     picture[:, 260:] = 120
     picture[180:220, 100:103] = 60
-    assert ink_is_darker(picture) and not ink_is_darker(255 - picture)
+    assert make_sheet(picture).dark and not make_sheet(255 - picture).dark
 
 
 HERE, THERE, BESIDE = (10, 10, 40, 40), (200, 90, 30, 40), (12, 10, 40, 40)
@@ -184,18 +184,18 @@ HERE, THERE, BESIDE = (10, 10, 40, 40), (200, 90, 30, 40), (12, 10, 40, 40)
 def test_a_picture_of_contradictory_votes_is_tried_both_ways_round(
     darker, lighter, as_dark, as_light, dark, monkeypatch
 ):
-    def tried(sheet):
+    def candidates(sheet):
         boxes = as_dark if sheet.dark else as_light
-        return [finding.Found(18.0, sheet.levels, sheet.levels, box) for box in boxes]
+        return [finding.Candidate(18.0, sheet.levels, sheet.levels, box) for box in boxes]
 
-    monkeypatch.setattr(finding, "votes", lambda grey: (darker, lighter))
-    monkeypatch.setattr(finding, "_tried", tried)
-    found = finding._best_tries(np.full((100, 300), 200, np.uint8), "auto")
+    monkeypatch.setattr(finding, "polarity_votes", lambda grey: (darker, lighter))
+    monkeypatch.setattr(finding, "_candidates", candidates)
+    found = finding._candidates_of_best_polarity(np.full((100, 300), 200, np.uint8), "auto")
     assert [each.box for each in found] == (as_dark if dark else as_light)
 
 
 def test_a_small_letter_is_looked_at_again_only_where_that_enlarges_it(images):
-    """Ruled lines cannot be told in a small cutting."""
+    """Ruled lines cannot be recognised in a small cutting."""
     label = NAMES.index("yazz")
     photo = Photo("squared", 42, noise=1)
     direct = Preprocessing().apply(images[label, 0]).astype(float)
@@ -211,7 +211,7 @@ def test_specks_do_not_lead_from_one_to_the_next_over_a_page():
     for number, (left, top, wide, high) in enumerate(boxes[1:], 1):
         pieces[top : top + high, left : left + wide] = number
     ink = Ink(np.zeros((500, 500), np.uint8), pieces, np.array(boxes), np.array([0.0, 90, 50, 50]))
-    mask, box = finding.main_pieces(ink)
+    mask, box = finding.letter_mask(ink)
     assert box == (200, 200, 47, 15)
     assert mask[205, 240] and not mask[205, 295]
 
@@ -320,7 +320,7 @@ def test_stacked_parts_and_lines_on_boxes_alone():
     boxes = np.array([[0, 0, 10, 10], [1, 20, 9, 30], [30, 0, 60, 30], [0, 60, 30, 90]])
     first, second = find_lines(boxes)
     assert sorted(first) == [0, 1, 2] and list(second) == [3]
-    assert [sorted(part) for part in stacked(boxes, first)] == [[0, 1], [2]]
+    assert [sorted(part) for part in group_stacked(boxes, first)] == [[0, 1], [2]]
     assert find_lines(np.zeros((0, 4), int)) == []
 
 
@@ -336,8 +336,8 @@ def test_pages_of_noise_stay_bounded(saved):
     specks = np.kron(specks[:100, :133], np.ones((3, 3), np.uint8))
     for page in (noise, specks):
         tracemalloc.start()
-        assert len(find_pieces(page).boxes) <= MOST_PIECES
-        assert len(read_page(page, saved)) <= MOST_PIECES
+        assert len(find_pieces(page).boxes) <= MAX_PIECES
+        assert len(read_page(page, saved)) <= MAX_PIECES
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
         tracemalloc.stop()
 
@@ -346,7 +346,7 @@ def test_a_page_with_as_many_pieces_as_are_kept_stays_small():
     rows, columns = np.mgrid[:1000, :1000]
     dots = np.where((rows % 14 < 5) & (columns % 14 < 5), 0, 255).astype(np.uint8)
     tracemalloc.start()
-    assert len(find_pieces(dots).boxes) == MOST_PIECES
+    assert len(find_pieces(dots).boxes) == MAX_PIECES
     assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
     tracemalloc.stop()
 
@@ -357,14 +357,14 @@ def test_the_command_reads_pages(images, tmp_path, call):
     plain = call("predict", "--page", tmp_path / "a.png")
     assert plain.status == 0 and "5 letters" in plain.out and len(plain.out.splitlines()) == 5
     out = tmp_path / "read"
-    told = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
-    assert told == [json.loads((out / "a.page.json").read_text(encoding="utf-8"))]
-    assert [(e["line"], e["position"]) for e in told[0]["letters"]] == [
+    results = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
+    assert results == [json.loads((out / "a.page.json").read_text(encoding="utf-8"))]
+    assert [(e["line"], e["position"]) for e in results[0]["letters"]] == [
         *((0, place) for place in range(3)),
         *((1, place) for place in range(2)),
     ]
     assert all(
-        abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in told[0]["letters"]
+        abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in results[0]["letters"]
     )
     drawn = np.asarray(Image.open(out / "a.page.png").convert("RGB")).astype(int)
     assert drawn.shape[:2] == photo.shape and (np.ptp(drawn, axis=2) > 60).any()
@@ -383,8 +383,8 @@ def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
         Image.fromarray(photo).save(tmp_path / name)
     outcome = call("predict", "--page", tmp_path, "--out", tmp_path / "read")
     assert outcome.status == 0 and outcome.out.count(": 1 letter\n") == 3
-    told = [json.loads(path.read_text()) for path in sorted((tmp_path / "read").glob("*.json"))]
-    assert sorted(each["file"] for each in told) == sorted(
+    results = [json.loads(path.read_text()) for path in sorted((tmp_path / "read").glob("*.json"))]
+    assert sorted(each["file"] for each in results) == sorted(
         str(tmp_path / name) for name in ("a.png", "a.bmp", "a-2.png")
     )
 
@@ -392,7 +392,7 @@ def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
 def test_a_lone_ring_in_a_photo_gets_both_readings(images, tmp_path, call):
     photo, _ = one_letter(images[NAMES.index("yar"), 0], Photo(), frame=(60, 50, 150, 150))
     Image.fromarray(photo).save(tmp_path / "ring.png")
-    (told,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)
-    first, second = told["readings"][:2]
+    (result,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)
+    first, second = result["readings"][:2]
     assert {first["name"], second["name"]} == {"ya", "yar"}
     assert first["probability"] == second["probability"]

@@ -10,8 +10,8 @@ from lenet_xp.letters.drawn_pages import Photo, lay
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures import ruled_lines as rules
 from lenet_xp.pictures.ink import find_ink
-from lenet_xp.pictures.ruled_lines import without_rules
-from lenet_xp.pictures.sheet import darkness, sheet
+from lenet_xp.pictures.ruled_lines import remove_ruled_lines
+from lenet_xp.pictures.sheet import darkness, make_sheet
 from lenet_xp.system.opencv import cv2
 
 NAMES = tuple(letter.name for letter in letters())
@@ -28,7 +28,7 @@ def test_ruled_lines_go_and_a_bar_across_them_stays():
     for row in range(20, 300, 40):
         picture[row : row + 2] = 170
     picture[80:200, 200:206] = 40
-    even = sheet(picture)
+    even = make_sheet(picture)
     mask = find_ink(darkness(even, 60), 60, even.ruled).mask()
     assert mask[85:195, 203].all()
     mask[75:205, 190:216] = 0
@@ -43,7 +43,7 @@ def test_ruled_lines_give_their_light_back_to_what_is_written_on_them(images, ch
     cover = np.zeros((500, 500), np.float32)
     lay(cover, images[NAMES.index("yaf"), 0], (180, 230, 140, 150))
     freed, reference = (
-        sheet(photo.take(cover, np.random.default_rng(3))) for photo in (squared, plain)
+        make_sheet(photo.take(cover, np.random.default_rng(3))) for photo in (squared, plain)
     )
     assert freed.dark == reference.dark == (not chalk)
     off = np.abs(freed.levels.astype(int) - reference.levels)
@@ -56,7 +56,7 @@ def darker_than_unruled(photo, cover, seed):
     """How much darker a freed sheet is than the same photo of unruled paper, by 60 pixels."""
     way = "light-on-dark" if photo.light_on_dark else "dark-on-light"
     freed, reference = (
-        sheet(each.take(cover, np.random.default_rng(seed)), way).levels.astype(float)
+        make_sheet(each.take(cover, np.random.default_rng(seed)), way).levels.astype(float)
         for each in (photo, replace(photo, paper="plain"))
     )
     height, width = cover.shape
@@ -85,7 +85,7 @@ def test_a_tilted_line_goes(slope, dark):
     for row in range(40, 300, 60):
         off = np.abs(rows - row - 0.1 - slope * columns / 600)
         paper -= np.linspace(60, 12, 600) * np.clip(1 - off, 0, 1)
-    freed, ruled = without_rules(np.clip(np.rint(paper), 0, 255).astype(np.uint8), dark)
+    freed, ruled = remove_ruled_lines(np.clip(np.rint(paper), 0, 255).astype(np.uint8), dark)
     assert (200 - freed.astype(float)).reshape(300, 10, 60).mean(2).max() < 8
     assert ruled[40:44].any(0).all() and not ruled[60:80].any()
 
@@ -111,7 +111,7 @@ def test_bars_of_a_letter_that_nearly_fills_its_picture_stay(images, name):
     large[20:180, 20:180] = cv2.resize(letter, (160, 160), interpolation=cv2.INTER_CUBIC)
     large += np.random.default_rng(0).normal(0, 3, large.shape)
     picture = np.clip(np.rint(large), 0, 255).astype(np.uint8)
-    assert not sheet(picture).ruled.any()
+    assert not make_sheet(picture).ruled.any()
 
 
 @pytest.mark.parametrize("chalk", [False, True])

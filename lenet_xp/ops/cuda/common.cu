@@ -1,17 +1,18 @@
-// What all kernels share; this text stands before that of every other file.
+// What all kernels share; this text is put in front of every other file.
 //
-// Names in capitals are sizes and settings that the compiler is told (-DREAL=float -DCHANNELS=6):
-// it then unrolls every loop over them and keeps the arrays they measure in registers.
+// Names in capitals are macros, defined by a file or by the compiler's options (-DREAL=float
+// -DCHANNELS=6). The compiler unrolls every loop over them and keeps arrays of such sizes in
+// registers.
 //
-// One plan serves all the large kernels. The image index is innermost in memory, so the 32 lanes of
-// a warp are 32 images and whatever they read lies side by side. A sum too long for one thread is
-// cut into slices, one to a warp, and the slices are added in their order: never by atomics, whose
-// order differs from run to run.
+// All large kernels follow one plan. The image index is innermost in memory, so the 32 lanes of a
+// warp are 32 images and their reads are coalesced. A sum that is too long for one thread is split
+// into slices, one per warp, and the slices are added in their order. Atomics would add them in an
+// order that differs from run to run.
 
 #define LANES 32  // threads of a warp, images of a group
 
-// Memory that the threads of a block share. (The tests compile this text for the CPU as well and
-// put their own definition in place of this one.)
+// Memory that the threads of a block share. (The tests also compile this text for the CPU, with
+// their own definition of SHARED.)
 #ifndef SHARED
 #define SHARED(type, name, size) __shared__ type name[size]
 #endif
@@ -27,11 +28,11 @@ __device__ __forceinline__ REAL activate(int kind, REAL x)
 {
     if (kind == TANH) return tanh(x);
     if (kind == SCALED_TANH) return amplitude() * tanh(steepness() * x);
-    if (kind == RELU) return x < 0 ? (REAL)0 : x;  // not-a-number stays what it is
+    if (kind == RELU) return x < 0 ? (REAL)0 : x;  // NaN stays NaN
     return x;
 }
 
-// f'(x), written in y = f(x)
+// f'(x), as a function of y = f(x)
 __device__ __forceinline__ REAL slope(int kind, REAL y)
 {
     if (kind == TANH) return 1 - y * y;

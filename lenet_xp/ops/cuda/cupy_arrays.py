@@ -1,4 +1,4 @@
-"""Arrays on a CUDA device by CuPy: how they are made, filled with pictures, and captured."""
+"""Makes arrays on a CUDA device, fills them with images and captures computations, by CuPy."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.errors import InputError
-from lenet_xp.ops.cuda.kernels import INT_MAX, LANES, NULL, Kernels, cuts
+from lenet_xp.ops.cuda.kernels import LANES, MAX_SIZE, NULL, Kernels, ceil_div
 from lenet_xp.ops.cuda.recording import RecordedGraph, Recording, free_unused_pools
 from lenet_xp.ops.reference import Array, Ops
 
-WARPS = (LANES, 8)  # the block of most kernels: SLICES in their files
+WARPS = (LANES, 8)  # threads: block of most kernels, 8 being SLICES in their files
+MEMORY_FACTOR = 2  # times: memory of a whole pass by that of one that failed, a guess
 
 
 class CupyArrays(Ops):
-    """What the contract says of arrays and pictures, on the current CUDA device."""
+    """The contract's operations on arrays and images, on the current CUDA device."""
 
     def __init__(self, dtype: str = "float32", graph: bool = True):
         import cupy
@@ -41,21 +42,21 @@ class CupyArrays(Ops):
     def _on_device(self, host: np.ndarray, dtype: Any) -> Array:
         if self._recording is not None:
             return self._recording.device_array(host, dtype)
-        return self.xp.asarray(host, dtype=dtype, order="C")  # as kernels index it
+        return self.xp.asarray(host, dtype=dtype, order="C")  # as kernels index arrays
 
     def _new(self, *shape: int) -> Array:
         if self._recording is not None:
             return self._recording.new(shape, self.dtype)
         return self.xp.empty(shape, dtype=self.dtype)
 
-    def _dense(self, x: Array) -> Array:
-        """x, in C order, as kernels take it; TypeError for another dtype."""
+    def _input(self, x: Array) -> Array:
+        """x in C order, as kernels read it; TypeError for another dtype."""
         if x.dtype != self.dtype:
             raise TypeError(f"an array of {x.dtype} among operations in {self.dtype_name}")
         return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
 
-    def _target(self, out: Array) -> Array:
-        """An array for kernels to write; ValueError if they would write beside it."""
+    def _output(self, out: Array) -> Array:
+        """out itself; ValueError unless it has the dtype and order that kernels write."""
         if out.dtype != self.dtype or not out.flags.c_contiguous:
             raise ValueError(f"results must go to an array in C order of {self.dtype_name}")
         return out
@@ -103,11 +104,11 @@ class CupyArrays(Ops):
         return rerun
 
     def resident(self, images: np.ndarray) -> Array | None:
-        if images.size > INT_MAX:
+        if images.size > MAX_SIZE:
             return None
         try:
             return self.xp.asarray(images, dtype=np.uint8, order="C")
-        except self.xp.cuda.memory.OutOfMemoryError:  # then every batch is sent
+        except self.xp.cuda.memory.OutOfMemoryError:  # batches are sent instead
             return None
 
     def image_batch(
@@ -136,7 +137,7 @@ class CupyArrays(Ops):
         count, size = len(chosen), images.shape[1]
         x = self._new(1, size, size, count)
         maps = self._on_device(coefficients, self.dtype)
-        arrays = images, self._on_device(chosen, np.int64), maps, self._dense(basis), x
+        arrays = images, self._on_device(chosen, np.int64), maps, self._input(basis), x
         arguments = *arrays, float(scale), float(shift), size, basis.shape[0], count
         self._launch_on_tiles("warped_batch", arguments, size * size, count)
         return x
@@ -144,27 +145,23 @@ class CupyArrays(Ops):
     def _launch_on_tiles(
         self, name: str, arguments: tuple[Any, ...], pixels: int, count: int
     ) -> None:
-        grid = cuts(pixels, LANES), cuts(count, LANES)
+        grid = ceil_div(pixels, LANES), ceil_div(count, LANES)
         self._kernels.launch("images", name, grid, WARPS, arguments)
-
-
-# A pass that failed had made some of its arrays: whole, it takes perhaps so many times more.
-REST = 2
 
 
 @contextmanager
 def explain_memory(cupy: Any, recording: Recording) -> Iterator[None]:
-    """Turn CuPy's OutOfMemoryError within a capture into an InputError with a smaller batch."""
+    """Turn CuPy's OutOfMemoryError in a capture into an InputError that names a smaller batch."""
     try:
         yield
     except cupy.cuda.memory.OutOfMemoryError as error:
         images, used = recording.images, recording.bytes
         free, total = cupy.cuda.runtime.memGetInfo()
         room = free + used
-        what = f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free)"
+        message = f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free)"
         if images > 1 and used:
-            fits = min(int(room / (REST * used) * images), images // 2)
-            what += f" at {images:,} images at a time"
+            fits = min(int(room / (MEMORY_FACTOR * used) * images), images // 2)
+            message += f" at {images:,} images at a time"
             if fits >= 1:
-                raise InputError(f"{what}; a batch of {fits:,} should fit") from error
-        raise InputError(f"{what}; end other programs on it, or use --backend numpy") from error
+                raise InputError(f"{message}; a batch of {fits:,} should fit") from error
+        raise InputError(f"{message}; end other programs on it, or use --backend numpy") from error

@@ -1,4 +1,4 @@
-"""CuPy on a CUDA device: own kernels for what a step takes, the reference for the rest."""
+"""The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
 import re
 from collections.abc import Sequence
@@ -8,30 +8,24 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
-from lenet_xp.ops.cuda.kernels import LANES, NULL, cuts, source
-from lenet_xp.ops.cuda.plans import (
-    BACKWARD_SLICES,
-    BACKWARD_TILE,
-    MANY_IMAGES,
-    DensePlan,
-    StagePlan,
-)
+from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div, source
+from lenet_xp.ops.cuda.plans import BACKWARD_SLICES, MANY_IMAGES, DensePlan, StagePlan
 from lenet_xp.ops.reference import Array
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
-EDGE = 16  # of the tiles in matmul.cu
-THREADS = 256
+MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
+THREADS = 256  # threads: block of the kernels with one thread per element
 
 
 class CupyOps(CupyArrays):
-    """The operations on CuPy arrays on the current CUDA device.
+    """The operations on arrays of the current CUDA device.
 
-    graph: whether captures are CUDA graphs; without, they run the same kernels one by one.
-    Raises ImportError where CuPy is not installed.
+    graph: whether captures are CUDA graphs; else they launch the same kernels one by one.
+    Raises ImportError if CuPy is not installed.
     """
 
     name = "cupy"
-    steps_per_launch = 16  # asking for a step can take longer than the step
+    steps_per_launch = 16  # launching a step can take longer than the step
     captures_slowly = True
     fuses_dense = True
 
@@ -39,7 +33,7 @@ class CupyOps(CupyArrays):
         return self._multiply(a, b, NULL, out)
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
-        return self._multiply(weight, x, self._dense(bias), None)
+        return self._multiply(weight, x, self._input(bias), None)
 
     def _multiply(self, a: Array, b: Array, bias: Array, out: Array | None) -> Array:
         (rows, depth), cols = a.shape, b.shape[1]
@@ -47,21 +41,21 @@ class CupyOps(CupyArrays):
             raise ValueError(f"no product of {a.shape} {a.dtype} and {b.shape} {b.dtype}")
         out = self._new(rows, cols) if out is None else out
         strides = (np.int64(s // m.itemsize) for m in (a, b, out) for s in m.strides)
-        grid = cuts(cols, EDGE), cuts(rows, EDGE)
+        grid = ceil_div(cols, MATMUL_EDGE), ceil_div(rows, MATMUL_EDGE)
         arguments = a, b, bias, out, rows, cols, depth, *strides
-        self._kernels.launch("matmul", "matmul", grid, (EDGE, EDGE), arguments)
+        self._kernels.launch("matmul", "matmul", grid, (MATMUL_EDGE, MATMUL_EDGE), arguments)
         return out
 
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         out = self._new(x.shape[0]) if out is None else out
-        arguments = self._dense(x), self._target(out), x.shape[1]
+        arguments = self._input(x), self._output(out), x.shape[1]
         self._kernels.launch("sums", "sum_rows", (x.shape[0],), WARPS, arguments)
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
         sizes = *weight.shape, x.shape[1]
         y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*sizes)
-        arguments = *map(self._dense, (weight, x, bias)), y, _number(activation), *sizes
+        arguments = *map(self._input, (weight, x, bias)), y, _activation_number(activation), *sizes
         self._kernels.launch(
             "dense", "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
         )
@@ -82,24 +76,23 @@ class CupyOps(CupyArrays):
         sizes = *weight.shape, x.shape[1]
         plan = DensePlan(*sizes)
         dx = self._new(*x.shape) if input_gradient else None
-        arguments = *map(self._dense, (dy, y, x, weight)), *map(self._target, (dweight, dbias))
-        arguments = *arguments, _or_null(dx), _number(activation), plan.weight_blocks, *sizes
+        arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
+        numbers = _activation_number(activation), plan.weight_blocks, *sizes
+        arguments = *arrays, _or_null(dx), *numbers
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
         self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
         y = self._new(*x.shape)
-        arguments = self._dense(x), y, _number(kind), np.int64(x.size)
-        grid = (cuts(x.size, THREADS),)
-        self._kernels.launch("elementwise", "activation_forward", grid, (THREADS,), arguments)
+        arguments = self._input(x), y, _activation_number(kind), np.int64(x.size)
+        self._launch_per_element("elementwise", "activation_forward", x.size, arguments)
         return y
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
         dx = self._new(*y.shape)
-        arguments = self._dense(dy), self._dense(y), dx, _number(kind), np.int64(y.size)
-        grid = (cuts(y.size, THREADS),)
-        self._kernels.launch("elementwise", "activation_backward", grid, (THREADS,), arguments)
+        arguments = self._input(dy), self._input(y), dx, _activation_number(kind), np.int64(y.size)
+        self._launch_per_element("elementwise", "activation_backward", y.size, arguments)
         return dx
 
     def fuses_stage(self, settings: StageSettings) -> bool:
@@ -109,17 +102,17 @@ class CupyOps(CupyArrays):
         )
 
     def _stage_plan(self, shape: tuple[int, int, int, int], settings: StageSettings) -> StagePlan:
-        functions = _number(settings.activation), _number(settings.squash)
+        functions = _activation_number(settings.activation), _activation_number(settings.squash)
         return StagePlan(shape, settings, *functions)
 
     def stage(
         self, x: Array, weight: Array, bias: Array, settings: StageSettings
     ) -> tuple[Array, Any]:
         plan = self._stage_plan(x.shape, settings)
-        x, slices = self._dense(x), plan.forward_slices
+        x = self._input(x)
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
-        arguments = x, self._dense(weight), self._dense(bias), activated, y, x.shape[3]
-        block, defines = (LANES, slices), plan.defines(plan.forward_tile, slices)
+        arguments = x, self._input(weight), self._input(bias), activated, y, x.shape[3]
+        block, defines = (LANES, plan.forward_slices), plan.forward_defines
         self._kernels.launch(
             "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **defines
         )
@@ -139,23 +132,23 @@ class CupyOps(CupyArrays):
         plan, x, activated, y = saved
         partial = self._new(*plan.partial_shape)
         dx = self._new(*x.shape) if input_gradient else None
-        arrays = *map(self._dense, (dy, y, activated, x, weight)), partial, _or_null(dx)
+        arrays = *map(self._input, (dy, y, activated, x, weight)), partial, _or_null(dx)
         arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
         blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
-        block, defines = (LANES, BACKWARD_SLICES), plan.defines(BACKWARD_TILE, BACKWARD_SLICES)
+        block, defines = (LANES, BACKWARD_SLICES), plan.backward_defines
         self._kernels.launch(
             "stage_backward", "stage_backward", (blocks,), block, arguments, **defines
         )
         sizes = plan.chunks, dweight.size, dbias.size
-        grid = (cuts(plan.partial_shape[1], LANES),)
-        arguments = partial, self._target(dweight), self._target(dbias), *sizes
+        grid = (ceil_div(plan.partial_shape[1], LANES),)
+        arguments = partial, self._output(dweight), self._output(dbias), *sizes
         self._kernels.launch("sums", "sum_partials", grid, WARPS, arguments)
         return dx
 
     def softmax(self, logits: Array) -> Array:
         p, (classes, count) = self._new(*logits.shape), logits.shape
-        arguments = self._dense(logits), p, classes, count
-        self._kernels.launch("loss", "softmax", (cuts(count, LANES),), WARPS, arguments)
+        arguments = self._input(logits), p, classes, count
+        self._kernels.launch("loss", "softmax", (ceil_div(count, LANES),), WARPS, arguments)
         return p
 
     def softmax_cross_entropy(
@@ -170,12 +163,12 @@ class CupyOps(CupyArrays):
         if into is None:
             losses, hits = self._new(count), self._new(count)
         else:
-            losses, hits = map(self._target, into[:2])
+            losses, hits = map(self._output, into[:2])
             start = self._on_device(into[2], np.int64)
         labels = self.xp.ascontiguousarray(labels)
-        arrays = self._dense(logits), labels, losses, hits, start, gradient
+        arrays = self._input(logits), labels, losses, hits, start, gradient
         arguments = *arrays, float(scale), classes, count
-        grid = (cuts(count, LANES),)
+        grid = (ceil_div(count, LANES),)
         self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
         return losses, hits, gradient
 
@@ -187,11 +180,10 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: SGDSettings,
     ) -> None:
-        vectors = self._target(value), self._dense(gradient), _or_null(velocity)
+        vectors = self._output(value), self._input(gradient), _or_null(velocity)
         numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
         arguments = *vectors, self._rates(rates), *numbers, value.size
-        grid = (cuts(value.size, THREADS),)
-        self._kernels.launch("updates", "sgd_update", grid, (THREADS,), arguments)
+        self._launch_per_element("updates", "sgd_update", value.size, arguments)
 
     def adam_update(
         self,
@@ -202,40 +194,39 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: AdamSettings,
     ) -> None:
-        vectors = *map(self._target, (value, mean, square)), self._dense(gradient)
+        vectors = *map(self._output, (value, mean, square)), self._input(gradient)
         numbers = *settings.betas, settings.epsilon, settings.weight_decay
         arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
-        grid = (cuts(value.size, THREADS),)
-        self._kernels.launch("updates", "adam_update", grid, (THREADS,), (*arguments, value.size))
+        self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
 
     def average_update(
         self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
     ) -> None:
-        vectors = self._target(average), self._dense(value), self._rates(rates)
+        vectors = self._output(average), self._input(value), self._rates(rates)
         arguments = *vectors, float(momentum), value.size
-        grid = (cuts(value.size, THREADS),)
-        self._kernels.launch("updates", "average_update", grid, (THREADS,), arguments)
+        self._launch_per_element("updates", "average_update", value.size, arguments)
+
+    def _launch_per_element(
+        self, file: str, name: str, size: int, arguments: tuple[Any, ...]
+    ) -> None:
+        """Run a kernel with one thread for each of `size` elements."""
+        self._kernels.launch(file, name, (ceil_div(size, THREADS),), (THREADS,), arguments)
 
     def _rates(self, rates: Sequence[float]) -> Array:
         return self._on_device(np.asarray(rates, np.float64), np.float64)
 
 
 @cache
-def _activations() -> list[str]:
-    """The kinds of activations in common.cu, each at the place of its number; 0 is none."""
-    found = re.search(r"^enum { IDENTITY, ([A-Z_, ]+) };", source("common"), re.MULTILINE)
-    assert found is not None
-    return found[1].lower().split(", ")
-
-
-def _number(activation: str | None) -> int:
-    """The number that common.cu gives to an activation; ValueError for one that it lacks."""
+def _activation_number(activation: str | None) -> int:
+    """The number of an activation in common.cu, 0 for None; ValueError for an unknown one."""
     if activation is None:
         return 0
-    if activation not in _activations():
-        known = ", ".join(_activations())
+    found = re.search(r"^enum { IDENTITY, ([A-Z_, ]+) };", source("common"), re.MULTILINE)
+    assert found is not None
+    known = found[1].lower()
+    if activation not in known.split(", "):
         raise ValueError(f"unknown activation {activation!r} on CuPy: {known}")
-    return _activations().index(activation) + 1
+    return known.split(", ").index(activation) + 1
 
 
 def _or_null(array: Array | None) -> Any:

@@ -1,12 +1,12 @@
 // Dense layers: y = f(W x + b) and all three gradients. W (outputs, inputs), x (inputs, N).
 //
-// Told by the compiler: TILE rows to a thread. block (LANES, SLICES)
+// Compiler option: TILE, rows per thread. block (LANES, SLICES)
 
 #define SLICES 8
-#define EDGE 32  // of the tiles of dW
+#define EDGE 32  // side of a tile of dW
 
-// Sum over depth of matrix[row, k] * column(k), for TILE rows from `first` on; the block's warps take
-// every SLICES-th k. The whole sums end up in parts[t * LANES + lane].
+// The sums over k of matrix[row, k] * column(k) for TILE rows from `first` on. Each warp of the block
+// sums every SLICES-th k. The total of row first + t is left in parts[t * LANES + lane].
 // `column` is the vector of this lane's image: x, or the gradient before the activation.
 template <class Column>
 __device__ __forceinline__ void product(
@@ -30,7 +30,7 @@ __device__ __forceinline__ void product(
     for (int t = slice; t < TILE; t += SLICES) {
         REAL sum = 0;
         for (int s = 0; s < SLICES; s++) sum += parts[(s * TILE + t) * LANES + lane];
-        parts[t * LANES + lane] = sum;  // slice 0's place, which only this thread reads
+        parts[t * LANES + lane] = sum;  // only this thread reads slice 0's entry
     }
 }
 
@@ -40,7 +40,7 @@ struct Input {
     __device__ REAL operator()(int k) const { return n < count ? x[k * count + n] : (REAL)0; }
 };
 
-struct Gradient {  // before the activation
+struct Gradient {  // at the input of the activation
     const REAL *dy, *y;
     int activation, n, count;
     __device__ REAL operator()(int k) const
@@ -63,14 +63,14 @@ extern "C" __global__ void dense_forward(
                 activate(activation, parts[t * LANES + threadIdx.x] + bias[first + t]);
 }
 
-// A tile of dW = dz x^T, and db = the rows of dz summed, in blocks of the first column of tiles.
+// A tile of dW = dz x^T. Blocks of the first column of tiles also sum the rows of dz to db.
 __device__ __forceinline__ void dense_weights(
     int block, Gradient dz, Input x, REAL* dweight, REAL* dbias, int outputs, int inputs)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int across = (inputs + EDGE - 1) / EDGE;
     const int m0 = block / across * EDGE, k0 = block % across * EDGE;
-    SHARED(REAL, left, EDGE * (LANES + 1));  // + 1: no two lanes in one bank
+    SHARED(REAL, left, EDGE * (LANES + 1));  // + 1 avoids bank conflicts
     SHARED(REAL, right, EDGE * (LANES + 1));
     REAL sums[EDGE / SLICES], bias = 0;
 #pragma unroll
@@ -101,7 +101,7 @@ __device__ __forceinline__ void dense_weights(
     if (k0 == 0 && slice == 0 && m0 + lane < outputs) dbias[m0 + lane] = bias;
 }
 
-// The first `weight_blocks` blocks have tiles of dW, the others dx = W^T dz.
+// The first `weight_blocks` blocks compute tiles of dW, the others dx = W^T dz.
 extern "C" __global__ void dense_backward(
     const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,

@@ -1,4 +1,4 @@
-// Activations that no other kernel takes along.
+// Activations that are not fused into another kernel.
 
 extern "C" __global__ void activation_forward(
     const REAL* __restrict__ x, REAL* __restrict__ y, int activation, long long size)

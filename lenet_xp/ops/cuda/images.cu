@@ -1,13 +1,13 @@
-// Pictures as the network takes them: gathered, turned image-innermost, standardised.
+// Gathers images for the network: transposed, with the image innermost, and standardised.
 //
-// images (any number, pixels) uint8; chosen (count,), the places of those to take, or null for the
-// first `count`. x (pixels, count) = scale * pixel + shift.
-// A tile of pixels x images is turned over in shared memory, so that both its reading and its
-// writing run along memory. grid (tiles of pixels, groups of images), block (LANES, SLICES)
+// images (any number, pixels) uint8; chosen (count,) the indices of the images of the batch, or null
+// for the first `count`. x (pixels, count) = scale * pixel + shift.
+// A tile of pixels x images is transposed in shared memory, so that both its reads and its writes
+// are coalesced. grid (tiles of pixels, groups of images), block (LANES, SLICES)
 
 #define SLICES 8
 
-// The tile, as it lies in shared memory image by image, into its place in x.
+// Store a tile that lies image by image in shared memory in x.
 __device__ __forceinline__ void store_tile(
     const REAL* tile, REAL* x, double scale, double shift, int pixels, int count)
 {
@@ -24,7 +24,7 @@ extern "C" __global__ void image_batch(
     REAL* __restrict__ x, double scale, double shift, int pixels, int count)
 {
     const int lane = threadIdx.x, pixel0 = blockIdx.x * LANES, n0 = blockIdx.y * LANES;
-    SHARED(REAL, tile, LANES * (LANES + 1));  // + 1: no two lanes in one bank
+    SHARED(REAL, tile, LANES * (LANES + 1));  // + 1 avoids bank conflicts
     for (int r = threadIdx.y; r < LANES; r += SLICES)
         if (n0 + r < count && pixel0 + lane < pixels) {
             const long long image = chosen ? chosen[n0 + r] : n0 + r;
@@ -33,16 +33,16 @@ extern "C" __global__ void image_batch(
     store_tile(tile, x, scale, shift, pixels, count);
 }
 
-// The level of a pixel of a size x size image; around it lies paper.
+// The level of a pixel of a size x size image; 0, paper, outside of it.
 __device__ __forceinline__ REAL level(const unsigned char* image, int row, int col, int size)
 {
     const bool inside = row >= 0 && row < size && col >= 0 && col < size;
     return inside ? image[row * size + col] : (REAL)0;
 }
 
-// As `image_batch`, each image moved by a map of its own: coefficients (2, count, functions), one row
-// for x and one for y, times basis (functions, pixels) say where, from the image's centre, a pixel
-// comes from. What lies there is mixed bilinearly of its neighbours and rounded to a level.
+// As `image_batch`, with each image warped by a map of its own. coefficients (2, count, functions),
+// one row for x and one for y, times basis (functions, pixels) is the place, from the image's centre,
+// that a pixel comes from. The level there is interpolated bilinearly and rounded.
 extern "C" __global__ void warped_batch(
     const unsigned char* __restrict__ images, const long long* __restrict__ chosen,
     const REAL* __restrict__ coefficients, const REAL* __restrict__ basis, REAL* __restrict__ x,

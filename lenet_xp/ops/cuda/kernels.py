@@ -1,4 +1,4 @@
-"""The CUDA sources of this package: compiled for a dtype when first needed, and launched."""
+"""Compiles the CUDA sources of this package when they are first needed, and launches kernels."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-LANES = 32  # threads of a warp, each with an image of its own
-NULL = np.uintp(0)  # a pointer to nothing
-INT_MAX = 2**31 - 1  # kernels index with ints, which are twice as fast as longs
+LANES = 32  # threads: size of a warp, in which each thread has an image of its own
+NULL = np.uintp(0)  # a null pointer
+MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as fast as longs
 
 C_TYPES = {"float32": "float", "float64": "double"}
-IN_FRONT = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
+HEADERS = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
 FILES = (
     *("stage_forward", "stage_backward", "dense", "matmul", "sums"),
     *("elementwise", "images", "loss", "updates"),
@@ -21,20 +21,20 @@ FILES = (
 
 @cache
 def source(file: str) -> str:
-    """The text of cuda/`file`.cu with what it builds on in front of it."""
+    """The text of cuda/`file`.cu with the text of its headers in front."""
     folder = files("lenet_xp.ops") / "cuda"
-    names = () if file == "common" else IN_FRONT.get(file, ("common",))
+    names = () if file == "common" else HEADERS.get(file, ("common",))
     return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in (*names, file))
 
 
-def options(dtype: str, settings: dict[str, int]) -> tuple[str, ...]:
-    """What the compiler is told: the C type of `dtype`, and the sizes that a file asks for."""
-    defines = {"REAL": C_TYPES[dtype], **settings}
-    return "--std=c++17", *(f"-D{name}={value}" for name, value in sorted(defines.items()))
+def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
+    """The compiler's options, which define the C type of `dtype` and the macros of a file."""
+    macros = {"REAL": C_TYPES[dtype], **defines}
+    return "--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items()))
 
 
 class Kernels:
-    """Launches kernels on the current stream; compiled ones are kept."""
+    """Launches kernels on the current stream; compiles each source once for each set of macros."""
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
@@ -48,34 +48,35 @@ class Kernels:
         grid: Sequence[int],
         block: Sequence[int],
         arguments: Sequence[Any],
-        **settings: int,
+        **defines: int,
     ) -> None:
-        """Run kernel `name` of cuda/`file`.cu.
+        """Run kernel `name` of cuda/`file`.cu, compiled with some macros.
 
-        arguments: device arrays, floats (double in C), ints (int), and NumPy's scalars as they are.
+        arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
+        kernel's type. An array of more than MAX_SIZE numbers raises ValueError.
         """
-        key = file, name, *settings.values()
+        key = file, name, *defines.values()
         if key not in self._functions:
-            self._functions[key] = self._compile(file, settings).get_function(name)
+            self._functions[key] = self._compile(file, defines).get_function(name)
         self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
 
-    def _compile(self, file: str, settings: dict[str, int]) -> Any:
-        key = file, *settings.values()
+    def _compile(self, file: str, defines: dict[str, int]) -> Any:
+        key = file, *defines.values()
         if key not in self._modules:
-            told = options(self._dtype, settings)
-            self._modules[key] = self._cupy.RawModule(code=source(file), options=told)
+            options = compiler_options(self._dtype, defines)
+            self._modules[key] = self._cupy.RawModule(code=source(file), options=options)
         return self._modules[key]
 
 
 def _argument(value: Any) -> Any:
-    """CuPy hands a Python int over as 64 bits; the kernels take C's int."""
+    """A kernel argument: CuPy passes a Python int as 64 bits, but the kernels take C's int."""
     if isinstance(value, (bool, int)):
         return np.int32(value)
-    if getattr(value, "size", 0) > INT_MAX and not isinstance(value, np.generic):
+    if getattr(value, "size", 0) > MAX_SIZE and not isinstance(value, np.generic):
         raise ValueError(f"an array of {value.size:,} numbers is too large; take fewer images")
     return value
 
 
-def cuts(size: int, piece: int) -> int:
-    """How many pieces cover `size`."""
-    return -(-size // piece)
+def ceil_div(size: int, part: int) -> int:
+    """The number of parts that cover `size`."""
+    return -(-size // part)

@@ -1,28 +1,28 @@
-// Softmax, alone and with the cross-entropy. Logits (classes, N): a lane has one image, the warps of
-// a block share its classes out between them. grid (groups of images), block (LANES, SLICES)
+// Softmax, alone and with the cross-entropy. Logits are (classes, N). A lane has one image; the warps
+// of a block divide its classes among them. grid (groups of images), block (LANES, SLICES)
 
 #define SLICES 8
 
-// This lane's largest logit. A logit that is not a number makes the sum of exponentials none either.
+// The largest logit of this lane's image. A logit that is NaN makes the sum of exponentials NaN.
 __device__ __forceinline__ REAL largest(
     const REAL* logits, REAL* parts, int classes, int n, int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
-    REAL most = n < count ? logits[n] : (REAL)0;
+    REAL top = n < count ? logits[n] : (REAL)0;
     if (n < count)
         for (int k = slice; k < classes; k += SLICES) {
             const REAL logit = logits[k * count + n];
-            if (logit > most) most = logit;
+            if (logit > top) top = logit;
         }
     __syncthreads();
-    parts[slice * LANES + lane] = most;
+    parts[slice * LANES + lane] = top;
     __syncthreads();
     for (int s = 0; s < SLICES; s++)
-        if (parts[s * LANES + lane] > most) most = parts[s * LANES + lane];
-    return most;
+        if (parts[s * LANES + lane] > top) top = parts[s * LANES + lane];
+    return top;
 }
 
-// The slices' values added in their order; every thread gets the sum.
+// The sum of the slices' values, added in their order, for every thread.
 __device__ __forceinline__ REAL added(REAL value, REAL* parts)
 {
     __syncthreads();
@@ -38,18 +38,18 @@ extern "C" __global__ void softmax(
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
-    const REAL most = largest(logits, parts, classes, n, count);
+    const REAL top = largest(logits, parts, classes, n, count);
     REAL sum = 0;
     if (n < count)
-        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - most);
+        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - top);
     sum = added(sum, parts);
     if (n < count)
         for (int k = threadIdx.y; k < classes; k += SLICES)
-            p[k * count + n] = exp(logits[k * count + n] - most) / sum;
+            p[k * count + n] = exp(logits[k * count + n] - top) / sum;
 }
 
-// losses and hits of image n go to place n, counted from *start where that is given. gradient
-// (classes, N) of scale * sum(losses).
+// The loss and the hit (1 or 0) of image n are stored at index n, or *start + n if start is given.
+// gradient (classes, N) of scale * sum(losses).
 extern "C" __global__ void softmax_cross_entropy(
     const REAL* __restrict__ logits, const long long* __restrict__ labels,
     REAL* __restrict__ losses, REAL* __restrict__ hits, const long long* __restrict__ start,
@@ -58,19 +58,19 @@ extern "C" __global__ void softmax_cross_entropy(
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
     const int label = n < count ? (int)labels[n] : 0;
-    const REAL most = largest(logits, parts, classes, n, count);
+    const REAL top = largest(logits, parts, classes, n, count);
     REAL sum = 0;
     if (n < count)
-        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - most);
+        for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - top);
     sum = added(sum, parts);
     if (n >= count) return;
     for (int k = threadIdx.y; k < classes; k += SLICES) {
         const REAL target = k == label ? (REAL)1 : (REAL)0;
         gradient[k * count + n] =
-            (exp(logits[k * count + n] - most) / sum - target) * (REAL)scale;
+            (exp(logits[k * count + n] - top) / sum - target) * (REAL)scale;
     }
     if (threadIdx.y > 0) return;
-    const REAL shifted = logits[label * count + n] - most;
+    const REAL shifted = logits[label * count + n] - top;
     const long long place = n + (start ? *start : 0);
     losses[place] = log(sum) - shifted;
     hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;

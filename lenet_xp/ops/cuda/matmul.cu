@@ -1,7 +1,7 @@
-// c = a b + bias for matrices with any strides, in tiles of EDGE x EDGE: for layers outside the
-// fused ones, and so that no library is called while a graph is recorded.
+// c = a b + bias for matrices with any strides, in tiles of EDGE x EDGE. It serves layers that are
+// not fused; a library must not be called while a graph is captured.
 //
-// a (rows, depth), b (depth, cols); strides count elements; bias (rows,) or null.
+// a (rows, depth), b (depth, cols); strides in elements; bias (rows,) or null.
 // grid (tiles of columns, tiles of rows), block (EDGE, EDGE)
 
 #define EDGE 16

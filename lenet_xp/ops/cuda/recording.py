@@ -1,4 +1,8 @@
-"""Captures on a GPU: the arrays that stay in place, the host's way in, and the CUDA graph."""
+"""Captures a computation on a GPU, to run it again and again as one CUDA graph.
+
+A graph knows arrays by their address. So every pass of the computation works in the same arrays
+(`Recording`), and what the host changes between passes is copied to one place (`Staging`).
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -8,14 +12,14 @@ from weakref import finalize
 import numpy as np
 
 SLOTS = 4  # copies of the inputs that may be on their way to the device at once
-ALIGNMENT = 256  # bytes, as the device's own allocations have it
+ALIGNMENT = 256  # bytes: as of the device's own allocations
 
 
 class Staging:
-    """Host arrays that go to the device in one copy, again and again, without a wait.
+    """Copies some host arrays to the device together, as often as asked, without waiting.
 
-    The host writes into one of a few page-locked slots while the device still reads others; a slot
-    is written again only after its copy is over.
+    The host writes into one of a few page-locked slots while the device still reads others. A slot
+    is written again only after its copy has ended.
     """
 
     def __init__(self, cupy: Any, hosts: Sequence[tuple[np.ndarray, Any]]):
@@ -38,7 +42,7 @@ class Staging:
         ]
 
     def send(self) -> None:
-        """Copy what the host arrays hold now into `arrays`, in the current stream's order."""
+        """Copy what the host arrays hold now into `arrays`, in the order of the current stream."""
         if not self._slots:
             return
         cuda = self._cupy.cuda
@@ -54,22 +58,22 @@ class Staging:
         copied.record(stream)
 
     def __del__(self) -> None:
-        for _, _, copied in self._slots:  # another may be lent their memory at once
-            with suppress(Exception):  # at the end of the process CUDA may have gone before
+        for _, _, copied in self._slots:  # their memory may be reused at once
+            with suppress(Exception):  # CUDA may have ended before, with the process
                 copied.synchronize()
 
 
 def _typed(block: Any, start: int, host: np.ndarray, dtype: Any) -> Any:
-    """The part of a block of bytes that an array of the host's shape takes."""
+    """The part of a block of bytes from `start` on as an array of the host's shape."""
     dtype = np.dtype(dtype)
     return block[start : start + host.size * dtype.itemsize].view(dtype).reshape(host.shape)
 
 
 class Recording:
-    """One captured computation: the arrays it works in and the host arrays it reads.
+    """The arrays that a captured computation works in and the host arrays that it reads.
 
-    The first pass runs as usual and notes both. Every later pass is handed the same arrays in the
-    same order, and the host's arrays where `Staging` puts them.
+    The first pass runs as usual and records both. Each later pass gets the same arrays in the same
+    order, and the host's arrays where `Staging` copies them to.
     """
 
     def __init__(self, cupy: Any):
@@ -85,12 +89,12 @@ class Recording:
 
     @property
     def bytes(self) -> int:
-        """What the arrays take so far."""
+        """The size of the arrays so far."""
         return sum(array.nbytes for array in self._arrays)
 
     @property
     def images(self) -> int:
-        """How many images one pass reads, as far as is known; 0 where it has read none."""
+        """The number of images that one pass has read so far."""
         return max((len(host) for host, _ in self._hosts if host.ndim), default=0)
 
     def rewind(self) -> None:
@@ -100,7 +104,7 @@ class Recording:
         self._position = self._input = 0
 
     def new(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array to write into: in later passes the one that stood here in the first."""
+        """An array to write into: in later passes the one made at this point of the first."""
         if self.first_pass:
             self._arrays.append(self._cupy.empty(shape, dtype=dtype))
             return self._arrays[-1]
@@ -111,7 +115,7 @@ class Recording:
         return array
 
     def device_array(self, host: np.ndarray, dtype: Any) -> Any:
-        """A host array's place on the device."""
+        """A host array on the device."""
         if self.first_pass:
             self._hosts.append((host, dtype))
             return self._cupy.asarray(host, dtype=dtype, order="C")
@@ -120,19 +124,19 @@ class Recording:
         return self._staging.arrays[self._input - 1]
 
     def send(self) -> None:
-        """Bring the device's copies of the host arrays up to date."""
+        """Copy what the host arrays hold now to the device."""
         if self._staging is not None:
             self._staging.send()
 
 
-_unused_pools: list[Any] = []  # memory pools of graphs that are gone
+_unused_pools: list[Any] = []  # memory pools of deleted graphs
 
 
 def free_unused_pools(cupy: Any) -> None:
-    """Give back the memory of the graphs that are gone; not to be called within a capture.
+    """Free the memory of deleted graphs; must not be called within a capture.
 
-    A pool that is only dropped keeps its memory for ever. Freeing waits for the device, which would
-    end a capture, and a graph may go in the middle of another's.
+    A pool that is only deleted keeps its memory for ever. Freeing waits for the device, which ends
+    a capture, and a graph may be deleted while another is captured.
     """
     if _unused_pools:
         cupy.cuda.runtime.deviceSynchronize()  # their kernels may still run
@@ -141,18 +145,18 @@ def free_unused_pools(cupy: Any) -> None:
 
 
 class RecordedGraph:
-    """compute's kernels as a CUDA graph on the recording's arrays; a call runs it.
+    """The kernels of `compute` as a CUDA graph on the recording's arrays; a call runs it.
 
-    Nothing runs while it is made: compute must have run before, so that all its kernels are
-    compiled. What it makes and drops besides stays the graph's own, in a memory pool, which
-    `free_unused_pools` frees once the graph is gone.
+    Nothing is computed while the graph is made. `compute` must have run before, so that its kernels
+    are compiled. Its temporary arrays live in a memory pool of the graph's own, which
+    `free_unused_pools` frees after the graph is deleted.
     """
 
     def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
         pool = cupy.cuda.MemoryPool()
         finalize(self, _unused_pools.append, pool).atexit = False
         self._recording = recording
-        self._compute = compute  # what it holds on to, parameters too, the graph knows by address
+        self._compute = compute  # keeps alive the parameters, which the graph knows by address
         stream = cupy.cuda.Stream(non_blocking=True)
         with stream, cupy.cuda.using_allocator(pool.malloc):
             stream.begin_capture()
@@ -164,13 +168,13 @@ class RecordedGraph:
             self._graph = stream.end_capture()
 
     def __call__(self) -> Any:
-        """The result, computed from what the host arrays and parameters hold now."""
+        """The result for what the host arrays and parameters hold now."""
         self._recording.send()
         self._graph.launch()
         return self._result
 
 
 def _abandon(stream: Any) -> None:
-    """End a capture whose computation failed; what that says of the capture is of no use."""
+    """End a capture whose computation failed, and ignore what CUDA says of it."""
     with suppress(Exception):
         stream.end_capture()

@@ -1,18 +1,18 @@
-// Sizes of a stage (convolution, activation, average pool), for the files that come after.
+// The sizes of a stage (convolution, activation, average pool), for stage_forward and stage_backward.
 //
-// Told by the compiler: CHANNELS HEIGHT WIDTH of the input, OUT_CHANNELS KERNEL_H KERNEL_W STRIDE
-// PADDING of the convolution, POOL, ACTIVATION before the pool and SQUASH after it, and how the work is
-// cut: TILE output (or input) channels to a thread, SLICES warps to a block.
+// Compiler options: CHANNELS HEIGHT WIDTH of the input, OUT_CHANNELS KERNEL_H KERNEL_W STRIDE PADDING
+// of the convolution, POOL, ACTIVATION before the pool, SQUASH after it, TILE output (or input)
+// channels per thread, SLICES warps per block.
 
 #define ROWS (((HEIGHT + 2 * PADDING - KERNEL_H) / STRIDE + 1) / POOL)  // of pooling windows
 #define COLS (((WIDTH + 2 * PADDING - KERNEL_W) / STRIDE + 1) / POOL)
-#define PHASES (POOL * POOL)  // outputs of the convolution that one window averages
+#define PHASES (POOL * POOL)  // outputs of the convolution in one window
 #define PATCH_H (KERNEL_H + (POOL - 1) * STRIDE)  // pixels that feed one window
 #define PATCH_W (KERNEL_W + (POOL - 1) * STRIDE)
 #define KERNEL (KERNEL_H * KERNEL_W)
 #define IMAGE_GROUPS ((count + LANES - 1) / LANES)
 
-// The patch of channel c under window (row, col) of image n, zero beyond the border.
+// Load the patch of channel c under window (row, col) of image n; zero outside the input.
 __device__ __forceinline__ void load_patch(
     REAL* patch, const REAL* x, int c, int row, int col, int n, int count)
 {

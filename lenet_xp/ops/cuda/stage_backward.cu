@@ -1,11 +1,11 @@
-// Both gradients of a stage, side by side in one launch: the first `weight_blocks` blocks sum those
-// of weights and biases, the others find dx. Neither waits for the other.
+// All gradients of a stage in one launch. The first `weight_blocks` blocks sum the gradients of
+// weights and biases, the others compute dx. Neither waits for the other.
 //
-// dy and y (OUT_CHANNELS, ROWS, COLS, N), y and activated as `stage_forward` left them, x its input.
-// block (LANES, SLICES)
+// dy and y (OUT_CHANNELS, ROWS, COLS, N); y and activated are the results of `stage_forward`, x its
+// input. block (LANES, SLICES)
 
-#define SIDE 2  // a thread finds dx of SIDE x SIDE pixels
-#define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that see any of them
+#define SIDE 2  // a thread computes dx of SIDE x SIDE pixels
+#define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that any of them feeds
 #define NEAR_W ((SIDE + KERNEL_W - 2) / STRIDE + 1)
 
 // The gradient at output (h, w) of the convolution, before the activation.
@@ -18,9 +18,9 @@ __device__ __forceinline__ REAL output_gradient(
     return share * ((REAL)1 / PHASES) * slope(ACTIVATION, f);
 }
 
-// Sums over some windows and images, for TILE output channels and one input channel, kept in
-// registers throughout: TILE * KERNEL of weights, TILE of biases. Which windows of which images a
-// warp takes depends on the sizes alone, so the sums are the same in every run and on every card.
+// Sum the gradients for TILE output channels and one input channel over some windows and images. The
+// sums stay in registers: TILE * KERNEL for weights, TILE for biases. Which windows and images a warp
+// sums depends on the sizes alone, so the sums are the same in every run and on every card.
 // partial (chunks, OUT_CHANNELS * CHANNELS * KERNEL + OUT_CHANNELS): weights, then biases
 __device__ __forceinline__ void weight_gradient(
     int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* x, REAL* partial,
@@ -59,7 +59,7 @@ __device__ __forceinline__ void weight_gradient(
                 }
     }
 
-    SHARED(REAL, total, (TILE * KERNEL + TILE) * (LANES + 1));  // + 1: no two lanes in one bank
+    SHARED(REAL, total, (TILE * KERNEL + TILE) * (LANES + 1));  // + 1 avoids bank conflicts
     for (int s = 0; s < SLICES; s++) {
         if (slice == s)
 #pragma unroll
@@ -81,8 +81,9 @@ __device__ __forceinline__ void weight_gradient(
     }
 }
 
-// dx of SIDE x SIDE pixels of one image in TILE channels: every output that saw a pixel gives its
-// gradient back by the weight it saw it with. The warps share the output channels out between them.
+// dx of SIDE x SIDE pixels of one image in TILE channels: the sum, over all outputs that a pixel
+// feeds, of the output's gradient times the weight between them. The warps divide the output channels
+// among them.
 __device__ __forceinline__ void input_gradient(
     int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* weight, REAL* dx,
     int count)
@@ -101,7 +102,7 @@ __device__ __forceinline__ void input_gradient(
     }
     __syncthreads();
 
-    // The first output whose kernel reaches the square, and the square's place in that kernel
+    // The first output whose kernel reaches the square, and the square's offset in that kernel
     const int high = h0 + PADDING - KERNEL_H + 1, wide = w0 + PADDING - KERNEL_W + 1;
     const int top = high > 0 ? (high + STRIDE - 1) / STRIDE : 0;
     const int left = wide > 0 ? (wide + STRIDE - 1) / STRIDE : 0;

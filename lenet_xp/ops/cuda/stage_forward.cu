@@ -1,8 +1,8 @@
-// y = squash(average_pool(f(convolution(x)))) in one pass, and f's outputs for the way back.
+// y = squash(average_pool(f(convolution(x)))) in one pass; f's outputs are kept for the backward pass.
 //
-// A thread has one pooling window of one image and TILE output channels. It holds the window's patch
-// of a channel in registers, where every kernel entry meets it POOL x POOL times. The warps of a
-// block share the input channels out between them.
+// A thread computes one pooling window of one image in TILE output channels. It keeps the window's
+// patch of an input channel in registers and uses each kernel entry POOL x POOL times on it. The warps
+// of a block divide the input channels among them.
 //
 // x (CHANNELS, HEIGHT, WIDTH, N) -> y (OUT_CHANNELS, ROWS, COLS, N) and
 // activated (OUT_CHANNELS, ROWS * POOL, COLS * POOL, N)

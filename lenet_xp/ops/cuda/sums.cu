@@ -2,8 +2,8 @@
 
 #define SLICES 8
 
-// The chunks of `stage_backward` added up: partial (chunks, weights + biases) -> dweight, dbias.
-// A lane has one entry; the warps share the chunks out between them. block (LANES, SLICES)
+// The sums over the chunks of `stage_backward`: partial (chunks, weights + biases) -> dweight, dbias.
+// A lane has one entry; the warps divide the chunks among them. block (LANES, SLICES)
 extern "C" __global__ void sum_partials(
     const REAL* __restrict__ partial, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
     int chunks, int weights, int biases)
@@ -22,7 +22,7 @@ extern "C" __global__ void sum_partials(
     else dbias[entry - weights] = sum;
 }
 
-// x (rows, length) summed over each row. One block to a row. block (LANES, SLICES)
+// The sum of each row of x (rows, length). One block per row. block (LANES, SLICES)
 extern "C" __global__ void sum_rows(const REAL* __restrict__ x, REAL* __restrict__ sums, int length)
 {
     const int thread = threadIdx.y * LANES + threadIdx.x;

@@ -1,7 +1,7 @@
-// One step of an optimiser over the flat vectors.
+// One step of an optimiser over all parameters, which are flat vectors.
 //
 // rates (2,) on the device: the learning rate and the number of the step, from 1. They change from
-// step to step, and a recorded graph can only see them change in memory.
+// step to step, and a captured graph sees only changes in memory.
 
 extern "C" __global__ void sgd_update(
     REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ velocity,
@@ -24,7 +24,7 @@ extern "C" __global__ void adam_update(
     const REAL* __restrict__ gradient, const double* __restrict__ rates, double beta1, double beta2,
     double epsilon, double weight_decay, int decoupled, int size)
 {
-    // Powers in double precision are slow on most cards: one thread of a block takes them for all.
+    // Powers in double precision are slow on most cards, so one thread of a block computes them.
     SHARED(REAL, factors, 3);
     if (threadIdx.x == 0) {
         factors[0] = (REAL)(rates[0] / (1.0 - pow(beta1, rates[1])));
@@ -44,7 +44,7 @@ extern "C" __global__ void adam_update(
     value[k] = v - factors[0] * (m / (sqrt(s) * factors[1] + (REAL)epsilon));
 }
 
-// A step of a running mean: the plain one while its share is larger.
+// A step of an exponential moving average; of the plain mean as long as its share is larger.
 extern "C" __global__ void average_update(
     REAL* __restrict__ average, const REAL* __restrict__ value, const double* __restrict__ rates,
     double momentum, int size)
