@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import Reader, feature_maps
+from lenet_xp.inference import ForwardPass, feature_maps
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.letters.ya_or_yar import RING, shared_out
 from lenet_xp.model_file import SavedModel
@@ -25,7 +25,7 @@ class PictureReader:
 
     def __init__(self, saved: SavedModel):
         self._saved = saved
-        self._read = Reader(saved.model, saved.preprocessing)
+        self._read = ForwardPass(saved.model, saved.preprocessing)
         # What is drawn on the page is dark, and need not be asked.
         self._drawn = replace(saved.preprocessing, polarity="dark-on-light")
         self._network, self._large = threading.Lock(), threading.Lock()
