@@ -3,12 +3,14 @@
 import contextlib
 import functools
 import io
+import json
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lenet_xp
@@ -155,6 +157,65 @@ def test_the_first_command_prints_what_the_text_says(name, monkeypatch, capsys):
     place = next(n for n, line in enumerate(lines) if line.endswith("predict docs/letter.png"))
     assert main.start("predict", ["docs/letter.png"]) == 0
     assert capsys.readouterr().out == lines[place + 1] + "\n"
+
+
+def run_example(code, capsys, **names):
+    capsys.readouterr()
+    exec(code, names)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readmes_example_prints_what_it_says(name, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = text_of(name)
+    (example,) = code_blocks(text, "python")
+    said = re.match(r"\s*\w+ `([^`]+)`", text.partition(example + "```")[2])
+    assert run_example(example, capsys) == said[1] + "\n"
+
+
+def test_the_example_of_reading_prints_what_it_says(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = text_of("docs/reading.md")
+    (example,) = code_blocks(text, "python")
+    (said,) = code_blocks(text.partition(example)[2].partition("```")[2], "")
+    assert run_example(example, capsys) == said
+
+
+def test_the_examples_of_training_run(capsys):
+    scikit, layers = code_blocks(text_of("docs/training.md"), "python")
+    rng = np.random.default_rng(0)
+    shown = run_example(
+        scikit.replace("n_jobs=2", "n_jobs=1"),
+        capsys,
+        images=rng.integers(0, 256, (60, 32, 32), np.uint8),
+        names=np.array(["ya", "yab", "yaz"] * 20),
+        writers=np.arange(60) % 5,
+        others=rng.integers(0, 256, (2, 32, 32), np.uint8),
+    )
+    assert len(shown.strip("[]\n").split()) == 5
+    shown = run_example(layers, capsys)
+    assert "63,661" in shown and shown.endswith("(33, 8)\n")
+
+
+def keys_of(value):
+    """The names in nested JSON, without the values."""
+    if isinstance(value, dict):
+        return {name: keys_of(each) for name, each in value.items()}
+    return [keys_of(each) for each in value[:1]] if isinstance(value, list) else None
+
+
+def test_the_json_of_predict_is_as_documented(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = text_of("docs/reading.md")
+    (example,) = code_blocks(text, "json")
+    assert main.start("predict", ["docs/letter.png", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert keys_of(found) == keys_of(json.loads(example)) and found["version"] == 1
+    assert main.start("predict", ["--page", "docs/letter.png", "--json"]) == 0
+    (page,) = json.loads(capsys.readouterr().out)["results"]
+    for name in (*page, *page["letters"][0], *page["letters"][0]["box"]):
+        assert f"`{name}`" in text, name
 
 
 def test_the_changes_begin_with_this_version():
