@@ -21,8 +21,6 @@ def constraints(project: dict) -> list[str]:
         if found is None:
             raise ValueError(f"pyproject.toml: {each!r} names no lowest version, as in 'name>=1.2'")
         pins[found["name"]] = found["lowest"]
-    # The headless wheel stands in for the plain one, see README.
-    pins["opencv-python-headless"] = pins["opencv-python"]
     return [f"{name}=={lowest}" for name, lowest in sorted(pins.items())]
 
 

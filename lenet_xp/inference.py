@@ -55,7 +55,7 @@ class BatchReader:
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
         self._frozen = frozen
         self._most = most if frozen and can_fork() and workers.count > 1 else 0
-        self._readers: dict[tuple[int, int], Reader] = {}
+        self._readers: dict[tuple[int, int], ForwardPass] = {}
         self._forked: list[WorkerProcess] = []
         self._open = ExitStack()
 
@@ -107,14 +107,14 @@ class BatchReader:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in self._readers:
             model = self._replicas[worker]
-            reader = Reader(model, self._preprocessing, count, self._frozen)
+            reader = ForwardPass(model, self._preprocessing, count, self._frozen)
             self._readers[worker, count] = reader
         for start in range(0, len(images), count):
             piece = slice(start, start + count)
             probabilities[piece] = self._readers[worker, count](images[piece])
 
 
-class Reader:
+class ForwardPass:
     """Reads up to `count` images at a time, as soon as it can: all arrays are made beforehand.
 
     frozen: whether it reads with the parameters that the model has now, so that after more training

@@ -81,11 +81,24 @@ class Sequential:
 
         Its gradients are its own, and so is its ops object, by default of the same backend.
         """
-        twin = copy.copy(self)
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
         twin.layers = [copy.copy(layer) for layer in self.layers]
         ops = self.ops.sibling() if ops is None else ops
         twin._attach(ops, self.values if values is None else values, gradients)
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and deepcopy keep: layers, values on the host, and which backend computes."""
+        lost = {"layers", "values", "gradients", "_running"}
+        state = {name: each for name, each in vars(self).items() if name not in lost}
+        values = self.ops.to_host(self.values)
+        return {**state, "layers": [_detached(layer) for layer in self.layers], "values": values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        values = np.array(state.pop("values"))  # a copy: what comes from other processes is locked
+        vars(self).update(state)
+        self._attach(self.ops, self.ops.asarray(values), None)
 
     def forward(self, x: Array) -> Array:
         """y of the last layer for x (*input_shape, N); ValueError for another shape."""
@@ -143,6 +156,15 @@ def _number(layers: list[Layer]) -> None:
     for name, count in Counter(layer.name for layer in layers).items():
         if count > 1:
             raise ValueError(f"{count} layers are named {name}; names must differ")
+
+
+def _detached(layer: Layer) -> Layer:
+    """A copy of a layer without parameters, ops, and the arrays that its last step left behind."""
+    twin = copy.copy(layer)
+    for name, value in vars(layer).items():
+        if name == "ops" or isinstance(value, Param) or hasattr(value, "dtype"):
+            delattr(twin, name)
+    return twin
 
 
 class LeNet5(Sequential):

@@ -25,7 +25,7 @@ from lenet_xp.letters.drawn_pages import Photo, lay_alone, lay_line
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.ops import get_ops
-from lenet_xp.pages.output import draw
+from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import PageLetter, read_page
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -198,7 +198,8 @@ def _picture(saved: SavedModel, folder: Path) -> None:
         lay_line(cover, images[places], places, (70, 70 + 170 * number), 110, number, rng)
     photo = Photo("ruled", 85, gradient=0.4, shadow=0.35, ink=0.85, noise=2, quality=85)
     picture = photo.take(cover, rng)
-    draw(picture, read_page(picture, saved), saved.class_names, folder / "page.png")
+    page = PageReading.of(read_page(picture, saved), saved.class_names)
+    page.draw(picture, folder / "page.png")
 
 
 def page_check(arguments: list[str] | None = None) -> None:

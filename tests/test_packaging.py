@@ -1,12 +1,16 @@
-"""The installed files: every file that the package reads, and the command."""
+"""What gets installed: every file that the package reads, the command, one version number."""
 
+import re
 import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import lenet_xp
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGE = ROOT / "lenet_xp"
+DEPENDENCIES = PROJECT["project"]["dependencies"]
 
 
 def test_every_file_of_the_package_is_installed():
@@ -30,3 +34,22 @@ def test_every_pattern_finds_something():
 def test_the_command_starts_what_pyproject_says():
     module, _, function = PROJECT["project"]["scripts"]["lenet-xp"].partition(":")
     assert callable(getattr(import_module(module), function))
+
+
+def test_every_file_states_the_same_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert PROJECT["project"]["version"] == lenet_xp.__version__
+    assert f"\nversion: {lenet_xp.__version__}\n" in citation
+
+
+def test_every_requirement_has_a_lowest_version():
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    for each in (*DEPENDENCIES, *(each for extra in extras for each in extra)):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+(\[[a-z]+\])?>=[0-9.]+", each), each
+
+
+def test_no_window_is_opened_so_the_headless_opencv_is_enough():
+    calls = re.compile(r"cv2\.(imshow|namedWindow|waitKey|destroyAllWindows|createTrackbar)")
+    for path in (*PACKAGE.rglob("*.py"), *(ROOT / "studies").rglob("*.py")):
+        assert not calls.search(path.read_text(encoding="utf-8")), path
+    assert any(each.startswith("opencv-python-headless") for each in DEPENDENCIES)

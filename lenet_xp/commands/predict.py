@@ -4,12 +4,10 @@ import argparse
 import json
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lenet_xp.commands.terminal import (
     add_backend_options,
@@ -22,19 +20,26 @@ from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MANY
-from lenet_xp.letters.ya_or_yar import shared_out
-from lenet_xp.model_file import SHIPPED, SavedModel, load_model
-from lenet_xp.pages.output import alternatives, as_dict, as_text, draw
-from lenet_xp.pages.page import read_page
-from lenet_xp.pictures.frame import DATASET_SIDE
-from lenet_xp.pictures.image_file import MAX_PIXELS, SUFFIXES, read_image
-from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
+from lenet_xp.letters.alternatives import Reading
+from lenet_xp.model_file import SHIPPED, load_model
+from lenet_xp.pages.output import PageReading
+from lenet_xp.pictures.image_file import SUFFIXES, read_image
+from lenet_xp.pictures.many import first_problem
 from lenet_xp.pictures.preprocess import grey_levels
+from lenet_xp.reader import Reader
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import printable
 
-PROGRESS = 500  # images from which on it is reported
+JSON_VERSION = 1
+JSON_FIELDS = """\
+with --json: {"version": 1, "results": [...], "skipped": [...]}
+  results: for each image its file; blank, true where it holds no ink; readings, the likeliest
+      first, each with name, glyph, latin and probability
+  with --page: for each image its file; blank, true where it holds no letter; text and latin;
+      certain_from, a probability; letters, each with line and position from 0, space_before, box
+      in pixels, uncertain, readings
+  skipped: with --skip-bad, file and reason of each unreadable image"""
 EXAMPLES = """\
   lenet-xp predict letter.png
       with the model that comes with the package
@@ -48,7 +53,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
         "lenet-xp predict",
         "Read one letter, or with --page all letters, from each image.",
-        EXAMPLES,
+        f"{EXAMPLES}\n\n{JSON_FIELDS}",
     )
     p.add_argument(
         "images",
@@ -81,49 +86,69 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def predict(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
-    paths = _find(options.images)
-    if options.backend == "auto" and len(paths) < MANY:
+    files = _find(options.images)
+    if options.backend == "auto" and len(files) < MANY:
         options.backend = "numpy"  # has read them before a GPU is ready
-    saved = load_model(options.model, choose_ops(options))
+    reader = Reader(load_model(options.model, choose_ops(options)))
     if options.page:
-        skipped = read_pages(paths, saved, options.out, options.json, options.top, options.skip_bad)
-        files = paths[len(skipped) :]
+        _read_pages(files, reader, options)
     else:
-        files, images, alone, skipped = _read(paths, saved, options.skip_bad)
-    for file, reason in skipped:
-        print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
-    if not files:
-        raise InputError("none of the images could be read; see the lines above")
-    if not options.page:
-        probabilities = saved.probabilities(images, options.threads)
-        probabilities[alone] = shared_out(probabilities[alone], None, saved.class_names)
-        _show(files, probabilities, saved.class_names, options)
+        _read_letters(files, reader, options)
 
 
-def _show(
-    files: list[Path],
-    probabilities: np.ndarray,
-    class_names: tuple[str, ...],
-    options: argparse.Namespace,
-) -> None:
-    """Print the readings of each file."""
-    readings: list[dict[str, Any]] = [
-        {"file": str(file), "readings": alternatives(row, class_names, options.top)}
-        for file, row in zip(files, probabilities, strict=True)
-    ]
+def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
+    """Print what each file is read as."""
+    readings, problems = reader.try_many(files, options.threads, progress=True)
+    if problems and not options.skip_bad:
+        raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
+    skipped = [(files[place], problems[place]) for place in sorted(problems)]
+    good = [file for place, file in enumerate(files) if place not in problems]
+    _report_skipped(skipped, good)
     if options.json:
-        lines = (json.dumps(reading, ensure_ascii=False) for reading in readings)
-        print("[", ",\n".join(lines), "]", sep="\n")
-        return
-    names = [printable(reading["file"]) for reading in readings]
+        _print_json(zip(good, readings, strict=True), skipped, options.top)
+    else:
+        _print_table(good, readings, options.top)
+
+
+def _print_json(
+    results: Iterable[tuple[Path, Reading]], skipped: list[tuple[Path, str]], top: int
+) -> None:
+    """One object, with each result on a line of its own."""
+    lines = (
+        {"file": str(file), "blank": reading.blank, "readings": reading.best(top)}
+        for file, reading in results
+    )
+    print(f'{{"version": {JSON_VERSION}, "results": [')
+    print(",\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    print(f'], "skipped": {json.dumps(_as_records(skipped), ensure_ascii=False)}}}')
+
+
+def _print_table(files: list[Path], readings: Iterable[Reading], top: int) -> None:
+    names = [printable(str(file)) for file in files]
     width = max(map(len, names))
     for name, reading in zip(names, readings, strict=True):
         words = "   ".join(
-            f"{r['glyph']} {r['name']} {r['probability']:6.2%}" for r in reading["readings"]
+            f"{each.glyph} {each.name} {each.probability:6.2%}"
+            for each in reading.alternatives[:top]
         )
-        print(f"{name:<{width}}  {words}")
+        print(f"{name:<{width}}  {words or '(no ink)'}")
+
+
+def _report_skipped(skipped: list[tuple[Path, str]], good: list[Path]) -> None:
+    """Name what was left out on standard error; InputError where nothing is left."""
+    for record in _as_records(skipped):
+        print(printable(f"skipped {record['file']}: {record['reason']}"), file=sys.stderr)
+    if not good:
+        raise InputError("none of the images could be read; see the lines above")
+
+
+def _as_records(skipped: list[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [
+        {"file": str(file), "reason": problem.removeprefix(f"{file}: ")}
+        for file, problem in skipped
+    ]
 
 
 def _find(paths: list[Path]) -> list[Path]:
@@ -147,72 +172,48 @@ def _kinds() -> str:
     return ", ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
 
 
-def _read(
-    paths: list[Path], saved: SavedModel, skip_bad: bool
-) -> tuple[list[Path], np.ndarray, np.ndarray, list[tuple[Path, str]]]:
-    """The files that can be read, their images (N, S, S) uint8, and what is wrong with others.
+def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
+    """Read each file as a page and print what it says; with --out also write it.
 
-    Between them (N,) bool, which images are photos: there no line tells a letter's size.
+    Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json. If two
+    files have one name, the second one gives NAME-2.page.png, and so on.
     """
-    alone = np.zeros(len(paths), bool)
-
-    def picture(index: int, admit: Admit) -> np.ndarray:
-        image = decoded(paths[index], admit)
-        alone[index] = max(image.shape[:2]) > DATASET_SIDE
-        return image
-
-    def decoded(path: Path, admit: Admit) -> np.ndarray:
-        with suppress(OSError):  # read_image says what is wrong
-            if path.stat().st_size > LARGE_FILE:
-                admit(MAX_PIXELS)
-                return read_image(path)
-        return read_image(path, admit)
-
-    many = len(paths) > PROGRESS
-    images, errors = prepare(len(paths), picture, saved.preprocessing, "reading", many)
-    if errors and not skip_bad:
-        raise InputError(first_problem(errors) if len(paths) > 1 else errors[0])
-    good = [index for index in range(len(paths)) if index not in errors]
-    skipped = [(paths[i], errors[i].removeprefix(f"{paths[i]}: ")) for i in sorted(errors)]
-    return [paths[index] for index in good], images[good], alone[good], skipped
-
-
-def read_pages(
-    files: list[Path], saved: SavedModel, out: Path | None, as_json: bool, top: int, skip_bad: bool
-) -> list[tuple[Path, str]]:
-    """Read each file as a page, print what it says, and list those that could not be read.
-
-    out: a folder for NAME.page.png, with a box around every letter, and NAME.page.json. Of two
-    files of one name the second's are NAME-2.page.png and so on.
-    """
-    skipped, records = [], []
+    skipped: list[tuple[Path, str]] = []
+    records: list[dict[str, Any]] = []
+    good = []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
         for file, name in zip(files, _names(files), strict=True):
             try:
                 picture = grey_levels(read_image(file))
             except InputError as error:
-                if not skip_bad:
-                    if len(files) > 1:
-                        raise InputError(first_problem({0: str(error)})) from error
-                    raise
-                skipped.append((file, str(error).removeprefix(f"{file}: ")))
+                if not options.skip_bad:
+                    problem = first_problem({0: str(error)}) if len(files) > 1 else str(error)
+                    raise InputError(problem) from error
+                skipped.append((file, str(error)))
                 continue
-            found = read_page(picture, saved)
-            record = {"file": str(file), **as_dict(found, saved.class_names, top)}
-            if out is not None:
-                folder = make_folder(out)
-                draw(picture, found, saved.class_names, folder / f"{name}.page.png")
+            page = reader.read_page(picture)
+            good.append(file)
+            record = {"file": str(file), **page.as_dict(options.top)}
+            if options.out is not None:
+                folder = make_folder(options.out)
+                page.draw(picture, folder / f"{name}.page.png")
                 write_json(folder / f"{name}.page.json", record)
-            if as_json:
+            if options.json:
                 records.append(record)
             else:
-                print(printable(f"{file}: {len(found)} letter{'s' * (len(found) != 1)}"))
-                for script in ("glyph", "latin") if found else ():
-                    print(as_text(found, saved.class_names, script))
+                _print_page(file, page)
             advance(1)
-    if as_json and records:
-        print(json.dumps(records, indent=2, ensure_ascii=False))
-    return skipped
+    _report_skipped(skipped, good)
+    if options.json:
+        answer = {"version": JSON_VERSION, "results": records, "skipped": _as_records(skipped)}
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _print_page(file: Path, page: PageReading) -> None:
+    count = len(page.letters)
+    print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
+    if count:
+        print(page.text, page.latin, sep="\n")
 
 
 def _names(files: list[Path]) -> list[str]:

@@ -8,27 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import Reader, feature_maps
-from lenet_xp.letters.alphabet import letter
-from lenet_xp.letters.ya_or_yar import RING, shared_out
+from lenet_xp.inference import feature_maps
+from lenet_xp.letters.alternatives import Alternative, Reading
+from lenet_xp.letters.ya_or_yar import RING
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import decode
-from lenet_xp.scores.calibration import apply_temperature
+from lenet_xp.reader import Reader
 
-TOP = 5
+TOP = 5  # readings
 LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
 
 
 class PictureReader:
-    """Reads one picture after the other, from any thread, on arrays that are made beforehand."""
+    """Reads one picture after the other, from any thread."""
 
     def __init__(self, saved: SavedModel):
-        self._saved = saved
-        self._read = Reader(saved.model, saved.preprocessing)
-        # What is drawn on the page is dark, and need not be asked.
-        self._drawn = replace(saved.preprocessing, polarity="dark-on-light")
-        self._network, self._large = threading.Lock(), threading.Lock()
+        # What is drawn on the page is dark, so its polarity need not be found.
+        drawn = replace(saved.preprocessing, polarity="dark-on-light")
+        self._photos, self._drawings = Reader(saved), Reader(replace(saved, preprocessing=drawn))
+        self._maps, self._large = threading.Lock(), threading.Lock()
 
     def __call__(self, picture: bytes, height: float | None = None) -> dict[str, Any]:
         """The readings of an image file's bytes, as JSON holds them.
@@ -49,36 +47,28 @@ class PictureReader:
                     held.enter_context(self._large)
 
             image = decode(picture, "the picture", admit)
-            how = self._saved.preprocessing if height is None else self._drawn
-            seen = how.apply(image)
-        if not seen.any():
+            reader = self._photos if height is None else self._drawings
+            seen, reading = reader.see_and_read(image, height)
+        if reading.blank:
             return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}
-        with self._network:
-            plain = self._read(seen[None]).astype(np.float64)
-            maps = feature_maps(self._saved.model, seen, self._saved.preprocessing)
-        row = apply_temperature(plain, self._saved.temperature)[0]
-        if height is not None or max(image.shape[:2]) > DATASET_SIDE:
-            row = shared_out(row[None], height, self._saved.class_names)[0]
+        with self._maps:  # a network's layers keep what they computed last
+            maps = feature_maps(reader.saved.model, seen, reader.saved.preprocessing)
         return {
             "blank": False,
             "sized": height is not None,
-            "readings": [self._reading(row, place) for place in self._likeliest(row)],
+            "readings": [each._asdict() for each in _likeliest(reading)],
             "seen": _levels(seen),
             "maps": [_layer(name, values) for name, values in maps.items()],
         }
 
-    def _likeliest(self, row: np.ndarray) -> list[int]:
-        names = self._saved.class_names
-        order = [int(place) for place in np.argsort(-row, kind="stable")]
-        best = order[:TOP]
-        if names[order[0]] in RING:
-            others = [place for place in order[TOP:] if names[place] in RING]
-            best[TOP - len(others) :] = others
-        return best
 
-    def _reading(self, row: np.ndarray, place: int) -> dict[str, Any]:
-        known = letter(self._saved.class_names[place])
-        return {**vars(known), "probability": float(row[place])}
+def _likeliest(reading: Reading) -> list[Alternative]:
+    """The first of the alternatives; where a ring leads, rings of both sizes are among them."""
+    best, rest = list(reading.alternatives[:TOP]), reading.alternatives[TOP:]
+    if reading.name in RING:
+        others = [each for each in rest if each.name in RING]
+        best[TOP - len(others) :] = others
+    return best
 
 
 def _layer(name: str, maps: np.ndarray) -> dict[str, Any]:

@@ -69,6 +69,9 @@ class NumpyOps(WindowOps):
     def sibling(self) -> "NumpyOps":
         return NumpyOps(self.dtype_name, self._graph)
 
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:  # pickle takes no modules
+        return NumpyOps, (self.dtype_name, self._graph)
+
     def _new(self, *shape: int) -> np.ndarray:
         return aligned_empty(shape, self.dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import Reader
+from lenet_xp.inference import ForwardPass
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 from lenet_xp.ops.cuda.kernels import Kernels
@@ -77,7 +77,7 @@ def launches_of_a_step(ops: Any, recipe: Recipe, batch: int) -> list[Launch]:
 def launches_of_reading(ops: Any, batch: int) -> list[Launch]:
     """The launches that read a batch of images, as above."""
     listed = ops._kernels = Listed(ops.xp, ops.dtype_name)
-    read = Reader(LeNet5(ops=ops), PREPROCESSING, batch)
+    read = ForwardPass(LeNet5(ops=ops), PREPROCESSING, batch)
     listed.launches.clear()
     read(random_batch(batch)[0])
     return list(listed.launches)
@@ -134,4 +134,4 @@ def epoch_seconds(ops: Ops, recipe: Recipe, count: int) -> list[float]:
 def answer_contender(ops: Ops, batch: int) -> Contender:
     """Bytes on the host to probabilities on the host, by the host's clock."""
     images, _ = random_batch(batch)
-    return Contender(partial(Reader(LeNet5(ops=ops), PREPROCESSING, batch), images), batch)
+    return Contender(partial(ForwardPass(LeNet5(ops=ops), PREPROCESSING, batch), images), batch)

@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lenet_xp.data.augment import Distortion
-from lenet_xp.inference import BatchReader, Reader
+from lenet_xp.inference import BatchReader, ForwardPass
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
@@ -83,7 +83,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
     images, _ = random_batch(batch)
     model = LeNet5(ops=get_ops("numpy"))
     if batch == 1:
-        read_one = Reader(model, PREPROCESSING)
+        read_one = ForwardPass(model, PREPROCESSING)
         return Contender(partial(read_one, images), 1, partial(threadpool_limits, 1, "blas"))
     workers = WorkerThreads(min(threads, batch))
     reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers, batch))

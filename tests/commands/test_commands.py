@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -128,7 +129,9 @@ def test_synthetic_letters_from_training_to_scores(tmp_path, call):
 def test_predict_says_what_the_api_says(world, call):
     model = world / "run" / "model.npz"
     outcome = call("predict", model, world / "letters", "--top", 2, "--json", "--backend", "numpy")
-    readings = json.loads(outcome.out)
+    answer = json.loads(outcome.out)
+    readings = answer.pop("results")
+    assert answer == {"version": 1, "skipped": []}
     assert len(outcome.out.splitlines()) == len(readings) + 2  # one a line, for grep and the like
     files = sorted((world / "letters").rglob("*.jpeg"))
     assert [reading["file"] for reading in readings] == [str(file) for file in files]
@@ -206,7 +209,9 @@ def test_skip_bad_leaves_out_counts_and_lists(tmp_path, world, call):
     assert json.loads(outcome.out)["accuracy"] == metrics["test_accuracy"]
     assert "skipped yan/yan_3.jpeg" in outcome.err
     outcome = call("predict", "run/model.npz", data, "--skip-bad", "--json")
-    assert len(json.loads(outcome.out)) == 47
+    answer = json.loads(outcome.out)
+    assert len(answer["results"]) == 47
+    assert answer["skipped"] == [{"file": str(bad), "reason": ANY}]
     assert outcome.err.startswith(f"skipped {bad}: is cut short")
     assert outcome.err.count("yan_3") == 1
 
@@ -247,7 +252,9 @@ def test_a_best_run_in_double_precision(world, call, tmp_path):
     again = call("evaluate", "b/model.npz", "--data", world / "letters", "--json", *double)
     assert json.loads(again.out)["accuracy"] == metrics["test_accuracy"]
     read = call("predict", "b/model.npz", world / "letters/ya/ya_0.jpeg", "--json", *double)
-    assert sum(each["probability"] for each in json.loads(read.out)[0]["readings"]) > 0.999
+    assert (
+        sum(each["probability"] for each in json.loads(read.out)["results"][0]["readings"]) > 0.999
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "audit"])

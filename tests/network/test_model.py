@@ -1,5 +1,8 @@
 """LeNet-5: its parameters, shapes and weights, and its gradient as a whole."""
 
+import copy
+import pickle
+
 import numpy as np
 import oracle
 import pytest
@@ -9,6 +12,7 @@ from lenet_xp.layers import Flatten, Linear, MaxPool2D, Tanh
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import get_ops
+from lenet_xp.ops.cuda.cupy_ops import CupyOps
 
 SHAPES = {
     "C1.weight": (6, 1, 5, 5),
@@ -212,3 +216,37 @@ def test_wrong_arguments(ops, arguments, message):
 def test_images_of_another_shape(ops, shape):
     with pytest.raises(ValueError, match=r"\(1, 32, 32, N\).*not \(" + str(shape[0])):
         LeNet5(ops=ops).forward(ops.zeros(shape))
+
+
+@pytest.mark.parametrize("backend", ("numpy", "stand-in"))
+@pytest.mark.parametrize("again", (lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy))
+def test_a_network_is_pickled_and_copied(again, backend, request):
+    if backend == "stand-in":
+        request.getfixturevalue("stand_in")
+    ops = get_ops("numpy") if backend == "numpy" else CupyOps()
+    model = LeNet5(activation="relu", seed=3, ops=ops)
+    images, labels = batch(ops)
+    _, _, dlogits = SoftmaxCrossEntropy(ops)(model.forward(images), labels)
+    model.backward(dlogits)  # leaves arrays behind in every layer
+    assert len(pickle.dumps(model)) < 4 * 63_661 + 5_000
+    twin = again(model)
+    assert (twin.config, type(twin.ops), twin.ops.dtype_name) == (
+        model.config,
+        type(ops),
+        "float32",
+    )
+    first = ops.to_host(model.forward(images))
+    assert np.array_equal(ops.to_host(twin.forward(images)), first)
+    twin.backward(dlogits)
+    assert np.array_equal(ops.to_host(twin.gradients), ops.to_host(model.gradients))
+    twin.values[...] = twin.values * 0.5  # its own
+    assert np.array_equal(ops.to_host(model.forward(images)), first)
+    assert not np.array_equal(ops.to_host(twin.forward(images)), first)
+
+
+def test_a_pickle_whose_memory_is_locked_can_be_trained():
+    buffers = []
+    model = LeNet5(ops=get_ops("numpy"))
+    data = pickle.dumps(model, protocol=5, buffer_callback=buffers.append)
+    twin = pickle.loads(data, buffers=[bytes(each) for each in buffers])
+    twin.values[...] = 0.0

@@ -76,22 +76,6 @@ def test_evaluate_and_export_take_the_packages_own(call, tmp_path):
     assert exported.status == 0 and "33 classes" in exported.out
 
 
-def test_the_readmes_first_command_prints_what_it_says(monkeypatch, call):
-    monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "lenet-xp predict docs/letter.png\n" in text
-    assert f"\n    {call('predict', 'docs/letter.png').out}" in text
-
-
-def test_the_readmes_examples_in_python_run(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use from Python")[1]
-    for example in [part.split("```")[0] for part in text.split("```python\n")[1:3]]:
-        exec(example, {})
-    shown = capsys.readouterr().out
-    assert shown.startswith("yaz ") and "63,661" in shown
-
-
 @pytest.fixture(scope="module")
 def record():
     return json.loads(SHIPPED.with_suffix(".json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from cases import CASES, Inputs
 from lenet_xp.commands.train import train
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
-from lenet_xp.inference import Reader
+from lenet_xp.inference import ForwardPass
 from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, Tanh
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import load_model
@@ -126,9 +126,9 @@ def test_host_arrays_in_fortran_order_are_read_as_what_they_hold():
 def test_a_graph_keeps_alive_what_it_reads():
     """The model of a reader belongs to nobody else."""
     images, _ = batch(2)
-    read = Reader(LeNet5(ops=CupyOps()), Preprocessing(), 2)
+    read = ForwardPass(LeNet5(ops=CupyOps()), Preprocessing(), 2)
     gc.collect()
-    expected = Reader(LeNet5(ops=NumpyOps()), Preprocessing(), 2)(images)
+    expected = ForwardPass(LeNet5(ops=NumpyOps()), Preprocessing(), 2)(images)
     np.testing.assert_allclose(read(images), expected, rtol=1e-5)
 
 
@@ -193,9 +193,9 @@ def test_a_full_card_is_one_line_that_says_what_fits():
     ops = CupyOps()
     state.limit = 6 * 14 * 14 * 3000 * 4  # C1's maps are larger, what came before was not
     with pytest.raises(InputError, match=r"memory is full .* at 3,000 images .* batch of ([\d,]+)"):
-        Reader(LeNet5(ops=ops), Preprocessing(), 3000)
+        ForwardPass(LeNet5(ops=ops), Preprocessing(), 3000)
     state.limit = None
-    assert Reader(LeNet5(ops=ops), Preprocessing(), 1)(batch(1)[0]).shape == (1, 33)
+    assert ForwardPass(LeNet5(ops=ops), Preprocessing(), 1)(batch(1)[0]).shape == (1, 33)
 
 
 def test_a_graph_of_a_computation_that_looks_at_the_device_is_refused():
@@ -346,7 +346,7 @@ def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monke
             trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
             probabilities = trainer.read(images)
             assert not captures
-            anew = Reader(trainer.validated_model, PREPROCESSING, 5)(images)
+            anew = ForwardPass(trainer.validated_model, PREPROCESSING, 5)(images)
             np.testing.assert_array_equal(probabilities, anew)
             captures.clear()
 

@@ -18,7 +18,7 @@ from lenet_xp.letters.ya_or_yar import shared_out
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.lines import MAX_PIECES, find_lines, find_pieces, group_stacked
-from lenet_xp.pages.output import as_text
+from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import PageLetter, read_page
 from lenet_xp.pictures import letter as finding
 from lenet_xp.pictures.frame import is_ring
@@ -312,8 +312,10 @@ def test_words_are_parted_by_spaces(saved):
         PageLetter(box, 0, 1, True, row[NAMES.index("yat")]),
         PageLetter(box, 1, 0, False, (row[NAMES.index("ya")] + row[NAMES.index("yar")]) / 2),
     ]
-    assert as_text(found, NAMES, "glyph") == "ⵎ ⵜ\n[ⴰ|ⵔ]"
-    assert as_text(found, NAMES, "latin") == "m t\n[a|r]"
+    page = PageReading.of(found, NAMES)
+    assert page.text == "ⵎ ⵜ\n[ⴰ|ⵔ]" and page.latin == "m t\n[a|r]"
+    assert [[each.name for each in line] for line in page.lines] == [["yam", "yat"], ["ya"]]
+    assert [each.certain for each in page.letters] == [True, True, False] and not page.blank
 
 
 def test_stacked_parts_and_lines_on_boxes_alone():
@@ -357,15 +359,15 @@ def test_the_command_reads_pages(images, tmp_path, call):
     plain = call("predict", "--page", tmp_path / "a.png")
     assert plain.status == 0 and "5 letters" in plain.out and len(plain.out.splitlines()) == 5
     out = tmp_path / "read"
-    results = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
-    assert results == [json.loads((out / "a.page.json").read_text(encoding="utf-8"))]
-    assert [(e["line"], e["position"]) for e in results[0]["letters"]] == [
+    told = json.loads(call("predict", "--page", tmp_path / "a.png", "--json", "--out", out).out)
+    (page,) = told.pop("results")
+    assert told == {"version": 1, "skipped": []} and not page["blank"]
+    assert page == json.loads((out / "a.page.json").read_text(encoding="utf-8"))
+    assert [(e["line"], e["position"]) for e in page["letters"]] == [
         *((0, place) for place in range(3)),
         *((1, place) for place in range(2)),
     ]
-    assert all(
-        abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in results[0]["letters"]
-    )
+    assert all(abs(sum(r["probability"] for r in e["readings"]) - 1) < 0.3 for e in page["letters"])
     drawn = np.asarray(Image.open(out / "a.page.png").convert("RGB")).astype(int)
     assert drawn.shape[:2] == photo.shape and (np.ptp(drawn, axis=2) > 60).any()
     assert call("predict", tmp_path / "a.png", "--out", out).status == 2
@@ -392,7 +394,7 @@ def test_pages_of_one_name_do_not_replace_each_other(images, tmp_path, call):
 def test_a_lone_ring_in_a_photo_gets_both_readings(images, tmp_path, call):
     photo, _ = one_letter(images[NAMES.index("yar"), 0], Photo(), frame=(60, 50, 150, 150))
     Image.fromarray(photo).save(tmp_path / "ring.png")
-    (result,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)
-    first, second = result["readings"][:2]
+    (told,) = json.loads(call("predict", tmp_path / "ring.png", "--json").out)["results"]
+    first, second = told["readings"][:2]
     assert {first["name"], second["name"]} == {"ya", "yar"}
     assert first["probability"] == second["probability"]

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-from lenet_xp.inference import Reader, predict_probabilities
+from lenet_xp.inference import ForwardPass, predict_probabilities
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from studies.speed import cpu, ours, peers
@@ -88,7 +88,7 @@ def test_a_reader_of_few_gives_the_probabilities_of_the_batch():
     model = LeNet5(ops=get_ops("numpy"))
     together = predict_probabilities(model, images, ours.PREPROCESSING)
     for count in (1, 4):
-        reader = Reader(model, ours.PREPROCESSING, count)
+        reader = ForwardPass(model, ours.PREPROCESSING, count)
         for start in range(0, 6, count):
             piece = slice(start, start + count)
             np.testing.assert_allclose(reader(images[piece]), together[piece], atol=1e-6)

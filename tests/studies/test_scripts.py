@@ -42,10 +42,3 @@ def test_the_demos_picture_without_selenium_is_one_line(tmp_path):
     assert outcome.returncode == 2 and outcome.stdout == ""
     (line,) = outcome.stderr.splitlines()
     assert line == "error: No module named 'selenium'; pip install '.[test]'"
-
-
-def test_the_readme_names_only_scripts_that_exist():
-    words = (ROOT / "README.md").read_text(encoding="utf-8").replace("`", " ").split()
-    named = {word for word in words if word.startswith("scripts/") and word.endswith(".py")}
-    assert {"scripts/train.py"} <= named
-    assert all((ROOT / name).is_file() for name in named)

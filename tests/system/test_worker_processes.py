@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from lenet_xp import inference
-from lenet_xp.inference import BatchReader, Reader
+from lenet_xp.inference import BatchReader, ForwardPass
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -105,7 +105,7 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeyp
     images, _ = batch
     model = LeNet5(ops=get_ops("numpy"))
     with WorkerThreads(1) as alone:
-        expected = Reader(model, PREPROCESSING, 70)(images)
+        expected = ForwardPass(model, PREPROCESSING, 70)(images)
         with BatchReader(model, PREPROCESSING, alone) as read:
             np.testing.assert_allclose(read(images), expected, atol=1e-6)
     with WorkerThreads(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
@@ -120,7 +120,7 @@ def test_many_images_are_read_in_processes(rng, monkeypatch):
     monkeypatch.setattr(inference, "MANY", 60)
     images = rng.integers(0, 256, (70, 32, 32), dtype=np.uint8)
     model = LeNet5(ops=get_ops("numpy"))
-    expected = Reader(model, PREPROCESSING, 70)(images)
+    expected = ForwardPass(model, PREPROCESSING, 70)(images)
     got = inference.predict_probabilities(model, images, PREPROCESSING, threads=2)
     np.testing.assert_allclose(got, expected, atol=1e-6)
 

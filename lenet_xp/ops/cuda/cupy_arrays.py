@@ -34,6 +34,9 @@ class CupyArrays(Ops):
     def sibling(self) -> "CupyArrays":
         return type(self)(self.dtype_name, self._graph)
 
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:  # pickle takes no modules
+        return type(self), (self.dtype_name, self._graph)
+
     def asarray(self, host: np.ndarray) -> Array:
         host = np.asarray(host)
         dtype = self.xp.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype

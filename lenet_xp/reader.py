@@ -1,0 +1,186 @@
+"""Pictures in, letters out: the reader that `lenet_xp.load_model()` gives.
+
+import lenet_xp
+
+reader = lenet_xp.load_model()
+reading = reader.read("docs/letter.png")
+print(reading.glyph, reading.name, reading.probability)
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+
+import numpy as np
+
+from lenet_xp import model_file
+from lenet_xp.errors import InputError
+from lenet_xp.inference import ForwardPass
+from lenet_xp.letters.alternatives import Reading, best_first
+from lenet_xp.letters.ya_or_yar import shared_out
+from lenet_xp.model_file import SHIPPED, SavedModel
+from lenet_xp.ops import get_ops
+from lenet_xp.pages.output import PageReading
+from lenet_xp.pages.page import read_page
+from lenet_xp.pictures.frame import DATASET_SIDE
+from lenet_xp.pictures.image_file import MAX_PIXELS, read_image
+from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
+from lenet_xp.pictures.preprocess import grey_levels
+from lenet_xp.scores.calibration import apply_temperature
+
+# A path, or pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16.
+Picture = str | os.PathLike[str] | np.ndarray
+
+PROGRESS = 500  # pictures: more of them are reported on, where a report is asked for
+BLANK = Reading(())
+
+
+def load_model(path: str | os.PathLike[str] | None = None, backend: str = "numpy") -> "Reader":
+    """A reader with the model that comes with the package, or with the model file of a run.
+
+    backend: "numpy", "cupy", or "auto" (CuPy where a GPU computes, else NumPy).
+    Raises InputError for a file that is no model, BackendUnavailable where "cupy" cannot run.
+    """
+    return Reader(model_file.load_model(SHIPPED if path is None else path, get_ops(backend)))
+
+
+class Reader:
+    """Reads letters from pictures. It may be shared by threads, pickled and deep-copied.
+
+    The first reading prepares all arrays, with the parameters that the model has then; later ones
+    use them again. Readings that run at once each have arrays of their own.
+    """
+
+    def __init__(self, saved: SavedModel):
+        self.saved = saved
+        self._idle: deque[ForwardPass] = deque()  # prepared, and used by nobody at the moment
+        # A device computes for one thread at a time.
+        cores = saved.model.ops.uses_cores
+        self._device: AbstractContextManager[object] = nullcontext() if cores else threading.Lock()
+
+    def __reduce__(self) -> tuple[type["Reader"], tuple[SavedModel]]:
+        return Reader, (self.saved,)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes that the model knows, such as "yaz"."""
+        return self.saved.class_names
+
+    def read(self, picture: Picture) -> Reading:
+        """The one letter of a picture of any size.
+
+        Raises InputError for a file or an array that is no usable picture.
+        """
+        return self.see_and_read(picture)[1]
+
+    def see_and_read(
+        self, picture: Picture, height: float | None = None
+    ) -> tuple[np.ndarray, Reading]:
+        """The letter as the network sees it, (S, S) uint8 with ink 255 on 0, and its reading.
+
+        height: of the letter, in heights of its line, where something tells it: `ya` and `yar`
+        differ in size alone.
+        """
+        grey = _grey(picture)
+        letter = self.saved.preprocessing.apply(grey)
+        return letter, self._read(letter, _is_photo(grey), height)
+
+    def read_prepared(self, letter: np.ndarray) -> Reading:
+        """The reading of (S, S) uint8 that `saved.preprocessing` made, as images of a data set."""
+        size = self.saved.preprocessing.size
+        if letter.shape != (size, size) or letter.dtype != np.uint8:
+            raise InputError(
+                f"letter: {letter.shape} of {letter.dtype} is not prepared; give ({size}, {size}) "
+                "uint8, or the picture to `read`"
+            )
+        return self._read(letter, photo=False, height=None)
+
+    def read_many(self, pictures: Sequence[Picture], threads: int | None = None) -> list[Reading]:
+        """The reading of each picture, on all cores that the process may use, or `threads`.
+
+        Raises InputError for the first one that is unusable.
+        """
+        readings, problems = self.try_many(pictures, threads)
+        if problems:
+            raise InputError(problems[min(problems)])
+        return list(readings)
+
+    def try_many(
+        self, pictures: Sequence[Picture], threads: int | None = None, progress: bool = False
+    ) -> tuple[Iterator[Reading], dict[int, str]]:
+        """The readings of the usable pictures, and what is wrong with the others by their place.
+
+        progress: whether to report on standard error where there are many.
+        """
+        photos = np.zeros(len(pictures), bool)
+
+        def grey(place: int, admit: Admit) -> np.ndarray:
+            image = _grey(pictures[place], admit)
+            photos[place] = _is_photo(image)
+            return image
+
+        report = progress and len(pictures) > PROGRESS
+        how = self.saved.preprocessing
+        letters, problems = prepare(len(pictures), grey, how, "reading", report)
+        usable = [place for place in range(len(pictures)) if place not in problems]
+        letters, photos = letters[usable], photos[usable]
+        rows = self.saved.probabilities(letters, threads)
+        rows[photos] = shared_out(rows[photos], None, self.class_names)
+        _check_finite(rows)
+        pairs = zip(rows, letters, strict=True)
+        return (self._reading(row) if letter.any() else BLANK for row, letter in pairs), problems
+
+    def read_page(self, photo: Picture) -> PageReading:
+        """The letters of a photo or scan of lines of separate letters.
+
+        Raises InputError for a file or an array that is no usable picture.
+        """
+        found = read_page(_grey(photo), self.saved)
+        return PageReading.of(found, self.class_names)
+
+    def _read(self, letter: np.ndarray, photo: bool, height: float | None) -> Reading:
+        if not letter.any():
+            return BLANK
+        with self._device, np.errstate(over="ignore", invalid="ignore"):
+            try:
+                forward = self._idle.pop()
+            except IndexError:
+                model = self.saved.model
+                twin = model.replica(gradients=model.gradients)  # which no forward pass writes
+                forward = ForwardPass(twin, self.saved.preprocessing)
+            row = forward(letter[None]).astype(np.float64)
+            self._idle.append(forward)
+        row = apply_temperature(row, self.saved.temperature)
+        if photo or height is not None:
+            row = shared_out(row, height, self.class_names)
+        _check_finite(row)
+        return self._reading(row[0])
+
+    def _reading(self, row: np.ndarray) -> Reading:
+        return Reading(best_first(row, self.class_names))
+
+
+def _check_finite(rows: np.ndarray) -> None:
+    if not np.isfinite(rows).all():
+        raise InputError("the model's parameters overflow; train again or use another model")
+
+
+def _is_photo(grey: np.ndarray) -> bool:
+    """Whether (H, W) is larger than the pictures of data sets, whose frame tells a letter's size.
+
+    Its letter is looked for, and `ya` and `yar` get equal odds.
+    """
+    return bool(max(grey.shape) > DATASET_SIDE)
+
+
+def _grey(picture: Picture, admit: Callable[[int], object] = bool) -> np.ndarray:
+    """A picture as (H, W) uint8; `admit` is called with its pixels before a file is decoded."""
+    if not isinstance(picture, str | os.PathLike):
+        return grey_levels(np.asarray(picture))
+    with suppress(OSError, ValueError):  # read_image says what is wrong
+        if os.stat(picture).st_size > LARGE_FILE:
+            admit(MAX_PIXELS)  # before its bytes are read
+            admit = bool
+    return grey_levels(read_image(picture, admit))
