@@ -6,14 +6,14 @@ import subprocess
 import pytest
 
 from lenet_xp.ops.cuda.kernels import FILES, compiler_options, source
-from lenet_xp.ops.cuda.plans import StagePlan
+from lenet_xp.ops.cuda.plans import stage_plan
 from lenet_xp.ops.settings import StageSettings
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (
-    StagePlan((1, 32, 32, 64), StageSettings((6, 1, 5, 5), 1, 0, "tanh", 2), 1, 1),
-    StagePlan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
-    StagePlan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
+    stage_plan((1, 32, 32, 64), StageSettings((6, 1, 5, 5), 1, 0, "tanh", 2), 1, 1),
+    stage_plan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
+    stage_plan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
 )
 ARCHITECTURES = ("70", "80", "90")
 CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"

@@ -9,7 +9,7 @@ import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div, source
-from lenet_xp.ops.cuda.plans import BACKWARD_SLICES, MANY_IMAGES, DensePlan, StagePlan
+from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
 from lenet_xp.ops.reference import Array
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
@@ -96,26 +96,16 @@ class CupyOps(CupyArrays):
         return dx
 
     def fuses_stage(self, settings: StageSettings) -> bool:
-        channels = settings.kernels[1]
-        return self._stage_plan((channels, 1, 1, MANY_IMAGES + 1), settings).fits(
-            np.dtype(self.dtype).itemsize
-        )
-
-    def _stage_plan(self, shape: tuple[int, int, int, int], settings: StageSettings) -> StagePlan:
-        functions = _activation_number(settings.activation), _activation_number(settings.squash)
-        return StagePlan(shape, settings, *functions)
+        return stage_fits(settings, np.dtype(self.dtype).itemsize)
 
     def stage(
         self, x: Array, weight: Array, bias: Array, settings: StageSettings
     ) -> tuple[Array, Any]:
-        plan = self._stage_plan(x.shape, settings)
-        x = self._input(x)
+        functions = map(_activation_number, (settings.activation, settings.squash))
+        plan, x = stage_plan(x.shape, settings, *functions), self._input(x)
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
         arguments = x, self._input(weight), self._input(bias), activated, y, x.shape[3]
-        block, defines = (LANES, plan.forward_slices), plan.forward_defines
-        self._kernels.launch(
-            "stage_forward", "stage_forward", plan.forward_grid, block, arguments, **defines
-        )
+        self._launch_stage("stage_forward", plan.forward_grid, plan.forward_defines, arguments)
         return y, (plan, x, activated, y)
 
     def stage_backward(
@@ -135,15 +125,17 @@ class CupyOps(CupyArrays):
         arrays = *map(self._input, (dy, y, activated, x, weight)), partial, _or_null(dx)
         arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
         blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
-        block, defines = (LANES, BACKWARD_SLICES), plan.backward_defines
-        self._kernels.launch(
-            "stage_backward", "stage_backward", (blocks,), block, arguments, **defines
-        )
+        self._launch_stage("stage_backward", (blocks,), plan.backward_defines, arguments)
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (ceil_div(plan.partial_shape[1], LANES),)
         arguments = partial, self._output(dweight), self._output(dbias), *sizes
         self._kernels.launch("sums", "sum_partials", grid, WARPS, arguments)
         return dx
+
+    def _launch_stage(
+        self, name: str, grid: Sequence[int], defines: dict[str, int], arguments: Sequence[Any]
+    ) -> None:
+        self._kernels.launch(name, name, grid, (LANES, defines["SLICES"]), arguments, **defines)
 
     def softmax(self, logits: Array) -> Array:
         p, (classes, count) = self._new(*logits.shape), logits.shape
