@@ -107,11 +107,16 @@ class Reader:
         return list(readings)
 
     def try_many(
-        self, pictures: Sequence[Picture], threads: int | None = None, progress: bool = False
+        self,
+        pictures: Sequence[Picture],
+        threads: int | None = None,
+        top: int | None = None,
+        progress: bool = False,
     ) -> tuple[Iterator[Reading], dict[int, str]]:
         """The readings of the usable pictures, and what is wrong with the others by their place.
 
-        progress: whether to report on standard error where there are many.
+        top: how many alternatives each reading holds, by default all. progress: whether to report
+        on standard error where there are many.
         """
         photos = np.zeros(len(pictures), bool)
 
@@ -127,8 +132,11 @@ class Reader:
         letters, photos = letters[usable], photos[usable]
         rows = self.saved.probabilities(letters, threads)
         rows[photos] = shared_out(rows[photos], None, self.class_names)
-        pairs = zip(rows, letters, strict=True)
-        return (self._reading(row) if letter.any() else BLANK for row, letter in pairs), problems
+        readings = (
+            Reading(best_first(row, self.class_names, top)) if letter.any() else BLANK
+            for row, letter in zip(rows, letters, strict=True)
+        )
+        return readings, problems
 
     def read_page(self, photo: Picture) -> PageReading:
         """The letters of a photo or scan of lines of separate letters.
@@ -153,10 +161,7 @@ class Reader:
         row = self.saved.calibrated(row)
         if photo or height is not None:
             row = shared_out(row, height, self.class_names)
-        return self._reading(row[0])
-
-    def _reading(self, row: np.ndarray) -> Reading:
-        return Reading(best_first(row, self.class_names))
+        return Reading(best_first(row[0], self.class_names))
 
 
 def _is_photo(grey: np.ndarray) -> bool:
