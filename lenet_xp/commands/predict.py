@@ -19,7 +19,7 @@ from lenet_xp.commands.terminal import (
 from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
-from lenet_xp.inference import MANY
+from lenet_xp.inference import MIN_FORKED
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.pages.output import PageReading
@@ -89,8 +89,8 @@ def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
     files = _find(options.images)
-    if options.backend == "auto" and len(files) < MANY:
-        options.backend = "numpy"  # has read them before a GPU is ready
+    if options.backend == "auto" and len(files) < MIN_FORKED:
+        options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
     if options.page:
         _read_pages(files, reader, options)
