@@ -25,28 +25,27 @@ from lenet_xp.training.loop import LabelledImages, TrainingDiverged
 from lenet_xp.training.recipes import RECIPES, Recipe
 from lenet_xp.training.trainer import Trainer
 
-LEAST = 100  # images to judge an epoch by; what fewer say is mostly chance
+MIN_VALIDATION = 100  # images: the accuracy on fewer is mostly chance
 
 
 class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # of no known type
-    """LeNet-5 with scikit-learn's manners: it clones, pickles, stands in pipelines and searches.
+    """LeNet-5 as scikit-learn has its estimators: for clones, pickles, pipelines and searches.
 
-    X is (N, H, W) or (N, 1024), pictures, or (N, features), a table, which `data/features.py` lays
-    out as 32 x 32 images: uint8 are grey levels as they are, other numbers are scaled by the range
-    that they have in training. Pictures are distorted in training where the recipe says so, tables
-    never.
+    X holds pictures, (N, H, W) or (N, 1024), or a table, (N, features). `pictures/from_numbers.py`
+    lays both out as 32 x 32 images: uint8 are grey levels, other numbers are scaled by their range
+    in training. If the recipe distorts images, pictures are distorted in training, tables never.
 
-    recipe: "best", "classic" or a `Recipe`. epochs, batch_size, learning_rate: instead of its own.
-    validation_fraction: of the training images, held out to choose the best epoch by; where that is
-    fewer than 100 images, or a class has one image only, all images train and choose.
-    warm_start: whether `fit` goes on from the parameters of the last one, its classes and ranges.
+    recipe: "best", "classic" or a `Recipe`. epochs, batch_size, learning_rate: override the
+    recipe's. validation_fraction: part of the training images that chooses the best epoch and does
+    not train. If it is fewer than 100 images, or a class has one image only, all images do both.
+    warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
     random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
     threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
     threads. backend: "auto", "numpy" or "cupy".
 
     Attributes after fitting, all on the host: classes_ (K,), values_ (P,) float32, the network's
     parameters, network_, features_, preprocessing_, history_ (one row an epoch), n_iter_,
-    n_features_in_ (of pictures H * W), feature_names_in_.
+    n_features_in_ (H * W for pictures), feature_names_in_.
     """
 
     def __init__(
@@ -98,8 +97,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     ) -> "LeNetClassifier":
         """One pass over X and y at a constant learning rate, from where the last call ended.
 
-        classes: all that will ever be met, needed in the first call unless `fit` went before it.
-        The first call's X also sets the ranges of levels, so it should be like what is to come.
+        classes: all classes of this and later calls; the first call needs them, except after `fit`.
+        The first call's X sets the ranges of levels, so later ones should be like it.
         Raises what `fit` raises.
         """
         again = hasattr(self, "values_")
@@ -123,7 +122,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) of the classes, in the order of classes_.
 
-        They are computed in float64, so that what else is in X cannot be seen in them.
+        They are computed in float64, so that other rows of X do not show in them.
         """
         check_is_fitted(self, "values_")
         rows = self._rows(X)
@@ -146,8 +145,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _new(
         self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels; what they are is learned, and what was learned before is gone."""
-        self.__dict__.pop("values_", None)  # should this fit fail, they would not suit what is new
+        """Images and labels; their kind is learned, and earlier parameters are dropped."""
+        self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the new classes
         rows, shape = _flat(X)
         rows, y = validate_data(self, rows, y)
         check_classification_targets(y)
@@ -161,7 +160,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self.features_.apply(rows), self._labels(y)
 
     def _known(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels; ValueError unless they are of the kind that was learned."""
+        """Images and labels; ValueError if they are of another kind than in `fit`."""
         rows, y = self._rows(X, y)
         check_classification_targets(y)
         return self.features_.apply(rows), self._labels(y)
@@ -195,18 +194,18 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _sides(
         self, images: np.ndarray, labels: np.ndarray, seed: int
     ) -> tuple[LabelledImages, LabelledImages]:
-        """What trains and what chooses the epoch, each with its labels."""
+        """The images that train and those that choose the epoch, with their labels."""
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(
                 f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}"
             )
         counts = np.unique_counts(labels).counts
-        held = round(self.validation_fraction * len(labels))
-        least = max(LEAST, len(counts))
-        if counts.min() < 2 or not least <= held <= len(labels) - len(counts):
+        size = round(self.validation_fraction * len(labels))
+        smallest = max(MIN_VALIDATION, len(counts))
+        if counts.min() < 2 or not smallest <= size <= len(labels) - len(counts):
             return (images, labels), (images, labels)
         parts = train_test_split(
-            np.arange(len(labels)), test_size=held, stratify=labels, random_state=seed
+            np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
         )
         train, val = ((images[part], labels[part]) for part in parts)
         return train, val
@@ -226,7 +225,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return model
 
     def _pass(self, model: LeNet5, recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> None:
-        """One epoch, with the optimiser in the state that the last one left it in."""
+        """One epoch; the optimiser continues from its last state."""
         ops, count, size = model.ops, len(labels), recipe.batch_size
         losses, hits = ops.zeros((count,)), ops.zeros((count,))
         workers = WorkerThreads(worker_count(ops, _threads(self.threads)))
@@ -264,7 +263,7 @@ def _flat(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
 
 
 def _threads(asked: int | None) -> int | None:
-    """One in a worker, where the others have the other cores, unless more are asked for."""
+    """The threads asked for; by default one in workers and threads, None for all elsewhere."""
     if asked is not None:
         if not isinstance(asked, Integral) or asked < 1:
             raise ValueError(f"threads must be a whole number of at least 1, not {asked!r}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from lenet_xp import __version__
 from lenet_xp.errors import InputError
+from lenet_xp.inference import predict_probabilities
 from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.letters.synthetic import generate
@@ -24,6 +25,7 @@ from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import get_ops
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.scores.calibration import apply_temperature
 from lenet_xp.system.files import atomic_write
 
 OPSET = 17  # version: of ONNX's operators
@@ -146,7 +148,8 @@ def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
     twin = model.replica(ops.asarray(model.ops.to_host(model.values)), ops=ops)
     x = ops.image_batch(images, *saved.preprocessing.scale_and_shift())
     logits = ops.to_host(twin.forward(x)).T
-    return logits, replace(saved, model=twin).probabilities(images, threads=1)
+    plain = predict_probabilities(twin, images, saved.preprocessing, threads=1)
+    return logits, apply_temperature(plain, saved.temperature)
 
 
 def _gap(actual: np.ndarray, desired: np.ndarray) -> float:

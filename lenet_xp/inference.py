@@ -1,4 +1,4 @@
-"""What a network says about images: probabilities on the host."""
+"""Images in, class probabilities out, on the host: forward passes that are captured once."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -17,8 +17,8 @@ from lenet_xp.system.workers import (
     usable_cores,
 )
 
-FEW = 32  # images: a share of fewer costs more to hand over than it saves
-MANY = 4096  # images: enough for processes to win back what starting them costs
+MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
+MIN_FORKED = 4096  # images: from here on processes save more time than they take to start
 
 
 def predict_probabilities(
@@ -30,18 +30,18 @@ def predict_probabilities(
     """
     quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
     with quiet, WorkerThreads(worker_count(model.ops, threads)) as workers:
-        most = len(images) if len(images) >= MANY else 0
-        with BatchReader(model, preprocessing, workers, most) as read:
+        capacity = len(images) if len(images) >= MIN_FORKED else 0
+        with BatchReader(model, preprocessing, workers, capacity) as read:
             return read(images)
 
 
 class BatchReader:
     """Reads any number of images on workers that stand ready; a context manager.
 
-    most: images at once for which processes are to stand beside the first worker where the system
-    forks; beyond them, and with 0 for all, threads read. frozen: whether it reads with the
-    parameters that the model has when the context is entered, so that after more training another
-    must be made; else threads alone read, with those it has at each call.
+    capacity: where the system forks, processes read calls of up to so many images; threads read
+    larger ones, and all with a capacity of 0. frozen: whether it reads with the parameters that
+    the model has when the context is entered, so that more training needs a new one. Otherwise
+    only threads read, with the parameters that the model has at each call.
     """
 
     def __init__(
@@ -49,22 +49,22 @@ class BatchReader:
         model: LeNet5,
         preprocessing: Preprocessing,
         workers: WorkerThreads,
-        most: int = 0,
+        capacity: int = 0,
         frozen: bool = True,
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
         self._frozen = frozen
-        self._most = most if frozen and can_fork() and workers.count > 1 else 0
-        self._readers: dict[tuple[int, int], ForwardPass] = {}
+        self._capacity = capacity if frozen and can_fork() and workers.count > 1 else 0
+        self._passes: dict[tuple[int, int], ForwardPass] = {}
         self._forked: list[WorkerProcess] = []
         self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
-        if self._most:
+        if self._capacity:
             size, classes = self._preprocessing.size, self._model.config["num_classes"]
-            self._images = shared_zeros((self._most, size, size), np.uint8)
-            self._probabilities = shared_zeros((self._most, classes), np.float64)
+            self._images = shared_zeros((self._capacity, size, size), np.uint8)
+            self._probabilities = shared_zeros((self._capacity, classes), np.float64)
             for worker in range(1, self._workers.count):
                 serve = partial(self._serve, worker)
                 self._forked.append(self._open.enter_context(WorkerProcess(serve)))
@@ -81,15 +81,15 @@ class BatchReader:
         shares = self._shares(count)
         if not shares:
             return probabilities
-        if len(shares) > 1 and count <= self._most:
+        if len(shares) > 1 and count <= self._capacity:
             self._images[:count] = images
             for forked in self._forked[: len(shares) - 1]:
                 forked.begin(count)
             self._read(0, images[shares[0]], probabilities[shares[0]])
             for forked in self._forked[: len(shares) - 1]:
                 forked.finish()
-            behind = slice(shares[0].stop, count)
-            probabilities[behind] = self._probabilities[behind]
+            others = slice(shares[0].stop, count)
+            probabilities[others] = self._probabilities[others]
         else:
             self._workers.run(
                 [partial(self._read, i, images[s], probabilities[s]) for i, s in enumerate(shares)]
@@ -97,7 +97,7 @@ class BatchReader:
         return probabilities
 
     def _shares(self, count: int) -> list[slice]:
-        return even_slices(count, min(self._workers.count, -(-count // FEW))) if count else []
+        return even_slices(count, min(self._workers.count, -(-count // MIN_SHARE))) if count else []
 
     def _serve(self, worker: int, count: int) -> None:
         share = self._shares(count)[worker]
@@ -105,20 +105,20 @@ class BatchReader:
 
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
         count = piece_size(self._model.ops, len(images))
-        if (worker, count) not in self._readers:
+        if (worker, count) not in self._passes:
             model = self._replicas[worker]
-            reader = ForwardPass(model, self._preprocessing, count, self._frozen)
-            self._readers[worker, count] = reader
+            made = ForwardPass(model, self._preprocessing, count, self._frozen)
+            self._passes[worker, count] = made
         for start in range(0, len(images), count):
             piece = slice(start, start + count)
-            probabilities[piece] = self._readers[worker, count](images[piece])
+            probabilities[piece] = self._passes[worker, count](images[piece])
 
 
 class ForwardPass:
-    """Reads up to `count` images at a time, as soon as it can: all arrays are made beforehand.
+    """The captured forward pass for up to `count` images: every call reuses its arrays.
 
-    frozen: whether it reads with the parameters that the model has now, so that after more training
-    another must be made; else with those it has at each call.
+    One thread may call it at a time. frozen: whether it reads with the parameters that the model
+    has now, so that more training needs a new one; otherwise with those it has at each call.
     """
 
     def __init__(
@@ -142,14 +142,14 @@ class ForwardPass:
 def feature_maps(
     model: Sequential, image: np.ndarray, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
-    """What C1, S2, C3 and S4 make of an image (S, S) uint8: name -> (maps, H, W)."""
+    """The outputs of C1, S2, C3 and S4 for an image (S, S) uint8: name -> (maps, H, W)."""
     ops = model.ops
     outputs = model.trace(ops.image_batch(image[None], *preprocessing.scale_and_shift()))
     return {name: ops.to_host(outputs[name])[..., 0] for name in ("C1", "S2", "C3", "S4")}
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:
-    """How many threads serve a backend: `threads` or every core if it uses cores, else one."""
+    """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one."""
     return (threads or usable_cores()) if ops.uses_cores else 1
 
 

@@ -18,6 +18,7 @@ from lenet_xp.system.text import problem_with
 
 FORMAT = "lenet_xp model"
 VERSION = 1
+NETWORK_KINDS = {"num_classes": int, "activation": str, "squash_pools": bool}
 SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_card.md
 
 
@@ -38,9 +39,20 @@ class SavedModel:
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
 
-        What a user is to be shown; `predict_probabilities` gives them as trained.
+        What a user is to be shown; `predict_probabilities` gives them as trained. Raises what
+        `calibrated` raises.
         """
-        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return self.calibrated(
+            predict_probabilities(self.model, images, self.preprocessing, threads)
+        )
+
+    def calibrated(self, plain: np.ndarray) -> np.ndarray:
+        """Probabilities (N, K) float64 as trained, with the temperature applied.
+
+        Raises InputError where they are no numbers, because finite parameters overflowed.
+        """
+        if not np.isfinite(plain).all():
+            raise InputError("the model's parameters overflow; train again or use another model")
         return apply_temperature(plain, self.temperature)
 
 
@@ -128,9 +140,8 @@ def _network(
 
     The number of classes is compared before anything of that size is made.
     """
-    known = LeNet5(2, ops=ops).config
     for name, value in config.items():
-        if type(value) is not type(known.get(name)):
+        if type(value) is not NETWORK_KINDS.get(name):
             raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")
     outputs = config.get("num_classes")
     if len(class_names) != outputs:

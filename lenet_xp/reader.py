@@ -28,7 +28,6 @@ from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import MAX_PIXELS, read_image
 from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
 from lenet_xp.pictures.preprocess import grey_levels
-from lenet_xp.scores.calibration import apply_temperature
 
 # A path, or pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16.
 Picture = str | os.PathLike[str] | np.ndarray
@@ -108,11 +107,16 @@ class Reader:
         return list(readings)
 
     def try_many(
-        self, pictures: Sequence[Picture], threads: int | None = None, progress: bool = False
+        self,
+        pictures: Sequence[Picture],
+        threads: int | None = None,
+        top: int | None = None,
+        progress: bool = False,
     ) -> tuple[Iterator[Reading], dict[int, str]]:
         """The readings of the usable pictures, and what is wrong with the others by their place.
 
-        progress: whether to report on standard error where there are many.
+        top: how many alternatives each reading holds, by default all. progress: whether to report
+        on standard error where there are many.
         """
         photos = np.zeros(len(pictures), bool)
 
@@ -128,9 +132,11 @@ class Reader:
         letters, photos = letters[usable], photos[usable]
         rows = self.saved.probabilities(letters, threads)
         rows[photos] = shared_out(rows[photos], None, self.class_names)
-        _check_finite(rows)
-        pairs = zip(rows, letters, strict=True)
-        return (self._reading(row) if letter.any() else BLANK for row, letter in pairs), problems
+        readings = (
+            Reading(best_first(row, self.class_names, top)) if letter.any() else BLANK
+            for row, letter in zip(rows, letters, strict=True)
+        )
+        return readings, problems
 
     def read_page(self, photo: Picture) -> PageReading:
         """The letters of a photo or scan of lines of separate letters.
@@ -152,19 +158,10 @@ class Reader:
                 forward = ForwardPass(twin, self.saved.preprocessing)
             row = forward(letter[None]).astype(np.float64)
             self._idle.append(forward)
-        row = apply_temperature(row, self.saved.temperature)
+        row = self.saved.calibrated(row)
         if photo or height is not None:
             row = shared_out(row, height, self.class_names)
-        _check_finite(row)
-        return self._reading(row[0])
-
-    def _reading(self, row: np.ndarray) -> Reading:
-        return Reading(best_first(row, self.class_names))
-
-
-def _check_finite(rows: np.ndarray) -> None:
-    if not np.isfinite(rows).all():
-        raise InputError("the model's parameters overflow; train again or use another model")
+        return Reading(best_first(row[0], self.class_names))
 
 
 def _is_photo(grey: np.ndarray) -> bool:

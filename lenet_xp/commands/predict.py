@@ -19,7 +19,7 @@ from lenet_xp.commands.terminal import (
 from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
-from lenet_xp.inference import MANY
+from lenet_xp.inference import MIN_FORKED
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.pages.output import PageReading
@@ -89,8 +89,8 @@ def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
     files = _find(options.images)
-    if options.backend == "auto" and len(files) < MANY:
-        options.backend = "numpy"  # has read them before a GPU is ready
+    if options.backend == "auto" and len(files) < MIN_FORKED:
+        options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
     if options.page:
         _read_pages(files, reader, options)
@@ -100,24 +100,22 @@ def predict(arguments: list[str] | None = None) -> None:
 
 def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
     """Print what each file is read as."""
-    readings, problems = reader.try_many(files, options.threads, progress=True)
+    readings, problems = reader.try_many(files, options.threads, options.top, progress=True)
     if problems and not options.skip_bad:
         raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
     skipped = [(files[place], problems[place]) for place in sorted(problems)]
     good = [file for place, file in enumerate(files) if place not in problems]
     _report_skipped(skipped, good)
     if options.json:
-        _print_json(zip(good, readings, strict=True), skipped, options.top)
+        _print_json(zip(good, readings, strict=True), skipped)
     else:
-        _print_table(good, readings, options.top)
+        _print_table(good, readings)
 
 
-def _print_json(
-    results: Iterable[tuple[Path, Reading]], skipped: list[tuple[Path, str]], top: int
-) -> None:
+def _print_json(results: Iterable[tuple[Path, Reading]], skipped: list[tuple[Path, str]]) -> None:
     """One object, with each result on a line of its own."""
     lines = (
-        {"file": str(file), "blank": reading.blank, "readings": reading.best(top)}
+        {"file": str(file), "blank": reading.blank, "readings": reading.best()}
         for file, reading in results
     )
     print(f'{{"version": {JSON_VERSION}, "results": [')
@@ -125,13 +123,12 @@ def _print_json(
     print(f'], "skipped": {json.dumps(_as_records(skipped), ensure_ascii=False)}}}')
 
 
-def _print_table(files: list[Path], readings: Iterable[Reading], top: int) -> None:
+def _print_table(files: list[Path], readings: Iterable[Reading]) -> None:
     names = [printable(str(file)) for file in files]
     width = max(map(len, names))
     for name, reading in zip(names, readings, strict=True):
         words = "   ".join(
-            f"{each.glyph} {each.name} {each.probability:6.2%}"
-            for each in reading.alternatives[:top]
+            f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
         )
         print(f"{name:<{width}}  {words or '(no ink)'}")
 

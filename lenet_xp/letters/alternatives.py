@@ -25,9 +25,10 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture was read as. alternatives: all classes, the likeliest first; () for a blank.
+    """What a picture was read as. alternatives: the likeliest first; () for a blank.
 
-    The name, glyph, Latin letter and probability of a reading are those of its first alternative.
+    They are all classes, unless fewer were asked for. The name, glyph, Latin letter and probability
+    of a reading are those of its first alternative.
     """
 
     alternatives: tuple[Alternative, ...]
@@ -55,15 +56,20 @@ class Reading:
         """The probability of the likeliest letter; 0 for a blank."""
         return self.alternatives[0].probability if self.alternatives else 0.0
 
-    def best(self, count: int) -> list[dict[str, Any]]:
-        """The first `count` alternatives as JSON holds them."""
+    def best(self, count: int | None = None) -> list[dict[str, Any]]:
+        """The alternatives, or the first `count` of them, as JSON holds them."""
         return [each._asdict() for each in self.alternatives[:count]]
 
 
-def best_first(row: np.ndarray, class_names: Sequence[str]) -> tuple[Alternative, ...]:
-    """The alternatives of one letter's probabilities (K,); equal ones keep the classes' order."""
+def best_first(
+    row: np.ndarray, class_names: Sequence[str], count: int | None = None
+) -> tuple[Alternative, ...]:
+    """The alternatives of one letter's probabilities (K,), all or the first `count` of them.
+
+    Equal ones keep the order of the classes.
+    """
     spelled, probabilities = _spelled(tuple(class_names)), row.tolist()
-    order = np.argsort(-row, kind="stable").tolist()
+    order = np.argsort(-row, kind="stable")[:count].tolist()
     # A reading makes one for every class, and `_make` takes half the time of a call.
     return tuple([Alternative._make((*spelled[i], probabilities[i])) for i in order])
 

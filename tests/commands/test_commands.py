@@ -19,6 +19,7 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pictures.image_file import read_image
 from lenet_xp.scores.calibration import apply_temperature
 from lenet_xp.scores.metrics import accuracy
+from lenet_xp.system.opencv import cv2
 from lenet_xp.training.record import RESULTS
 
 __all__ = ["call"]  # the fixture
@@ -145,6 +146,33 @@ def test_predict_says_what_the_api_says(world, call):
         assert printed == [(saved.class_names[i], pytest.approx(row[i], rel=1e-6)) for i in best]
     truth = np.array([saved.class_names.index(file.parent.name) for file in files])
     assert accuracy(truth, probabilities.argmax(1)) > 0.4  # a third is chance
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (300, 200)])
+def test_predict_sees_that_a_picture_holds_no_ink(world, call, tmp_path, shape):
+    blank, good = tmp_path / "blank.png", world / "letters" / "ya" / "ya_0.jpeg"
+    cv2.imwrite(str(blank), np.full(shape, 230, np.uint8))
+    words = "predict", world / "run" / "model.npz", blank, good
+    lines = call(*words).out.splitlines()
+    assert lines[0].split()[1:] == ["(no", "ink)"] and lines[1].count("%") == 3
+    results = json.loads(call(*words, "--json").out)["results"]
+    assert [each["blank"] for each in results] == [True, False]
+    assert results[0] == {"file": str(blank), "blank": True, "readings": []}
+    (page,) = json.loads(call("predict", "--page", blank, "--json").out)["results"]
+    assert page["blank"] and page["letters"] == [] and page["text"] == ""
+    assert call("predict", "--page", blank).out == f"{blank}: 0 letters\n"
+
+
+@pytest.mark.parametrize("page", [(), ("--page",)])
+def test_what_predict_skips_is_listed_in_its_json(world, call, tmp_path, page):
+    good, bad = world / "letters" / "ya" / "ya_0.jpeg", tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    outcome = call("predict", bad, good, "--json", "--skip-bad", *page)
+    answer = json.loads(outcome.out)
+    assert [each["file"] for each in answer["results"]] == [str(good)]
+    (skipped,) = answer["skipped"]
+    assert skipped["file"] == str(bad) and skipped["reason"].startswith("is not an image")
+    assert outcome.err == f"skipped {bad}: {skipped['reason']}\n"
 
 
 def test_predict_prints_one_line_for_each_image(world, call):

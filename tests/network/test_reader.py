@@ -3,6 +3,7 @@
 import copy
 import multiprocessing
 import pickle
+import time
 import timeit
 from concurrent.futures import ThreadPoolExecutor
 
@@ -160,10 +161,9 @@ def test_a_model_that_overflows_gives_no_reading(images, tmp_path):
     model.values[...] = 1e30
     save_model(tmp_path / "m.npz", SavedModel(model, Preprocessing(), ("ya", "yab"), {}))
     broken = lenet_xp.load_model(tmp_path / "m.npz")
-    with pytest.raises(InputError, match="overflow"):
-        broken.read(images[0])
-    with pytest.raises(InputError, match="overflow"):
-        broken.read_many([images[0]])
+    for read in (broken.read, broken.read_page, lambda image: broken.read_many([image])):
+        with pytest.raises(InputError, match="overflow"):
+            read(images[0])
 
 
 # Shared, pickled, copied
@@ -219,8 +219,11 @@ def test_copies_read_the_same_and_are_their_own(reader, images, again):
 def test_a_prepared_letter_takes_little_more_than_the_network_alone(reader, images):
     (seen,) = prepared(reader, images[:1])
     bare = ForwardPass(reader.saved.model.replica(), reader.saved.preprocessing)._read
-    times = [
-        min(timeit.repeat(run, number=50, repeat=20))
-        for run in (bare, lambda: reader.read_prepared(seen))
-    ]
-    assert times[1] < 3 * times[0]
+    runs = {"bare": bare, "read": lambda: reader.read_prepared(seen)}
+    least = dict.fromkeys(runs, np.inf)
+    for _ in range(100):
+        for name, run in runs.items():
+            # Of this thread alone, for others use the machine, too.
+            seconds = timeit.timeit(run, number=10, timer=time.thread_time)
+            least[name] = min(least[name], seconds)
+    assert least["read"] < 3 * least["bare"]

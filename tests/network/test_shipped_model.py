@@ -38,7 +38,7 @@ def photos(tmp_path):
 def test_letters_are_read_with_no_model_named(photos, call):
     outcome = call("predict", photos, "--top", 1, "--json")
     assert outcome.status == 0 and outcome.err == ""
-    readings = json.loads(outcome.out)
+    readings = json.loads(outcome.out)["results"]
     # Another source than the model's: letters that the package draws itself.
     right = [
         r["file"].endswith(f"/{r['readings'][0]['name']}-{n}.png") for n, r in _by_number(readings)

@@ -108,7 +108,10 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeyp
         expected = ForwardPass(model, PREPROCESSING, 70)(images)
         with BatchReader(model, PREPROCESSING, alone) as read:
             np.testing.assert_allclose(read(images), expected, atol=1e-6)
-    with WorkerThreads(3) as workers, BatchReader(model, PREPROCESSING, workers, most=70) as read:
+    with (
+        WorkerThreads(3) as workers,
+        BatchReader(model, PREPROCESSING, workers, capacity=70) as read,
+    ):
         assert len(read._forked) == (2 if forks else 0)
         for count in (70, 1, 0, 33, 65):
             np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
@@ -117,7 +120,7 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, forks, monkeyp
 
 
 def test_many_images_are_read_in_processes(rng, monkeypatch):
-    monkeypatch.setattr(inference, "MANY", 60)
+    monkeypatch.setattr(inference, "MIN_FORKED", 60)
     images = rng.integers(0, 256, (70, 32, 32), dtype=np.uint8)
     model = LeNet5(ops=get_ops("numpy"))
     expected = ForwardPass(model, PREPROCESSING, 70)(images)
