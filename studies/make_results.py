@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lenet_xp import plots
 from lenet_xp.commands.audit import audited
 from lenet_xp.commands.evaluate import evaluate
 from lenet_xp.commands.terminal import run
@@ -35,6 +34,7 @@ from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.plots import letter_sheet
 from lenet_xp.system.environment import git_commit, versions
 from lenet_xp.system.files import make_folder, write_json, write_text
 from lenet_xp.training.recipes import BEST
@@ -42,6 +42,9 @@ from studies.aggregate import aggregate, spread
 from studies.averaging import averaging
 from studies.effects.statistics import picture_statistics
 from studies.few_writers import TUNING, learning_curve
+from studies.plots.effects import effect_sheet
+from studies.plots.few_writers import few_writers
+from studies.plots.statistics import compare_statistics
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
@@ -195,7 +198,7 @@ def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
     record = {"recipes": [BEST.to_dict(), TUNING.to_dict()], "split": "writer", "fold": 0}
     record |= {"seed": 0, "versions": versions(), "git_commit": git_commit(), "rows": rows}
     write_json(folder / "few_writers.json", record)
-    plots.few_writers(rows, folder / "few_writers.png")
+    few_writers(rows, folder / "few_writers.png")
 
 
 def _audit(name: str, options: argparse.Namespace) -> None:
@@ -210,11 +213,11 @@ def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
     pictures, _ = generate(10, seed=0)
     ink = (255 - pictures).reshape(33, 10, 64, 64)
     names = [letter.name for letter in letters()]
-    plots.letter_sheet(ink, names, folder / "letters.png")
+    letter_sheet(ink, names, folder / "letters.png")
     generated = load_dataset("synthetic", Preprocessing(size=64), samples_per_class=780)
     real = load_dataset(options.amhcd, Preprocessing(size=64))
     pair = [picture_statistics(each.images) for each in (generated, real)]
-    plots.compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
+    compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
     summary = {
         key: {
             name: [round(float(q), 4) for q in np.percentile(side[key], (5, 50, 95))]
@@ -243,7 +246,7 @@ def _effect_sheet(options: argparse.Namespace, work: Path) -> None:
             changes = distortion.draw(np.random.default_rng(67), len(written))
             changed[f"{strength:g}"] = distortion.apply(written, changes)
     folder = make_folder(options.out / "generated-letters")
-    plots.effect_sheet(written, effects, folder / "effects.png")
+    effect_sheet(written, effects, folder / "effects.png")
 
 
 def main() -> None:

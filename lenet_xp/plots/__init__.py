@@ -9,25 +9,15 @@ from lenet_xp.plots.letters import letter_sheet, misclassified
 from lenet_xp.plots.network import feature_maps, filters
 from lenet_xp.plots.scores import confused_pairs, per_class_scores
 from lenet_xp.plots.trust import per_group, rejection, reliability
-from studies.plots.accuracies import accuracies
-from studies.plots.effects import effect_sheet
-from studies.plots.few_writers import few_writers
-from studies.plots.search import option_effects
-from studies.plots.statistics import compare_statistics
 
 __all__ = [
-    "accuracies",
-    "compare_statistics",
     "confused_pairs",
     "confusion_matrix",
-    "effect_sheet",
     "feature_maps",
-    "few_writers",
     "filters",
     "learning_curves",
     "letter_sheet",
     "misclassified",
-    "option_effects",
     "per_class_scores",
     "per_group",
     "rejection",

@@ -40,9 +40,9 @@ def accuracy(records: Records) -> Draw:
         raise last
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from lenet_xp import plots  # slow to import
+        from studies.plots.accuracies import accuracies  # matplotlib is slow to import
 
-        plots.accuracies(rows, path)
+        accuracies(rows, path)
 
     return draw
 

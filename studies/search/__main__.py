@@ -63,9 +63,9 @@ def search(arguments: list[str] | None = None) -> None:
         outcome = _searched(options)
     table = _table(outcome)
     write_text(options.out / "search.txt", table)
-    from lenet_xp import plots  # matplotlib is slow to import
+    from studies.plots.search import option_effects  # matplotlib is slow to import
 
-    plots.option_effects(outcome, options.out / "search.png")
+    option_effects(outcome, options.out / "search.png")
     print(json.dumps(outcome, indent=2) + "\n" if options.json else table, end="")
 
 
