@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -82,8 +82,8 @@ def _serve(pipe: Connection, root: Path, seed: int, only: list[str] | None) -> N
 
 def findings(
     numbers: range, seed: int, jobs: int, only: list[str] | None = None
-) -> Iterator[Finding]:
-    """Run the cases of these numbers and yield what came of each, as they end."""
+) -> Generator[Finding, None, None]:
+    """Run the cases of these numbers and yield the finding of each, as they end."""
     _look_for_cupy()
     waiting = iter(numbers)
     workers = [_Worker(seed, only) for _ in range(jobs)]
