@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from fuzzing import doors, place, pool  # noqa: E402
 from fuzzing.case import Case  # noqa: E402
-from fuzzing.judge import problems  # noqa: E402
+from fuzzing.outcome import problems  # noqa: E402
 from fuzzing.summary import Summary  # noqa: E402
 
 from lenet_xp.commands.terminal import parser, run, whole_number  # noqa: E402

@@ -13,7 +13,7 @@ from pathlib import Path
 from fuzzing import doors, place
 from fuzzing.attempt import Attempts
 from fuzzing.case import Case
-from fuzzing.judge import Outcome, problems
+from fuzzing.outcome import Outcome, problems
 from lenet_xp.ops import BackendUnavailable, get_ops
 
 PATIENCE = 60.0  # seconds for a case, on a machine that does other work besides

@@ -1,4 +1,4 @@
-"""The report says what the records say, tells what is missing, and cannot go stale unnoticed."""
+"""The report shows the values of the records, names the missing ones, and cannot go stale."""
 
 import json
 import re
@@ -99,7 +99,7 @@ def test_a_single_run_stands_with_its_interval(made):
     assert row(text_of(made), "MNIST, `best` |")[2:] == shown
 
 
-def test_targets_are_judged_by_the_mean(made):
+def test_targets_are_compared_with_the_mean(made):
     for number, accuracy in enumerate((0.9949, 0.9952, 0.995, 0.995, 0.995)):
         path = made / f"seeds-amhcd/seed-{number}/metrics.json"
         report_records.edit(path, test_accuracy=accuracy)
