@@ -21,7 +21,7 @@ from studies.report.scores import pair
 from studies.report.tables import grid
 from studies.report.template import fill
 
-HEAD = "<!-- Made by studies/make_model.py from the model's record: change that, or the text. -->"
+HEAD = "<!-- Made by studies.make_model from the model's record: change that, or the text. -->"
 FOLDS = "writers-amhcd"
 LISTED = 6  # letters: those of lowest F1
 _FORMATS: dict[str, Callable[[Any], str]] = FORMATS | {
