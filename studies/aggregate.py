@@ -1,7 +1,8 @@
-"""Several runs of one experiment, over seeds or folds, as one: mean and spread of each score."""
+"""Summarise the runs of one experiment, over seeds or folds: mean and spread of each score."""
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
+from lenet_xp.system.files import write_json
 
-TELL_APART = ("seed", "fold")  # what names a run and is no score of it
-LARGEST = 1e100  # whose squares have a sum
-IN_COMMON = ("recipe", "dataset")
+EXAMPLES = """\
+  python -m studies.aggregate runs/seed-0/metrics.json runs/seed-1/metrics.json
+      mean and spread of each score, as JSON
+  python -m studies.aggregate runs/fold-*/metrics.json --out summary.json"""
+
+RUN_KEYS = ("seed", "fold")  # numbers that name a run and are no scores
+COMMON_KEYS = ("recipe", "dataset")  # the same in all runs of an experiment
+MAX_NUMBER = 1e100  # larger numbers are left out: the sum of their squares may overflow
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A score over n runs; `deviation` is the sample's (n - 1), None for a single run."""
+    """A score over n runs. deviation: of the sample (n - 1); None for a single run."""
 
     mean: float
     deviation: float | None
@@ -28,7 +36,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return the spread of one value a run. Raises ValueError for none."""
+    """Return the spread of the values of the runs. Raises ValueError for no values."""
     if not len(values):
         raise ValueError("no values to summarise")
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -40,10 +48,10 @@ def spread(values: Sequence[float]) -> Spread:
 def aggregate(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     """Return the spread of every number in the runs' metrics.json, and the list of sources.
 
-    {"sources": ["run/metrics.json", ...], "metrics": {name: {mean, deviation, min, max, n}}}, ready
-    for `write_json`. n counts the runs that have the number; lists, texts and nested entries are
-    left out. Raises InputError for a file that is no record of a run, for one given twice and for
-    runs of different recipes or data.
+    The result is {"sources": ["run/metrics.json", ...], "metrics": {name: {mean, deviation, min,
+    max, n}}}, ready for `write_json`. n: how many runs have the number. Lists, texts and nested
+    entries are left out. Raises InputError for a file that is no record of a run, for a file given
+    twice and for runs of different recipes or data.
     """
     paths = [Path(file) for file in files]
     if not paths:
@@ -51,7 +59,7 @@ def aggregate(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("the same run is given twice; give each metrics.json once")
     records = [_record(path) for path in paths]
-    for key in IN_COMMON:
+    for key in COMMON_KEYS:
         values = {repr(record.get(key))[:60] for record in records}
         if len(values) > 1:
             raise InputError(f"runs differ in {key} ({', '.join(sorted(values))}); keep to one")
@@ -59,9 +67,9 @@ def aggregate(files: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:
     metrics = {}
     for name in names:
         numbers = [record[name] for record in records if _is_number(record.get(name))]
-        if numbers and name not in TELL_APART:
+        if numbers and name not in RUN_KEYS:
             metrics[name] = vars(spread(numbers))
-    # Two parts of the path tell the runs apart and keep a machine's folders out of the record.
+    # The last two parts of a path name the run without the folders of this machine.
     return {"sources": ["/".join(path.parts[-2:]) for path in paths], "metrics": metrics}
 
 
@@ -80,6 +88,22 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is one that has a mean: JSON's whole numbers may be of any length."""
+    """Whether the value is a number that a mean can be taken of; JSON has integers of any size."""
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    return numeric and abs(value) < LARGEST
+    return numeric and abs(value) < MAX_NUMBER
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
+    p = parser("python -m studies.aggregate", __doc__, EXAMPLES)
+    p.add_argument("runs", nargs="+", metavar="METRICS", help="the metrics.json of each run")
+    p.add_argument("--out", type=Path, metavar="FILE", help="write the summary there as JSON")
+    options = p.parse_args(arguments)
+    summary = aggregate(options.runs)
+    if options.out:
+        write_json(options.out, summary)
+    print(json.dumps(summary, indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

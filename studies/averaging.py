@@ -1,8 +1,6 @@
-"""Test-time averaging: the mean of several readings of an image, slightly changed each time.
+"""Score test-time averaging: the mean of several readings of each image, slightly distorted.
 
-    python -m studies.averaging --data amhcd_64.zip --views 16
-
-It costs as many readings, and it is no score of a single network: it stands apart from all else.
+It costs as many readings and is no score of a single reading, so its scores are recorded apart.
 """
 
 import json
@@ -26,10 +24,10 @@ from lenet_xp.system.files import write_json
 MAX_VIEWS = 1_000
 EXAMPLES = """\
   python -m studies.averaging --data amhcd_64.zip
-      what sixteen readings of each image give, beside what one gives"""
+      the scores of sixteen readings of each image beside those of one"""
 
-# Half of what `best` trains with: a letter as the same hand might write it again.
-AGAIN = Distortion(rotation=3.5, shear=0.06, scale=0.04, shift=0.6, elastic=0.45)
+# Half of the recipe `best`: a letter as the same hand might write it again.
+VIEW_DISTORTION = Distortion(rotation=3.5, shear=0.06, scale=0.04, shift=0.6, elastic=0.45)
 
 
 def averaged_probabilities(
@@ -40,32 +38,36 @@ def averaged_probabilities(
     seed: int = 0,
     threads: int | None = None,
 ) -> np.ndarray:
-    """The mean class probabilities (N, K) float64 over `views` of images (N, S, S) uint8.
+    """Return the mean class probabilities (N, K) float64 over `views` of each image.
 
-    The first view is the image as it is, the others are distorted as AGAIN says, drawn from `seed`.
-    Raises ValueError for fewer than one view.
+    images: (N, S, S) uint8. The first view is the image as it is; VIEW_DISTORTION, drawn from
+    `seed`, makes the others. Raises ValueError for fewer than one view.
     """
     if views < 1:
-        raise ValueError(f"an image is read at least once, not {views} times")
+        raise ValueError(f"views must be at least 1, not {views}")
     rng = np.random.default_rng(seed)
     total = predict_probabilities(model, images, preprocessing, threads)
     for _ in range(views - 1):
-        view = AGAIN.apply(images, AGAIN.draw(rng, len(images)))
+        view = VIEW_DISTORTION.apply(images, VIEW_DISTORTION.draw(rng, len(images)))
         total += predict_probabilities(model, view, preprocessing, threads)
     total /= views
     return total
 
 
 def averaging(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command: see --help."""
     p = parser(
         "python -m studies.averaging",
-        "Score the mean of several readings of each image beside a single reading.",
+        __doc__,
         EXAMPLES,
     )
     add_part_options(p)
     p.add_argument(
-        "--views", type=whole_number(2, MAX_VIEWS), default=16, metavar="N", help="(default: 16)"
+        "--views",
+        type=whole_number(2, MAX_VIEWS),
+        default=16,
+        metavar="N",
+        help="readings of each image (default: 16)",
     )
     p.add_argument("--out", type=Path, metavar="FILE", help="write the scores there as JSON")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
@@ -77,7 +79,11 @@ def averaging(arguments: list[str] | None = None) -> None:
     probabilities = averaged_probabilities(
         saved.model, part.images, saved.preprocessing, options.views, threads=options.threads
     )
-    averaged: dict[str, Any] = {"views": options.views, "seed": 0, "distortion": asdict(AGAIN)}
+    averaged: dict[str, Any] = {
+        "views": options.views,
+        "seed": 0,
+        "distortion": asdict(VIEW_DISTORTION),
+    }
     averaged |= summarise(Scores(part.labels, probabilities, saved.class_names, groups=part.groups))
     record["averaged"] = averaged
     if options.out:

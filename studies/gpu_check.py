@@ -1,12 +1,10 @@
 """Check and time the CUDA backend on a GPU.
 
-    python studies/gpu_check.py --amhcd amhcd_64.zip --out gpu
-
-Compares gradients and whole runs with NumPy, repeats runs, takes the times of the real data, of
-steps, epochs and kernels, of PyTorch where it has CUDA, and runs the backend tests on CuPy. Each
-part is a process of its own, with a limit, so that one that fails or hangs hides no other;
-gpu_check.json and gpu_check.log are written after every part. Ten minutes at most. Where CuPy
-cannot compute it says why in one line and ends with status 2.
+Compares gradients and whole runs with NumPy, repeats runs, times the real data, steps, epochs and
+kernels, and PyTorch where it has CUDA, and runs the backend tests on CuPy. Each part is a process
+of its own with a time limit, so that a part that fails or hangs hides no other. gpu_check.json and
+gpu_check.log are written after every part. All parts take ten minutes at most. The exit status is
+2, with the reason in one line, where CuPy cannot compute, and 1 if a part failed.
 """
 
 import argparse
@@ -19,9 +17,22 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from lenet_xp.commands.terminal import parser, run
+from lenet_xp.errors import InputError
+from lenet_xp.system.files import make_folder, write_json, write_text
+from studies.speed.gpu import CHECKS, FULL, MORE_CHECKS, SMALL, Part, Sizes, attempt, run_parts
+from studies.speed.gpu_times import MORE_TIMES, TIMES
+
+EXAMPLES = """\
+  python -m studies.gpu_check --out gpu
+      everything that needs no data
+  python -m studies.gpu_check --amhcd amhcd_64.zip --out gpu
+      also the times on AMHCD
+  python -m studies.gpu_check --only device gradients"""
 
 ROOT = Path(__file__).resolve().parent.parent
-
 PROGRAM = ["-m", "studies.gpu_check"]
 TESTS = (
     *("ops/test_overrides", "ops/test_ops", "ops/test_contract", "network/test_layers"),
@@ -29,10 +40,11 @@ TESTS = (
 )
 TEST_SECONDS = 140
 TEST_WORKERS = 8  # processes: most of the time goes into compiling kernels, each on one core
+SECONDS = 580.0  # for all parts together
 
 
-def backend_tests(sizes) -> dict:
-    """The tests that every backend takes, on CuPy."""
+def backend_tests(sizes: Sizes) -> dict[str, Any]:
+    """Run the tests that every backend takes, on CuPy."""
     files = [str(ROOT / "tests" / f"{name}.py") for name in TESTS]
     command = [sys.executable, "-m", "pytest", "-q", "--backend", "cupy", "-p", "no:cacheprovider"]
     command += ["-n", str(TEST_WORKERS), "--dist", "worksteal"]
@@ -44,25 +56,31 @@ def backend_tests(sizes) -> dict:
     return {"outcome": lines[-1] if lines else ""}
 
 
-def parts() -> dict:
-    """Each part's function and seconds by its name, the weightiest first."""
-    from studies.speed.gpu import CHECKS, MORE_CHECKS
-    from studies.speed.gpu_times import MORE_TIMES, TIMES
-
+def parts() -> dict[str, tuple[Part, float]]:
+    """Return each part's function and time limit in seconds by its name, the weightiest first."""
     tests = [("backend_tests", backend_tests, TEST_SECONDS)]
     order = (*CHECKS, *TIMES, *MORE_CHECKS, *tests, *MORE_TIMES)
     return {name: (part, limit) for name, part, limit in order}
 
 
-def in_a_process(name: str, limit: float, more: list[str]) -> dict:
-    """The outcome of a part that runs in a process of its own."""
+def in_a_process(name: str, limit: float, more: list[str]) -> dict[str, Any]:
+    """Run a part in a process of its own and return its outcome.
+
+    limit: seconds. more: further options of the process.
+    """
     command = [sys.executable, *PROGRAM, "--part", name, *more]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, **pipes, start_new_session=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
             output, errors = process.communicate(timeout=limit)
         except BaseException as error:
-            with suppress(ProcessLookupError):  # what it started would use the GPU in other parts
+            with suppress(ProcessLookupError):  # its children would use the GPU in other parts
                 os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
@@ -72,44 +90,44 @@ def in_a_process(name: str, limit: float, more: list[str]) -> dict:
     if process.returncode or not lines:
         last = errors.splitlines()[-40:]
         return {"error": f"its process ended with {process.returncode}", "traceback": last}
-    return json.loads(lines[-1])
+    outcome: dict[str, Any] = json.loads(lines[-1])
+    return outcome
 
 
-def options_given() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("gpu_check"), help="folder for the report")
-    parser.add_argument("--amhcd", metavar="FILE", help="AMHCD's archive, for the times on it")
-    parser.add_argument("--seconds", type=float, default=580, help="for all parts together")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to test this script")
-    parser.add_argument("--only", nargs="+", metavar="PART", help="these parts alone")
-    parser.add_argument("--part", help="run this part alone, here, and print its outcome as JSON")
-    return parser.parse_args()
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("python -m studies.gpu_check", __doc__, EXAMPLES)
+    p.add_argument("--out", type=Path, default=Path("gpu_check"), help="folder of the report")
+    p.add_argument("--amhcd", metavar="FILE", help="AMHCD's archive, for the times on it")
+    p.add_argument("--seconds", type=float, default=SECONDS, help="for all parts together")
+    p.add_argument("--small", action="store_true", help="tiny sizes, to test this study")
+    p.add_argument("--only", nargs="+", metavar="PART", help="only these parts")
+    p.add_argument("--part", help="run this part alone, here, and print its outcome as JSON")
+    return p.parse_args(arguments)
 
 
-def main() -> int:
-    options = options_given()
-    from lenet_xp.system.files import make_folder, write_json, write_text
-    from studies.speed.gpu import FULL, SMALL, attempt, run_parts
-
-    known = parts()
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
+    options, known = _options(arguments), parts()
     for name in (*(options.only or ()), *filter(None, [options.part])):
         if name not in known:
-            print(f"error: no part {name!r}; there are {', '.join(known)}", file=sys.stderr)
-            return 2
+            raise InputError(f"no part {name!r}; there are {', '.join(known)}")
     if options.part:
         sizes = replace(SMALL if options.small else FULL, amhcd=options.amhcd)
         print(json.dumps(attempt(known[options.part][0], sizes)))
-        return 0
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # with its parts
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the parts
+    if not _all_parts(options, {name: limit for name, (_, limit) in known.items()}):
+        sys.exit(1)
+
+
+def _all_parts(options: argparse.Namespace, limits: dict[str, float]) -> bool:
+    """Run the parts and write their outcomes; whether all succeeded."""
     begun = time.perf_counter()
     more = ["--small"] * options.small + (["--amhcd", options.amhcd] if options.amhcd else [])
-    first = in_a_process("device", known["device"][1], more)
+    first = in_a_process("device", limits["device"], more)
     kind, _, reason = first.get("error", "").partition(": ")
     if kind == "BackendUnavailable":
-        print(f"error: {reason}", file=sys.stderr)
-        return 2
+        raise InputError(reason)
     folder = make_folder(options.out)
     lines: list[str] = []
 
@@ -119,7 +137,7 @@ def main() -> int:
         write_text(folder / "gpu_check.log", "\n".join(lines) + "\n")
 
     outcome = run_parts(
-        {name: known[name][1] for name in options.only or known},
+        {name: limits[name] for name in options.only or limits},
         lambda name, limit: in_a_process(name, limit, more),
         options.seconds - (time.perf_counter() - begun),
         log,
@@ -127,8 +145,8 @@ def main() -> int:
     )
     failed = [name for name, values in outcome.items() if "error" in values]
     log(f"failed: {', '.join(failed) or 'nothing'}")
-    return 1 if failed else 0
+    return not failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

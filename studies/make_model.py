@@ -1,11 +1,8 @@
 """Make the model that comes with the package, its record and its card.
 
-    python studies/make_model.py --amhcd amhcd_64.zip
-
-Trains `best` on AMHCD but for the writers of fold 0, each letter as it is and as it is read off a
-drawn page (some minutes on 2 cores), and writes lenet_xp/models/tifinagh.npz, tifinagh.json beside
-it and docs/model_card.md. With --run the finished run of a folder is taken instead; with neither,
-the card alone is written again, after a change of its text or of results/.
+Trains the recipe `best` on AMHCD without the writers of fold 0, on each letter as it is and as it
+is cut out of a drawn page (some minutes on 2 cores). Writes lenet_xp/models/tifinagh.npz,
+tifinagh.json beside it and docs/model_card.md.
 """
 
 import argparse
@@ -15,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lenet_xp.commands.terminal import run
+from lenet_xp.commands.terminal import parser, run
 from lenet_xp.commands.train import train
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SHIPPED
@@ -23,17 +20,23 @@ from lenet_xp.system.files import atomic_write, write_json, write_text
 from studies.report.card import model_record, render_card
 from studies.report.records import Records
 
+EXAMPLES = """\
+  python -m studies.make_model --amhcd amhcd_64.zip
+      train and write model, record and card
+  python -m studies.make_model --run runs/shipped
+      take a finished run of the same setting instead
+  python -m studies.make_model
+      the card alone, after a change of its text or of results/"""
+
 ROOT = Path(__file__).resolve().parent.parent
 SETTING = ["--recipe", "best", "--photos", "1", "--split", "writer", "--fold", "0", "--seed", "0"]
 CARD, RECORD = ROOT / "docs" / "model_card.md", SHIPPED.with_suffix(".json")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    p = parser("python -m studies.make_model", __doc__, EXAMPLES)
     source = p.add_mutually_exclusive_group()
-    source.add_argument("--amhcd", metavar="FILE", help="the AMHCD zip or folder; train on it")
+    source.add_argument("--amhcd", metavar="FILE", help="the AMHCD zip or folder to train on")
     source.add_argument("--run", type=Path, metavar="FOLDER", help="a finished run of that setting")
     return p.parse_args(arguments)
 
@@ -42,18 +45,19 @@ def _keep(run_folder: Path) -> None:
     """Copy a run's model into the package and write its record."""
     model, metrics = run_folder / "model.npz", run_folder / "metrics.json"
     if not (model.is_file() and metrics.is_file()):
-        raise InputError(f"{run_folder}: holds no finished run")
+        raise InputError(f"{run_folder}: no finished run is there")
     found = json.loads(metrics.read_text(encoding="utf-8"))
     setting = [found.get(name) for name in ("recipe", "split", "fold", "seed", "config")]
     if setting[:4] != ["best", "writer", 0, 0] or setting[4].get("photos") != 1:
-        raise InputError(f"{run_folder}: is of another setting than {shlex.join(SETTING)}")
+        raise InputError(f"{run_folder}: is a run of another setting than {shlex.join(SETTING)}")
     with atomic_write(SHIPPED) as file:
         file.write(model.read_bytes())
     command = f"lenet-xp train --data {found['config']['data']} {shlex.join(SETTING)}"
     write_json(RECORD, model_record(SHIPPED, run_folder, command))
 
 
-def make_model(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
     options = _options(arguments)
     if options.amhcd:
         with tempfile.TemporaryDirectory() as folder:
@@ -67,4 +71,4 @@ def make_model(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(make_model))
+    sys.exit(run(main))

@@ -1,32 +1,35 @@
-"""Run notebooks/lenet5_tifinagh.ipynb from top to bottom and keep it with its outputs.
+"""Run notebooks/lenet5_tifinagh.ipynb from top to bottom and save it with its outputs.
 
-    python studies/make_notebook.py --data amhcd_64.zip
-
-Needs pip install '.[test]'. No image of AMHCD gets into the file: the notebook is told to show
-generated letters in their place, and drops the pictures of letters that were read wrong.
+Needs pip install '.[test]'. No image of AMHCD gets into the file: the notebook shows generated
+letters instead, and leaves out the misclassified ones.
 """
 
-import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from lenet_xp.commands.terminal import run
+from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
 from lenet_xp.system.files import write_text
+
+EXAMPLES = """\
+  python -m studies.make_notebook --data amhcd_64.zip
+      over the notebook itself
+  python -m studies.make_notebook --data synthetic --out tried.ipynb
+      on generated letters, for a look"""
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "lenet5_tifinagh.ipynb"
 
 
-def make_notebook(arguments: list[str] | None = None) -> None:
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
+    p = parser("python -m studies.make_notebook", __doc__, EXAMPLES)
     p.add_argument("--data", required=True, metavar="SOURCE", help="the AMHCD zip or folder")
     p.add_argument("--recipe", choices=("classic", "best"), default="classic")
-    p.add_argument("--out", type=Path, default=NOTEBOOK, help="default: over the notebook itself")
+    p.add_argument("--out", type=Path, default=NOTEBOOK, help="(default: the notebook itself)")
     options = p.parse_args(arguments)
     try:
         import nbclient
@@ -37,7 +40,9 @@ def make_notebook(arguments: list[str] | None = None) -> None:
     data = str(Path(options.data).resolve()) if Path(options.data).exists() else options.data
     os.environ |= {"LENET_XP_DATA": data, "LENET_XP_RECIPE": options.recipe}
     os.environ |= {"LENET_XP_SHOW_DATA": "no", "PYTHONPATH": str(ROOT)}
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    read: Any = nbformat.read
+    writes: Any = nbformat.writes
+    notebook = read(NOTEBOOK, as_version=4)
     with tempfile.TemporaryDirectory() as folder:  # where the notebook leaves its model
         client = nbclient.NotebookClient(
             notebook,
@@ -46,11 +51,15 @@ def make_notebook(arguments: list[str] | None = None) -> None:
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         )
-        client.execute()
+        try:
+            client.execute()
+        except nbclient.exceptions.CellExecutionError as error:
+            raise InputError(f"a cell failed: {error.ename}: {error.evalue}") from error
     notebook.metadata["language_info"] = {"name": "python"}  # no version that changes every time
-    write_text(options.out, nbformat.writes(notebook) + "\n")
+    text: str = writes(notebook)
+    write_text(options.out, text + "\n")
     print(options.out)
 
 
 if __name__ == "__main__":
-    sys.exit(run(make_notebook))
+    sys.exit(run(main))

@@ -1,11 +1,9 @@
-"""Make results/: the real runs behind every figure and picture of the README.
+"""Make results/: the real runs behind the figures and pictures of README and report.
 
-    python studies/make_results.py --amhcd amhcd_64.zip --mnist mnist.npz
-
-Runs the same commands a user would, one after the other (about an hour on 2 cores), and keeps
-records, tables and pictures. A series over seeds or folds keeps each run's figures and a summary
-of all; `--only` makes some of it, and adds to what is there. Pictures that show images of AMHCD or
-MNIST stay out: their terms are their own.
+Runs the commands that a user would, one after the other (about an hour on 2 cores), and keeps
+records, tables and pictures. A series over seeds or folds keeps the figures of each run and a
+summary of all. Pictures that show images of AMHCD or MNIST are left out, for the terms of these
+data are their own.
 """
 
 import argparse
@@ -15,36 +13,38 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lenet_xp import plots
 from lenet_xp.commands.audit import audited
 from lenet_xp.commands.evaluate import evaluate
-from lenet_xp.commands.terminal import run
+from lenet_xp.commands.terminal import parser, run, whole_number
 from lenet_xp.commands.train import train
-from lenet_xp.data.augment import Distortion
-from lenet_xp.data.dataset import check_class_names
+from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import FOLDS, make_split
-from lenet_xp.data.writers import writers_of
+from lenet_xp.data.splits import FOLDS
+from lenet_xp.data.writers import SAMPLES
+from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
-from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.environment import git_commit, versions
 from lenet_xp.system.files import make_folder, write_json, write_text
-from lenet_xp.training.recipes import BEST
+from lenet_xp.training.plan import MAX_THREADS
+from studies import few_writers
 from studies.aggregate import aggregate, spread
 from studies.averaging import averaging
-from studies.effects.statistics import picture_statistics
-from studies.few_writers import TUNING, learning_curve
-from studies.plots.effects import effect_sheet
-from studies.plots.few_writers import few_writers
-from studies.plots.statistics import compare_statistics
+from studies.effects import __main__ as effects
+
+EXAMPLES = """\
+  python -m studies.make_results --amhcd amhcd_64.zip --mnist mnist.npz
+      everything
+  python -m studies.make_results --amhcd amhcd_64.zip --mnist mnist.npz --only audit classic-amhcd
+      some of it, beside what is there"""
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz"}
@@ -55,32 +55,119 @@ KEPT_OF_SERIES = {
     "per_writer.csv",
     "command.txt",
 }
-VIEWS = 16  # of each image, where answers are averaged
-SEEDS, FOLDED = range(5), range(FOLDS["writer"])
-EFFECTS = {  # of the sheet: unit, and the strengths from weak to strong
-    "rotation": ("degrees", (4, 8, 16)),
-    "shear": ("tangent", (0.1, 0.2, 0.4)),
-    "scale": ("log", (0.05, 0.1, 0.2)),
-    "shift": ("pixels", (0.7, 1.5, 3)),
-    "elastic": ("pixels", (0.5, 1, 2)),
-    "pen": ("pixels", (0.15, 0.3, 0.6)),
-    "blur": ("pixels", (0.2, 0.4, 0.8)),
-}
+VIEWS = 16  # readings of each image that are averaged
+SEEDS = range(5)
+WRITER_FOLDS = range(FOLDS["writer"])
 
 
-def _options() -> argparse.Namespace:
-    p = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    p.add_argument("--amhcd", required=True, help="the AMHCD zip or folder")
-    p.add_argument("--mnist", required=True, help="mnist.npz in Keras' layout")
-    p.add_argument("--out", type=Path, default=Path("results"))
-    p.add_argument("--only", nargs="+", metavar="NAME", help="make these results only")
-    p.add_argument("--threads", type=int, metavar="N", help="cores of each run (default: all)")
-    return p.parse_args()
+@dataclass(frozen=True)
+class Making:
+    """The data, the folder of the results, and a folder `work` for runs with their models."""
+
+    amhcd: str
+    mnist: str
+    out: Path
+    threads: int | None
+    work: Path
+
+    @property
+    def on_amhcd(self) -> list[str]:
+        return ["--data", self.amhcd]
+
+    @property
+    def on_mnist(self) -> list[str]:
+        return ["--data", self.mnist]
+
+    @property
+    def threads_option(self) -> list[str]:
+        return ["--threads", str(self.threads)] if self.threads else []
+
+    def train(self, name: str, *arguments: str) -> None:
+        """Train with a command and keep its files and its text in the folder `name`."""
+        left_out = NOT_KEPT if "--data" not in arguments else NOT_KEPT | SHOWS_DATA
+        if self.mnist in arguments:
+            left_out = left_out | {"feature_maps.png"}
+        words = [*arguments, *self.threads_option]
+        print(f"\n{name}: train {shlex.join(words)}", flush=True)
+        train([*words, "--out", str(self.work / name)])
+        # The record names the data by its file, without the folders of this machine.
+        shown = [Path(word).name if Path(word).exists() else word for word in words]
+        command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
+        _keep(self.work / name, self.out / name, command, left_out)
+
+    def series(self, name: str, runs: dict[str, list[str]]) -> None:
+        """Train several runs of `best`; keep the figures of each, and their mean and spread."""
+        for part, arguments in runs.items():
+            self.train(f"{name}/{part}", *arguments, "--recipe", "best")
+            for file in (self.out / name / part).iterdir():
+                if file.name not in KEPT_OF_SERIES:
+                    file.unlink()
+        summary = aggregate([self.out / name / part / "metrics.json" for part in runs])
+        write_json(self.out / name / "summary.json", summary)
+
+    def averaged_writers(self, name: str) -> None:
+        """Score the networks of all folds of writers with and without test-time averaging."""
+        folder, folds = make_folder(self.out / name), []
+        for fold in WRITER_FOLDS:
+            out = self.work / name / str(fold)
+            data = [*self.on_amhcd, "--split", "writer", "--fold", str(fold)]
+            own = ["--recipe", "best", "--no-plots", "--out", str(out), *self.threads_option]
+            train([*data, *own])
+            scores = out / "scores.json"
+            averaging([str(out / "model.npz"), *data, "--views", str(VIEWS), "--out", str(scores)])
+            folds.append(json.loads(scores.read_text(encoding="utf-8")))
+        record = {
+            "accuracy": vars(spread([each["accuracy"] for each in folds])),
+            "averaged_accuracy": vars(spread([each["averaged"]["accuracy"] for each in folds])),
+            "views": VIEWS,
+            "seed": 0,
+            "threads": self.threads,
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "folds": folds,
+        }
+        write_json(folder / "averaged.json", record)
+
+    def model_of_generated_letters(self) -> Path:
+        """The model file of the run best-synthetic. Raises InputError where that was not made."""
+        model = self.work / "best-synthetic" / "model.npz"
+        if not model.is_file():
+            raise InputError(
+                "the model of generated letters is needed; add best-synthetic to --only"
+            )
+        return model
+
+    def transfer(self, name: str) -> None:
+        """Score the model of generated letters on every image of real handwriting."""
+        model = self.model_of_generated_letters()
+        out = str(self.work / name)
+        evaluate([str(model), *self.on_amhcd, "--part", "all", "--out", out])
+        command = (
+            "lenet-xp evaluate runs/best-synthetic/model.npz "
+            f"--data {Path(self.amhcd).name} --part all --out runs/{name}"
+        )
+        _keep(self.work / name, self.out / name, command, SHOWS_DATA)
+        halves = _scores_of_writer_halves(model, self.amhcd)
+        write_json(self.out / name / "writer_halves.json", halves)
+
+    def few_writers(self, name: str) -> None:
+        """Measure the learning curve over writers, from nothing and after generated letters."""
+        model = ["--model", str(self.model_of_generated_letters())]
+        out = ["--out", str(self.out / name)]
+        few_writers.main([*self.on_amhcd, *model, *out, *self.threads_option])
+
+    def audit(self, name: str) -> None:
+        """Write what `lenet-xp audit --json` prints of AMHCD."""
+        found = audited(load_dataset(self.amhcd, skip_bad=True))
+        write_json(make_folder(self.out / name) / "amhcd.json", found)
+
+    def letters(self, name: str) -> None:
+        """Draw generated letters, effects and statistics."""
+        effects.main([*self.on_amhcd, "--out", str(self.out / name)])
 
 
-def _keep(source: Path, target: Path, command: str, left_out: set[str]) -> None:
+def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -> None:
+    """Copy a run's files into the results, with its command as a text."""
     shutil.rmtree(target, ignore_errors=True)
     make_folder(target)
     for file in sorted(source.iterdir()):
@@ -89,204 +176,91 @@ def _keep(source: Path, target: Path, command: str, left_out: set[str]) -> None:
     write_text(target / "command.txt", command + "\n")
 
 
-def _train(name: str, arguments: list[str], options: argparse.Namespace, work: Path) -> None:
-    synthetic = "--data" not in arguments
-    left_out = NOT_KEPT | (set() if synthetic else SHOWS_DATA)
-    if options.threads:
-        arguments = [*arguments, "--threads", str(options.threads)]
-    if options.mnist in arguments:
-        left_out = left_out | {"feature_maps.png"}
-    print(f"\n{name}: train {shlex.join(arguments)}", flush=True)
-    if run(train, [*arguments, "--out", str(work / name)]):
-        sys.exit(f"{name} failed")
-    shown = [Path(a).name if Path(a).exists() else a for a in arguments]
-    command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
-    _keep(work / name, options.out / name, command, left_out)
+def _scores_of_writer_halves(model: Path, amhcd: str) -> dict[str, Any]:
+    """The accuracy on the blocks of 13 files of even and of odd number, mostly a writer each.
 
-
-def _series(name: str, runs: dict[str, list[str]], options: argparse.Namespace, work: Path) -> None:
-    """Several runs of one kind: the figures of each, and their mean and spread."""
-    for part, arguments in runs.items():
-        _train(f"{name}/{part}", [*arguments, "--recipe", "best"], options, work)
-        folder = options.out / name / part
-        for file in folder.iterdir():
-            if file.name not in KEPT_OF_SERIES:
-                file.unlink()
-    summary = aggregate([options.out / name / part / "metrics.json" for part in runs])
-    write_json(options.out / name / "summary.json", summary)
-
-
-def _averaged_writers(name: str, options: argparse.Namespace, work: Path) -> None:
-    """What averaging several readings of an image adds on writers never seen: the same networks
-    with and without.
-    """
-    folder, folds = make_folder(options.out / name), []
-    for fold in FOLDED:
-        out = work / name / str(fold)
-        data = ["--data", options.amhcd, "--split", "writer", "--fold", str(fold)]
-        own = ["--recipe", "best", "--no-plots", "--out", str(out)]
-        if options.threads:
-            own += ["--threads", str(options.threads)]
-        scoring = [str(out / "model.npz"), *data, "--views", str(VIEWS)]
-        scoring += ["--out", str(out / "scores.json")]
-        if run(train, [*data, *own]) or run(averaging, scoring):
-            sys.exit(f"{name} failed")
-        folds.append(json.loads((out / "scores.json").read_text(encoding="utf-8")))
-    record = {
-        "accuracy": vars(spread([each["accuracy"] for each in folds])),
-        "averaged_accuracy": vars(spread([each["averaged"]["accuracy"] for each in folds])),
-        "views": VIEWS,
-        "seed": 0,
-        "threads": options.threads,
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "folds": folds,
-    }
-    write_json(folder / "averaged.json", record)
-
-
-def _transfer(options: argparse.Namespace, work: Path) -> None:
-    """The model of generated letters alone, on every image of real handwriting."""
-    name, model = "synthetic-to-amhcd", work / "best-synthetic" / "model.npz"
-    arguments = [str(model), "--data", options.amhcd, "--part", "all", "--out", str(work / name)]
-    if run(evaluate, arguments):
-        sys.exit(f"{name} failed")
-    command = (
-        "lenet-xp evaluate runs/best-synthetic/model.npz "
-        f"--data {Path(options.amhcd).name} --part all --out runs/{name}"
-    )
-    _keep(work / name, options.out / name, command, SHOWS_DATA)
-    halves = _score_by_writer_halves(model, options.amhcd)
-    write_json(options.out / name / "writer_halves.json", halves)
-
-
-def _score_by_writer_halves(model: Path, amhcd: str) -> dict:
-    """Accuracy on the blocks of 13 files of even and of odd number: nearly always one writer's.
-
-    The letters' shapes and variants were drawn while looking at the even ones, so the odd ones are
-    the honest half.
+    The shapes and variants of the generated letters were drawn while looking at the even blocks,
+    so the odd ones are the honest half.
     """
     saved = load_model(model, get_ops("numpy"))
     dataset = load_dataset(amhcd, saved.preprocessing)
-    right = predict_probabilities(saved.model, dataset.images, saved.preprocessing).argmax(axis=1)
-    hits = right == check_class_names(saved.class_names, dataset)
-    numbers = np.array([int(re.search(r"_(\d+)\.", Path(f).name)[1]) for f in dataset.files])
-    odd = (numbers - 1) // 13 % 2 == 1
+    probabilities = predict_probabilities(saved.model, dataset.images, saved.preprocessing)
+    hits = probabilities.argmax(axis=1) == check_class_names(saved.class_names, dataset)
+    odd = (_file_numbers(dataset) - 1) // SAMPLES % 2 == 1
     return {
         "even_writers": {"images": int((~odd).sum()), "accuracy": float(hits[~odd].mean())},
         "odd_writers": {"images": int(odd.sum()), "accuracy": float(hits[odd].mean())},
     }
 
 
-def _few_writers(name: str, options: argparse.Namespace, work: Path) -> None:
-    """After generated letters, and from nothing: what 5, 10, 20 and all 42 writers add."""
-    ops = get_ops("numpy")
-    pretrained = load_model(work / "best-synthetic" / "model.npz", ops)
-    dataset = load_dataset(options.amhcd, pretrained.preprocessing)
-    split, writers = make_split(dataset, "writer", 0), writers_of(dataset)
-    rows = learning_curve(
-        dataset,
-        writers,
-        split,
-        pretrained,
-        (5, 10, 20, 42),
-        ops,
-        threads=options.threads,
-        say=lambda text: print(text, flush=True),
-    )
-    folder = make_folder(options.out / name)
-    record = {"recipes": [BEST.to_dict(), TUNING.to_dict()], "split": "writer", "fold": 0}
-    record |= {"seed": 0, "versions": versions(), "git_commit": git_commit(), "rows": rows}
-    write_json(folder / "few_writers.json", record)
-    few_writers(rows, folder / "few_writers.png")
+def _file_numbers(dataset: Dataset) -> np.ndarray:
+    """The number in each file's name, (N,) int64; InputError for a name without one."""
+    numbers = []
+    for file in dataset.files:
+        found = re.search(r"_(\d+)\.", Path(file).name)
+        if found is None:
+            raise InputError(f"{file}: its name has no number; give AMHCD as published")
+        numbers.append(int(found[1]))
+    return np.array(numbers)
 
 
-def _audit(name: str, options: argparse.Namespace) -> None:
-    """What `lenet-xp audit --json` prints of AMHCD."""
-    found = audited(load_dataset(options.amhcd, skip_bad=True))
-    write_json(make_folder(options.out / name) / "amhcd.json", found)
-
-
-def _letter_sheet(options: argparse.Namespace, work: Path) -> None:
-    """Generated letters as pictures; beside real ones as statistics only."""
-    folder = make_folder(options.out / "generated-letters")
-    pictures, _ = generate(10, seed=0)
-    ink = (255 - pictures).reshape(33, 10, 64, 64)
-    names = [letter.name for letter in letters()]
-    plots.letter_sheet(ink, names, folder / "letters.png")
-    generated = load_dataset("synthetic", Preprocessing(size=64), samples_per_class=780)
-    real = load_dataset(options.amhcd, Preprocessing(size=64))
-    pair = [picture_statistics(each.images) for each in (generated, real)]
-    compare_statistics(*pair, ("generated", "AMHCD"), folder / "statistics.png")
-    summary = {
-        key: {
-            name: [round(float(q), 4) for q in np.percentile(side[key], (5, 50, 95))]
-            for name, side in zip(("generated", "amhcd"), pair, strict=True)
-        }
-        for key in pair[0]
-        if pair[0][key].dtype != bool
-    }
-    write_json(folder / "statistics.json", {"percentiles": [5, 50, 95], "statistics": summary})
-
-
-def _effect_sheet(options: argparse.Namespace, work: Path) -> None:
-    """Generated letters under each effect of the augmentation alone, at three strengths.
-
-    The seed is one whose few draws are spread as many would be, both ways.
-    """
-    names = [letter.name for letter in letters()]
-    pictures, labels = generate(1, seed=3)
-    shown = [names.index(name) for name in ("yaz", "ya", "yad", "yach", "yam")]
-    written = Preprocessing().apply_all(pictures[np.isin(labels, shown)])
-    effects = {}
-    for name, (unit, strengths) in EFFECTS.items():
-        effects[f"{name}, {unit}"] = changed = {}
-        for strength in strengths:
-            distortion = Distortion(**{name: strength})
-            changes = distortion.draw(np.random.default_rng(67), len(written))
-            changed[f"{strength:g}"] = distortion.apply(written, changes)
-    folder = make_folder(options.out / "generated-letters")
-    effect_sheet(written, effects, folder / "effects.png")
-
-
-def main() -> None:
-    options = _options()
-    amhcd, mnist = ["--data", options.amhcd], ["--data", options.mnist]
+def _steps(making: Making) -> dict[str, Callable[[str], None]]:
+    """What makes each result, by the name of its folder, in order."""
+    amhcd, mnist = making.on_amhcd, making.on_mnist
     by_writer = [*amhcd, "--split", "writer"]
-    of_mnist = [*mnist, "--epochs", "20"]  # three times as many images: 60 epochs' steps of AMHCD
-    steps = {
-        "classic-synthetic": lambda name, work: _train(name, [], options, work),
-        "classic-amhcd": lambda name, work: _train(
-            name, [*amhcd, "--recipe", "classic", "--seed", "0"], options, work
+    # MNIST has three times the images: 20 epochs are about as many steps as 60 of AMHCD.
+    seeds_mnist = {f"seed-{k}": [*mnist, "--epochs", "20", "--seed", str(k)] for k in SEEDS}
+    seeds_amhcd = {f"seed-{k}": [*amhcd, "--seed", str(k)] for k in SEEDS}
+    folds = {f"fold-{k}": [*by_writer, "--fold", str(k)] for k in WRITER_FOLDS}
+    return {
+        "classic-synthetic": lambda name: making.train(name),
+        "classic-amhcd": lambda name: making.train(
+            name, *amhcd, "--recipe", "classic", "--seed", "0"
         ),
-        "best-amhcd": lambda name, work: _train(
-            name, [*amhcd, "--recipe", "best", "--seed", "0"], options, work
-        ),
-        "best-mnist": lambda name, work: _train(name, [*mnist, "--recipe", "best"], options, work),
-        "writers-amhcd": lambda name, work: _series(
-            name, {f"fold-{k}": [*by_writer, "--fold", str(k)] for k in FOLDED}, options, work
-        ),
-        "seeds-amhcd": lambda name, work: _series(
-            name, {f"seed-{k}": [*amhcd, "--seed", str(k)] for k in SEEDS}, options, work
-        ),
-        "seeds-mnist": lambda name, work: _series(
-            name, {f"seed-{k}": [*of_mnist, "--seed", str(k)] for k in SEEDS}, options, work
-        ),
-        "best-synthetic": lambda name, work: _train(
-            name, ["--recipe", "best", "--samples", "800"], options, work
-        ),
-        "synthetic-to-amhcd": lambda name, work: _transfer(options, work),
-        "averaged-writers": lambda name, work: _averaged_writers(name, options, work),
-        "few-writers": lambda name, work: _few_writers(name, options, work),
-        "audit": lambda name, work: _audit(name, options),
-        "generated-letters": lambda name, work: _letter_sheet(options, work),
-        "letter-effects": lambda name, work: _effect_sheet(options, work),
+        "best-amhcd": lambda name: making.train(name, *amhcd, "--recipe", "best", "--seed", "0"),
+        "best-mnist": lambda name: making.train(name, *mnist, "--recipe", "best"),
+        "writers-amhcd": lambda name: making.series(name, folds),
+        "seeds-amhcd": lambda name: making.series(name, seeds_amhcd),
+        "seeds-mnist": lambda name: making.series(name, seeds_mnist),
+        "best-synthetic": lambda name: making.train(name, "--recipe", "best", "--samples", "800"),
+        "synthetic-to-amhcd": making.transfer,
+        "averaged-writers": making.averaged_writers,
+        "few-writers": making.few_writers,
+        "audit": making.audit,
+        "generated-letters": making.letters,
     }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
+    options = _options(arguments)
     with tempfile.TemporaryDirectory() as folder:
+        making = Making(options.amhcd, options.mnist, options.out, options.threads, Path(folder))
+        steps = _steps(making)
+        for name in options.only or ():
+            if name not in steps:
+                raise InputError(f"--only {name}: there are {', '.join(steps)}")
         for name, make in steps.items():
-            if options.only is None or name in options.only:
-                make(name, Path(folder))
+            if not options.only or name in options.only:
+                make(name)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    p = parser("python -m studies.make_results", __doc__, EXAMPLES)
+    p.add_argument("--amhcd", required=True, metavar="SOURCE", help="the AMHCD zip or folder")
+    p.add_argument("--mnist", required=True, metavar="FILE", help="mnist.npz in Keras' layout")
+    p.add_argument(
+        "--out", type=Path, default=Path("results"), metavar="FOLDER", help="(default: results)"
+    )
+    p.add_argument("--only", nargs="+", metavar="NAME", help="make only these results")
+    p.add_argument(
+        "--threads",
+        type=whole_number(1, MAX_THREADS),
+        metavar="N",
+        help="cores of each run (default: all)",
+    )
+    return p.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

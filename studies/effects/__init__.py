@@ -1,1 +1,1 @@
-"""What distortion does to letters, in figures and pictures."""
+"""Generated letters: what the distortion does to them, and how they compare with real ones."""

@@ -1,1 +1,1 @@
-"""Pictures of the studies, drawn as those of `lenet_xp.plots`."""
+"""Pictures of the studies, in the style of `lenet_xp.plots`."""

@@ -1,4 +1,4 @@
-"""The picture that sets the accuracies of several experiments beside one another."""
+"""The accuracies of several experiments in one picture."""
 
 import os
 from collections.abc import Sequence
@@ -21,11 +21,15 @@ from lenet_xp.plots.canvas import (
 )
 
 TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
-SMALLEST_ERROR = 0.0005  # a logarithm has no zero
+MIN_ERROR = 0.0005  # share: errors below it are drawn as this, for a logarithm has no zero
 
 
 class Experiment(Protocol):
-    """A row: its accuracy (a mean, where `runs` holds several), its interval, all from 0 to 1."""
+    """A row of the picture. All values are shares from 0 to 1.
+
+    accuracy: of one run, or the mean of `runs` where that holds several. interval: low and high.
+    new_hands: whether the writers of the test were never seen in training.
+    """
 
     @property
     def name(self) -> str: ...
@@ -44,17 +48,18 @@ class Experiment(Protocol):
 
 
 def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None:
-    """Draw each accuracy as a dot with its interval, from top to bottom, and its runs as rings.
+    """Draw each accuracy as a dot with its interval, its runs as rings, one row below another.
 
-    The axis is the logarithm of the error: every halving of the errors is one step to the right.
-    Orange are writers never seen in training. Raises InputError when `path` cannot be written.
+    The axis is the logarithm of the error: halving the errors moves a dot one step to the right.
+    Rows of writers never seen in training are orange. Raises InputError when `path` cannot be
+    written.
     """
     height = 0.42 * len(rows) + 0.2
     figure = new_figure(10.4, height + 1.5)
     axes = add_axes(figure, 3.75, 0.6, 5.6, height)
     for place, row in enumerate(rows):
         colour = ORANGE if row.new_hands else BLUE
-        # What is better stands to the right: the axis is turned round below.
+        # The axis is inverted below, so that better results stand to the right.
         low, high = (_error(end) for end in row.interval)
         axes.hlines(place, low, high, color=GREY, linewidth=1.5)
         errors = [_error(run) for run in row.runs]
@@ -88,4 +93,4 @@ def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None
 
 
 def _error(accuracy: float) -> float:
-    return max(1 - accuracy, SMALLEST_ERROR)
+    return max(1 - accuracy, MIN_ERROR)

@@ -1,4 +1,4 @@
-"""What each effect of the augmentation makes of the same letters, weak to strong."""
+"""A sheet of letters under each effect of the distortion, from weak to strong."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 from lenet_xp.plots.canvas import GREY, INK, new_page, place_image, save
 from lenet_xp.plots.letters import INK_ON_PAPER
 
-FRAME = 36  # grey level of the line about each letter
+FRAME = 36  # grey level: the line around each letter
 
 
 def effect_sheet(
@@ -16,10 +16,10 @@ def effect_sheet(
     effects: Mapping[str, Mapping[str, np.ndarray]],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draw letters as written, and behind them what each effect makes of them, a row each.
+    """Draw a row for each effect: the letters as written, then changed at each strength.
 
-    letters: (k, S, S) uint8, ink 255 on paper 0. effects: of each effect's name and of the name of
-    each strength, the letters so changed. Raises InputError when `path` cannot be written.
+    letters: (k, S, S) uint8, ink 255 on paper 0. effects: effect -> strength -> the letters changed
+    by it, of the same shape. Raises InputError when `path` cannot be written.
     """
     tile, gap, head, margin = 0.56, 0.22, 0.24, 0.2  # inches
     label = 0.3 + 0.085 * max(map(len, effects))

@@ -1,4 +1,4 @@
-"""The learning curve over writers."""
+"""The learning curve over the number of training writers."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 
 
 def few_writers(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Draw accuracy on new writers over the number of writers learned from.
+    """Draw the accuracy on unseen writers over the number of training writers.
 
-    rows: as `studies.few_writers.learning_curve` gives them. Raises InputError when `path` cannot
+    rows: the result of `studies.few_writers.learning_curve`. Raises InputError when `path` cannot
     be written.
     """
     figure = new_figure(7.2, 4.6)

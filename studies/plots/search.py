@@ -1,4 +1,4 @@
-"""The picture of a search: what each option does to accuracy."""
+"""The effect of each option of a search on accuracy."""
 
 import os
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from lenet_xp.plots.canvas import (
 
 
 def option_effects(outcome: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Draw each option's effect on validation accuracy: for every outer fold, and for all.
+    """Draw the effect of each option on validation accuracy, for each outer fold and for all.
 
-    outcome: as `studies.search.run.search` gives it. Raises InputError when `path` cannot be
+    outcome: the result of `studies.search.run.search`. Raises InputError when `path` cannot be
     written.
     """
     whole, folds = outcome["all"], outcome["folds"]

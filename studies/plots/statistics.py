@@ -1,4 +1,4 @@
-"""The picture that sets the images of two data sets side by side."""
+"""Histograms of picture statistics of two data sets."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ def compare_statistics(
     names: tuple[str, str],
     path: str | os.PathLike[str],
 ) -> None:
-    """Draw how each statistic is distributed over the images of two data sets.
+    """Draw the distribution of each statistic over the images of two data sets.
 
-    first, second: statistic -> (N,) array, one value an image; "stroke_width" is headed "Stroke
-    width". Yes-or-no values (bool) become two shares, numbers two histograms of equal area with
-    their medians as lines. Both sides hold the same statistics. names: the two data sets.
+    first, second: statistic -> (N,) array, one value per image; both hold the same statistics.
+    The title of "stroke_width" is "Stroke width". Numbers become two histograms of equal area, with
+    lines at their medians; bool values become two bars of shares. names: of the two data sets.
     Raises InputError when `path` cannot be written.
     """
     wide, high, margin, head = 4.0, 2.3, 0.3, 0.9  # inches
@@ -83,12 +83,12 @@ def _draw_shares(axes: Axes, pair: Sequence[np.ndarray]) -> None:
 
 
 def _bin_edges(values: np.ndarray) -> np.ndarray:
-    """About 40 bins; whole numbers fill whole bins, or every other bin would look empty."""
+    """The edges of about 40 bins; whole numbers get bins of whole width, so that none is empty."""
     if np.issubdtype(values.dtype, np.integer):
-        least, most = int(values.min()), int(values.max())
-        step = max(1, round((most - least) / BINS))
-        edges: np.ndarray = np.arange(least, most + step + 1, step) - 0.5
+        low, high = int(values.min()), int(values.max())
+        step = max(1, round((high - low) / BINS))
+        edges: np.ndarray = np.arange(low, high + step + 1, step) - 0.5
         return edges
-    # A single odd image would stretch the axis and leave all others in one bin.
-    low, high = (float(np.percentile(values, each)) for each in (0, 99.8))
-    return np.linspace(low, high, BINS + 1)
+    # One extreme image would stretch the axis and leave all others in one bin.
+    start, end = (float(np.percentile(values, each)) for each in (0, 99.8))
+    return np.linspace(start, end, BINS + 1)

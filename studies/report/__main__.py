@@ -1,4 +1,7 @@
-"""Make the project's report from its records: text, pictures, and a PDF where it is asked for."""
+"""Make the project's report from its records, as Markdown with pictures, and as a PDF.
+
+The text says which records are missing.
+"""
 
 import argparse
 import sys
@@ -8,7 +11,7 @@ from lenet_xp.commands.terminal import made_folder, parser, run
 from lenet_xp.errors import InputError
 from lenet_xp.system.files import write_text
 
-# What a record of another shape than the program's makes of tables and pictures.
+# Errors of tables and pictures when a record has another shape than the program writes.
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 EXAMPLES = """\
   python -m studies.report
@@ -20,7 +23,7 @@ EXAMPLES = """\
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
         "python -m studies.report",
-        "Write the report that the records give, and say which are missing.",
+        __doc__,
         EXAMPLES,
     )
     p.add_argument("--results", type=Path, default=Path("results"), help="the records' folder")
@@ -30,7 +33,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def report(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command: see --help."""
     options = _options(arguments)
     out = options.out
     if out.suffix != ".md":
@@ -45,7 +48,7 @@ def report(arguments: list[str] | None = None) -> None:
     if options.pdf:
         from studies.report.pdf import typesetter, write_pdf
 
-        tools = typesetter()  # before any work, for it may be absent
+        tools = typesetter()  # before any work, for its packages may be absent
     with made_folder(out.parent):
         records = Records(options.results, out.parent)
         try:

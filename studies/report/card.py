@@ -1,4 +1,4 @@
-"""The card of the model that comes with the package, filled from the model's record."""
+"""The card of the model that comes with the package, made from the model's record."""
 
 import csv
 import hashlib
@@ -21,9 +21,9 @@ from studies.report.scores import pair
 from studies.report.tables import grid
 from studies.report.template import fill
 
-HEAD = "<!-- Made by studies/make_model.py from the model's record: change that, or the text. -->"
+HEAD = "<!-- Made by studies.make_model from the model's record: change that, or the text. -->"
 FOLDS = "writers-amhcd"
-LISTED = 6  # letters, those read worst
+LISTED = 6  # letters: those of lowest F1
 _FORMATS: dict[str, Callable[[Any], str]] = FORMATS | {
     "interval": interval,
     "decimals": "{:.2f}".format,
@@ -31,9 +31,9 @@ _FORMATS: dict[str, Callable[[Any], str]] = FORMATS | {
 
 
 def model_record(model: Path, run: Path, command: str) -> dict[str, Any]:
-    """What is known of a model file that the finished run in the folder `run` made.
+    """Return the record of a model file, which the finished run in the folder `run` made.
 
-    command: what made it. The record holds the file's name, size and SHA-256, the data with their
+    command: of that run. The record holds the file's name, size and SHA-256, the data with their
     terms, the command, the run's metrics, and its scores by writer and by letter.
     """
     content = model.read_bytes()
@@ -57,7 +57,7 @@ def model_record(model: Path, run: Path, command: str) -> dict[str, Any]:
 
 
 def _rows(table: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file, what reads as a number as one."""
+    """The rows of a CSV file, with numbers as numbers."""
     with table.open(encoding="utf-8", newline="") as lines:
         return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(lines)]
 
@@ -72,13 +72,13 @@ def _number(text: str) -> int | float | str:
 
 
 def render_card(record: dict[str, Any], records: Records) -> str:
-    """The card in Markdown: of a model's record, and of `results/` for the folds beside it."""
+    """Return the card in Markdown. record: of the model. records: `results/`, for its folds."""
     text = files(__package__).joinpath("model_card.md").read_text(encoding="utf-8")
     return f"{HEAD}\n\n{fill(text, partial(_value, record, records))}\n"
 
 
 def _value(record: dict[str, Any], records: Records, place: str) -> str:
-    """What stands at "fact.x", "table.x", "folds.field:format" or "field.of.record:format"."""
+    """The text at "fact.x", "table.x", "folds.field:format" or "field.of.record:format"."""
     kind, _, rest = place.partition(".")
     if kind == "fact":
         return FACTS[rest](record, records)
@@ -92,7 +92,7 @@ def _value(record: dict[str, Any], records: Records, place: str) -> str:
 
 
 def _folds(record: dict[str, Any], records: Records, field: str) -> Any:
-    """A score's spread over the folds; Missing where they were made by another recipe."""
+    """A score's spread over the folds; Missing where another recipe made them."""
     found = records.value(FOLDS, field)
     runs = [record["metrics"], *records.runs(FOLDS)]
     recipes = [Recipe.from_dict(run["config"]["recipe"]) for run in runs]  # old ones lack options

@@ -1,4 +1,4 @@
-"""What the report says that follows from several values, or from a choice between sentences."""
+"""Texts of the report that follow from several values, or from a choice between sentences."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +18,7 @@ SEED_SPLIT = ("classic-amhcd", "best-amhcd", "seeds-amhcd")
 
 
 def pooled_writers(records: Records) -> list[GroupScore]:
-    """Each writer's score by the network of the fold that never saw them, the worst first."""
+    """Return each writer's score by the network that never saw the writer, the worst first."""
     scores = [
         GroupScore(int(row["writer"]), int(row["images"]), int(row["images"]) - int(row["errors"]))
         for fold in records.rows("writers-amhcd", "per_writer.csv")
@@ -33,7 +33,7 @@ def _pooled_accuracy(records: Records) -> str:
 
 
 def pooled_interval(records: Records) -> tuple[float, float]:
-    """The interval of the pooled writers' accuracy, whole writers drawn anew."""
+    """Return the interval of the accuracy over all writers; the bootstrap draws whole writers."""
     scores = pooled_writers(records)
     correct = np.concatenate([np.arange(each.images) < each.hits for each in scores])
     groups = np.repeat([each.group for each in scores], [each.images for each in scores])
@@ -57,7 +57,7 @@ def _train_test_twins(records: Records) -> str:
 
 
 def _older_runs(records: Records) -> str:
-    """Which runs of the seed split were made before identical images were left out."""
+    """The runs of the seed split that were made before identical images were left out."""
     older, dropped = [], set()
     for name in SEED_SPLIT:
         try:
@@ -68,18 +68,18 @@ def _older_runs(records: Records) -> str:
             dropped |= {run["overlap"]["dropped"] for run in runs}
         else:
             older.append(f"`{name}`")
-    said = []
+    sentences = []
     if dropped:
         numbers = " or ".join(count(each) for each in sorted(dropped))
-        said.append(
+        sentences.append(
             f"Under the seed split {numbers} images were left out of training on that account."
         )
     if older:
-        said.append(
+        sentences.append(
             f"The records of {' and '.join(older)} are older than this rule: these runs still "
             "trained on the images of the seed split that the table above counts as shared."
         )
-    return " ".join(said) or "No run under the seed split is on record yet."
+    return " ".join(sentences) or "No run under the seed split is on record yet."
 
 
 def _uncertain_letters(records: Records) -> str:
@@ -105,16 +105,16 @@ def _machine(records: Records) -> str:
 
 
 def _whole_command(records: Records) -> str:
-    said = [
+    sentences = [
         f"The whole command `{each['command']}` took {each['seconds']:.0f} s "
         f"({each['cpu_seconds']:.0f} s of CPU time) and {each['peak_megabytes']:.0f} MB."
         for each in records.value("cpu", "commands")
     ]
-    return " ".join(said) or "No whole command was measured."
+    return " ".join(sentences) or "No whole command was measured."
 
 
 def _gpu(records: Records) -> str:
-    """Counts the runs on record that ran on CuPy, so that the sentence ends when one does."""
+    """How many of the recorded runs used CuPy."""
     backends = []
     for name in RECORDS:
         with suppress(Missing):
@@ -130,7 +130,7 @@ def _gpu(records: Records) -> str:
 
 
 def _mnist_epochs(records: Records) -> str:
-    """In words that say how many images that is beside the recipe's epochs on AMHCD."""
+    """The epochs on MNIST, compared in steps with the recipe's epochs on AMHCD."""
     runs, amhcd = records.runs("seeds-mnist"), records.runs("best-amhcd")[0]
     seen, own = (run["epochs"] * run["n_train"] for run in (runs[0], amhcd))
     return (

@@ -1,4 +1,4 @@
-"""How a value of a record is written in a sentence or a table."""
+"""Formats of a record's values in sentences and tables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

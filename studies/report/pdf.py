@@ -1,4 +1,4 @@
-"""The report as a PDF, by pandoc and Typst: both are wheels of PyPI, and neither needs TeX."""
+"""The report as a PDF, by pandoc and Typst; both are wheels on PyPI, and neither needs TeX."""
 
 import hashlib
 import os
@@ -18,9 +18,9 @@ Typesetter = Callable[[str, Path], bytes]
 
 
 def typesetter() -> Typesetter:
-    """What makes a PDF of Markdown and of the folder that its links start from.
+    """Return a function (Markdown, folder that its links start from) -> bytes of a PDF.
 
-    Raises InputError where the packages for it are not installed.
+    Raises InputError where its packages are not installed.
     """
     try:
         import pypandoc
@@ -34,7 +34,7 @@ def typesetter() -> Typesetter:
         body = pypandoc.convert_text(text, "typst", format=MARKDOWN)
         page = files(__package__).joinpath("page.typ").read_text(encoding="utf-8")
         source = page.replace("DIGEST", digest(text)) + _rooted(body, base)
-        # The date of its making is left out: the same text gives the same file.
+        # Without a date, the same text gives the same file.
         root, fonts = base.resolve().anchor, [_font_folder()]
         compiled: bytes = typst.compile(source.encode(), root=root, font_paths=fonts, timestamp=0)
         return compiled
@@ -43,19 +43,19 @@ def typesetter() -> Typesetter:
 
 
 def digest(text: str) -> str:
-    """What a PDF bears of the Markdown that it was made of."""
+    """Return the digest of the Markdown, which its PDF bears."""
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_pdf(text: str, path: str | os.PathLike[str], typeset: Typesetter) -> None:
-    """Write Markdown, whose links start from the folder of `path`, as a PDF. Raises InputError."""
+    """Write Markdown as a PDF; its links start from the folder of `path`. Raises InputError."""
     pdf = typeset(text, Path(path).parent)
     with atomic_write(path) as handle:
         handle.write(pdf)
 
 
 def _rooted(body: str, base: Path) -> str:
-    """Pictures by their whole paths, for the text is compiled in no folder of its own."""
+    """The body with absolute paths of pictures, for Typst compiles the text in no folder."""
 
     def whole(found: re.Match[str]) -> str:
         path = (base / found[1]).resolve()

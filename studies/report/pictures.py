@@ -19,7 +19,7 @@ Draw = Callable[[str | os.PathLike[str]], None]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A row of the picture of accuracies: a mean or a single run, with its interval."""
+    """A row of the picture of accuracies, as `studies.plots.accuracies.Experiment` describes it."""
 
     name: str
     accuracy: float
@@ -29,7 +29,7 @@ class Accuracy:
 
 
 def accuracy(records: Records) -> Draw:
-    """Every experiment's accuracy beside one another; those not measured yet are left out."""
+    """The accuracies of all experiments; those not measured yet are left out."""
     rows = []
     for each in EXPERIMENTS:
         try:
@@ -40,7 +40,7 @@ def accuracy(records: Records) -> Draw:
         raise last
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from studies.plots.accuracies import accuracies  # slow to import
+        from studies.plots.accuracies import accuracies  # matplotlib is slow to import
 
         accuracies(rows, path)
 
@@ -61,9 +61,9 @@ def per_writer(records: Records) -> Draw:
     scores = pooled_writers(records)
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from lenet_xp import plots
+        from lenet_xp.plots import per_group
 
-        plots.per_group(scores, path)
+        per_group(scores, path)
 
     return draw
 
@@ -76,20 +76,20 @@ def reliability(records: Records) -> Draw:
     }
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from lenet_xp import plots
+        from lenet_xp.plots import reliability
 
-        plots.reliability(curves, path)
+        reliability(curves, path)
 
     return draw
 
 
 def pooled(bins: list[Mapping[str, Any]]) -> Reliability:
-    """The bins of several tests as those of all their images together."""
+    """Return the bins of all images together, from the bins of several tests."""
     counts = np.array([each["counts"] for each in bins])
     total = counts.sum(axis=0)
     whole = np.where(total == 0, np.nan, total)
     means = (
-        # A bin that is empty has no mean, and no weight.
+        # An empty bin has no mean and no weight.
         np.nan_to_num(np.array([each[name] for each in bins], np.float64)) * counts
         for name in ("confidence", "accuracy")
     )
@@ -104,7 +104,10 @@ PICTURES: dict[str, Callable[[Records], Draw]] = {
 
 
 def draw_pictures(records: Records, folder: Path) -> None:
-    """Draw what can be drawn into `folder`, and remove what no longer can. Raises InputError."""
+    """Draw the pictures whose records are there into `folder`, and remove the others.
+
+    Raises InputError when a file cannot be written.
+    """
     make_folder(folder)
     for name, make in PICTURES.items():
         try:

@@ -1,4 +1,4 @@
-"""The records that the report is made of: where each lies, what makes it, what is not there."""
+"""The records of the report: the place of each, the command that makes it, and missing ones."""
 
 import csv
 import json
@@ -17,10 +17,10 @@ RUN = "metrics.json"
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its folder under results/, its file, and which results make it.
+    """One record under results/.
 
-    title: what it measures, as the subject of a sentence. parts: the folders of the runs that a
-    series consists of. make: arguments of `make_results.py --only`, or a whole command.
+    title: its measurement, as the subject of a sentence. file: its path. make: the arguments of
+    `studies.make_results --only`, or a whole command. parts: the folders of a series' runs.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Record:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The folders of its runs, under results/."""
+        """The folders of its runs under results/."""
         return tuple(f"{self.folder}/{part}" for part in self.parts) or (self.folder,)
 
 
@@ -50,7 +50,7 @@ def _series(title: str, name: str, part: str) -> Record:
     return Record(title, f"{name}/summary.json", name, tuple(f"{part}-{k}" for k in range(5)))
 
 
-# What learns from generated letters alone comes of the same call as what it learned from.
+# One call makes the model of generated letters and what uses it, for models are not kept.
 TRANSFER = "best-synthetic synthetic-to-amhcd"
 RECORDS = {
     "classic-amhcd": _run("AMHCD with the recipe `classic`, the seed split", "classic-amhcd"),
@@ -95,7 +95,7 @@ RECORDS = {
 
 
 class Missing(Exception):
-    """What a part of the report needs is not on record; the text says so in one sentence."""
+    """A value that the report needs is not recorded; its message stands in the text."""
 
     @property
     def sentence(self) -> str:
@@ -104,12 +104,12 @@ class Missing(Exception):
 
 
 class Records:
-    """The records of one folder, read when they are asked for.
+    """The records of one folder, each read on demand.
 
-    base: the folder that links are to start from. `asked` holds the names of the records whose
-    content was asked for, there or not. Every way to a value raises Missing where the record, or
-    the value in it, is not there; KeyError for a name that is no record's; InputError for a file
-    that cannot be used.
+    base: the folder that links start from. `asked` holds the names of the records whose content
+    was asked for, whether it is there or not. Every method that returns a value raises Missing
+    where the record or the value is missing, KeyError for a name that no record has, and
+    InputError for a file that cannot be used.
     """
 
     def __init__(self, folder: str | os.PathLike[str], base: str | os.PathLike[str] | None = None):
@@ -119,7 +119,7 @@ class Records:
         self._loaded: dict[str, Any] = {}
 
     def load(self, name: str) -> dict[str, Any]:
-        """The content of a record; of a series the spread of each score, as `aggregate` has it."""
+        """Return the content of a record; for a series, the spreads that `aggregate` returns."""
         record = RECORDS[name]
         self.asked.add(name)
         if name not in self._loaded:
@@ -132,7 +132,7 @@ class Records:
         return loaded
 
     def value(self, name: str, field: str) -> Any:
-        """A field of a record, "config/seed" for one within another; of a series its spread."""
+        """Return a field of a record, "config/seed" for a nested one; for a series, its spread."""
         record = RECORDS[name]
         found: Any = self.load(name)
         for key in field.split("/"):
@@ -145,15 +145,15 @@ class Records:
         return found
 
     def runs(self, name: str) -> list[dict[str, Any]]:
-        """The metrics.json of each run of a record."""
+        """Return the metrics.json of each run of a record."""
         return self.json(name, RUN)
 
     def json(self, name: str, file: str) -> list[dict[str, Any]]:
-        """A JSON file that stands beside each of a record's runs."""
+        """Return a JSON file of each of a record's runs."""
         return [_json(self._there(name, f"{run}/{file}")) for run in RECORDS[name].runs]
 
     def rows(self, name: str, file: str) -> list[list[dict[str, str]]]:
-        """The rows of a CSV file that stands beside each of a record's runs."""
+        """Return the rows of a CSV file of each of a record's runs."""
         tables = []
         for run in RECORDS[name].runs:
             with self._there(name, f"{run}/{file}").open(encoding="utf-8", newline="") as table:
@@ -161,12 +161,12 @@ class Records:
         return tables
 
     def command(self, name: str) -> str:
-        """The command of a record's first run."""
+        """Return the command of a record's first run."""
         file = f"{RECORDS[name].runs[0]}/command.txt"
         return self._there(name, file).read_text(encoding="utf-8").strip()
 
     def origin(self, name: str) -> tuple[str | None, str]:
-        """The commit and the command of a record's first run; counts as no asking."""
+        """Return commit and command of a record's first run, without an entry in `asked`."""
         record = RECORDS[name]
         if record.parts or record.file.endswith(RUN):
             return self.runs(name)[0]["git_commit"], self.command(name)
@@ -174,7 +174,7 @@ class Records:
         return found.get("git_commit"), record.command
 
     def picture(self, file: str) -> str:
-        """The link to a picture beside a record, by its path under results/."""
+        """Return the link to a picture beside a record. file: its path under results/."""
         folder = str(Path(file).parent)
         names = [name for name, each in RECORDS.items() if each.folder == folder]
         if not names:
@@ -182,7 +182,7 @@ class Records:
         return self.link(self._there(names[0], file))
 
     def link(self, path: Path) -> str:
-        """A path as a link from the folder `base`."""
+        """Return a path as a link from the folder `base`."""
         return Path(os.path.relpath(path, self.base)).as_posix()
 
     def _there(self, name: str, file: str) -> Path:
@@ -194,18 +194,18 @@ class Records:
 
 
 def _checked(summary: Path, found: dict[str, Any]) -> dict[str, Any]:
-    """The spreads of a series; InputError where the summary beside the runs says otherwise."""
+    """The spreads of a series; InputError where the summary beside the runs differs from them."""
     metrics: dict[str, Any] = found["metrics"]
     if summary.is_file():
-        said = _json(summary)["metrics"]
-        # Another NumPy may round the last digit otherwise.
-        same = said.keys() == metrics.keys() and all(
-            said[name]["n"] == each["n"] and math.isclose(said[name]["mean"], each["mean"])
+        written = _json(summary)["metrics"]
+        # Another NumPy may round the last digit differently.
+        same = written.keys() == metrics.keys() and all(
+            written[name]["n"] == each["n"] and math.isclose(written[name]["mean"], each["mean"])
             for name, each in metrics.items()
         )
         if not same:
             raise InputError(
-                f"{summary}: is not what its runs give; write it again with studies/make_results.py"
+                f"{summary}: is not what its runs give; write it again with studies.make_results"
             )
     return metrics
 

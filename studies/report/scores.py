@@ -1,4 +1,4 @@
-"""The tables of what came of the experiments."""
+"""The tables of the experiments' scores."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from studies.report.formats import count, interval, percent, spread
 from studies.report.records import RECORDS, Missing, Records
 from studies.report.tables import grid, table
 
-LISTED = 10  # pairs
+LISTED = 10  # pairs of confused letters
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a record's value was to reach: at least the goal, or at most."""
+    """The goal of a record's value: a lower bound, or an upper one with `at_most`."""
 
     aim: str
     record: str
@@ -44,7 +44,7 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """A row of the accuracies: on what, and from which record. `new_hands`: of writers not seen."""
+    """A row of the accuracies: its data and its record. new_hands: its writers were never seen."""
 
     name: str
     record: str
@@ -68,16 +68,16 @@ EXPERIMENTS = (
 
 def targets(records: Records) -> str:
     header = ("target", "goal", "measured", "runs", "reached", "record")
-    said: dict[str, None] = {}
+    sentences: dict[str, None] = {}  # an ordered set
     rows = []
     for each in TARGETS:
         goal = f"{'≤' if each.at_most else '≥'} {percent(each.goal, 1)}"
         try:
             rows.append((each.aim, goal, *_measured(records, each), _link(records, each.record)))
         except Missing as missing:
-            said[missing.sentence] = None
+            sentences[missing.sentence] = None
             rows.append((each.aim, goal, "not yet measured", "", "", f"`{each.record}`"))
-    return "\n\n".join([grid(header, rows, "lrrrll"), *said])
+    return "\n\n".join([grid(header, rows, "lrrrll"), *sentences])
 
 
 def _measured(records: Records, target: Target) -> tuple[str, str, str]:
@@ -106,7 +106,7 @@ def accuracies(records: Records) -> str:
 
 
 def interval_of(records: Records, each: Experiment) -> tuple[float, float]:
-    """The 95 % interval of a single run: over writers where they are new, else over images."""
+    """Return the 95 % interval of a single run: over writers if they are new, else over images."""
     share, images = (records.value(each.record, field) for field in (each.field, each.images))
     if each.new_hands:
         with suppress(Missing):
@@ -116,7 +116,7 @@ def interval_of(records: Records, each: Experiment) -> tuple[float, float]:
 
 
 def folds(records: Records) -> str:
-    """A row for each fold; Missing as a whole, for a part of a series says little."""
+    """Return a row for each fold. Raises Missing for a fold without a record."""
     names = ("fold", "test writers", "test images", "accuracy", "95 % interval", "worst writer")
     rows = []
     for field in ("test_writers", "test_accuracy", "temperature", "test_ece_scaled"):
@@ -151,7 +151,7 @@ def few_writers(records: Records) -> str:
 
 
 def averaged(records: Records) -> str:
-    """A row for each fold, and one for their mean: one reading of an image, and several."""
+    """Return the scores of one reading of an image and of several, for each fold and their mean."""
     rows = [
         (
             str(each["fold"]),
@@ -215,12 +215,12 @@ def unseen_pairs(records: Records) -> str:
 
 
 def pair(true: str, read: str, number: int) -> str:
-    """With spaces that do not break, so that a line never parts a pair."""
+    """Return one pair of letters with its count, without a space where a line may break."""
     return "\N{NO-BREAK SPACE}".join((letter(true).glyph, "→", letter(read).glyph, str(number)))
 
 
 def seeds(records: Records, name: str) -> str:
-    """The seeds of a record's runs: "0" or "0 to 4"; a dash where it has no runs of its own."""
+    """Return the seeds of a record's runs, "0" or "0 to 4"; a dash for a record without runs."""
     try:
         found = sorted({run["seed"] for run in records.runs(name)})
     except Missing:

@@ -1,4 +1,4 @@
-"""The tables of how it was done: network, recipes, data, splits, records and speed."""
+"""The tables of the setting: network, recipes, data, splits, search, speed and records."""
 
 import math
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ SPLITS = ("seed", "writer")
 
 
 def network(records: Records) -> str:
-    """Built from the code, not from a record: layers, shapes, parameters, operations."""
+    """Return layers, shapes, parameters and operations, from the code and no record."""
     rows, operations = [], 0
     model = LeNet5(33, ops=get_ops("numpy"))
     for layer, taken, shape in zip(model.layers, model.shapes, model.shapes[1:], strict=False):
         if isinstance(layer, Activation | Flatten):
             continue
         weights = layer.param_shapes().get("weight", ())
-        # Every weight meets every position of the map that it makes; a dense layer has one.
+        # Each weight is used once for each position of its output map; a dense layer has one.
         work = 2 * math.prod(weights) * math.prod(shape[1:]) if weights else 0
         operations += work
         sides = " × ".join(map(str, taken)), " × ".join(map(str, shape))
@@ -58,7 +58,7 @@ def _setting(value: object) -> str:
 
 
 def letters(records: Records) -> str:
-    """Medians, and the 5th and 95th percentiles, of picture statistics."""
+    """Return medians, 5th and 95th percentiles of the picture statistics."""
     rows = []
     for key, sides in records.value("letters", "statistics").items():
         shown = [f"{mid:.3g} ({low:.3g} to {high:.3g})" for low, mid, high in sides.values()]
@@ -79,7 +79,7 @@ def splits(records: Records) -> str:
 
 
 def search(records: Records) -> str:
-    """The effect of every option in points of accuracy: by the runs blind to a fold, and by all."""
+    """Return each option's effect in points of accuracy, for each outer fold and for all runs."""
     outcome = records.value("search", "outcome")
     columns = [*outcome["folds"], outcome["all"]]
     rows = []
@@ -112,7 +112,7 @@ def speed(records: Records, kind: str) -> str:
 
 
 def record_list(records: Records) -> str:
-    """Every record with what it was made by; below them, what is not there yet."""
+    """Return every record with commit and command; below them, the sentences of missing ones."""
     header = ("record", "seeds", "commit", "command")
 
     def row(name: str) -> Sequence[str]:

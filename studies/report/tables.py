@@ -1,4 +1,4 @@
-"""A table in Markdown, some of whose rows may not be measured yet."""
+"""Tables in Markdown, whose rows may be missing."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,23 +8,23 @@ Row = Sequence[str]
 
 
 def table(header: Row, rows: Iterable[Callable[[], Row]], sides: str) -> str:
-    """The rows that can be made under `header`, and below them what is said of the others.
+    """Return the rows under `header`, and below the table a sentence for each missing row.
 
-    Each row is a call that returns its cells or raises Missing. sides: "l" or "r" for each column.
+    rows: calls that return the cells or raise Missing. sides: "l" or "r" for each column.
     """
     lines: list[Sequence[str]] = []
-    said: dict[str, None] = {}
+    sentences: dict[str, None] = {}  # an ordered set
     for row in rows:
         try:
             lines.append(row())
         except Missing as missing:
-            said[missing.sentence] = None
+            sentences[missing.sentence] = None
     parts = [grid(header, lines, sides)] if lines else []
-    return "\n\n".join([*parts, *said])
+    return "\n\n".join([*parts, *sentences])
 
 
 def grid(header: Row, rows: Iterable[Row], sides: str) -> str:
-    """The rows under `header`, as Markdown. Raises ValueError for rows of another length."""
+    """Return a Markdown table. Raises ValueError for a row of another length than the header."""
     rules = ["---:" if side == "r" else ":---" for side in sides]
     lines = [header, rules, *rows]
     if any(len(line) != len(header) for line in lines):

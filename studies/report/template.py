@@ -6,12 +6,12 @@ from string import Template
 
 from studies.report.records import Missing
 
-# Blank lines part blocks, but a caption, which begins in italics, stays with what it stands under.
+# Blank lines separate blocks; a caption, which begins in italics, belongs to the block before it.
 BLOCKS = re.compile(r"\n\n(?!\*[^*\s])")
 
 
 class Places(Template):
-    """A text whose places are "@{name}"; dollar signs are left to formulas."""
+    """A text with places "@{name}"; dollar signs belong to formulas."""
 
     delimiter = "@"
     idpattern = r"[a-z]+"
@@ -19,7 +19,7 @@ class Places(Template):
 
 
 def places(text: str) -> list[str]:
-    """The names of the places in `text`. Raises ValueError for a stray "@"."""
+    """Return the names of the places in `text`. Raises ValueError for a stray "@"."""
     template = Places(text)
     if not template.is_valid():
         raise ValueError("a stray @, which must be doubled")
@@ -27,7 +27,7 @@ def places(text: str) -> list[str]:
 
 
 class _Values(dict[str, str]):
-    """A mapping that asks for each value when its place is met."""
+    """A mapping that calls a function for each value on demand."""
 
     def __init__(self, value: Callable[[str], str]):
         super().__init__()
@@ -40,9 +40,8 @@ class _Values(dict[str, str]):
 def fill(text: str, value: Callable[[str], str]) -> str:
     """Return `text` with the value of each place's name in it.
 
-    A block, which blank lines set apart, gives way to the sentence of Missing where one of its
-    values is. Under one heading the same sentence
-    stands once. Whatever else `value` raises goes through.
+    value: place -> text. If it raises Missing, the sentence of that error replaces the whole block.
+    The same sentence appears once under each heading. Other errors of `value` are not caught.
     """
     values = _Values(value)
     filled = "\n\n".join(_filled(block, values) for block in BLOCKS.split(text.strip()))
@@ -57,10 +56,10 @@ def _filled(block: str, values: _Values) -> str:
 
 
 def _once(blocks: list[str]) -> Iterator[str]:
-    said: set[str] = set()
+    seen: set[str] = set()
     for block in blocks:
         if block.startswith("#"):
-            said.clear()
-        if not block.startswith("*") or block not in said:
-            said.add(block)
+            seen.clear()
+        if not block.startswith("*") or block not in seen:
+            seen.add(block)
             yield block

@@ -1,4 +1,4 @@
-"""The report as one text, of the sections in `sections/` and the records."""
+"""The text of the report, from the sections in `sections/` and the records."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from studies.report.records import RECORDS, Records
 from studies.report.template import fill, places
 
 HEAD = "<!-- Made by studies/report from the records: change those, or the sections. -->"
-DRAWN = "report/"  # how sections name the pictures that the report draws itself
+DRAWN = "report/"  # folder, in sections, of the pictures that the report draws itself
 TABLES: dict[str, Callable[[Records], str]] = {
     "accuracies": scores.accuracies,
     "calibration": scores.calibration,
@@ -35,22 +35,23 @@ TABLES: dict[str, Callable[[Records], str]] = {
 
 
 class StaleReport(Exception):
-    """The sections and the records do not fit: an error of the program, not of its user."""
+    """Sections and records do not match, which is an error of the program and not of its user."""
 
 
 def sections() -> dict[str, str]:
-    """The text of each section by its file's name, in their order."""
+    """Return the text of each section by its file name, in order."""
     folder = files(__package__).joinpath("sections")
     found = sorted((each for each in folder.iterdir()), key=lambda each: each.name)
     return {each.name: each.read_text(encoding="utf-8") for each in found}
 
 
 def render(records: Records, drawn: Path, texts: dict[str, str] | None = None) -> str:
-    """The report in Markdown. drawn: the folder of the pictures that it draws.
+    """Return the report in Markdown. The same records give the same text.
 
-    texts: sections by name, by default the package's own. The same records give the same text.
-    Raises StaleReport for a place that names no record, fact, table, picture or format there is,
-    and for one of these that no place names; InputError for a record that cannot be used.
+    drawn: the folder of the pictures that the report draws. texts: sections by name (default:
+    those in `sections/`). Raises StaleReport for a place that names an unknown record, fact, table,
+    picture or format, and for a fact, table, picture or format that no place names; InputError for
+    a record that cannot be used.
     """
     texts = sections() if texts is None else texts
     check(texts)
@@ -59,7 +60,7 @@ def render(records: Records, drawn: Path, texts: dict[str, str] | None = None) -
 
 
 def check(texts: dict[str, str]) -> None:
-    """StaleReport unless every place can be filled and everything that can fill one is used."""
+    """Raise StaleReport for a place that nothing fills, and for a fact that no place names."""
     known = {f"fact.{name}" for name in FACTS} | {f"table.{name}" for name in TABLES}
     known |= {f"picture.{DRAWN}{name}" for name in PICTURES}
     folders = {record.folder for record in RECORDS.values()}
@@ -80,7 +81,7 @@ def check(texts: dict[str, str]) -> None:
 
 
 def _value(records: Records, drawn: Path, place: str) -> str:
-    """What stands at "fact.x", "table.x", "picture.x" or "record.field:format"."""
+    """The text at "fact.x", "table.x", "picture.x" or "record.field:format"."""
     kind, _, rest = place.partition(".")
     if kind == "fact":
         return FACTS[rest](records)

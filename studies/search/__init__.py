@@ -1,1 +1,1 @@
-"""The search for a recipe, on writers that do not judge it."""
+"""The search for a recipe, on writers that do not test it."""

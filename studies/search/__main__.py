@@ -1,4 +1,4 @@
-"""Search a recipe on training writers only, and record every run of the search."""
+"""Search options of the recipe `best` on training writers only, and record every run."""
 
 import argparse
 import json
@@ -28,15 +28,15 @@ from studies.search.run import search as searched
 
 EXAMPLES = """\
   python -m studies.search --data amhcd_64.zip --out results/search
-      which options make `best` better on writers that trained nothing and judge nothing
+      the effect of each option on inner folds of writers
   python -m studies.search --data amhcd_64.zip --out results/search --workers 2
-      two runs at a time; started again, it goes on where it was stopped"""
+      two runs at a time; the same command resumes a search that was stopped"""
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
         "python -m studies.search",
-        "Try options of the recipe `best` on inner folds of writers.",
+        __doc__,
         EXAMPLES,
     )
     add_data_option(p, None)
@@ -57,7 +57,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def search(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command: see --help."""
     options = _options(arguments)
     with made_folder(options.out):
         outcome = _searched(options)
@@ -70,7 +70,7 @@ def search(arguments: list[str] | None = None) -> None:
 
 
 def _searched(options: argparse.Namespace) -> dict[str, Any]:
-    """The outcome, with the record of it kept as the search goes on."""
+    """The outcome; the record is written after every run."""
     file = options.out / "search.json"
     present = BEST.with_options(epochs=options.epochs)
     plan = {
@@ -94,7 +94,7 @@ def _searched(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
-    """The rows of a search that was stopped; InputError where it was another one."""
+    """The rows of a search that was stopped; InputError if it had other settings."""
     if not file.exists():
         return []
     try:
@@ -114,10 +114,10 @@ def _rows_of(file: Path, plan: dict[str, Any]) -> list[Row]:
 
 
 class _RunLines(LinesAndBar):
-    """How far the search is: a bar on a terminal, a line per run elsewhere."""
+    """The progress of the search: a bar on a terminal, a line per run elsewhere."""
 
     def row(self, rows: list[Row], total: int) -> None:
-        """One more run is over, the last of the rows."""
+        """Show one more run, the last of the rows."""
         done, row = len(rows), rows[-1]
         words = f"{', '.join(row['options']) or 'present'}: {row['accuracy']:.2%}"
         self.move("search", done, total, "runs", words, start=done - 1)
@@ -142,7 +142,7 @@ def _table(outcome: dict[str, Any]) -> str:
     rows.append(("standard error", *(f"{1e4 * each['error']:.1f} " for each in columns), ""))
     header = ("option", *(f"blind to {each['fold']}" for each in outcome["folds"]), "all", "taken")
     return (
-        "effect on validation accuracy in hundredths of a percentage point; * clearly above 0\n"
+        "effect on validation accuracy in hundredths of a percentage point; * above 2 errors\n"
         + text_table(header, rows, left=(0,))
     )
 

@@ -1,4 +1,4 @@
-"""What the runs of a search say: the effect of every option, and which to take."""
+"""The effect of each option over the runs of a search, and the choice of options."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import numpy as np
 
 from studies.search.design import OPTIONS
 
-CLEARLY = 2.0  # standard errors
+MIN_EFFECT = 2.0  # standard errors: an option with a larger effect is chosen
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Effects on accuracy by option, their standard error, and the options to take."""
+    """Effects on accuracy by option, their standard error, and the chosen options."""
 
     effects: dict[str, float]
     error: float
@@ -21,11 +21,12 @@ class Choice:
 
 
 def choose(rows: Sequence[dict[str, Any]]) -> Choice:
-    """The options whose effect is above twice its standard error.
+    """Choose the options whose effect is above twice its standard error.
 
-    rows: of all combinations, each with `options`, `validating` and `accuracy`. Accuracy is taken
-    to be a sum: of what is due to the writers who validate, of the options' effects, and of chance,
-    the size of which the residuals tell. Raises ValueError for rows that cannot tell.
+    rows: the runs of all combinations, each with `options`, `validating` and `accuracy`. The model
+    of accuracy is a sum of a term for the validation writers, the effects of the options, and
+    noise, whose variance is estimated from the residuals (least squares). Raises ValueError for
+    rows that do not determine the effects.
     """
     names = tuple(OPTIONS)
     on = np.array([[name in row["options"] for name in names] for row in rows], float)
@@ -40,4 +41,6 @@ def choose(rows: Sequence[dict[str, Any]]) -> Choice:
     variance = float(residuals[0]) / spare
     error = float(np.sqrt(variance * np.linalg.inv(system.T @ system)[0, 0]))
     effects = dict(zip(names, map(float, solution), strict=False))
-    return Choice(effects, error, tuple(name for name in names if effects[name] > CLEARLY * error))
+    return Choice(
+        effects, error, tuple(name for name in names if effects[name] > MIN_EFFECT * error)
+    )

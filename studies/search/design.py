@@ -1,4 +1,4 @@
-"""What is tried: options of a recipe, in combinations that tell their effects apart."""
+"""The options that are tried, in combinations that separate their effects."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from lenet_xp.training.recipes import Recipe
 
-# Each is a change to the fields of the present recipe, off or on.
+# name: the fields of the present recipe that the option changes
 OPTIONS: dict[str, dict[str, float]] = {
     "100 epochs": {"epochs": 100},
     "running mean of weights": {"averaging": 0.999},
@@ -16,18 +16,19 @@ OPTIONS: dict[str, dict[str, float]] = {
 
 
 def combinations() -> np.ndarray:
-    """Which of the four options are on in each of 8 runs: (8, 4) bool, first none.
+    """Return which of the four options are on in each of 8 runs: (8, 4) bool, first none.
 
-    The fractional factorial 2^(4-1) of resolution IV (Box & Hunter 1961): three columns run through
-    all combinations and the last is their product. Every option is on in half of the runs, with
-    every other option on in half of those, so that the difference of two means of four is the
-    effect of one option, whatever the others do, and no pair of them mimics it.
+    This is the fractional factorial 2^(4-1) of resolution IV (Box & Hunter 1961): three columns run
+    through all combinations, and the last is their product. Every option is on in half of the runs,
+    and every other option in half of those. The difference of two means of four runs is therefore
+    the effect of one option, whatever the others do, and no interaction of two options is confused
+    with it.
     """
     a, b, c = (1 - 2 * (np.arange(8) >> bit & 1) for bit in (2, 1, 0))
     return np.stack([a, b, c, a * b * c], axis=1) < 0
 
 
 def with_options(present: Recipe, chosen: Collection[str]) -> Recipe:
-    """The recipe with the options of these names."""
+    """Return the recipe with the options of these names."""
     changes = {name: value for option in chosen for name, value in OPTIONS[option].items()}
     return present.with_options(**changes)

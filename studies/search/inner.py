@@ -1,4 +1,4 @@
-"""The search's own splits: who trains and who validates, and whose judgement that leaves clean."""
+"""The inner splits of the search: training, validation and unseen writers."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,11 @@ TEST_FOLDS = FOLDS["writer"]
 
 @dataclass(frozen=True)
 class Inner:
-    """Images that train and images that validate, and the outer folds of which none is seen."""
+    """One inner split.
+
+    unseen: outer folds of which no image is used. validating: the outer fold of the validation
+    writers. train, val: places of images.
+    """
 
     unseen: tuple[int, ...]
     validating: int
@@ -26,19 +30,19 @@ class Inner:
 
 
 def inner_splits(dataset: Dataset) -> list[Inner]:
-    """Five splits, each of two folds of writers that train and one that validates.
+    """Return five splits, each with two folds of training writers and one of validation writers.
 
-    Two folds are left out of each, so that every outer fold has two splits that never saw it.
+    Each leaves out two folds, so that every outer fold is unseen in two splits.
     """
     after = [tuple((fold + step) % TEST_FOLDS for step in (1, 2)) for fold in range(TEST_FOLDS)]
     return [_inner(dataset, unseen, fold) for fold, unseen in enumerate(after)]
 
 
 def _inner(dataset: Dataset, unseen: tuple[int, ...], validating: int) -> Inner:
-    """The split with these folds of writers; it leaves out the test set of the split `seed` too.
+    """The split with these folds; it also leaves out the test images of the split `seed`.
 
-    Writers are on both sides of that split, so its test images would else have chosen the recipe
-    that they judge.
+    That split has every writer on both sides, so its test images would otherwise choose the recipe
+    that they test.
     """
     folds = np.empty(len(dataset), np.int64)
     for fold in range(TEST_FOLDS):
@@ -51,9 +55,9 @@ def _inner(dataset: Dataset, unseen: tuple[int, ...], validating: int) -> Inner:
 
 
 def score(dataset: Dataset, inner: Inner, recipe: Recipe, seed: int) -> dict[str, float]:
-    """Train on one core and say what the last epoch's weights are worth on validation.
+    """Train on one core and return the validation scores of the last epoch's weights.
 
-    The last epoch, not the best: that would be chosen on the images that are to judge.
+    The best epoch would be chosen on the validation images, which would flatter their scores.
     """
     model = LeNet5(
         len(dataset.class_names),

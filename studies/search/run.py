@@ -1,4 +1,4 @@
-"""The search from beginning to end: every combination on every inner split, and the choices."""
+"""The whole search: every combination of options on every inner split, and the choices."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,27 +12,27 @@ from studies.search.choice import choose
 from studies.search.design import OPTIONS, combinations, with_options
 from studies.search.inner import TEST_FOLDS, Inner, inner_splits, score
 
-SHARE = 0.5  # of a recipe's epochs: what ranks options need not train to the end
-NAMES = ("options", "unseen", "validating")  # what tells a row from all others
+EPOCH_SHARE = 0.5  # of a recipe's epochs: options can be ranked before training ends
+KEYS = ("options", "unseen", "validating")  # fields that identify a row
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a search: a recipe, and who trains and validates."""
+    """One run of a search: a recipe with some options on an inner split."""
 
     options: tuple[str, ...]
     recipe: Recipe
     inner: Inner
 
     def name(self) -> Row:
-        """What tells its row from all others."""
+        """Return the fields that identify its row."""
         values = list(self.options), list(self.inner.unseen), self.inner.validating
-        return dict(zip(NAMES, values, strict=True))
+        return dict(zip(KEYS, values, strict=True))
 
     def row(self, dataset: Dataset, seed: int) -> Row:
-        """Run it."""
+        """Train and return the row of scores."""
         scores = score(dataset, self.inner, self.recipe, seed)
         return self.name() | {"epochs": self.recipe.epochs} | scores
 
@@ -45,14 +45,14 @@ def search(
     known: Sequence[Row] = (),
     on_row: Callable[[list[Row], int], None] = lambda rows, total: None,
 ) -> tuple[list[Row], dict[str, Any]]:
-    """Try the options on a recipe, in processes of one core each; all rows, and what they choose.
+    """Try the options on a recipe, in processes of one core each; return all rows and the outcome.
 
-    known: rows of an earlier part of the same search. on_row is called after every run with the
-    rows so far, the newest last, and how many there will be.
+    known: rows of an earlier part of the same search. on_row: is called after every run with the
+    rows so far, the newest last, and the number of all runs.
 
-    The outcome has, for each outer fold, what the runs choose that saw nothing of its writers;
-    under "all" what all runs together say; and under "taken" the options that every fold chose: of
-    its own writers a fold's judgement can then only have lost an option, never won one.
+    The outcome has under "folds", for each outer fold, the choice of the runs that saw none of its
+    writers; under "all" the choice of all runs; under "taken" the options that every fold chose.
+    A fold's own writers can therefore remove an option from "taken" but never add one.
     """
     splits = inner_splits(dataset)
     trials = [_trial(line, present, split) for line in combinations() for split in splits]
@@ -75,16 +75,18 @@ def search(
 def _trial(on: Sequence[bool], present: Recipe, inner: Inner) -> Trial:
     options = tuple(name for name, each in zip(OPTIONS, on, strict=True) if each)
     recipe = with_options(present, options)
-    return Trial(options, recipe.with_options(epochs=max(round(SHARE * recipe.epochs), 1)), inner)
+    return Trial(
+        options, recipe.with_options(epochs=max(round(EPOCH_SHARE * recipe.epochs), 1)), inner
+    )
 
 
 def is_row(value: object) -> bool:
-    """Whether a value from a file can be a row: with what tells it from others, and an accuracy."""
-    if not isinstance(value, dict) or not set(NAMES) <= set(value):
+    """Return whether a value from a file is a row, with identifying fields and an accuracy."""
+    if not isinstance(value, dict) or not set(KEYS) <= set(value):
         return False
     accuracy = value.get("accuracy")
     return isinstance(accuracy, float) and 0 <= accuracy <= 1
 
 
 def _name(row: Row) -> Row:
-    return {name: row[name] for name in NAMES}
+    return {name: row[name] for name in KEYS}

@@ -1,1 +1,1 @@
-"""Speed against peers, all interleaved in one run on one machine."""
+"""Speed beside PyTorch and ONNX Runtime, all interleaved in one run on one machine."""

@@ -1,4 +1,4 @@
-"""Measure speed against PyTorch, ONNX Runtime and the textbook version, on a CPU or a GPU."""
+"""Measure speed beside PyTorch, ONNX Runtime and the textbook version, on a CPU or a GPU."""
 
 import argparse
 import sys
@@ -16,17 +16,17 @@ EXAMPLES = """\
   pip install torch onnx onnxruntime && python -m studies.speed --out results/benchmarks
       everything, with table, JSON and picture
   python -m studies.speed --command-data amhcd_64.zip
-      also time and memory of a whole training command on that data
+      time and memory of a whole training command on that data as well
   python -m studies.speed --gpu --command-data amhcd_64.zip --out results/benchmarks
-      on a CUDA GPU, beside PyTorch on it, and how soon 97.13 % of AMHCD are read"""
+      on a CUDA GPU, beside PyTorch on it, and the time until 97.13 % of AMHCD are read"""
 
-RACE_SECONDS = 120  # that the race in a process of its own may take
+RACE_SECONDS = 120  # time limit of the race in a process of its own
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
         "python -m studies.speed",
-        "Measure training and inference against peers, interleaved.",
+        __doc__,
         EXAMPLES,
     )
     p.add_argument("--quick", action="store_true", help="few batch sizes and turns, under 60 s")
@@ -37,29 +37,29 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--command-data",
         metavar="SOURCE",
         default="synthetic",
-        help="data of the whole training command whose time and memory are taken; with --gpu, the "
-        "AMHCD archive to train on there",
+        help="data of the whole training command that is measured; with --gpu, the AMHCD "
+        "archive to train on there",
     )
     return p.parse_args(arguments)
 
 
 def benchmark(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
+    """Run the command: see --help."""
     options = _options(arguments)
     if options.out:
         make_folder(options.out)
     lines: list[str] = []
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
         lines.append(text)
         if options.gpu and options.out:
             write_text(options.out / "gpu.log", "\n".join(lines) + "\n")
 
-    (_on_gpu if options.gpu else _on_cpu)(options, say)
+    (_on_gpu if options.gpu else _on_cpu)(options, log)
 
 
-def _on_gpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _on_gpu(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from lenet_xp.ops import get_ops
     from studies.speed import gpu_amhcd
     from studies.speed.gpu_speed import run_gpu_benchmark
@@ -69,7 +69,7 @@ def _on_gpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         (64, 1024) if options.quick else (64, 256, 1024, 4096),
         turns=6 if options.quick else 20,
         seconds=0.05 if options.quick else 0.25,
-        say=say,
+        log=log,
         compiled=not options.quick,
     )
     if options.command_data != "synthetic":
@@ -77,14 +77,14 @@ def _on_gpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         found["cold"] = gpu_amhcd.cold_race(options.command_data, RACE_SECONDS)
         record["amhcd"] = found
         for line in amhcd_lines(found):
-            say(line)
+            log(line)
     print(gpu_table(record), end="")
     if options.out:
         write_json(options.out / "gpu.json", record)
         write_text(options.out / "gpu.txt", gpu_table(record))
 
 
-def _on_cpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _on_cpu(options: argparse.Namespace, log: Callable[[str], None]) -> None:
     from lenet_xp.system.workers import usable_cores
     from studies.speed.cpu import run_benchmark
     from studies.speed.memory import measure_command
@@ -104,7 +104,7 @@ def _on_cpu(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         read_batches=(1, 256) if options.quick else (1, 16, 64, 256, 512),
         turns=6 if options.quick else 20,
         seconds=0.15 if options.quick else 0.25,
-        say=say,
+        log=log,
     )
     record["commands"] = commands
     print(text_table(record), end="")

@@ -1,4 +1,4 @@
-"""The CPU benchmark: every contender at every batch size, the machine's peak beside them."""
+"""The CPU benchmark: every contender at every batch size, beside the peak of the machine."""
 
 import platform
 import time
@@ -16,13 +16,13 @@ from lenet_xp.training.recipes import BEST
 from studies.speed import ours, peers
 from studies.speed.measure import Contender, Timing, take_turns
 
-# Multiply-adds of one image: forward, and in training once more for the weights' gradients and
-# once for the inputs' of every layer but the first.
+# Multiply-adds of one image. Training takes as many again for the gradients of the weights, and of
+# the inputs of every layer except the first.
 FORWARD = 6 * 25 * 784 + 16 * 150 * 100 + 400 * 120 + 120 * 84 + 84 * 33
 TRAINING_FLOPS = 2 * (3 * FORWARD - 6 * 25 * 784)
 INFERENCE_FLOPS = 2 * FORWARD
-SPIN = 0.5  # seconds, longer than OpenBLAS waits for more
-MATRIX = 1024  # side of the product that measures the peak
+SPIN_SECONDS = 0.5  # longer than OpenBLAS's threads spin before they sleep
+MATRIX = 1024  # rows and columns of the matrices whose product measures the peak
 
 
 def run_benchmark(
@@ -31,15 +31,16 @@ def run_benchmark(
     read_batches: tuple[int, ...],
     turns: int,
     seconds: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Time everything; a record with versions, timings, ratios and the floor.
+    """Time everything and return a record with versions, timings, ratios and the floor.
 
-    turns: of each contender at each batch size. seconds: of one turn.
+    turns: of each contender at each batch size. seconds: length of a turn. log: is called with a
+    line after each measurement.
     """
     absent = peers.missing()
     for name, reason in absent.items():
-        say(f"not taking part: {name} ({reason})")
+        log(f"not taking part: {name} ({reason})")
     torch_threads = None if "PyTorch" in absent else peers.best_torch_threads(threads)
     record: dict[str, Any] = {
         "lenet_xp": __version__,
@@ -60,17 +61,17 @@ def run_benchmark(
     }
     for batch in train_batches:
         record["training"].append(_one(_training, batch, threads, absent, turns, seconds))
-        say(_line("training", record["training"][-1]))
+        log(_line("training", record["training"][-1]))
     for batch in read_batches:
         record["inference"].append(_one(_inference, batch, threads, absent, turns, seconds))
-        say(_line("inference", record["inference"][-1]))
+        log(_line("inference", record["inference"][-1]))
     record["pipeline"] = _pipeline(threads, turns)
-    say(f"distorted batches cost {record['pipeline']['distorted_over_plain']:.2f}x the time")
+    log(f"distorted batches cost {record['pipeline']['distorted_over_plain']:.2f}x the time")
     return record
 
 
 def _pipeline(threads: int, turns: int) -> dict[str, Any]:
-    """What distorting the training images adds to the time of an epoch."""
+    """The times of an epoch with and without distortion of its images."""
     with ExitStack() as stack:
         timings = take_turns(
             {
@@ -156,14 +157,14 @@ def _peak(threads: int) -> Contender:
 
 @contextmanager
 def _awake(threads: int) -> Iterator[None]:
-    """The library on all its threads, which standing workers hold at one, and then at rest.
+    """Give the library all its threads, which standing workers limit to one; then let them sleep.
 
-    When there is no more to do, OpenBLAS's threads turn on the spot for a while before they sleep,
-    and whoever comes next would have to share the cores with them.
+    OpenBLAS's threads spin for a while after a product, and would share the cores with the next
+    contender.
     """
     with threadpool_limits(threads, user_api="blas"):
         yield
-    time.sleep(SPIN)
+    time.sleep(SPIN_SECONDS)
 
 
 def _blas() -> list[dict[str, Any]]:

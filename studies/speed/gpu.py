@@ -1,7 +1,7 @@
-"""What a first session on a GPU wants to know: are the kernels right, and do runs repeat?
+"""Checks on a GPU: whether the kernels are right, and whether runs repeat.
 
-Every part is a function of `Sizes` that returns plain values for a report; `run_parts` runs them so
-that one that fails, or takes too long, does not hide the others.
+Every part is a function of `Sizes` that returns plain values for a report. `run_parts` runs them so
+that a part that fails or takes too long does not hide the others.
 """
 
 import time
@@ -27,12 +27,12 @@ from studies.speed.gpu_card import card
 from studies.speed.ours import PREPROCESSING
 
 RECIPES = {"classic": CLASSIC, "best": BEST.with_options(learning_rate=1e-3)}
-SHORTEST = 5.0  # seconds: with fewer left no part is begun
+MIN_SECONDS = 5.0  # no part is begun with less time left
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: `FULL` on a GPU, `SMALL` where only the script itself is tested."""
+    """Sizes of the parts' work: `FULL` on a GPU, `SMALL` for a test of the study itself."""
 
     epoch: int = 20_592  # images, as in AMHCD's training part
     batches: tuple[int, ...] = (64, 1024)
@@ -53,7 +53,7 @@ Part = Callable[[Sizes], dict[str, Any]]
 
 
 def attempt(part: Part, sizes: Sizes) -> dict[str, Any]:
-    """A part's values, or under "error" why there are none."""
+    """Return a part's values, or the reason why there are none under "error"."""
     try:
         return part(sizes)
     except Exception as error:
@@ -68,17 +68,18 @@ def run_parts(
     log: Callable[[str], None],
     keep: Callable[[dict[str, dict[str, Any]]], None],
 ) -> dict[str, dict[str, Any]]:
-    """The outcome of each part by its name, in the order of `limits`: the seconds it may take.
+    """Run the parts in the order of `limits` and return the outcome of each by its name.
 
-    run: gives the outcome of a part, after so many seconds an error. seconds: that all may take
-    together. keep: is handed all outcomes so far after every part.
+    limits: time limit of each part in seconds. run: (name, limit) -> outcome, an error after the
+    limit. seconds: time limit of all parts together. log: is called with each line of the report.
+    keep: is called with all outcomes so far after every part.
     """
     outcome: dict[str, dict[str, Any]] = {}
     begun = time.perf_counter()
     for name, limit in limits.items():
         started = time.perf_counter()
         left = seconds - (started - begun)
-        if left < SHORTEST:
+        if left < MIN_SECONDS:
             outcome[name] = {"error": f"left out: {seconds:g} seconds were over"}
         else:
             outcome[name] = run(name, min(limit, left))
@@ -101,12 +102,12 @@ def patterns(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def device(sizes: Sizes) -> dict[str, Any]:
-    """The card, its driver and the libraries."""
+    """Return the card, its driver and the libraries."""
     return card(get_ops("cupy"))
 
 
 def _distance(actual: np.ndarray, desired: np.ndarray) -> float:
-    """Of two vectors, relative to the length of the second."""
+    """The distance of two vectors, relative to the length of the second."""
     gap = np.linalg.norm(actual.astype(float) - desired.astype(float))
     return float(gap / np.linalg.norm(desired.astype(float)))
 
@@ -121,13 +122,13 @@ def _gradients(ops: Ops, recipe: Recipe, count: int) -> dict[str, np.ndarray]:
 
 
 def _worst(given: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> str:
-    """The largest distance of a parameter's gradient, and whose it is."""
+    """The largest distance of a parameter's gradient, and the parameter's name."""
     distance, name = max((_distance(given[p], exact[p]), p) for p in exact)
     return f"{distance:.2e} ({name})"
 
 
 def gradients(sizes: Sizes) -> dict[str, Any]:
-    """Every parameter's gradient on one batch against NumPy's in float64."""
+    """Compare every parameter's gradient on one batch with NumPy's in float64."""
     found = {}
     for name, recipe in RECIPES.items():
         exact = _gradients(NumpyOps("float64"), recipe, sizes.parity_batch)
@@ -141,9 +142,9 @@ def gradients(sizes: Sizes) -> dict[str, Any]:
 def trained(
     ops: Ops, recipe: Recipe, images: np.ndarray, labels: np.ndarray, hold: bool = True
 ) -> np.ndarray:
-    """By how much the parameters moved in one pass over the images, shuffled as `fit` does.
+    """Return the change of the parameters in one pass over the images, shuffled as `fit` does.
 
-    hold: whether the images wait on the device, where it holds any, and are distorted there.
+    hold: whether the images stay on the device, if it holds any, and are distorted there.
     """
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     start = ops.to_host(model.values)
@@ -170,7 +171,7 @@ def _plain(recipe: Recipe, batch: int) -> Recipe:
 
 
 def parity(sizes: Sizes) -> dict[str, Any]:
-    """By how far the parameters moved in some steps and in an epoch, against NumPy in float32."""
+    """Compare the change of the parameters in some steps and in an epoch with NumPy in float32."""
     found, runs = {}, {}
     few = sizes.parity_steps * sizes.parity_batch
     for name, recipe in RECIPES.items():
@@ -191,7 +192,7 @@ def parity(sizes: Sizes) -> dict[str, Any]:
 
 
 def augmentation(sizes: Sizes) -> dict[str, Any]:
-    """Steps of `best` on images distorted on the device, against those distorted by OpenCV."""
+    """Compare steps of `best` on images distorted on the device and on the host by OpenCV."""
     recipe = BEST.with_options(learning_rate=1e-3, batch_size=sizes.parity_batch, epochs=1)
     images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
     on_device, again = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
@@ -204,7 +205,7 @@ def augmentation(sizes: Sizes) -> dict[str, Any]:
 
 
 def determinism(sizes: Sizes) -> dict[str, Any]:
-    """Whether two runs are the same to the bit, and the same with and without graphs."""
+    """Compare two runs to the bit, and runs with and without graphs."""
     images, labels = patterns(sizes.parity_steps * sizes.parity_batch)
     recipe = _plain(RECIPES["best"], sizes.parity_batch)
     first, second = (trained(CupyOps(), recipe, images, labels) for _ in range(2))
@@ -216,7 +217,7 @@ def determinism(sizes: Sizes) -> dict[str, Any]:
 
 
 def learning(sizes: Sizes) -> dict[str, Any]:
-    """Two epochs of `fit` as a user runs it: seconds of each, and that it learns."""
+    """Run two epochs of `fit` as a user does: the time of each, and the accuracy."""
     found = {}
     train, val = patterns(sizes.epoch), patterns(max(sizes.epoch // 10, 3))
     for graph in (True, False):
@@ -233,7 +234,7 @@ def learning(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
-# In the order of their weight where time is short, each with the seconds it may take.
+# Name, part and time limit in seconds; the weightiest first, for time may be short.
 CHECKS: Sequence[tuple[str, Part, float]] = (
     ("device", device, 30),
     ("gradients", gradients, 60),

@@ -1,6 +1,6 @@
-"""The real data on a GPU: how soon the seed's accuracy is reached, and how long `best` takes.
+"""The real data on a GPU: the time until the seed's accuracy is reached, and the time of `best`.
 
-python -m studies.speed.gpu_amhcd amhcd_64.zip
+`python -m studies.speed.gpu_amhcd amhcd_64.zip` runs the first as a process.
 """
 
 import json
@@ -23,7 +23,7 @@ from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
 from studies.speed.memory import package_first
 
-SEED_ACCURACY = 0.9713  # what the seed notebook claims on its split
+SEED_ACCURACY = 0.9713  # share: the claim of the seed notebook on its split
 # `best` without distortion for the fewest epochs whose validation accuracy on the seed's split lies
 # two standard errors above that: 98.40 % (one epoch fewer 97.67 %, at half the rate 97.86 %), as
 # NumPy trains with seed 0 on one core.
@@ -46,7 +46,7 @@ class Data:
 
 
 def trained(data: Data, recipe: Recipe, ops: Ops) -> dict[str, Any]:
-    """One run of `fit`: seconds from host images to the final weights, and what they read."""
+    """Run `fit` once: seconds from host images to the final weights, and their accuracy."""
     begun = time.perf_counter()
     model = LeNet5(
         data.classes, activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops
@@ -67,7 +67,7 @@ def trained(data: Data, recipe: Recipe, ops: Ops) -> dict[str, Any]:
 
 
 def measure(source: str, ops: Ops, recipes: dict[str, Recipe] | None = None) -> dict[str, Any]:
-    """Each recipe twice on the data: the first run compiles, the second is net of that.
+    """Train each recipe twice on the data: the first run compiles, the second does not.
 
     Without recipes: `classic`'s epochs without distortion, the race to the seed's accuracy, and 40
     epochs of `best`.
@@ -88,9 +88,9 @@ def measure(source: str, ops: Ops, recipes: dict[str, Recipe] | None = None) -> 
 
 
 def cold_race(source: str, seconds: float) -> dict[str, Any]:
-    """The race in a process of its own: seconds from its start to its end, by the outside's clock.
+    """Run the race in a process of its own, and time it from outside from start to end.
 
-    Raises InputError where it fails, or is not over after so many seconds.
+    Raises InputError if it fails or takes more than `seconds`.
     """
     command = [sys.executable, "-m", "studies.speed.gpu_amhcd", source]
     begun = time.perf_counter()
@@ -109,7 +109,7 @@ def cold_race(source: str, seconds: float) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """The race as a process: one run, printed as JSON."""
+    """Run the race once and print its record as JSON. arguments: the archive."""
     begun = time.perf_counter()
     ops = get_ops("cupy")
     started = time.perf_counter() - begun

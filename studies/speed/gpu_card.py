@@ -1,4 +1,4 @@
-"""What a GPU could do at most: its peaks, from what the device says of itself."""
+"""The peaks of a GPU, computed from the attributes that the device reports."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,27 +7,27 @@ import numpy as np
 
 from lenet_xp.ops import Ops
 
-# CUDA's numbers of device attributes; CUDA 13 has dropped two of them from the properties
+# CUDA's numbers of device attributes; CUDA 13 dropped two of them from the properties.
 MULTIPROCESSORS, CLOCK, MEMORY_CLOCK, BUS_WIDTH = 16, 13, 36, 37
-LANES = {7: 64}  # float32 lanes of a multiprocessor by the major compute capability ...
-LANES_OF = {(8, 0): 64}  # ... or by the whole of it
-USUAL_LANES = 128
+LANES_OF_MAJOR = {7: 64}  # major compute capability: float32 lanes of a multiprocessor
+LANES_OF = {(8, 0): 64}  # compute capability: float32 lanes, where the major one does not decide
+USUAL_LANES = 128  # float32 lanes of all other multiprocessors
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Float32 operations and bytes of memory traffic, both a second."""
+    """Peak rates per second. flops: float32 operations. bandwidth: bytes of memory traffic."""
 
     flops: float
     bandwidth: float
 
     def floor(self, flops: float, traffic: float) -> float:
-        """Seconds that so many operations, and bytes beside them, take at least."""
+        """Return the least seconds for these operations and bytes, which overlap."""
         return max(flops / self.flops, traffic / self.bandwidth)
 
 
 def card(ops: Ops) -> dict[str, Any]:
-    """The card, its driver and the libraries, and the peaks that follow from its clocks."""
+    """Return the card, its driver, the libraries and the peaks that follow from its clocks."""
     cupy, runtime = ops.xp, ops.xp.cuda.runtime
     properties = runtime.getDeviceProperties(runtime.getDevice())
     free, total = runtime.memGetInfo()
@@ -52,11 +52,11 @@ def card(ops: Ops) -> dict[str, Any]:
 
 
 def peaks(ops: Ops) -> Peaks:
-    """Clock x multiprocessors x lanes x 2 for a multiply-add; memory clock x 2 x bus width."""
+    """Return the peaks: clock x multiprocessors x lanes x 2; memory clock x 2 x bus width."""
     runtime = ops.xp.cuda.runtime
     properties = runtime.getDeviceProperties(runtime.getDevice())
     capability = properties["major"], properties["minor"]
-    lanes = LANES_OF.get(capability, LANES.get(capability[0], USUAL_LANES))
+    lanes = LANES_OF.get(capability, LANES_OF_MAJOR.get(capability[0], USUAL_LANES))
     clock, memory_clock = (1e3 * _attribute(ops, each) for each in (CLOCK, MEMORY_CLOCK))
     return Peaks(
         flops=2 * clock * lanes * _attribute(ops, MULTIPROCESSORS),

@@ -1,4 +1,4 @@
-"""This project's contenders on a GPU, and what a step asks of it."""
+"""This project's contenders on a GPU, and the kernel launches of a step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,18 @@ from studies.speed.ours import PREPROCESSING, random_batch
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a kernel: its name with grid and block, how to repeat it, its arrays' bytes."""
+    """One launch of a kernel.
+
+    title: its name with grid and block. again: launches it once more. traffic: bytes of its arrays.
+    """
 
     title: str
     again: Callable[[], None]
     traffic: int
 
 
-class Listed(Kernels):
-    """Kernels that keep a list of what was launched."""
+class RecordedKernels(Kernels):
+    """Kernels that record their launches."""
 
     def __init__(self, cupy: Any, dtype: str):
         super().__init__(cupy, dtype)
@@ -53,7 +56,7 @@ class Listed(Kernels):
 
 
 def stepper(ops: Ops, recipe: Recipe, batch: int, times: int = 1) -> Callable[[], None]:
-    """A call of it is some training steps in one launch, on images that the device holds."""
+    """Return a function that takes `times` training steps in one launch, on resident images."""
     images, labels = random_batch(batch)
     model = LeNet5(activation=recipe.activation, squash_pools=recipe.squash_pools, ops=ops)
     own = recipe.with_options(batch_size=batch)
@@ -65,8 +68,8 @@ def stepper(ops: Ops, recipe: Recipe, batch: int, times: int = 1) -> Callable[[]
 
 
 def launches_of_a_step(ops: Any, recipe: Recipe, batch: int) -> list[Launch]:
-    """The launches of one training step in order; `ops` without graphs."""
-    listed = ops._kernels = Listed(ops.xp, ops.dtype_name)
+    """Return the launches of one training step in order. ops: without graphs."""
+    listed = ops._kernels = RecordedKernels(ops.xp, ops.dtype_name)
     step = stepper(ops, recipe, batch)
     step()
     listed.launches.clear()
@@ -75,8 +78,8 @@ def launches_of_a_step(ops: Any, recipe: Recipe, batch: int) -> list[Launch]:
 
 
 def launches_of_reading(ops: Any, batch: int) -> list[Launch]:
-    """The launches that read a batch of images, as above."""
-    listed = ops._kernels = Listed(ops.xp, ops.dtype_name)
+    """Return the launches that read a batch of images. ops: without graphs."""
+    listed = ops._kernels = RecordedKernels(ops.xp, ops.dtype_name)
     read = ForwardPass(LeNet5(ops=ops), PREPROCESSING, batch)
     listed.launches.clear()
     read(random_batch(batch)[0])
@@ -84,7 +87,7 @@ def launches_of_reading(ops: Any, batch: int) -> list[Launch]:
 
 
 def device_clock(ops: Ops) -> Callable[[Callable[[], object], int], float]:
-    """Seconds a call by the device's own events around all of them."""
+    """Return a clock: (call, repeats) -> seconds per call, by device events around all calls."""
     cuda = ops.xp.cuda
 
     def clock(call: Callable[[], object], repeats: int) -> float:
@@ -100,14 +103,14 @@ def device_clock(ops: Ops) -> Callable[[Callable[[], object], int], float]:
 
 
 def train_contender(ops: Ops, recipe: Recipe, batch: int) -> Contender:
-    """As many steps to a launch as `fit` takes."""
+    """Return the contender that trains, with as many steps per launch as `fit` takes."""
     times = steps_at_once(ops, batch)
     step = stepper(ops, recipe, batch, times)
     return Contender(step, times * batch, clock=device_clock(ops))
 
 
 def read_contender(ops: Ops, batch: int) -> Contender:
-    """Held images to probabilities on the device, as one graph."""
+    """Return the contender that reads resident images, as one graph, without a copy to the host."""
     images, _ = random_batch(batch)
     model, held, places = LeNet5(ops=ops), ops.resident(images), np.arange(batch)
     settings = PREPROCESSING.scale_and_shift()
@@ -119,19 +122,19 @@ def read_contender(ops: Ops, batch: int) -> Contender:
 
 
 def epoch_seconds(ops: Ops, recipe: Recipe, count: int) -> list[float]:
-    """Of three epochs of `fit` on so many images, input pipeline included, without distortion.
+    """Return the seconds of three epochs of `fit` on `count` images, without distortion.
 
-    The first of them compiles and captures.
+    They include the input pipeline; the first includes compiling and capturing.
     """
     images, labels = random_batch(count)
     own = replace(recipe, epochs=3, batch_size=min(recipe.batch_size, count), distortion=None)
     model = LeNet5(activation=own.activation, squash_pools=own.squash_pools, ops=ops)
-    few = slice(0, 3)  # to judge on, which is not timed
+    few = slice(0, 3)  # to validate, which is not timed
     result = fit(model, own, (images, labels), (images[few], labels[few]), PREPROCESSING)
     return [row["seconds"] for row in result.history]
 
 
 def answer_contender(ops: Ops, batch: int) -> Contender:
-    """Bytes on the host to probabilities on the host, by the host's clock."""
+    """Return the contender that reads images from the host to probabilities on the host."""
     images, _ = random_batch(batch)
     return Contender(partial(ForwardPass(LeNet5(ops=ops), PREPROCESSING, batch), images), batch)

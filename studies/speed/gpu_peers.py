@@ -1,4 +1,4 @@
-"""PyTorch on the GPU at its best: eager, as a captured CUDA graph, and compiled."""
+"""PyTorch on the GPU: eager, as a captured CUDA graph, and compiled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from lenet_xp.training.recipes import CLASSIC
 from studies.speed.measure import Contender
 from studies.speed.peers import torch_batch, torch_network
 
-TRIAL = 30  # calls, to find the better of two memory formats
+TRIAL_CALLS = 30  # calls that find the faster of two memory formats
 NAMES = "PyTorch eager", "PyTorch CUDA graph", "PyTorch max-autotune"
 
 
 def missing() -> str | None:
-    """Why PyTorch cannot take part; None where it can."""
+    """Return why PyTorch cannot take part, or None if it can."""
     try:
         import torch
     except ImportError as error:
@@ -21,7 +21,7 @@ def missing() -> str | None:
 
 
 def set_precision() -> None:
-    """PyTorch multiplies in float32, as lenet_xp does, and cuDNN is free to try its algorithms."""
+    """Let PyTorch multiply in float32, as lenet_xp does, and cuDNN try its algorithms."""
     import torch
 
     torch.backends.cudnn.benchmark = True
@@ -32,10 +32,10 @@ def set_precision() -> None:
 def contenders(
     training: bool, batch: int, compiled: bool = True, device: str = "cuda"
 ) -> tuple[dict[str, Contender], dict[str, str]]:
-    """Those of NAMES that run, in the memory format that is faster, and why others do not.
+    """Return the contenders of NAMES that run, in the faster memory format, and why others do not.
 
-    compiled: whether the last of them is to try; it takes long to begin, and begins in the format
-    that is the graph's.
+    compiled: whether the compiled one, which starts slowly, takes part; it uses the format of the
+    graph.
     """
     found: dict[str, Contender] = {}
     absent: dict[str, str] = {}
@@ -45,7 +45,7 @@ def contenders(
             continue
         try:
             tried = [make(training, batch, device, last) for last in formats]
-            seconds = [each.clock(each.call, TRIAL) for each in tried]
+            seconds = [each.clock(each.call, TRIAL_CALLS) for each in tried]
             best = seconds.index(min(seconds))
             found[name] = tried[best]
             formats = formats if make is _eager else (formats[best],)
@@ -56,7 +56,7 @@ def contenders(
 
 
 def answer(device: str = "cuda") -> Contender:
-    """One image on the host to probabilities on the host, eager."""
+    """Return the contender that reads one image from the host to the host, eager."""
     import torch
 
     network, x = torch_network().to(device).eval(), torch_batch(1)[0]
@@ -71,7 +71,7 @@ def answer(device: str = "cuda") -> Contender:
 def _work(
     training: bool, batch: int, device: str, last: bool, mode: str | None
 ) -> Callable[[], Any]:
-    """A training step, or reading, on a batch that lies on the device."""
+    """A function that trains a step, or reads, on a batch that is on the device."""
     import torch
 
     layout = torch.channels_last if last else torch.contiguous_format
@@ -140,7 +140,7 @@ def _warm(call: Callable[[], Any], batch: int, device: str) -> Contender:
 
 
 def _clock(call: Callable[[], object], repeats: int) -> float:
-    """Seconds a call by PyTorch's events around all of them."""
+    """Seconds per call, by PyTorch's events around all calls."""
     import torch
 
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The GPU benchmark: whole steps and reading beside PyTorch, the card's peaks beside them."""
+"""The GPU benchmark: training steps and reading, beside PyTorch and the peaks of the card."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,14 +22,14 @@ def run_gpu_benchmark(
     batches: tuple[int, ...],
     turns: int,
     seconds: float,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     compiled: bool = True,
     epoch: int = EPOCH,
 ) -> dict[str, Any]:
-    """Training and reading at every batch size, a whole epoch, and the answer to one image.
+    """Time training and reading at every batch size, a whole epoch, and the answer to one image.
 
-    turns: of each contender. seconds: of one turn. compiled: whether PyTorch compiles as well.
-    epoch: images of the whole epoch.
+    turns: of each contender. seconds: length of a turn. log: is called with a line after each
+    measurement. compiled: whether compiled PyTorch takes part. epoch: images of the whole epoch.
     Raises BackendUnavailable without a GPU.
     """
     ops = get_ops("cupy")
@@ -39,7 +39,7 @@ def run_gpu_benchmark(
         gpu_peers.set_precision()
     else:
         absent["PyTorch"] = reason
-        say(f"not taking part: PyTorch ({reason})")
+        log(f"not taking part: PyTorch ({reason})")
     record: dict[str, Any] = {
         "lenet_xp": __version__,
         "git_commit": git_commit(),
@@ -55,14 +55,14 @@ def run_gpu_benchmark(
     }
     for kind in ("training", "inference"):
         for batch in batches:
-            contenders = _contenders(ops, kind, batch, compiled, absent, say)
+            contenders = _contenders(ops, kind, batch, compiled, absent, log)
             row = _row(ops, kind, batch, take_turns(contenders, turns, seconds))
             record[kind].append(row)
-            say(_line(kind, row))
+            log(_line(kind, row))
     record["epoch"] = _epoch(ops, epoch)
-    say(f"an epoch of {epoch:,} images: {record['epoch']['milliseconds']:.1f} ms")
+    log(f"an epoch of {epoch:,} images: {record['epoch']['milliseconds']:.1f} ms")
     record["one_image"] = _one_image(ops, turns, seconds, absent)
-    say(f"one image: {record['one_image'][OURS]['microseconds']:.1f} us")
+    log(f"one image: {record['one_image'][OURS]['microseconds']:.1f} us")
     return record
 
 
@@ -72,7 +72,7 @@ def _contenders(
     batch: int,
     compiled: bool,
     absent: dict[str, str],
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> dict[str, Contender]:
     training = kind == "training"
     ours = gpu_ours.train_contender(ops, CLASSIC, batch) if training else None
@@ -82,7 +82,7 @@ def _contenders(
         found |= theirs
         for name, reason in failed.items():
             absent[f"{kind}: {name}"] = reason
-            say(f"not taking part in {kind}: {name} ({reason})")
+            log(f"not taking part in {kind}: {name} ({reason})")
     return found
 
 
@@ -122,7 +122,7 @@ def _entry(timing: Timing, ours: Timing, batch: int) -> dict[str, Any]:
 
 
 def _epoch(ops: Ops, images: int) -> dict[str, Any]:
-    """An epoch of `fit` as a user runs it: the median of those after the first."""
+    """The record of epochs of `fit`; its time is the median of those after the first."""
     seconds = gpu_ours.epoch_seconds(ops, CLASSIC, images)
     median = 1e3 * float(np.median(seconds[1:]))
     return {
@@ -136,7 +136,7 @@ def _epoch(ops: Ops, images: int) -> dict[str, Any]:
 def _one_image(
     ops: Ops, turns: int, seconds: float, absent: dict[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """From bytes on the host to probabilities on the host."""
+    """The record of the answer to one image, from bytes to probabilities on the host."""
     contenders = {OURS: gpu_ours.answer_contender(ops, 1)}
     if "PyTorch" not in absent:
         contenders["PyTorch eager"] = gpu_peers.answer()

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def gpu_table(record: dict[str, Any]) -> str:
-    """Every figure of the record, a block of lines for each batch size."""
+    """Return every figure of the record, a block of lines for each batch size."""
     card = record["card"]
     lines = [
         f"{card['name']}, compute capability {card['compute_capability']}, lenet_xp "
@@ -58,7 +58,7 @@ def _entries(contenders: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def amhcd_lines(found: dict[str, Any]) -> list[str]:
-    """What `gpu_amhcd` measured."""
+    """Return the lines of a record of `gpu_amhcd.measure`."""
     lines = [f"AMHCD, {found['images']:,} training images, the seed's split:"]
     for name in ("classic", "race", "best"):
         if name not in found:

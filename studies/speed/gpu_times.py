@@ -14,12 +14,12 @@ from studies.speed.gpu_ours import device_clock, launches_of_a_step, stepper
 from studies.speed.gpu_speed import run_gpu_benchmark
 from studies.speed.gpu_table import amhcd_lines, gpu_table
 
-COPIES = 20  # of a launch in a graph of its own
-RACE_SECONDS = 60
+COPIES = 20  # of one launch in a graph
+RACE_SECONDS = 60  # time limit of the race in a process of its own
 
 
 def amhcd(sizes: Sizes) -> dict[str, Any]:
-    """The issue's rows on the real data: an epoch, the race to 97.13 %, 40 epochs of `best`."""
+    """Train on AMHCD: epochs of `classic`, the race to 97.13 %, 40 epochs of `best`."""
     if sizes.amhcd is None:
         return {"left out": "give the archive with --amhcd"}
     found = gpu_amhcd.measure(sizes.amhcd, CupyOps())
@@ -28,13 +28,13 @@ def amhcd(sizes: Sizes) -> dict[str, Any]:
 
 
 def speed(sizes: Sizes) -> dict[str, Any]:
-    """What `lenet-xp benchmark --gpu` measures, in little, without what PyTorch compiles."""
-    said: list[str] = []
+    """Measure less than `python -m studies.speed --gpu` does, without compiled PyTorch."""
+    lines: list[str] = []
     record = run_gpu_benchmark(
         sizes.batches,
         sizes.turns,
         sizes.seconds,
-        said.append,
+        lines.append,
         compiled=False,
         epoch=sizes.epoch,
     )
@@ -42,9 +42,9 @@ def speed(sizes: Sizes) -> dict[str, Any]:
 
 
 def kernels(sizes: Sizes) -> dict[str, Any]:
-    """Each launch of a step in order, repeated alone: microseconds on the device.
+    """Time each launch of a step alone, in order: microseconds on the device.
 
-    Where they lie near the time of a launch from the host (some 5), that is what they show.
+    Values near the time of a launch from the host (about 5) show that time.
     """
     found = {}
     for batch in sizes.batches:
@@ -57,8 +57,10 @@ def kernels(sizes: Sizes) -> dict[str, Any]:
 
 
 def graphs_of_one_kernel(sizes: Sizes) -> dict[str, Any]:
-    """Each launch of a `best` step of the smallest batch as a graph of many copies of itself:
-    microseconds with the host's part taken out."""
+    """Time each launch of a `best` step in a graph of its copies: microseconds without the host.
+
+    The batch is the smallest.
+    """
     clock = device_clock(ops := CupyOps(graph=False))
     cuda, found = ops.xp.cuda, {}
     for place, launch in enumerate(launches_of_a_step(ops, RECIPES["best"], sizes.batches[0])):
@@ -75,8 +77,10 @@ def graphs_of_one_kernel(sizes: Sizes) -> dict[str, Any]:
 
 
 def host_side(sizes: Sizes) -> dict[str, Any]:
-    """Microseconds that the host is busy with a step of the smallest batch, alone or with others
-    in one launch, with graphs and without."""
+    """Time the host's part of a step: microseconds, by steps per launch, with and without graphs.
+
+    The batch is the smallest.
+    """
     batch, found = sizes.batches[0], {}
     for graph in (True, False):
         ops = CupyOps(graph=graph)
@@ -94,7 +98,7 @@ def host_side(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
-# As in gpu.py; `TIMES` come between its two lists, `MORE_TIMES` last.
+# As in gpu.py; `TIMES` run between its two lists and `MORE_TIMES` last.
 TIMES: Sequence[tuple[str, Part, float]] = (
     ("amhcd", amhcd, 150),
     ("speed", speed, 90),

@@ -1,4 +1,4 @@
-"""Timing that survives a noisy machine: contenders take turns, medians are compared."""
+"""Timing on a noisy machine: contenders take turns, and medians are compared."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def host_clock(call: Callable[[], object], repeats: int) -> float:
-    """Seconds a call: the median of single ones."""
+    """Return seconds per call, the median of single calls."""
     single = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -20,10 +20,11 @@ def host_clock(call: Callable[[], object], repeats: int) -> float:
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to time: `call` does the work once, within the context that `setting` gives.
+    """Something to time.
 
-    items: how many images, or floating-point operations, one call handles.
-    clock: gives the seconds a call, of so many; a device has one of its own.
+    call: does the work once. items: images, or floating-point operations, of one call. setting:
+    gives the context in which the calls run. clock: (call, repeats) -> seconds per call; a device
+    has its own.
     """
 
     call: Callable[[], object]
@@ -34,7 +35,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call, one median per turn."""
+    """turns: seconds per call, one value per turn. items: of one call."""
 
     turns: tuple[float, ...]
     items: float
@@ -45,12 +46,12 @@ class Timing:
 
     @property
     def rate(self) -> float:
-        """Items a second, from the median."""
+        """Items per second, from the median."""
         return self.items / self.median
 
     @property
     def spread(self) -> float:
-        """Half the distance between the quartiles, as a share of the median."""
+        """Half the interquartile range, as a share of the median."""
         low, high = np.percentile(self.turns, (25, 75))
         return float((high - low) / 2 / self.median)
 
@@ -58,7 +59,7 @@ class Timing:
 def take_turns(
     contenders: Mapping[str, Contender], turns: int, seconds: float
 ) -> dict[str, Timing]:
-    """Time each contender in `turns` turns of about `seconds`, one after the other in each round.
+    """Time each contender in `turns` rounds, in turns of about `seconds`.
 
     Every round starts with another contender, so that none always runs on a hot or a cold machine.
     """
@@ -70,13 +71,13 @@ def take_turns(
         for name in names[first:] + names[:first]:
             each = contenders[name]
             with each.setting():
-                each.call()  # its data back into the cache
+                each.call()  # brings its data back into the cache
                 times[name].append(each.clock(each.call, repeats[name]))
     return {name: Timing(tuple(times[name]), contenders[name].items) for name in names}
 
 
 def _warm_up(contender: Contender, seconds: float) -> int:
-    """Call a contender for half a turn; how many calls fill a turn."""
+    """Call a contender for half a turn; the number of calls that fill a turn."""
     calls, started = 0, time.perf_counter()
     with contender.setting():
         while calls < 3 or time.perf_counter() - started < seconds / 2:

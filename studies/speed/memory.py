@@ -1,6 +1,6 @@
-"""How much memory and time a whole command takes, measured from outside.
+"""Time and memory of a whole command, measured from outside.
 
-python studies/speed/memory.py -m lenet_xp train --epochs 1
+`python studies/speed/memory.py -m lenet_xp train --epochs 1` prints them as JSON.
 """
 
 import json
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def measure_command(arguments: list[str]) -> dict[str, Any]:
-    """Run this Python with arguments; its wall seconds, CPU seconds, peak memory in MB, status.
+    """Run this Python with arguments; return wall and CPU seconds, peak memory in MB and status.
 
-    It finds this lenet_xp first. The command is started by a small process of its own: the peak
-    that Linux reports begins with the size of whoever started the command.
+    It finds this lenet_xp first. A small process of its own starts the command, because the peak
+    that Linux reports is at least the size of the process that started it.
     """
     starter = [sys.executable, __file__, *arguments]
     done = subprocess.run(starter, capture_output=True, text=True, check=True, env=package_first())
@@ -24,7 +24,7 @@ def measure_command(arguments: list[str]) -> dict[str, Any]:
 
 
 def package_first() -> dict[str, str]:
-    """The environment of a Python process that finds this lenet_xp before any other."""
+    """Return the environment of a Python process that finds this lenet_xp before any other."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": paths}

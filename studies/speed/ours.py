@@ -1,4 +1,4 @@
-"""The contenders of this project: the fast network, and the textbook version of the same."""
+"""The contenders of this project: the fast network, and its textbook version."""
 
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -23,16 +23,16 @@ PREPROCESSING = Preprocessing(mean=0.1, std=0.25)
 
 
 def random_batch(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (count, 32, 32) uint8 and labels (count,), always the same."""
+    """Return images (count, 32, 32) uint8 and labels (count,), the same ones for each count."""
     rng = np.random.default_rng(count)
     return rng.integers(0, 256, (count, 32, 32), dtype=np.uint8), rng.integers(0, 33, count)
 
 
 def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
-    """A whole training step from uint8 images: standardise, forward, backward, SGD.
+    """Return a whole training step from uint8 images: standardise, forward, backward, SGD.
 
-    stack: keeps the worker threads alive. Images are standardised within the step, while peers
-    are given finished tensors.
+    stack: keeps the workers alive. Images are standardised within the step, while peers are given
+    finished tensors.
     """
     images, labels = random_batch(batch)
     workers = WorkerThreads(min(threads, batch))
@@ -47,7 +47,7 @@ def train_step(stack: ExitStack, batch: int, threads: int) -> Contender:
 
 
 def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Contender:
-    """An epoch of 2,048 images in batches of 64 with the whole input pipeline before it."""
+    """Return an epoch of 2,048 images in batches of 64, with the whole input pipeline."""
     images, labels = random_batch(2048)
     workers = WorkerThreads(threads)
     model = LeNet5(ops=get_ops("numpy"))
@@ -64,7 +64,7 @@ def epoch(stack: ExitStack, threads: int, distortion: Distortion | None) -> Cont
 
 
 def textbook_step(batch: int) -> Contender:
-    """The same step through the portable reference: fresh arrays, plain im2col."""
+    """Return the same step through the portable reference: fresh arrays, plain im2col."""
     images, labels = random_batch(batch)
     model = LeNet5(ops=Ops(np))
     loss = SoftmaxCrossEntropy(model.ops)
@@ -79,7 +79,7 @@ def textbook_step(batch: int) -> Contender:
 
 
 def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
-    """Probabilities of a batch of uint8 images; one image goes the low-latency way."""
+    """Return the reading of a batch of uint8 images; one image takes the low-latency path."""
     images, _ = random_batch(batch)
     model = LeNet5(ops=get_ops("numpy"))
     if batch == 1:
@@ -91,7 +91,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
 
 
 class _Standing:
-    """Gives a context in which workers are ready, without starting their threads each time."""
+    """Gives a context with workers that are started once, not at each turn."""
 
     def __init__(self, stack: ExitStack, workers: WorkerThreads):
         stack.enter_context(workers)

@@ -1,4 +1,4 @@
-"""The peers: PyTorch and ONNX Runtime at their best. Both are optional; absent ones are named."""
+"""The peers, PyTorch and ONNX Runtime, in their fastest settings; each may be absent."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +16,7 @@ from studies.speed.ours import PREPROCESSING, random_batch
 
 
 def missing() -> dict[str, str]:
-    """Why a peer cannot take part, by its name."""
+    """Return why a peer cannot take part, by the names of the absent ones."""
     reasons = {}
     for name, module in (("PyTorch", "torch"), ("ONNX Runtime", "onnxruntime"), ("onnx", "onnx")):
         try:
@@ -27,7 +27,7 @@ def missing() -> dict[str, str]:
 
 
 def torch_network() -> Any:
-    """The classic network with our initial weights, in the memory format PyTorch likes best."""
+    """Return the classic network with our initial weights, in PyTorch's fastest memory format."""
     import torch
     from torch import nn
 
@@ -44,6 +44,7 @@ def torch_network() -> Any:
 
 
 def torch_batch(batch: int) -> tuple[Any, Any]:
+    """Return standardised images (batch, 1, 32, 32) float32 and labels (batch,) as tensors."""
     import torch
 
     images, labels = random_batch(batch)
@@ -53,7 +54,7 @@ def torch_batch(batch: int) -> tuple[Any, Any]:
 
 
 def torch_step(batch: int, compiled: bool) -> Contender:
-    """One training step of PyTorch, eager or with the whole step compiled."""
+    """Return one training step of PyTorch, eager or compiled as a whole."""
     import torch
 
     network, (x, y) = torch_network(), torch_batch(batch)
@@ -69,7 +70,7 @@ def torch_step(batch: int, compiled: bool) -> Contender:
 
 
 def torch_inference(batch: int) -> Contender:
-    """Probabilities by eager PyTorch."""
+    """Return the reading of a batch by eager PyTorch."""
     import torch
 
     network, (x, _) = torch_network().eval(), torch_batch(batch)
@@ -82,7 +83,7 @@ def torch_inference(batch: int) -> Contender:
 
 
 def onnx_inference(batch: int, threads: int) -> Contender:
-    """Probabilities by ONNX Runtime, all graph optimisations on."""
+    """Return the reading of a batch by ONNX Runtime, with all graph optimisations."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -134,7 +135,7 @@ def _onnx_network() -> bytes:
 
 
 def best_torch_threads(cores: int) -> int:
-    """The number of threads with which eager PyTorch trains fastest at batch 64; it is set."""
+    """Set and return the number of threads with which eager PyTorch trains fastest at batch 64."""
     import torch
 
     from studies.speed.measure import take_turns
@@ -158,7 +159,7 @@ def best_torch_threads(cores: int) -> int:
 
 
 def versions() -> dict[str, str]:
-    """The versions of the peers that are here."""
+    """Return the versions of the installed peers."""
     found = {}
     for package in ("torch", "onnxruntime", "onnx"):
         try:

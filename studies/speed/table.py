@@ -18,7 +18,7 @@ COLOURS = {
 
 
 def text_table(record: dict[str, Any]) -> str:
-    """Every figure of the record, a block of lines for each batch size."""
+    """Return every figure of the record, a block of lines for each batch size."""
     lines = [
         f"{record['cpu']}, {record['threads']} threads, lenet_xp {record['lenet_xp']}"
         + (f" ({commit})" if (commit := record["git_commit"]) else ""),
@@ -60,7 +60,7 @@ def text_table(record: dict[str, Any]) -> str:
 
 
 def draw(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Images a second over the batch size, training and inference side by side, log scales."""
+    """Draw images per second over the batch size, training and inference, on log scales."""
     figure = new_figure(12.5, 5.4)
     for left, kind in ((0.9, "training"), (7.0, "inference")):
         axes = add_axes(figure, left, 0.6, 5.2, 3.5)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fuzzing import payload, place
 from fuzzing.case import Case
-from fuzzing.judge import Outcome
+from fuzzing.outcome import Outcome
 from fuzzing.served import Demo
 from fuzzing.watch import Streams, Watch
 from lenet_xp.commands.main import start

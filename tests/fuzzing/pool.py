@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -13,7 +13,7 @@ from pathlib import Path
 from fuzzing import doors, place
 from fuzzing.attempt import Attempts
 from fuzzing.case import Case
-from fuzzing.judge import Outcome, problems
+from fuzzing.outcome import Outcome, problems
 from lenet_xp.ops import BackendUnavailable, get_ops
 
 PATIENCE = 60.0  # seconds for a case, on a machine that does other work besides
@@ -82,8 +82,8 @@ def _serve(pipe: Connection, root: Path, seed: int, only: list[str] | None) -> N
 
 def findings(
     numbers: range, seed: int, jobs: int, only: list[str] | None = None
-) -> Iterator[Finding]:
-    """Run the cases of these numbers and yield what came of each, as they end."""
+) -> Generator[Finding, None, None]:
+    """Run the cases of these numbers and yield the finding of each, as they end."""
     _look_for_cupy()
     waiting = iter(numbers)
     workers = [_Worker(seed, only) for _ in range(jobs)]

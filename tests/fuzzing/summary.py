@@ -1,10 +1,10 @@
-"""What a run of many cases comes to, as JSON and in lines."""
+"""The summary of a run of many cases, as JSON and in lines."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from fuzzing.judge import MOST_MEMORY
+from fuzzing.outcome import MAX_MEMORY
 from fuzzing.pool import Finding
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 
@@ -52,7 +52,7 @@ class Summary:
         return {
             "command": command,
             **record,
-            "memory_allowed": MOST_MEMORY,
+            "memory_allowed": MAX_MEMORY,
             "versions": versions() | {"pillow": version("pillow")},
             "cpu": cpu_name(),
             "git_commit": git_commit(),

@@ -96,7 +96,7 @@ def test_the_record_is_this_files(record):
 
 def test_the_committed_card_is_what_the_record_gives(record):
     written = (ROOT / "docs" / "model_card.md").read_text(encoding="utf-8")
-    assert written == card(record), "docs/model_card.md: run `python studies/make_model.py`"
+    assert written == card(record), "docs/model_card.md: run `python -m studies.make_model`"
     assert "@{" not in written
     for link in re.findall(r"\]\((?!https)([^)]+)\)", written):
         assert (ROOT / "docs" / link).exists()

@@ -31,21 +31,10 @@ def build(network: str, ops) -> tuple:
     host_images, host_labels = problem.batch()
     images, labels = ops.asarray(np.moveaxis(host_images, 0, -1)), ops.asarray(host_labels)
     loss = SoftmaxCrossEntropy(ops)
-    classes = problem.SHAPES["output.bias"][0]
-
-    def smoothed(logits):
-        """Losses and dlogits for torch's smoothed targets: a weighted mean over all labels."""
-        labelled, every = 1 - problem.SMOOTHING, problem.SMOOTHING / classes
-        losses, _, dlogits = loss(logits, labels)
-        losses, dlogits = losses * labelled, dlogits * labelled
-        for k in range(classes):
-            others, _, doubtful = loss(logits, ops.asarray(np.full(len(host_labels), k)))
-            losses, dlogits = losses + others * every, dlogits + doubtful * every
-        return losses, dlogits
 
     def run():
         logits = model.forward(images)
-        losses, dlogits = smoothed(logits)
+        losses, _, dlogits = loss(logits, labels)
         model.backward(dlogits)
         return logits, losses
 

@@ -6,7 +6,6 @@ A glyph that the font lacks is only a warning to matplotlib; here every warning 
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -20,10 +19,6 @@ from lenet_xp.scores.calibration import reliability
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import rejection_curve
 from lenet_xp.scores.summary import Scores
-from studies.plots.accuracies import accuracies
-from studies.plots.effects import effect_sheet
-from studies.plots.few_writers import few_writers
-from studies.plots.statistics import compare_statistics
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -216,33 +211,6 @@ def test_letter_sheet(tmp_path, names):
     read(tmp_path / "a.png")
 
 
-def test_effect_sheet_shows_every_effect_and_strength(tmp_path):
-    letters = np.full((3, 32, 32), 255, dtype=np.uint8)
-    effects = {
-        "shift, pixels": {"1": letters, "2": letters // 255 * 254},
-        "an effect": {"weak": letters},
-    }
-    effect_sheet(letters, effects, tmp_path / "a.png")
-    black = (read(tmp_path / "a.png").max(axis=2) < 40).astype(np.uint8)
-    tiles = cv2.connectedComponentsWithStats(black)[2][1:, cv2.CC_STAT_AREA]
-    assert np.count_nonzero(tiles > 2000) == 3 * (3 + 2)  # both rows begin with the letters
-
-
-def test_compare_statistics(tmp_path):
-    rng = np.random.default_rng(0)
-    first, second = (
-        {
-            "ink_share": rng.random(count),
-            "rows_touched": rng.integers(0, 65, count),
-            "columns_touched": np.full(count, 64),
-            "touches_border": rng.random(count) < 0.7,
-        }
-        for count in (500, 80)
-    )
-    compare_statistics(first, second, ("AMHCD", "generated"), tmp_path / "a.png")
-    assert orange(read(tmp_path / "a.png")) > 5000
-
-
 def doubts(count: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (count, 10) and labels of which about one in ten names another class."""
     rng = np.random.default_rng(count)
@@ -290,34 +258,6 @@ def test_accuracy_by_writer(tmp_path, count):
     scores = [GroupScore(number, 80, 70 + number % 11) for number in range(count)]
     plots.per_group(sorted(scores, key=lambda each: each.accuracy), tmp_path / "a.png")
     read(tmp_path / "a.png")
-
-
-def test_a_curve_over_few_writers_has_both_starts(tmp_path):
-    rows = [
-        {"writers": count, "start": start, "accuracy": accuracy - 0.02 * (start == "nothing")}
-        for count, accuracy in ((5, 0.97), (10, 0.98), (42, 0.99))
-        for start in ("generated letters", "nothing")
-    ]
-    few_writers(rows, tmp_path / "both.png")
-    few_writers(rows[::2], tmp_path / "one.png")
-    assert orange(read(tmp_path / "both.png")) > 2 * orange(read(tmp_path / "one.png")) > 0
-
-
-@pytest.mark.parametrize("count", [1, 2, 9])
-def test_accuracies_beside_one_another(tmp_path, count):
-    rows = [
-        SimpleNamespace(
-            name=f"experiment {number}",
-            accuracy=1 - 0.003 * number,
-            interval=(0.98 - 0.003 * number, 1.0),
-            runs=(0.99, 0.985) if number % 2 else (),
-            new_hands=number == 1,
-        )
-        for number in range(count)
-    ]
-    accuracies(rows, tmp_path / "a.png")
-    dots = read(tmp_path / "a.png")[60:-60]  # without title and legend
-    assert (orange(dots) > 100) == (count > 1)
 
 
 def test_captions_of_letters_and_of_other_classes():

@@ -55,7 +55,7 @@ def main() -> None:
 
         def loss_of(p: Tensors, settings=settings) -> tuple[torch.Tensor, torch.Tensor]:
             logits = forward(p, images, **settings)
-            return logits, F.cross_entropy(logits, labels, label_smoothing=problem.SMOOTHING)
+            return logits, F.cross_entropy(logits, labels)
 
         p = fresh()
         logits, loss = loss_of(p)

@@ -23,7 +23,6 @@ SHAPES = {
     "output.weight": (33, 84),
     "output.bias": (33,),
 }
-SMOOTHING = 0.1
 BETAS, EPSILON = (0.8, 0.95), 1e-6
 STEPS = 3
 # name -> learning rate, weight decay

@@ -14,7 +14,7 @@ from studies import few_writers
 
 
 def test_rows_tell_writers_learned_from_and_not_those_tested_on(monkeypatch):
-    for name in ("BEST", "TUNING"):
+    for name in ("BEST", "FINE_TUNING"):
         monkeypatch.setattr(few_writers, name, replace(getattr(few_writers, name), epochs=1))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (60, 32, 32), dtype=np.uint8)

@@ -1,6 +1,6 @@
 """A short fuzz of every door with a fixed seed, and that it would notice what it looks for.
 
-studies/fuzz.py is the long one.
+`python -m studies.fuzz` is the long one.
 """
 
 import os
@@ -19,7 +19,7 @@ if sys.platform != "linux":
 
 from fuzzing import attempt, containers, doors, images, payload, place, pool, requests, served
 from fuzzing.case import Case
-from fuzzing.judge import Outcome, problems
+from fuzzing.outcome import Outcome, problems
 
 CASES = 12  # of each door
 

@@ -93,10 +93,10 @@ def test_every_other_part_runs(outcome_of, name):
 
 def test_what_is_counted_is_what_moves(stand_in):
     """Of one dense layer's launch: weights, input, bias and output, each once."""
-    from studies.speed.gpu_ours import Listed
+    from studies.speed.gpu_ours import RecordedKernels
 
     ops = CupyOps(graph=False)
-    ops._kernels = Listed(ops.xp, "float32")
+    ops._kernels = RecordedKernels(ops.xp, "float32")
     ops.dense(ops.zeros((5, 7)), ops.zeros((7, 3)), ops.zeros((5,)), None)
     (launch,) = ops._kernels.launches
     assert launch.traffic == 4 * (5 * 7 + 7 * 3 + 5 + 5 * 3)

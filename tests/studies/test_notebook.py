@@ -1,6 +1,9 @@
 """The notebook runs from top to bottom, and is committed with outputs that show no AMHCD image."""
 
+import builtins
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +77,33 @@ def test_every_cell_runs_and_the_journey_is_whole(executed, committed):
     shown = [cell for cell in drawn if pictures(cell)]
     assert [c for c in drawn if c not in shown] == [cell_with(executed, "plots.misclassified")]
     assert [cell.source for cell in executed.cells] == [cell.source for cell in committed.cells]
+
+
+def test_a_notebook_that_installs_the_package_has_it(committed, monkeypatch):
+    """The first cell where lenet_xp is not installed: IPython's %pip, here a function."""
+    cell = cell_with(committed, "%pip")
+    installed = []
+    real = builtins.__import__
+
+    def import_module(name, *given):
+        if name == "lenet_xp" and not installed:
+            raise ImportError(name)
+        return real(name, *given)
+
+    monkeypatch.setattr(builtins, "__import__", import_module)
+    source = re.sub(r"%pip install (.*)", r"installed.append(r'\1')", cell.source)
+    names = {"installed": installed}
+    exec(source, names)
+    assert installed == ['-q "{REPOSITORY}[amhcd]"'] and "lenet_xp" in names
+
+
+@pytest.mark.parametrize(("spec", "data"), [(None, "synthetic"), ("found", "amhcd")])
+def test_without_kagglehub_the_notebook_draws_its_own_letters(committed, monkeypatch, spec, data):
+    monkeypatch.delenv("LENET_XP_DATA", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    names = {}
+    exec(cell_with(committed, "LENET_XP_DATA").source, names)
+    assert names["DATA"] == data
 
 
 def test_the_committed_outputs_are_of_amhcd_and_show_none_of_it(committed):

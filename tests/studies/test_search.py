@@ -1,4 +1,4 @@
-"""The search: a design that tells effects apart, splits that see nobody they judge, repeatable."""
+"""The search: a design that separates effects, splits without test writers, the same rows again."""
 
 import json
 from dataclasses import replace

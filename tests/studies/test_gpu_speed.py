@@ -1,4 +1,4 @@
-"""`lenet-xp benchmark --gpu` on the stand-in: what it writes, who takes part, what it refuses."""
+"""`python -m studies.speed --gpu` on the stand-in: its files, its contenders, its errors."""
 
 import json
 import sys

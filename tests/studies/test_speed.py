@@ -114,7 +114,7 @@ def test_absent_peers_are_named_and_the_record_becomes_table_and_picture(tmp_pat
     reasons = {"PyTorch": "No module named 'torch'", "ONNX Runtime": "none", "onnx": "none"}
     monkeypatch.setattr(peers, "missing", lambda: reasons)
     said = []
-    record = cpu.run_benchmark(1, (2, 4), (1, 3), turns=2, seconds=0.001, say=said.append)
+    record = cpu.run_benchmark(1, (2, 4), (1, 3), turns=2, seconds=0.001, log=said.append)
     assert "PyTorch" in said[0]
     assert record["torch_threads"] is None
     names = {name for row in record["training"] for name in row["contenders"]}

@@ -1,4 +1,4 @@
-"""The report says what the records say, tells what is missing, and cannot go stale unnoticed."""
+"""The report shows the values of the records, names the missing ones, and cannot go stale."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import paper_records
 import pytest
+import report_records
 from commandline import QUICK, call, files_in, letters_folder
 
 from lenet_xp.commands import terminal, train
@@ -44,7 +44,7 @@ def example(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory, example):
-    return paper_records.make(tmp_path_factory.mktemp("whole"), example)
+    return report_records.make(tmp_path_factory.mktemp("whole"), example)
 
 
 @pytest.fixture
@@ -93,21 +93,21 @@ def test_a_series_stands_with_mean_deviation_and_number(made, record):
 
 
 def test_a_single_run_stands_with_its_interval(made):
-    paper_records.edit(made / "best-mnist" / "metrics.json", test_accuracy=0.98765, n_test=4321)
+    report_records.edit(made / "best-mnist" / "metrics.json", test_accuracy=0.98765, n_test=4321)
     low, high = wilson_interval(round(0.98765 * 4321), 4321)
     shown = ["0", "4,321", "98.77 %", f"{100 * low:.2f} to {100 * high:.2f} %"]
     assert row(text_of(made), "MNIST, `best` |")[2:] == shown
 
 
-def test_targets_are_judged_by_the_mean(made):
+def test_targets_are_compared_with_the_mean(made):
     for number, accuracy in enumerate((0.9949, 0.9952, 0.995, 0.995, 0.995)):
         path = made / f"seeds-amhcd/seed-{number}/metrics.json"
-        paper_records.edit(path, test_accuracy=accuracy)
+        report_records.edit(path, test_accuracy=accuracy)
     (made / "seeds-amhcd" / "summary.json").unlink()
     assert row(text_of(made), "AMHCD, seed split, mean")[4] == "yes"
-    paper_records.edit(made / "seeds-amhcd/seed-4/metrics.json", test_accuracy=0.99)
+    report_records.edit(made / "seeds-amhcd/seed-4/metrics.json", test_accuracy=0.99)
     assert row(text_of(made), "AMHCD, seed split, mean")[4] == "no"
-    paper_records.edit(made / "synthetic-to-amhcd" / "scores.json", accuracy=0.9199)
+    report_records.edit(made / "synthetic-to-amhcd" / "scores.json", accuracy=0.9199)
     assert row(text_of(made), "AMHCD after generated letters")[4] == "no"
 
 
@@ -146,8 +146,8 @@ def test_averages_of_readings_stand_apart(made):
 
 def test_the_epochs_of_mnist_are_told_beside_those_of_amhcd(made):
     for run in RECORDS["seeds-mnist"].runs:
-        paper_records.edit(made / run / "metrics.json", epochs=20, n_train=54_000)
-    paper_records.edit(made / "best-amhcd" / "metrics.json", epochs=60, n_train=18_000)
+        report_records.edit(made / run / "metrics.json", epochs=20, n_train=54_000)
+    report_records.edit(made / "best-amhcd" / "metrics.json", epochs=60, n_train=18_000)
     (made / "seeds-mnist" / "summary.json").unlink()
     assert "20 epochs of 54,000 images are 1.00 times the steps of 60 epochs" in text_of(made)
 
@@ -180,7 +180,7 @@ def test_a_series_with_a_missing_run_is_not_measured(made):
 
 def test_a_record_of_an_older_version_is_told_from_a_missing_one(made):
     for run in RECORDS["writers-amhcd"].runs:
-        paper_records.edit(made / run / "metrics.json", test_ece_scaled=None)
+        report_records.edit(made / run / "metrics.json", test_ece_scaled=None)
     (made / "writers-amhcd" / "summary.json").unlink()
     text = text_of(made)
     assert "the record has no `test_ece_scaled` yet" in text
@@ -203,12 +203,12 @@ def test_the_same_records_give_the_same_bytes(made, tmp_path):
 )
 def test_a_changed_record_changes_the_text(made, file, values):
     before = text_of(made)
-    paper_records.edit(made / file, **values)
+    report_records.edit(made / file, **values)
     assert text_of(made) != before
 
 
 def test_a_summary_that_is_not_of_its_runs_is_refused(made):
-    paper_records.edit(made / "seeds-mnist/seed-1/metrics.json", test_accuracy=0.5)
+    report_records.edit(made / "seeds-mnist/seed-1/metrics.json", test_accuracy=0.5)
     with pytest.raises(InputError, match=r"seeds-mnist/summary.json: is not what its runs give"):
         text_of(made)
 
@@ -259,8 +259,8 @@ def test_the_writers_of_all_folds_are_pooled(made):
     assert sorted(each.group for each in scores) == list(range(60))
     assert scores == sorted(scores, key=lambda each: each.accuracy)
     correct, groups = [], []
-    for fold in range(paper_records.FOLDS):
-        labels, probabilities, writers = paper_records.answers(fold)
+    for fold in range(report_records.FOLDS):
+        labels, probabilities, writers = report_records.answers(fold)
         correct.append(probabilities.argmax(axis=1) == labels)
         groups.append(writers)
     expected = bootstrap_interval(np.concatenate(correct), np.concatenate(groups))
@@ -271,7 +271,7 @@ def test_the_bins_of_all_folds_are_those_of_all_images(made):
     files = [made / run / "calibration.json" for run in RECORDS["writers-amhcd"].runs]
     found = pooled([json.loads(file.read_text())["after"]["bins"] for file in files])
     labels, probabilities, _ = map(
-        np.concatenate, zip(*map(paper_records.answers, range(paper_records.FOLDS)), strict=True)
+        np.concatenate, zip(*map(report_records.answers, range(report_records.FOLDS)), strict=True)
     )
     expected = reliability(apply_temperature(probabilities, 1.5), labels)
     for name in ("edges", "counts", "confidence", "accuracy"):
@@ -299,7 +299,7 @@ def test_a_picture_that_can_no_longer_be_drawn_goes(made, call):
 
 
 def test_links_start_from_the_report(made, tmp_path, call):
-    out = tmp_path / "elsewhere" / "paper.md"
+    out = tmp_path / "elsewhere" / "text.md"
     assert call("report", "--results", made, "--out", out).status == 0
     for link in re.findall(r"\]\(([^)]+)\)", out.read_text(encoding="utf-8")):
         assert (out.parent / link).exists(), link

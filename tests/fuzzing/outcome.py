@@ -1,7 +1,8 @@
-"""What a command may do with hostile input: refuse it in one line, or take it and leave a result.
+"""The outcome of a case, and its problems.
 
-Never: a traceback, a crash, another exit status, files anywhere but in OUT, half a file, anything
-run, more than a gigabyte, control characters on a terminal.
+A command may refuse hostile input in one line, or accept it and leave a result. Everything else is
+a problem: a traceback, a crash, another exit status, files outside of OUT, half a file, foreign
+code run, more than a gigabyte of memory, control characters on a terminal.
 """
 
 import re
@@ -10,9 +11,9 @@ from pathlib import Path
 
 from fuzzing.case import Case
 
-MOST_MEMORY = 10**9  # bytes
-LONGEST_LINE = 4000
-# What may stand on standard error besides the error: progress, and warnings as designed.
+MAX_MEMORY = 10**9  # bytes
+MAX_LINE = 4000  # characters of an error
+# Lines that may precede an error on standard error: progress, and warnings by design.
 DESIGNED = re.compile(
     r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
     r"searching .* \.\.\.|"
@@ -26,7 +27,11 @@ _USAGE = re.compile(r"usage: |\s")
 
 @dataclass
 class Outcome:
-    """What came of a case. files: what is new in its folder. memory: the process's peak, bytes."""
+    """The outcome of a case.
+
+    status: exit status, None if the process died. files: new ones in its folder. escaped: new ones
+    elsewhere. memory: peak of the process in bytes.
+    """
 
     status: int | None
     out: str = ""
@@ -38,16 +43,16 @@ class Outcome:
 
 
 def problems(case: Case, outcome: Outcome) -> list[str]:
-    """What was wrong, in words; empty if nothing."""
+    """Return a sentence for each problem."""
     found = [f"outside of its folder: {each}" for each in outcome.escaped]
     if outcome.status not in (0, 2):
         found.append(f"exit status {outcome.status}")
     if "Traceback" in outcome.err:
         found.append("a traceback")
-    if outcome.memory > MOST_MEMORY or "out of memory" in outcome.err:
+    if outcome.memory > MAX_MEMORY or "out of memory" in outcome.err:
         found.append(f"memory: {outcome.memory:,} bytes")
     if _CONTROLS.search(outcome.err) or _CONTROLS.search(outcome.out):
-        found.append("control characters in what it says")
+        found.append("control characters in the output")
     return [*found, *_words(case, outcome), *_results(case, outcome)]
 
 
@@ -64,13 +69,13 @@ def _words(case: Case, outcome: Outcome) -> list[str]:
         found.append("an error, but status 0")
     if outcome.status == 2 and outcome.out:
         found.append("an error, but something on standard output")
-    if any(line.startswith("error: ") and len(line) > LONGEST_LINE for line in errors):
+    if any(line.startswith("error: ") and len(line) > MAX_LINE for line in errors):
         found.append("an error of many words")
     return found
 
 
 def _results(case: Case, outcome: Outcome) -> list[str]:
-    """Files that should not be there; all that is new, where the command failed."""
+    """The problems with files; after a failure, any new file is one."""
     found = []
     for name in outcome.files:
         path = Path(name)
@@ -91,5 +96,5 @@ def _results(case: Case, outcome: Outcome) -> list[str]:
 
 
 def _kept(case: Case, name: str) -> bool:
-    """Whether a run may keep a file though it fails: what it can go on from."""
+    """Whether a run that fails may keep the file: a checkpoint, to resume from."""
     return case.command == "train" and f"{case.out}/checkpoints/" in name
