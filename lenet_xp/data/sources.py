@@ -20,8 +20,10 @@ from lenet_xp.system.progress import progress_bar
 
 HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
-SOURCE = "Es Saady et al., IJCA 27(4), 2011"
-TERMS = f"{SOURCE}: available for research and academic use; this project passes on no image of it"
+CITATION = "Es Saady et al., IJCA 27(4), 2011"
+TERMS = (
+    f"{CITATION}: available for research and academic use; this project passes on no image of it"
+)
 
 
 def load_dataset(

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lenet_xp.data.sources import PAGE, SOURCE
+from lenet_xp.data.sources import CITATION, PAGE
 from lenet_xp.data.splits import VALIDATION_WRITERS
 from lenet_xp.data.writers import WRITERS
 from lenet_xp.letters.alphabet import letter, letters
@@ -45,7 +45,7 @@ def model_record(model: Path, run: Path, command: str) -> dict[str, Any]:
         },
         "data": {
             "name": "AMHCD",
-            "source": SOURCE,
+            "source": CITATION,
             "page": PAGE,
             "terms": "available for researches and academic uses",
         },
