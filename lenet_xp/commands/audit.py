@@ -1,6 +1,5 @@
 """The audit of a data set: duplicates, label conflicts and leaks, which make scores too good."""
 
-import argparse
 import json
 from typing import Any
 
@@ -32,24 +31,17 @@ EXAMPLES = """\
       one split, everything that was found, for a program to read"""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp audit",
-        "Report duplicates, label conflicts and leaks between a split's sides.",
-        EXAMPLES,
-    )
+def audit(arguments: list[str] | None = None) -> None:
+    """Run the command; see --help. Unreadable images are a finding here, not an error."""
+    about = "Report duplicates, label conflicts and leaks between a split's sides."
+    p = parser("lenet-xp audit", about, EXAMPLES)
     add_data_option(p, None, skip_bad=False)
     p.add_argument(
         "--split", choices=sorted(SPLITS), help="this one only (default: all that it can have)"
     )
     add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
-    return p.parse_args(arguments)
-
-
-def audit(arguments: list[str] | None = None) -> None:
-    """The command: see --help. Unreadable images are a finding here, not an error."""
-    options = _options(arguments)
+    options = p.parse_args(arguments)
     samples, cache = options.samples, not options.no_cache
     dataset = load_dataset(options.data, samples_per_class=samples, skip_bad=True, cache=cache)
     found = audited(dataset, options.split)
@@ -62,8 +54,7 @@ def audit(arguments: list[str] | None = None) -> None:
 def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     """Everything that the command shows, in plain JSON values.
 
-    split: the one to audit; by default every split that the data set can have. InputError for a
-    split that it cannot have.
+    split: by default all that the data set can have; InputError for one that it cannot have.
     """
     groups = image_groups(dataset.images)
     twins = repeated(groups)
@@ -120,8 +111,7 @@ def _split(split: Split, groups: np.ndarray, writers: np.ndarray | None) -> dict
     sides = {"train": split.train, "val": split.val, "test": split.test}
     overlap, shared = find_overlap(groups, split), None
     if writers is not None:
-        of_side = {side: writers[part] for side, part in sides.items()}
-        both = {pair: [of_side[side] for side in pair.split("_")] for pair in PAIRS}
+        both = {pair: [writers[sides[side]] for side in pair.split("_")] for pair in PAIRS}
         shared = {pair: len(np.intersect1d(*each)) for pair, each in both.items()}
     return {
         "name": split.name,
@@ -155,11 +145,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _listed(texts: list[str]) -> list[str]:
-    texts, more = texts[:MAX_LISTED], len(texts) - MAX_LISTED
-    return [
-        *(f"  {text}" for text in texts),
-        *([f"  ... and {more:,} more (--json lists all)"] if more > 0 else []),
-    ]
+    lines = [f"  {text}" for text in texts[:MAX_LISTED]]
+    if (more := len(texts) - MAX_LISTED) > 0:
+        lines.append(f"  ... and {more:,} more (--json lists all)")
+    return lines
 
 
 def _writer_lines(writers: dict[str, Any] | None) -> list[str]:
