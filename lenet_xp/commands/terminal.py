@@ -115,10 +115,7 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
     to.add_argument(
-        "--threads",
-        type=whole_number(1, MAX_THREADS),
-        metavar="N",
-        help="CPU cores to use (default: all that are available)",
+        "--threads", type=whole_number(1, MAX_THREADS), metavar="N", help="CPU cores (default: all)"
     )
 
 
@@ -175,8 +172,8 @@ def choose_ops(options: argparse.Namespace) -> Ops:
     If CuPy was requested by name or is installed, one line on standard error warns of NumPy.
     """
     automatic = options.backend == "auto"
+    backend = "cupy" if automatic else options.backend
     try:
-        backend = "cupy" if automatic else options.backend
         return get_ops(backend, options.dtype, not options.no_graph)
     except BackendUnavailable as error:
         if options.no_fallback and not automatic:

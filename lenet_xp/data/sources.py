@@ -43,7 +43,7 @@ def load_dataset(
     progress: report on standard error.
     A source that cannot be used raises InputError.
     """
-    path = _path(source)
+    path = Path(os.path.expanduser(source))
     kind = next((each for each in SOURCES if each.matches(source)), None)
     if kind is None:
         problem = "is no data set" if path.exists() else "there is no such file or folder"
@@ -118,16 +118,13 @@ def download_amhcd() -> Path:
         ) from error
 
 
-def _path(source: str | Path) -> Path:
-    return Path(os.path.expanduser(source))
-
-
 def _is_folder(source: str | Path) -> bool:
-    return _path(source).is_dir()
+    return os.path.isdir(os.path.expanduser(source))
 
 
 def _is_file(suffix: str, source: str | Path) -> bool:
-    return _path(source).is_file() and _path(source).suffix.lower() == suffix
+    path = os.path.expanduser(source)
+    return os.path.isfile(path) and Path(path).suffix.lower() == suffix
 
 
 def _file_fingerprint(request: Request) -> str:
