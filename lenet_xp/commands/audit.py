@@ -56,11 +56,12 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
 
     split: by default all that the data set can have; InputError for one that it cannot have.
     """
-    groups = image_groups(dataset.images)
+    groups, labels, writers = image_groups(dataset.images), dataset.labels, known_writers(dataset)
+    numbered = [f"{dataset.class_names[label]}#{index}" for index, label in enumerate(labels)]
+    names = np.array(dataset.files or numbered, object)
     twins = repeated(groups)
-    writers = known_writers(dataset)
-    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
-    conflicts = [part for part in twins if len(np.unique(dataset.labels[part])) > 1]
+    conflicts = [part for part in twins if len(np.unique(labels[part])) > 1]
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
     return {
         "dataset": dataset.name,
         "images": len(dataset),
@@ -69,19 +70,12 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
         "duplicates": {
             "groups": len(twins),
             "surplus": sum(len(part) for part in twins) - len(twins),
-            "images": [[_name(dataset, each) for each in part] for part in twins],
+            "images": [names[part].tolist() for part in twins],
         },
-        "label_conflicts": [[_name(dataset, each) for each in part] for part in conflicts],
+        "label_conflicts": [names[part].tolist() for part in conflicts],
         "writers": None if writers is None else _writers(groups, writers),
         "splits": [_split(each, groups, writers) for each in _splits(dataset, split)],
     }
-
-
-def _name(dataset: Dataset, index: int) -> str:
-    """An image by its file, or by class and index where the source has no files."""
-    if dataset.files:
-        return dataset.files[index]
-    return f"{dataset.class_names[dataset.labels[index]]}#{index}"
 
 
 def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
@@ -96,14 +90,13 @@ def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
 
 def _splits(dataset: Dataset, only: str | None) -> list[Split]:
     """The folds of one split, or of every split that the data set can have."""
-    if only:
-        return [make_split(dataset, only, fold) for fold in range(FOLDS[only])]
     found: list[Split] = []
-    for name in SPLITS:
+    for name in [only] if only else SPLITS:
         try:
-            found += _splits(dataset, name)
-        except InputError:
-            continue  # that a data set cannot have a split is no finding
+            found += [make_split(dataset, name, fold) for fold in range(FOLDS[name])]
+        except InputError:  # that a data set cannot have a split is no finding
+            if only:
+                raise
     return found
 
 
@@ -126,9 +119,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     """The findings for a reader, the splits as a table."""
     counts = found["classes"].values()
     each = f"{min(counts):,}" + (f" to {max(counts):,}" if min(counts) < max(counts) else "")
-    duplicates, unreadable, conflicts = (
-        found[name] for name in ("duplicates", "unreadable", "label_conflicts")
-    )
+    duplicates, unreadable = found["duplicates"], found["unreadable"]
+    conflicts = found["label_conflicts"]
     return [
         f"{found['dataset']}: {found['images']:,} images, {len(counts)} classes, {each} of each",
         f"unreadable: {len(unreadable):,} files",

@@ -22,7 +22,6 @@ from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_FORKED
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pages.output import PageReading
 from lenet_xp.pictures.image_file import SUFFIXES, read_image
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.pictures.preprocess import grey_levels
@@ -92,10 +91,7 @@ def predict(arguments: list[str] | None = None) -> None:
     if options.backend == "auto" and len(files) < MIN_FORKED:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
-    if options.page:
-        _read_pages(files, reader, options)
-    else:
-        _read_letters(files, reader, options)
+    (_read_pages if options.page else _read_letters)(files, reader, options)
 
 
 def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
@@ -190,18 +186,14 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
             if options.json:
                 records.append(record)
             else:
-                _print_page(file, page)
+                count = len(page.letters)
+                print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
+                if count:
+                    print(page.text, page.latin, sep="\n")
             advance(1)
     _report_skipped(skipped, good)
     if options.json:
         _print_json(records, skipped)
-
-
-def _print_page(file: Path, page: PageReading) -> None:
-    count = len(page.letters)
-    print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
-    if count:
-        print(page.text, page.latin, sep="\n")
 
 
 def _names(files: list[Path]) -> list[str]:

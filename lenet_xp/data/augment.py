@@ -91,8 +91,7 @@ class Distortion:
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
         """Images (N, S, S) uint8, changed: first the pen's width, then blur, then geometry."""
-        size = images.shape[1]
-        tall = tall_picture(images)
+        tall, size = tall_picture(images), images.shape[1]
         if changes.widths is not None:
             change_width(tall, size, changes.widths)
         if changes.blurs is not None:
@@ -102,10 +101,9 @@ class Distortion:
     def _draw_geometry(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Coefficients of the affine and the elastic map, (2, count, 3 + grid^2) float32."""
         angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
-        angle = np.deg2rad(self.rotation) * angle
+        angle, slant = np.deg2rad(self.rotation) * angle, self.shear * slant
         width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
         cos, sin = np.cos(angle), np.sin(angle)
-        slant = self.shear * slant
         coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
         coefficients[0, :, 0] = self.shift * move[0]
         coefficients[0, :, 1] = width * cos
@@ -139,26 +137,17 @@ def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
     """
     wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
     if len(wide):
-        tall[wide] = _widened(tall[wide], widths[wide])
+        letters = tall[wide]
+        highest = cv2.dilate(letters.reshape(-1, tall.shape[2]), np.ones((3, 3), np.uint8))
+        difference = highest.reshape(letters.shape) - letters
+        shares = np.rint(256 * widths[wide]).astype(np.uint16)[:, None, None]
+        tall[wide] = letters + _shifted(difference * shares, 8)
         _clear_paper(tall, size)
     if len(thin):
-        tall[thin] = _thinned(tall[thin], -widths[thin])
-
-
-def _widened(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    highest = cv2.dilate(tall.reshape(-1, tall.shape[2]), np.ones((3, 3), np.uint8))
-    difference = highest.reshape(tall.shape) - tall
-    shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
-    tall += _shifted(difference * shares, 8).astype(np.uint8)
-    return tall
-
-
-def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
-    left = np.maximum(tall, taken)
-    left -= taken
-    stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
-    return _shifted(left * stretch, 8).astype(np.uint8)
+        taken = np.rint(-255 * widths[thin]).astype(np.uint8)[:, None, None]
+        left = np.maximum(tall[thin], taken) - taken
+        stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
+        tall[thin] = _shifted(left * stretch, 8)
 
 
 def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
