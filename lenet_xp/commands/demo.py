@@ -21,11 +21,8 @@ EXAMPLES = """\
 
 def demo(arguments: list[str] | None = None) -> None:
     """Run the command; see --help. It ends with Ctrl-C."""
-    p = parser(
-        "lenet-xp demo",
-        "Open a page on this machine: draw a letter, or drop a photo of one, and see it read.",
-        EXAMPLES,
-    )
+    about = "Open a page on this machine: draw a letter, or drop a photo of one, and see it read."
+    p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
     p.add_argument(
         "--port",

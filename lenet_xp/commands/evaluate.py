@@ -60,10 +60,9 @@ def add_part_options(to: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """The images that a model is scored on.
+    """The images that a model is scored on: (N, S, S) uint8.
 
-    images: (N, S, S) uint8. labels: (N,) indices of the model's outputs. groups: (N,) writers, if
-    known. about: which images these are, for the record.
+    labels: (N,) indices of the model's outputs. groups: (N,) writers, if known. about: for records.
     """
 
     images: np.ndarray

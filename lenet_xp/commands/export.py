@@ -19,11 +19,8 @@ files."""
 
 def export(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
-    p = parser(
-        "lenet-xp export",
-        "Write a saved model as ONNX or safetensors, verified before it is kept.",
-        EXAMPLES,
-    )
+    about = "Write a saved model as ONNX or safetensors, verified before it is kept."
+    p = parser("lenet-xp export", about, EXAMPLES)
     add_model_option(p)
     p.add_argument(
         "--to",

@@ -49,11 +49,8 @@ EXAMPLES = """\
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp predict",
-        "Read one letter, or with --page all letters, from each image.",
-        f"{EXAMPLES}\n\n{JSON_FIELDS}",
-    )
+    about = "Read one letter, or with --page all letters, from each image."
+    p = parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
     p.add_argument(
         "images",
         type=Path,

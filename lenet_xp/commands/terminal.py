@@ -83,30 +83,22 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
         "--model",
         metavar="FILE",
         default=SHIPPED,
-        help="the model.npz of a run (default: the model that comes with the package)",
+        help="a run's model.npz (default: the package's)",
     )
     if positional:
+        unset = argparse.SUPPRESS  # leaves --model as it is
         to.add_argument(
-            "model",
-            nargs="?",
-            metavar="MODEL",
-            default=argparse.SUPPRESS,  # leaves --model as it is
-            help="the same, without --model",
+            "model", nargs="?", metavar="MODEL", default=unset, help="the same, without --model"
         )
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
     """Add --backend, --no-fallback, --dtype, --no-graph and --threads."""
     to.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default="auto",
-        help="auto takes CuPy if a GPU works, else NumPy (default: auto)",
+        "--backend", choices=BACKENDS, default="auto", help="default: CuPy if a GPU works, or NumPy"
     )
     to.add_argument(
-        "--no-fallback",
-        action="store_true",
-        help="with --backend cupy: exit with status 2 instead of computing on NumPy",
+        "--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy"
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(

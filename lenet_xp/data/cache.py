@@ -30,10 +30,7 @@ def cache_folder() -> Path:
 
 
 def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -> Path:
-    """The file of a source of that content, preprocessed in that way, whether it exists or not.
-
-    fingerprint: the source's kind and content, as `Source.fingerprint` gives it.
-    """
+    """The file of the source with that `Source.fingerprint`, preprocessed so; it may not exist."""
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
     key = json.dumps([fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)

@@ -70,17 +70,16 @@ def folder_fingerprint(request: Request) -> str:
 def load_class_folders(source: Files, request: Request) -> Dataset:
     """The data set of a source of class folders.
 
-    An image that cannot be read raises InputError; with `skip_bad` it is listed in `skipped`
-    instead, and only a class with no image left is an error.
+    InputError for an unreadable image, or with `skip_bad` for a class in which none is readable.
     """
     tree = source.tree()
 
     def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
-        if source.size(path) > LARGE_FILE:
-            admit(MAX_PIXELS)
-            return decode(source.read(path), path)
-        return decode(source.read(path), path, admit)
+        if source.size(path) <= LARGE_FILE:
+            return decode(source.read(path), path, admit)
+        admit(MAX_PIXELS)
+        return decode(source.read(path), path)
 
     name, count = request.name, len(tree.paths)
     images, errors = prepare(count, picture, request.preprocessing, name, request.progress)
@@ -104,10 +103,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
 
 
 class Folder:
-    """A folder on disk as a source of class folders.
-
-    progress: whether to report on standard error while a large folder is searched.
-    """
+    """A folder on disk as a source of class folders; progress: report a long search."""
 
     def __init__(self, path: str | Path, progress: bool = False):
         self.path = Path(path)
@@ -142,10 +138,10 @@ class Folder:
 
 
 def scan(folder: Path, progress: bool = False) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Everything in a folder and its subfolders: the path from there, and a file's status.
+    """Everything in a folder and its subfolders: the path from there, a file's status or None.
 
-    The status of a folder is None. Links to folders are left out, for they may loop, and so are
-    devices and pipes. What cannot be read raises InputError, and so do too many entries.
+    Left out are devices, pipes and links to folders, which may loop. InputError for what cannot be
+    read and for too many entries.
     """
     try:
         with search_report(f"searching {folder}", progress) as advance:
@@ -198,9 +194,7 @@ def find_tree(
         raise InputError(f"{name}: {unfit}")
     _check_other_trees(name, trees, root, checksum)
     if len(class_names) == 1:
-        raise InputError(
-            f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, two or more"
-        )
+        raise InputError(f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, at least 2")
     index = {class_name: label for label, class_name in enumerate(class_names)}
     for folder in folders:
         parent, _, last = folder.rpartition("/")

@@ -97,10 +97,7 @@ def load_synthetic(request: Request) -> Dataset:
 
 
 def download_amhcd() -> Path:
-    """The folder AMHCD is unpacked in, downloaded on the first call (no Kaggle account needed).
-
-    Without kagglehub or without a network it raises InputError.
-    """
+    """The folder of AMHCD, downloaded at first; InputError without kagglehub or a network."""
     try:
         import kagglehub
     except ImportError as error:

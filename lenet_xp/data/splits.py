@@ -64,8 +64,7 @@ def _seed(dataset: Dataset, fold: int) -> Parts:
 def _source(dataset: Dataset, fold: int) -> Parts:
     if not dataset.source_train:
         raise InputError(f"{dataset.name}: has no test set of its own; choose the split 'seed'")
-    order = np.arange(len(dataset))
-    train, test = order[: dataset.source_train], order[dataset.source_train :]
+    train, test = np.split(np.arange(len(dataset)), [dataset.source_train])
     return *_stratified(dataset, train, VALIDATION_SHARE), test
 
 
@@ -203,15 +202,12 @@ def members_of(groups: np.ndarray, values: np.ndarray) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Numbers of images of the first side that are identical to one of the second.
-
-    dropped: number of images left out of training and validation for that reason.
-    """
+    """Numbers of images of the first side that are identical to one of the second."""
 
     train_test: int
     val_test: int
     train_val: int
-    dropped: int = 0
+    dropped: int = 0  # images left out of training and validation for that reason
 
     def __bool__(self) -> bool:
         return bool(self.train_test or self.val_test or self.train_val)
