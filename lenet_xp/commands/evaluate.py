@@ -60,15 +60,12 @@ def add_part_options(to: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """The images that a model is scored on: (N, S, S) uint8.
+    """The images that a model is scored on."""
 
-    labels: (N,) indices of the model's outputs. groups: (N,) writers, if known. about: for records.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray | None
-    about: dict[str, Any]
+    images: np.ndarray  # (N, S, S) uint8
+    labels: np.ndarray  # (N,) indices of the model's outputs
+    groups: np.ndarray | None  # (N,) writers, if known
+    about: dict[str, Any]  # which images these are, for the record
 
 
 def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:

@@ -20,7 +20,6 @@ from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_FORKED
-from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.pictures.image_file import SUFFIXES, read_image
 from lenet_xp.pictures.many import first_problem
@@ -105,8 +104,14 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             for file, reading in zip(good, readings, strict=True)
         )
         _print_json(results, skipped)
-    else:
-        _print_table(good, readings)
+        return
+    names = [printable(str(file)) for file in good]
+    width = max(map(len, names))
+    for name, reading in zip(names, readings, strict=True):
+        words = "   ".join(
+            f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
+        )
+        print(f"{name:<{width}}  {words or '(no ink)'}")
 
 
 def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]) -> None:
@@ -114,16 +119,6 @@ def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]
     print(f'{{"version": {JSON_VERSION}, "results": [')
     print(",\n".join(json.dumps(each, ensure_ascii=False) for each in results))
     print(f'], "skipped": {json.dumps(skipped, ensure_ascii=False)}}}')
-
-
-def _print_table(files: list[Path], readings: Iterable[Reading]) -> None:
-    names = [printable(str(file)) for file in files]
-    width = max(map(len, names))
-    for name, reading in zip(names, readings, strict=True):
-        words = "   ".join(
-            f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
-        )
-        print(f"{name:<{width}}  {words or '(no ink)'}")
 
 
 def _skipped(file: Path, problem: str) -> dict[str, str]:

@@ -22,15 +22,11 @@ REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records nam
 
 
 class Changes(NamedTuple):
-    """The random numbers of the changes of N images, float32; None for a change that is off.
+    """The random numbers of the changes of N images, float32; None for a change that is off."""
 
-    coefficients: (2, N, 3 + grid^2) of `warp.basis`. widths: (N,) of `pen.change_width`.
-    blurs: (N,), the shares of `pen.blur`.
-    """
-
-    coefficients: np.ndarray
-    widths: np.ndarray | None = None
-    blurs: np.ndarray | None = None
+    coefficients: np.ndarray  # (2, N, 3 + grid^2) of `basis`
+    widths: np.ndarray | None = None  # (N,) of `change_width`
+    blurs: np.ndarray | None = None  # (N,), the shares of `blur`
 
 
 @dataclass(frozen=True)

@@ -34,14 +34,11 @@ _Trees = dict[str, dict[tuple[str, str], str]]
 
 @dataclass(frozen=True)
 class Tree:
-    """The images of one set of class folders, by class and then by number.
+    """The images of one set of class folders, by class and then by number."""
 
-    paths: of each image in its source. labels: indices into class_names, which are sorted.
-    """
-
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    class_names: tuple[str, ...]
+    paths: tuple[str, ...]  # of each image in its source
+    labels: tuple[int, ...]  # indices into class_names
+    class_names: tuple[str, ...]  # sorted
 
     @property
     def files(self) -> tuple[str, ...]:

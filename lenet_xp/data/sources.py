@@ -65,20 +65,14 @@ def load_dataset(
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of data source: a row of the table SOURCES.
+    """A kind of data source: a row of the table SOURCES."""
 
-    words: what a user gives, for --help and for errors.
-    matches: whether the value of --data is of this kind.
-    read: its reader; raises InputError for what cannot be used.
-    fingerprint: the kind and a hash of the content, for the cache; None keeps nothing there.
-    locate: gives the path to read where the value is no path.
-    """
-
-    words: str
-    matches: Callable[[str | Path], bool]
-    read: Callable[[Request], Dataset]
+    words: str  # what a user gives, for --help and for errors
+    matches: Callable[[str | Path], bool]  # whether the value of --data is of this kind
+    read: Callable[[Request], Dataset]  # raises InputError for what cannot be used
+    # The kind and a hash of the content, for the cache; without it nothing is kept there.
     fingerprint: Callable[[Request], str] | None = None
-    locate: Callable[[], Path] | None = None
+    locate: Callable[[], Path] | None = None  # gives the path to read where the value is no path
 
 
 def accepted_sources() -> str:
