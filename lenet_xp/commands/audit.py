@@ -1,6 +1,5 @@
 """The audit of a data set: duplicates, label conflicts and leaks, which make scores too good."""
 
-import argparse
 import json
 from typing import Any
 
@@ -32,24 +31,17 @@ EXAMPLES = """\
       one split, everything that was found, for a program to read"""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp audit",
-        "Report duplicates, label conflicts and leaks between a split's sides.",
-        EXAMPLES,
-    )
+def audit(arguments: list[str] | None = None) -> None:
+    """Run the command; see --help. Unreadable images are a finding here, not an error."""
+    about = "Report duplicates, label conflicts and leaks between a split's sides."
+    p = parser("lenet-xp audit", about, EXAMPLES)
     add_data_option(p, None, skip_bad=False)
     p.add_argument(
         "--split", choices=sorted(SPLITS), help="this one only (default: all that it can have)"
     )
     add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
-    return p.parse_args(arguments)
-
-
-def audit(arguments: list[str] | None = None) -> None:
-    """The command: see --help. Unreadable images are a finding here, not an error."""
-    options = _options(arguments)
+    options = p.parse_args(arguments)
     samples, cache = options.samples, not options.no_cache
     dataset = load_dataset(options.data, samples_per_class=samples, skip_bad=True, cache=cache)
     found = audited(dataset, options.split)
@@ -62,14 +54,14 @@ def audit(arguments: list[str] | None = None) -> None:
 def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     """Everything that the command shows, in plain JSON values.
 
-    split: the one to audit; by default every split that the data set can have. InputError for a
-    split that it cannot have.
+    split: by default all that the data set can have; InputError for one that it cannot have.
     """
-    groups = image_groups(dataset.images)
+    groups, labels, writers = image_groups(dataset.images), dataset.labels, known_writers(dataset)
+    numbered = [f"{dataset.class_names[label]}#{index}" for index, label in enumerate(labels)]
+    names = np.array(dataset.files or numbered, object)
     twins = repeated(groups)
-    writers = known_writers(dataset)
-    counts = np.bincount(dataset.labels, minlength=len(dataset.class_names))
-    conflicts = [part for part in twins if len(np.unique(dataset.labels[part])) > 1]
+    conflicts = [part for part in twins if len(np.unique(labels[part])) > 1]
+    counts = np.bincount(labels, minlength=len(dataset.class_names))
     return {
         "dataset": dataset.name,
         "images": len(dataset),
@@ -78,19 +70,12 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
         "duplicates": {
             "groups": len(twins),
             "surplus": sum(len(part) for part in twins) - len(twins),
-            "images": [[_name(dataset, each) for each in part] for part in twins],
+            "images": [names[part].tolist() for part in twins],
         },
-        "label_conflicts": [[_name(dataset, each) for each in part] for part in conflicts],
+        "label_conflicts": [names[part].tolist() for part in conflicts],
         "writers": None if writers is None else _writers(groups, writers),
         "splits": [_split(each, groups, writers) for each in _splits(dataset, split)],
     }
-
-
-def _name(dataset: Dataset, index: int) -> str:
-    """An image by its file, or by class and index where the source has no files."""
-    if dataset.files:
-        return dataset.files[index]
-    return f"{dataset.class_names[dataset.labels[index]]}#{index}"
 
 
 def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
@@ -105,14 +90,13 @@ def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
 
 def _splits(dataset: Dataset, only: str | None) -> list[Split]:
     """The folds of one split, or of every split that the data set can have."""
-    if only:
-        return [make_split(dataset, only, fold) for fold in range(FOLDS[only])]
     found: list[Split] = []
-    for name in SPLITS:
+    for name in [only] if only else SPLITS:
         try:
-            found += _splits(dataset, name)
-        except InputError:
-            continue  # that a data set cannot have a split is no finding
+            found += [make_split(dataset, name, fold) for fold in range(FOLDS[name])]
+        except InputError:  # that a data set cannot have a split is no finding
+            if only:
+                raise
     return found
 
 
@@ -120,8 +104,7 @@ def _split(split: Split, groups: np.ndarray, writers: np.ndarray | None) -> dict
     sides = {"train": split.train, "val": split.val, "test": split.test}
     overlap, shared = find_overlap(groups, split), None
     if writers is not None:
-        of_side = {side: writers[part] for side, part in sides.items()}
-        both = {pair: [of_side[side] for side in pair.split("_")] for pair in PAIRS}
+        both = {pair: [writers[sides[side]] for side in pair.split("_")] for pair in PAIRS}
         shared = {pair: len(np.intersect1d(*each)) for pair, each in both.items()}
     return {
         "name": split.name,
@@ -136,9 +119,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     """The findings for a reader, the splits as a table."""
     counts = found["classes"].values()
     each = f"{min(counts):,}" + (f" to {max(counts):,}" if min(counts) < max(counts) else "")
-    duplicates, unreadable, conflicts = (
-        found[name] for name in ("duplicates", "unreadable", "label_conflicts")
-    )
+    duplicates, unreadable = found["duplicates"], found["unreadable"]
+    conflicts = found["label_conflicts"]
     return [
         f"{found['dataset']}: {found['images']:,} images, {len(counts)} classes, {each} of each",
         f"unreadable: {len(unreadable):,} files",
@@ -155,11 +137,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _listed(texts: list[str]) -> list[str]:
-    texts, more = texts[:MAX_LISTED], len(texts) - MAX_LISTED
-    return [
-        *(f"  {text}" for text in texts),
-        *([f"  ... and {more:,} more (--json lists all)"] if more > 0 else []),
-    ]
+    lines = [f"  {text}" for text in texts[:MAX_LISTED]]
+    if (more := len(texts) - MAX_LISTED) > 0:
+        lines.append(f"  ... and {more:,} more (--json lists all)")
+    return lines
 
 
 def _writer_lines(writers: dict[str, Any] | None) -> list[str]:

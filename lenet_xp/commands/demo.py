@@ -1,6 +1,5 @@
 """Draw letters in the browser and see them read."""
 
-import argparse
 import asyncio
 import threading
 import webbrowser
@@ -20,12 +19,10 @@ EXAMPLES = """\
       with one of your own, on any free port, for a browser opened by hand"""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp demo",
-        "Open a page on this machine: draw a letter, or drop a photo of one, and see it read.",
-        EXAMPLES,
-    )
+def demo(arguments: list[str] | None = None) -> None:
+    """Run the command; see --help. It ends with Ctrl-C."""
+    about = "Open a page on this machine: draw a letter, or drop a photo of one, and see it read."
+    p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
     p.add_argument(
         "--port",
@@ -35,12 +32,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help=f"where on {HOST}; 0 takes any that is free (default: {PORT})",
     )
     p.add_argument("--no-browser", action="store_true", help="only print the page's address")
-    return p.parse_args(arguments)
-
-
-def demo(arguments: list[str] | None = None) -> None:
-    """The command: see --help. It ends with Ctrl-C."""
-    options = _options(arguments)
+    options = p.parse_args(arguments)
     saved = load_model(options.model, get_ops("numpy"))
     server = Server(Site(PictureReader(saved), saved.class_names))
 

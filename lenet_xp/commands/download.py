@@ -1,6 +1,5 @@
 """Fetch AMHCD from Kaggle: a data set that the project may read, but not pass on."""
 
-import argparse
 import json
 import sys
 
@@ -12,20 +11,15 @@ EXAMPLES = """\
       into Kaggle's own cache folder; a second call finds it there"""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
+def download(arguments: list[str] | None = None) -> None:
+    """Run the command; see --help."""
     p = parser("lenet-xp download", "Fetch AMHCD from Kaggle, with no account needed.", EXAMPLES)
     p.add_argument("--json", action="store_true", help="print folder, page and terms as JSON")
-    return p.parse_args(arguments)
-
-
-def download(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
-    options = _options(arguments)
+    options = p.parse_args(arguments)
     print(f"AMHCD from {PAGE}\n{TERMS}", file=sys.stderr, flush=True)
     folder = download_amhcd()
     if options.json:
         found = {"folder": str(folder), "page": PAGE, "terms": TERMS}
         print(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    print(f"AMHCD is in {folder}")
-    print("next: lenet-xp train --data amhcd --recipe best")
+    else:
+        print(f"AMHCD is in {folder}\nnext: lenet-xp train --data amhcd --recipe best")

@@ -43,15 +43,6 @@ EXAMPLES = """\
       score a model of generated letters on every image of real handwriting"""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
-    add_part_options(p)
-    p.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and plots there")
-    p.add_argument("--json", action="store_true", help="print the scores as JSON")
-    add_backend_options(p)
-    return p.parse_args(arguments)
-
-
 def add_part_options(to: argparse.ArgumentParser) -> None:
     """Add the options that choose a model, a data set and the part of it to score on."""
     add_model_option(to)
@@ -69,16 +60,12 @@ def add_part_options(to: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """The images that a model is scored on.
+    """The images that a model is scored on."""
 
-    images: (N, S, S) uint8. labels: (N,) indices of the model's outputs. groups: (N,) writers, if
-    known. about: which images these are, for the record.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    groups: np.ndarray | None
-    about: dict[str, Any]
+    images: np.ndarray  # (N, S, S) uint8
+    labels: np.ndarray  # (N,) indices of the model's outputs
+    groups: np.ndarray | None  # (N,) writers, if known
+    about: dict[str, Any]  # which images these are, for the record
 
 
 def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
@@ -98,11 +85,8 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     for file, reason in dataset.skipped:
         print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
-    if options.part == "all":
-        split, chosen = None, np.arange(len(labels))
-    else:
-        split = _split(options, saved.notes, dataset)
-        chosen = getattr(split, options.part)
+    split = None if options.part == "all" else _split(options, saved.notes, dataset)
+    chosen = getattr(split, options.part) if split else np.arange(len(labels))
     writers = known_writers(dataset)
     about = {
         "model": "/".join(Path(options.model).parts[-2:]),
@@ -119,7 +103,12 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
 
 def evaluate(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
-    options = _options(arguments)
+    p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
+    add_part_options(p)
+    p.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and plots there")
+    p.add_argument("--json", action="store_true", help="print the scores as JSON")
+    add_backend_options(p)
+    options = p.parse_args(arguments)
     with made_folder(options.out) if options.out else nullcontext():
         saved = load_model(options.model, choose_ops(options))
         if options.out:
@@ -160,11 +149,9 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
         recorded = None
     name, fold = options.split or recorded, options.fold
     if fold is None:
-        fold = notes.get("fold", 0) if name == recorded else 0
-    if type(fold) is not int:
-        fold = 0
+        fold = notes.get("fold") if name == recorded else 0
     own = name == recorded and notes.get("allow_overlap") is False
-    return honest_split(dataset, name, fold, allow_overlap=not own)[0]
+    return honest_split(dataset, name, fold if type(fold) is int else 0, allow_overlap=not own)[0]
 
 
 def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """The command `export`: write a saved model as ONNX or safetensors."""
 
-import argparse
 from pathlib import Path
 
 from lenet_xp.commands.terminal import add_model_option, parser
@@ -18,12 +17,10 @@ The first needs onnx and onnxruntime, the second safetensors; docs/export.md sho
 files."""
 
 
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp export",
-        "Write a saved model as ONNX or safetensors, verified before it is kept.",
-        EXAMPLES,
-    )
+def export(arguments: list[str] | None = None) -> None:
+    """Run the command; see --help."""
+    about = "Write a saved model as ONNX or safetensors, verified before it is kept."
+    p = parser("lenet-xp export", about, EXAMPLES)
     add_model_option(p)
     p.add_argument(
         "--to",
@@ -32,12 +29,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="a name that ends in .onnx or .safetensors; an existing file is replaced",
     )
-    return p.parse_args(arguments)
-
-
-def export(arguments: list[str] | None = None) -> None:
-    """Run the command; see --help."""
-    options = _options(arguments)
+    options = p.parse_args(arguments)
     check_format(options.to)
     saved = load_model(options.model, get_ops("numpy", "float64"))  # float64 holds every float32
     if options.to.exists() and options.to.samefile(options.model):

@@ -38,13 +38,10 @@ def main() -> int:
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in COMMANDS:
         return start(command, arguments)
-    if command in ("-h", "--help"):
-        print(_help())
-    elif command == "--version":
-        print(f"lenet-xp {__version__}")
-    else:
+    if command not in ("-h", "--help", "--version"):
         print("error:", _unknown(command), file=sys.stderr)
         return 2
+    print(f"lenet-xp {__version__}" if command == "--version" else _help())
     return 0
 
 
@@ -75,8 +72,7 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     """Run the function `command` of the module of that name and return its exit status.
 
     arguments: None for those of this process.
-    The imports are in here because OpenCV's may fail with an InputError, and because they take long
-    enough for a Ctrl-C.
+    The imports are in here: OpenCV's may raise InputError, and they take time for a Ctrl-C.
     """
     try:
         module = import_module(f"lenet_xp.commands.{command}")
@@ -87,5 +83,4 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
-    status: int = run(getattr(module, command), arguments)
-    return status
+    return int(run(getattr(module, command), arguments))

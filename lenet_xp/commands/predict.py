@@ -20,9 +20,7 @@ from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_FORKED
-from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pages.output import PageReading
 from lenet_xp.pictures.image_file import SUFFIXES, read_image
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.pictures.preprocess import grey_levels
@@ -50,11 +48,8 @@ EXAMPLES = """\
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    p = parser(
-        "lenet-xp predict",
-        "Read one letter, or with --page all letters, from each image.",
-        f"{EXAMPLES}\n\n{JSON_FIELDS}",
-    )
+    about = "Read one letter, or with --page all letters, from each image."
+    p = parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
     p.add_argument(
         "images",
         type=Path,
@@ -92,10 +87,7 @@ def predict(arguments: list[str] | None = None) -> None:
     if options.backend == "auto" and len(files) < MIN_FORKED:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
-    if options.page:
-        _read_pages(files, reader, options)
-    else:
-        _read_letters(files, reader, options)
+    (_read_pages if options.page else _read_letters)(files, reader, options)
 
 
 def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
@@ -103,28 +95,17 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     readings, problems = reader.try_many(files, options.threads, options.top, progress=True)
     if problems and not options.skip_bad:
         raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
-    skipped = [(files[place], problems[place]) for place in sorted(problems)]
+    skipped = [_skipped(files[place], problems[place]) for place in sorted(problems)]
     good = [file for place, file in enumerate(files) if place not in problems]
     _report_skipped(skipped, good)
     if options.json:
-        _print_json(zip(good, readings, strict=True), skipped)
-    else:
-        _print_table(good, readings)
-
-
-def _print_json(results: Iterable[tuple[Path, Reading]], skipped: list[tuple[Path, str]]) -> None:
-    """One object, with each result on a line of its own."""
-    lines = (
-        {"file": str(file), "blank": reading.blank, "readings": reading.best()}
-        for file, reading in results
-    )
-    print(f'{{"version": {JSON_VERSION}, "results": [')
-    print(",\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
-    print(f'], "skipped": {json.dumps(_as_records(skipped), ensure_ascii=False)}}}')
-
-
-def _print_table(files: list[Path], readings: Iterable[Reading]) -> None:
-    names = [printable(str(file)) for file in files]
+        results = (
+            {"file": str(file), "blank": reading.blank, "readings": reading.best()}
+            for file, reading in zip(good, readings, strict=True)
+        )
+        _print_json(results, skipped)
+        return
+    names = [printable(str(file)) for file in good]
     width = max(map(len, names))
     for name, reading in zip(names, readings, strict=True):
         words = "   ".join(
@@ -133,19 +114,23 @@ def _print_table(files: list[Path], readings: Iterable[Reading]) -> None:
         print(f"{name:<{width}}  {words or '(no ink)'}")
 
 
-def _report_skipped(skipped: list[tuple[Path, str]], good: list[Path]) -> None:
+def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]) -> None:
+    """Print one object, with each result on a line of its own."""
+    print(f'{{"version": {JSON_VERSION}, "results": [')
+    print(",\n".join(json.dumps(each, ensure_ascii=False) for each in results))
+    print(f'], "skipped": {json.dumps(skipped, ensure_ascii=False)}}}')
+
+
+def _skipped(file: Path, problem: str) -> dict[str, str]:
+    return {"file": str(file), "reason": problem.removeprefix(f"{file}: ")}
+
+
+def _report_skipped(skipped: list[dict[str, str]], good: list[Path]) -> None:
     """Name what was left out on standard error; InputError where nothing is left."""
-    for record in _as_records(skipped):
-        print(printable(f"skipped {record['file']}: {record['reason']}"), file=sys.stderr)
+    for each in skipped:
+        print(printable(f"skipped {each['file']}: {each['reason']}"), file=sys.stderr)
     if not good:
         raise InputError("none of the images could be read; see the lines above")
-
-
-def _as_records(skipped: list[tuple[Path, str]]) -> list[dict[str, str]]:
-    return [
-        {"file": str(file), "reason": problem.removeprefix(f"{file}: ")}
-        for file, problem in skipped
-    ]
 
 
 def _find(paths: list[Path]) -> list[Path]:
@@ -156,7 +141,8 @@ def _find(paths: list[Path]) -> list[Path]:
             files = (name for name, status in scan(path, progress=True) if status is not None)
             inside = list(islice(filter(is_image, files), MAX_IMAGES + 1 - len(found)))
             if not inside:
-                raise InputError(f"{path}: holds no image; give a folder of {_kinds()} files")
+                kinds = ", ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
+                raise InputError(f"{path}: holds no image; give a folder of {kinds} files")
             found += [path / name for name in sorted(inside, key=lambda name: name.split("/"))]
         else:
             found.append(path)
@@ -165,19 +151,13 @@ def _find(paths: list[Path]) -> list[Path]:
     return found
 
 
-def _kinds() -> str:
-    return ", ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
-
-
 def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
     """Read each file as a page and print what it says; with --out also write it.
 
     Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json. If two
     files have one name, the second one gives NAME-2.page.png, and so on.
     """
-    skipped: list[tuple[Path, str]] = []
-    records: list[dict[str, Any]] = []
-    good = []
+    skipped, records, good = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
         for file, name in zip(files, _names(files), strict=True):
             try:
@@ -186,7 +166,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
                 if not options.skip_bad:
                     problem = first_problem({0: str(error)}) if len(files) > 1 else str(error)
                     raise InputError(problem) from error
-                skipped.append((file, str(error)))
+                skipped.append(_skipped(file, str(error)))
                 continue
             page = reader.read_page(picture)
             good.append(file)
@@ -198,19 +178,14 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
             if options.json:
                 records.append(record)
             else:
-                _print_page(file, page)
+                count = len(page.letters)
+                print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
+                if count:
+                    print(page.text, page.latin, sep="\n")
             advance(1)
     _report_skipped(skipped, good)
     if options.json:
-        answer = {"version": JSON_VERSION, "results": records, "skipped": _as_records(skipped)}
-        print(json.dumps(answer, indent=2, ensure_ascii=False))
-
-
-def _print_page(file: Path, page: PageReading) -> None:
-    count = len(page.letters)
-    print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
-    if count:
-        print(page.text, page.latin, sep="\n")
+        _print_json(records, skipped)
 
 
 def _names(files: list[Path]) -> list[str]:
@@ -219,9 +194,8 @@ def _names(files: list[Path]) -> list[str]:
     bearers: Counter[str] = Counter()
     for file in files:
         name = file.stem
-        bearers[name] += 1
         while name in names:
-            name = f"{file.stem}-{bearers[file.stem]}"
-            bearers[file.stem] += name in names
+            bearers[file.stem] += 1
+            name = f"{file.stem}-{bearers[file.stem] + 1}"
         names[name] = None
     return list(names)

@@ -83,30 +83,22 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
         "--model",
         metavar="FILE",
         default=SHIPPED,
-        help="the model.npz of a run (default: the model that comes with the package)",
+        help="a run's model.npz (default: the package's)",
     )
     if positional:
+        unset = argparse.SUPPRESS  # leaves --model as it is
         to.add_argument(
-            "model",
-            nargs="?",
-            metavar="MODEL",
-            default=argparse.SUPPRESS,  # leaves --model as it is
-            help="the same, without --model",
+            "model", nargs="?", metavar="MODEL", default=unset, help="the same, without --model"
         )
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
     """Add --backend, --no-fallback, --dtype, --no-graph and --threads."""
     to.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default="auto",
-        help="auto takes CuPy if a GPU works, else NumPy (default: auto)",
+        "--backend", choices=BACKENDS, default="auto", help="default: CuPy if a GPU works, or NumPy"
     )
     to.add_argument(
-        "--no-fallback",
-        action="store_true",
-        help="with --backend cupy: exit with status 2 instead of computing on NumPy",
+        "--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy"
     )
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(
@@ -115,10 +107,7 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
         help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
     to.add_argument(
-        "--threads",
-        type=whole_number(1, MAX_THREADS),
-        metavar="N",
-        help="CPU cores to use (default: all that are available)",
+        "--threads", type=whole_number(1, MAX_THREADS), metavar="N", help="CPU cores (default: all)"
     )
 
 
@@ -175,8 +164,8 @@ def choose_ops(options: argparse.Namespace) -> Ops:
     If CuPy was requested by name or is installed, one line on standard error warns of NumPy.
     """
     automatic = options.backend == "auto"
+    backend = "cupy" if automatic else options.backend
     try:
-        backend = "cupy" if automatic else options.backend
         return get_ops(backend, options.dtype, not options.no_graph)
     except BackendUnavailable as error:
         if options.no_fallback and not automatic:

@@ -49,15 +49,13 @@ class Archive(ExitStack):
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._map = self.enter_context(mapped)
             self._members = self._checked_members()
-        except InputError:
-            self.close()
-            raise
         except Exception as error:  # a damaged list of members has a dozen ways to go wrong
             self.close()
+            if isinstance(error, InputError):
+                raise
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise InputError(
-                f"{path}: is not a zip archive that can be read ({reason}); download it again"
-            ) from error
+            problem = f"is not a zip archive that can be read ({reason}); download it again"
+            raise InputError(f"{path}: {problem}") from error
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""

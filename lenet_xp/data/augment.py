@@ -22,15 +22,11 @@ REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records nam
 
 
 class Changes(NamedTuple):
-    """The random numbers of the changes of N images, float32; None for a change that is off.
+    """The random numbers of the changes of N images, float32; None for a change that is off."""
 
-    coefficients: (2, N, 3 + grid^2) of `warp.basis`. widths: (N,) of `pen.change_width`.
-    blurs: (N,), the shares of `pen.blur`.
-    """
-
-    coefficients: np.ndarray
-    widths: np.ndarray | None = None
-    blurs: np.ndarray | None = None
+    coefficients: np.ndarray  # (2, N, 3 + grid^2) of `basis`
+    widths: np.ndarray | None = None  # (N,) of `change_width`
+    blurs: np.ndarray | None = None  # (N,), the shares of `blur`
 
 
 @dataclass(frozen=True)
@@ -80,8 +76,7 @@ class Distortion:
 
     def draw(self, rng: np.random.Generator, count: int) -> Changes:
         """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
-        coefficients = self._draw_geometry(rng, count)
-        widths = blurs = None
+        coefficients, widths, blurs = self._draw_geometry(rng, count), None, None
         if self.pen:
             normal = rng.standard_normal(count, np.float32)
             widths = np.clip(self.pen * normal, MIN_WIDENING, MAX_WIDENING)
@@ -92,8 +87,7 @@ class Distortion:
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
         """Images (N, S, S) uint8, changed: first the pen's width, then blur, then geometry."""
-        size = images.shape[1]
-        tall = tall_picture(images)
+        tall, size = tall_picture(images), images.shape[1]
         if changes.widths is not None:
             change_width(tall, size, changes.widths)
         if changes.blurs is not None:
@@ -103,10 +97,9 @@ class Distortion:
     def _draw_geometry(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Coefficients of the affine and the elastic map, (2, count, 3 + grid^2) float32."""
         angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
-        angle = np.deg2rad(self.rotation) * angle
+        angle, slant = np.deg2rad(self.rotation) * angle, self.shear * slant
         width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
         cos, sin = np.cos(angle), np.sin(angle)
-        slant = self.shear * slant
         coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
         coefficients[0, :, 0] = self.shift * move[0]
         coefficients[0, :, 1] = width * cos
@@ -140,26 +133,17 @@ def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
     """
     wide, thin = np.flatnonzero(widths > 0), np.flatnonzero(widths < 0)
     if len(wide):
-        tall[wide] = _widened(tall[wide], widths[wide])
+        letters = tall[wide]
+        highest = cv2.dilate(letters.reshape(-1, tall.shape[2]), np.ones((3, 3), np.uint8))
+        difference = highest.reshape(letters.shape) - letters
+        shares = np.rint(256 * widths[wide]).astype(np.uint16)[:, None, None]
+        tall[wide] = letters + _shifted(difference * shares, 8)
         _clear_paper(tall, size)
     if len(thin):
-        tall[thin] = _thinned(tall[thin], -widths[thin])
-
-
-def _widened(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    difference = _highest_of_nine(tall.reshape(-1), tall.shape[2]).reshape(tall.shape)
-    difference -= tall
-    shares = np.rint(256 * widths).astype(np.uint16)[:, None, None]
-    widened: np.ndarray = tall + _shifted(difference * shares, 8).astype(np.uint8)
-    return widened
-
-
-def _thinned(tall: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    taken = np.rint(255 * widths).astype(np.uint8)[:, None, None]
-    left = np.maximum(tall, taken)
-    left -= taken
-    stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
-    return _shifted(left * stretch, 8).astype(np.uint8)
+        taken = np.rint(-255 * widths[thin]).astype(np.uint8)[:, None, None]
+        left = np.maximum(tall[thin], taken) - taken
+        stretch = np.rint(255 * 256 / (255 - taken.astype(np.float32))).astype(np.uint16)
+        tall[thin] = _shifted(left * stretch, 8)
 
 
 def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
@@ -167,36 +151,14 @@ def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
 
     A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
     """
-    flat, width = tall.reshape(-1), tall.shape[2]
-    levels = flat.astype(np.int16)
-    across = _neighbours_added(levels, 1)
-    soft = _shifted(_neighbours_added(across, width), 4)
-    soft -= levels
-    cells = soft.reshape(len(tall), -1)
-    cells *= np.rint(128 * shares).astype(np.int16)[:, None]
-    soft = _shifted(soft, 7)
-    soft += levels
-    flat[:] = soft
+    lines = tall.reshape(-1, tall.shape[2])
+    weights = np.array([1, 2, 1], np.float32)
+    edge = cv2.BORDER_CONSTANT  # of paper
+    soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=edge)
+    soft = _shifted(soft.reshape(tall.shape), 4) - tall
+    soft *= np.rint(128 * shares).astype(np.int16)[:, None, None]
+    tall[:] = tall + _shifted(soft, 7)
     _clear_paper(tall, size)
-
-
-def _highest_of_nine(flat: np.ndarray, width: int) -> np.ndarray:
-    """The 3x3 dilation of a picture whose lines are `width` apart in `flat`."""
-    across = flat.copy()
-    np.maximum(across[1:], flat[:-1], out=across[1:])
-    np.maximum(across[:-1], flat[1:], out=across[:-1])
-    highest = across.copy()
-    np.maximum(highest[width:], across[:-width], out=highest[width:])
-    np.maximum(highest[:-width], across[width:], out=highest[:-width])
-    return highest
-
-
-def _neighbours_added(levels: np.ndarray, step: int) -> np.ndarray:
-    """Twice each level, plus the two levels that are `step` away."""
-    total: np.ndarray = levels + levels
-    total[step:] += levels[:-step]
-    total[:-step] += levels[step:]
-    return total
 
 
 def _shifted(values: np.ndarray, bits: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,6 @@ from lenet_xp.system.text import problem_with
 
 MAX_ARRAY = MAX_IMAGES * 1024  # bytes: one array of a kept file
 
-# The text of every module in these rooms is part of the key, for they decide the pixels: a changed
-# preprocessing never reads what an older one left.
-_ROOMS = ("data", "pictures")
-
 
 def cache_folder() -> Path:
     """$LENET_XP_CACHE, or lenet_xp in $XDG_CACHE_HOME or ~/.cache; it can be deleted any time."""
@@ -33,27 +30,20 @@ def cache_folder() -> Path:
 
 
 def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -> Path:
-    """The file of a source of that content, preprocessed in that way, whether it exists or not.
-
-    fingerprint: the source's kind and content, as `Source.fingerprint` gives it.
-    """
+    """The file of the source with that `Source.fingerprint`, preprocessed so; it may not exist."""
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
-    code = _source_text()
     key = json.dumps([fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
-    return cache_folder() / f"{hashlib.sha256(key.encode() + code).hexdigest()[:32]}.npz"
+    digest = hashlib.sha256(key.encode() + _source_text())
+    return cache_folder() / f"{digest.hexdigest()[:32]}.npz"
 
 
 @cache
 def _source_text() -> bytes:
-    """The text of every module in the rooms, in the order of their names."""
-    modules = (
-        file
-        for room in _ROOMS
-        for file in sorted(files("lenet_xp").joinpath(room).iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".py")
-    )
-    return b"".join(module.read_bytes() for module in modules)
+    """The modules that decide the pixels: a changed one never reads what an older one left."""
+    rooms = (files("lenet_xp").joinpath(room) for room in ("data", "pictures"))
+    modules = [file for room in rooms for file in room.iterdir() if file.name.endswith(".py")]
+    return b"".join(file.read_bytes() for file in sorted(modules, key=lambda file: file.name))
 
 
 def read_cache(path: Path) -> Dataset | None:
@@ -68,9 +58,8 @@ def read_cache(path: Path) -> Dataset | None:
             )
         name, class_names, names, source_train, skipped = json.loads(bytes(about))
         pairs = tuple((file, reason) for file, reason in skipped)
-        dataset = Dataset(
-            name, images, labels, tuple(class_names), tuple(names), source_train, pairs
-        )
+        texts = tuple(class_names), tuple(names)
+        dataset = Dataset(name, images, labels, *texts, source_train, pairs)
         return dataset if _is_whole(dataset) else None
     except Exception:  # also where one byte of it has changed: it is made again
         return None
@@ -78,21 +67,21 @@ def read_cache(path: Path) -> Dataset | None:
 
 def _is_whole(dataset: Dataset) -> bool:
     """Whether everything has the types and shapes that `write_cache` is given."""
-    images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
-    own_test = dataset.source_train
+    images, labels, own_train = dataset.images, dataset.labels, dataset.source_train
+    count = len(images)
+    texts = [dataset.name, *dataset.files, *chain.from_iterable(dataset.skipped)]
     return (
         images.dtype == np.uint8
         and labels.dtype == np.int64
         and images.ndim == 3
         and images.shape[1] == images.shape[2]
-        and labels.shape == (len(images),)
-        and labels.size > 0
-        and 0 <= labels.min() <= labels.max() < classes
-        and len(dataset.files) in (0, len(images))
-        and (own_test is None or (type(own_test) is int and 0 <= own_test <= len(images)))
+        and labels.shape == (count,)
+        and count > 0
+        and 0 <= labels.min() <= labels.max() < len(dataset.class_names)
+        and len(dataset.files) in (0, count)
+        and (own_train is None or (type(own_train) is int and 0 <= own_train <= count))
         and problem_with(dataset.class_names) is None
-        and all(isinstance(text, str) for text in (dataset.name, *dataset.files))
-        and all(isinstance(text, str) for pair in dataset.skipped for text in pair)
+        and all(isinstance(text, str) for text in texts)
     )
 
 

@@ -28,19 +28,17 @@ REPORT_STEP = 1000  # entries: from one report of progress to the next
 _EXPECTED = "a folder of images for each class is expected"
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
-_Trees = dict[str, list[tuple[str, str]]]  # (class, file) of images, by the class folders' parent
+# An image's path by its class and its file, of each folder that holds class folders.
+_Trees = dict[str, dict[tuple[str, str], str]]
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The images of one set of class folders, by class and then by number.
+    """The images of one set of class folders, by class and then by number."""
 
-    paths: of each image in its source. labels: indices into class_names, which are sorted.
-    """
-
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    class_names: tuple[str, ...]
+    paths: tuple[str, ...]  # of each image in its source
+    labels: tuple[int, ...]  # indices into class_names
+    class_names: tuple[str, ...]  # sorted
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -69,17 +67,16 @@ def folder_fingerprint(request: Request) -> str:
 def load_class_folders(source: Files, request: Request) -> Dataset:
     """The data set of a source of class folders.
 
-    An image that cannot be read raises InputError; with `skip_bad` it is listed in `skipped`
-    instead, and only a class with no image left is an error.
+    InputError for an unreadable image, or with `skip_bad` for a class in which none is readable.
     """
     tree = source.tree()
 
     def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
-        if source.size(path) > LARGE_FILE:
-            admit(MAX_PIXELS)
-            return decode(source.read(path), path)
-        return decode(source.read(path), path, admit)
+        if source.size(path) <= LARGE_FILE:
+            return decode(source.read(path), path, admit)
+        admit(MAX_PIXELS)
+        return decode(source.read(path), path)
 
     name, count = request.name, len(tree.paths)
     images, errors = prepare(count, picture, request.preprocessing, name, request.progress)
@@ -91,51 +88,44 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     if not counts.all():
         empty = tree.class_names[int(counts.argmin())]
         raise InputError(f"{name}: class {empty!r} has no image that can be read")
+    reasons = ((i, errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
     return Dataset(
-        name=name,
-        images=images[good] if errors else images,
-        labels=labels[good],
-        class_names=tree.class_names,
+        name,
+        images[good] if errors else images,
+        labels[good],
+        tree.class_names,
         files=tuple(files[i] for i in good),
-        skipped=tuple(
-            (files[i], error.removeprefix(f"{tree.paths[i]}: "))
-            for i, error in sorted(errors.items())
-        ),
+        skipped=tuple((files[i], reason) for i, reason in reasons),
     )
 
 
 class Folder:
-    """A folder on disk as a source of class folders.
-
-    progress: whether to report on standard error while a large folder is searched.
-    """
+    """A folder on disk as a source of class folders; progress: report a long search."""
 
     def __init__(self, path: str | Path, progress: bool = False):
         self.path = Path(path)
-        self._files: dict[str, tuple[int, int]] = {}
-        self._folders: list[str] = []
-        for name, entry in scan(self.path, progress):
-            if entry is None:
-                self._folders.append(name)
-            else:
-                self._files[name] = (entry.st_size, entry.st_mtime_ns)
+        # Of a file its size and time of change, of a folder nothing.
+        self._entries: dict[str, tuple[int, ...]] = {
+            name: (status.st_size, status.st_mtime_ns) if status else ()
+            for name, status in scan(self.path, progress)
+        }
 
     def fingerprint(self) -> str:
         """The word "folder" and a hash of all names, sizes and times of change."""
         digest = hashlib.sha256()
-        for name in sorted(self._files):
-            digest.update(f"{name}\0{self._files[name]}\0".encode(errors="surrogateescape"))
-        for name in sorted(self._folders):
-            digest.update(f"{name}/\0".encode(errors="surrogateescape"))
+        for name, entry in sorted(self._entries.items()):
+            digest.update(f"{name}\0{entry}\0".encode(errors="surrogateescape"))
         return f"folder {digest.hexdigest()}"
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""
+        files = [name for name, entry in self._entries.items() if entry]
+        folders = [name for name, entry in self._entries.items() if not entry]
         checksum = cache(lambda name: zlib.crc32(self.read(name)))
-        return find_tree(str(self.path), self._files, self._folders, checksum)
+        return find_tree(str(self.path), files, folders, checksum)
 
     def size(self, name: str) -> int:
-        return self._files[name][0]
+        return self._entries[name][0]
 
     def read(self, name: str) -> bytes:
         try:
@@ -145,10 +135,10 @@ class Folder:
 
 
 def scan(folder: Path, progress: bool = False) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Everything in a folder and its subfolders: the path from there, and a file's status.
+    """Everything in a folder and its subfolders: the path from there, a file's status or None.
 
-    The status of a folder is None. Links to folders are left out, for they may loop, and so are
-    devices and pipes. What cannot be read raises InputError, and so do too many entries.
+    Left out are devices, pipes and links to folders, which may loop. InputError for what cannot be
+    read and for too many entries.
     """
     try:
         with search_report(f"searching {folder}", progress) as advance:
@@ -201,15 +191,13 @@ def find_tree(
         raise InputError(f"{name}: {unfit}")
     _check_other_trees(name, trees, root, checksum)
     if len(class_names) == 1:
-        raise InputError(
-            f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, two or more"
-        )
+        raise InputError(f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, at least 2")
     index = {class_name: label for label, class_name in enumerate(class_names)}
     for folder in folders:
         parent, _, last = folder.rpartition("/")
         if parent == root and last not in index and _is_visible(folder):
             raise InputError(f"{name}: class folder {folder} holds no image; fill or remove it")
-    paths = tuple(_path(root, image) for image in images)
+    paths = tuple(trees[root][image] for image in images)
     return Tree(paths, tuple(index[class_name] for class_name, _ in images), class_names)
 
 
@@ -225,30 +213,25 @@ def _is_visible(path: str) -> bool:
 
 def _images_by_root(files: Iterable[str]) -> _Trees:
     """The images in class folders, by the folder that holds these."""
-    trees: _Trees = defaultdict(list)
-    for path in files:
-        if is_image(path):
-            folder, _, file = path.rpartition("/")
-            root, _, class_name = folder.rpartition("/")
-            if class_name:
-                trees[root].append((class_name, file))
+    trees: _Trees = defaultdict(dict)
+    for path in filter(is_image, files):
+        folder, _, file = path.rpartition("/")
+        root, _, class_name = folder.rpartition("/")
+        if class_name:
+            trees[root][class_name, file] = path
     return trees
-
-
-def _path(root: str, image: Iterable[str]) -> str:
-    return "/".join(part for part in (root, *image) if part)
 
 
 def _check_other_trees(name: str, trees: _Trees, root: str, checksum: Callable[[str], int]) -> None:
     """Refuse to guess: only copies of the chosen tree and loose images may stand beside it."""
-    chosen = set(trees[root])
+    chosen = trees[root]
     for other in sorted(set(trees) - {root}):
-        folders = {_path(other, image[:1]) for image in trees[other]}
+        folders = {path.rpartition("/")[0] for path in trees[other].values()}
         if all(f"{root}/".startswith(f"{folder}/") for folder in folders):
             continue  # a preview picture beside the class folders or above them
         twins = sum(
-            image in chosen and checksum(_path(root, image)) == checksum(_path(other, image))
-            for image in trees[other]
+            image in chosen and checksum(chosen[image]) == checksum(path)
+            for image, path in trees[other].items()
         )
         if 2 * twins <= len(trees[other]):
             raise InputError(

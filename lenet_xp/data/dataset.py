@@ -13,21 +13,15 @@ MAX_IMAGES = 250_000  # images: with their classes they stay under a gigabyte
 
 @dataclass(frozen=True)
 class Request:
-    """What a source's reader is asked for.
+    """What a source's reader is asked for."""
 
-    path: the file or folder to read; generated letters have none. name: of the data set.
-    samples_per_class, seed: of generated letters.
-    skip_bad: list unreadable image files in `Dataset.skipped` instead of raising InputError.
-    progress: report on standard error.
-    """
-
-    path: Path
-    name: str
+    path: Path  # to read; generated letters have none
+    name: str  # of the data set
     preprocessing: Preprocessing
-    samples_per_class: int
-    seed: int
-    skip_bad: bool
-    progress: bool
+    samples_per_class: int  # of generated letters
+    seed: int  # of generated letters
+    skip_bad: bool  # list unreadable images in `Dataset.skipped` instead of raising InputError
+    progress: bool  # report on standard error
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,13 @@ def load_npz(request: Request) -> Dataset:
 def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Training and test pictures as uint8, the labels of both, the names of the classes."""
     with open_npz(path) as arrays:
-        missing = [each for each in _ARRAYS if each not in arrays]
-        if missing:
+        if missing := [each for each in _ARRAYS if each not in arrays]:
             raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
-        x_train, x_test = arrays["x_train"], arrays["x_test"]
-        _check_pictures(x_train, f"{path}: x_train")  # shapes first, before any values are read
-        _check_pictures(x_test, f"{path}: x_test")
-        count = x_train.shape[0] + x_test.shape[0]
-        values = math.prod(x_train.shape) + math.prod(x_test.shape)
+        pictures = {f"{path}: {name}": arrays[name] for name in ("x_train", "x_test")}
+        for where, x in pictures.items():
+            _check_pictures(x, where)  # shapes first, before any values are read
+        count = sum(x.shape[0] for x in pictures.values())
+        values = sum(math.prod(x.shape) for x in pictures.values())
         if count > MAX_IMAGES or values > MAX_VALUES:
             raise InputError(
                 f"{path}: holds {count:,} images of {values:,} values; at most {MAX_IMAGES:,} of "
@@ -61,7 +60,7 @@ def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str,
             )
         y_train, y_test = (_labels(arrays, part, path) for part in ("train", "test"))
         class_names = _class_names(arrays, y_train, y_test, path)
-        train, test = (_pictures(arrays[x], f"{path}: {x}") for x in ("x_train", "x_test"))
+        train, test = (_pictures(x, where) for where, x in pictures.items())
         return train, test, np.concatenate([y_train, y_test]), class_names
 
 

@@ -45,7 +45,7 @@ def load_dataset(
     progress: report on standard error.
     A source that cannot be used raises InputError.
     """
-    path = _path(source)
+    path = Path(os.path.expanduser(source))
     kind = next((each for each in SOURCES if each.matches(source)), None)
     if kind is None:
         problem = "is no data set" if path.exists() else "there is no such file or folder"
@@ -67,20 +67,14 @@ def load_dataset(
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of data source: a row of the table SOURCES.
+    """A kind of data source: a row of the table SOURCES."""
 
-    words: what a user gives, for --help and for errors.
-    matches: whether the value of --data is of this kind.
-    read: its reader; raises InputError for what cannot be used.
-    fingerprint: the kind and a hash of the content, for the cache; None keeps nothing there.
-    locate: gives the path to read where the value is no path.
-    """
-
-    words: str
-    matches: Callable[[str | Path], bool]
-    read: Callable[[Request], Dataset]
+    words: str  # what a user gives, for --help and for errors
+    matches: Callable[[str | Path], bool]  # whether the value of --data is of this kind
+    read: Callable[[Request], Dataset]  # raises InputError for what cannot be used
+    # The kind and a hash of the content, for the cache; without it nothing is kept there.
     fingerprint: Callable[[Request], str] | None = None
-    locate: Callable[[], Path] | None = None
+    locate: Callable[[], Path] | None = None  # gives the path to read where the value is no path
 
 
 def accepted_sources() -> str:
@@ -99,10 +93,7 @@ def load_synthetic(request: Request) -> Dataset:
 
 
 def download_amhcd() -> Path:
-    """The folder AMHCD is unpacked in, downloaded on the first call (no Kaggle account needed).
-
-    Without kagglehub or without a network it raises InputError.
-    """
+    """The folder of AMHCD, downloaded at first; InputError without kagglehub or a network."""
     try:
         import kagglehub
     except ImportError as error:
@@ -120,16 +111,13 @@ def download_amhcd() -> Path:
         ) from error
 
 
-def _path(source: str | Path) -> Path:
-    return Path(os.path.expanduser(source))
-
-
 def _is_folder(source: str | Path) -> bool:
-    return _path(source).is_dir()
+    return os.path.isdir(os.path.expanduser(source))
 
 
 def _is_file(suffix: str, source: str | Path) -> bool:
-    return _path(source).is_file() and _path(source).suffix.lower() == suffix
+    path = os.path.expanduser(source)
+    return os.path.isfile(path) and Path(path).suffix.lower() == suffix
 
 
 def _file_fingerprint(request: Request) -> str:

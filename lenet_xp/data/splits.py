@@ -5,7 +5,6 @@ splits that draw their own sides, and dropped from training and validation by `h
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -65,8 +64,7 @@ def _seed(dataset: Dataset, fold: int) -> Parts:
 def _source(dataset: Dataset, fold: int) -> Parts:
     if not dataset.source_train:
         raise InputError(f"{dataset.name}: has no test set of its own; choose the split 'seed'")
-    order = np.arange(len(dataset))
-    train, test = order[: dataset.source_train], order[dataset.source_train :]
+    train, test = np.split(np.arange(len(dataset)), [dataset.source_train])
     return *_stratified(dataset, train, VALIDATION_SHARE), test
 
 
@@ -95,20 +93,16 @@ def _writer(dataset: Dataset, fold: int) -> Parts:
     writers = writers_of(dataset)
     shared = members_of(image_groups(dataset.images), writers)
     units = linked(WRITERS, [*shared, *doubtful_writers()])
-    folds = _writer_folds(units)
-    test = folds == fold
+    test = _writer_folds(units) == fold
     val = _some_writers(units, ~test, VALIDATION_WRITERS, fold)
     train, val, test = (np.flatnonzero(side[writers]) for side in (~test & ~val, val, test))
     return train, val, test
 
 
 def _writer_folds(units: np.ndarray) -> np.ndarray:
-    """The fold of each writer (60,): whole units, in folds of nearly equal size.
-
-    Units are placed by falling size, equal ones in random order, in the fold with the most room.
-    """
+    """The fold of each writer (60,): the largest unit left goes where there is most room."""
     numbers, sizes = np.unique(units, return_counts=True)
-    order = np.random.default_rng(SEED).permutation(len(numbers))
+    order = np.random.default_rng(SEED).permutation(len(numbers))  # of units of equal size
     room = np.full(FOLDS["writer"], WRITERS // FOLDS["writer"])
     folds = np.empty(WRITERS, np.int64)
     for place in order[np.argsort(-sizes[order], kind="stable")]:
@@ -141,28 +135,21 @@ FOLDS = {"seed": 1, "source": 1, "random": 1, "kfold": 5, "writer": 5}
 def _validated(dataset: Dataset, groups: np.ndarray, train: np.ndarray, test: np.ndarray) -> Parts:
     """Validation images drawn from `train`; each side also gets the twins of its images."""
     train, val = _stratified(dataset, train, RANDOM_VALIDATION_SHARE)
-    train, val, test = (
-        np.flatnonzero(np.isin(groups, groups[side])) for side in (train, val, test)
-    )
+    sides = (groups[side] for side in (train, val, test))
+    train, val, test = (np.flatnonzero(np.isin(groups, side)) for side in sides)
     return train, val, test
 
 
 def _stratified(
     dataset: Dataset, indices: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The indices parted at random: at least one, and `share`, of every class in the second part.
-
-    Too few images of a class raise InputError.
-    """
-    labels = dataset.labels[indices]
-    classes = len(dataset.class_names)
-    counts = np.bincount(labels, minlength=classes)
-    if counts.min() >= 2 and share * len(indices) >= classes:
+    """The indices parted at random: `share`, and at least one, of every class come second."""
+    labels, classes = dataset.labels[indices], len(dataset.class_names)
+    if np.bincount(labels, minlength=classes).min() >= 2 and share * len(indices) >= classes:
         from sklearn.model_selection import train_test_split  # its import takes a second
 
-        first, second = train_test_split(
-            indices, test_size=share, stratify=labels, random_state=SEED
-        )
+        draw = {"test_size": share, "stratify": labels, "random_state": SEED}
+        first, second = train_test_split(indices, **draw)
         if len(np.unique(dataset.labels[second])) == classes:
             return first, second
     raise _too_few(dataset, labels, share)
@@ -209,24 +196,18 @@ def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
 
 def members_of(groups: np.ndarray, values: np.ndarray) -> list[tuple[int, ...]]:
     """The different `values` (N,) of each group that has several, sorted and without repeats."""
-    found = defaultdict(set)
-    for part in repeated(groups):
-        if len(members := np.unique(values[part])) > 1:
-            found[tuple(int(each) for each in members)].add(int(part[0]))
-    return sorted(found)
+    members = {tuple(np.unique(values[part]).tolist()) for part in repeated(groups)}
+    return sorted(each for each in members if len(each) > 1)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Numbers of images of the first side that are identical to one of the second.
-
-    dropped: number of images left out of training and validation for that reason.
-    """
+    """Numbers of images of the first side that are identical to one of the second."""
 
     train_test: int
     val_test: int
     train_val: int
-    dropped: int = 0
+    dropped: int = 0  # images left out of training and validation for that reason
 
     def __bool__(self) -> bool:
         return bool(self.train_test or self.val_test or self.train_val)

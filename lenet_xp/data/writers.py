@@ -24,15 +24,11 @@ _NAME = re.compile(r"(?P<class>[^/]+)/(?P=class)_(?P<number>[1-9]\d{0,2})\.\w+",
 
 @dataclass(frozen=True)
 class ClassWriters:
-    """The writers of one letter's files.
+    """The writers of one letter's files."""
 
-    writers: (780,) int64 from 0 to 59, of the files 1 to 780.
-    certain: whether no two of them may be exchanged. doubtful: those who may be, in this letter.
-    """
-
-    writers: np.ndarray
-    certain: bool
-    doubtful: tuple[int, ...]
+    writers: np.ndarray  # (780,) int64 from 0 to 59, of the files 1 to 780
+    certain: bool  # whether no two of them may be exchanged
+    doubtful: tuple[int, ...]  # those who may be, in this letter
 
 
 @cache
