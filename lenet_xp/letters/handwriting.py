@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.letters.strokes import Point, Shape, Stroke
+from lenet_xp.letters.strokes import Shape, Stroke
 
 SIZE = 64  # pixels: side of an image, as in AMHCD
 SAMPLES_PER_WRITER = 13  # images: of each letter, as in AMHCD
@@ -92,22 +92,17 @@ def write(
 
 def _trace(stroke: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A stroke with slips of the pen: (n, POINTS, 2)."""
-    draw = _trace_ring if stroke.kind == "ring" else _trace_path
-    return draw(stroke, hand, rng)
+    low, high = np.moveaxis(stroke.points, -1, 0)
+    placed = low + rng.random((len(hand), *low.shape)) * (high - low)
+    if stroke.kind == "ring":
+        return _trace_ring(*np.moveaxis(placed, 1, 0), hand, rng)
+    return _trace_path(stroke, placed, hand, rng)
 
 
-def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Coordinates drawn from their spans, (n, points, 2)."""
-    spans = np.array([[c if isinstance(c, tuple) else (c, c) for c in p] for p in points], float)
-    where = rng.random((samples, len(points), 2))
-    low, high = spans[..., 0], spans[..., 1]
-    placed: np.ndarray = low + where * (high - low)
-    return placed
-
-
-def _trace_path(path: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+def _trace_path(
+    path: Stroke, corners: np.ndarray, hand: Hand, rng: np.random.Generator
+) -> np.ndarray:
     """A stroke from corner to corner, each displaced, with the hand's turns: (n, POINTS, 2)."""
-    corners = _place(path.points, len(hand), rng)
     length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
     size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
@@ -122,7 +117,7 @@ def _trace_path(path: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarra
 
 def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
     """Two matrices (POINTS, corners): straight lines from corner to corner, and soft turns."""
-    middle = np.array([[np.mean(c) for c in point] for point in path.points])
+    middle = path.points.mean(-1)
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]
     sharp = np.stack(
         [np.interp(_ALONG * length[-1], length, corner) for corner in np.eye(len(middle))], axis=1
@@ -139,10 +134,11 @@ def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
     return sharp, np.einsum("kpw,w->kp", windows, weights / weights.sum())
 
 
-def _trace_ring(ring: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+def _trace_ring(
+    center: np.ndarray, radii: np.ndarray, hand: Hand, rng: np.random.Generator
+) -> np.ndarray:
     """A ring from near its top: uneven, hooked at its start, seldom closed. (n, POINTS, 2)."""
     count = len(hand)
-    center, radii = np.moveaxis(_place(ring.points, count, rng), 1, 0)
     size = np.minimum(1, radii.sum(1))[:, None, None]
     center = center + rng.normal(0, 0.7, center.shape) * hand.jitter[:, None]
     radii = radii * np.exp(rng.normal(0, 0.12, radii.shape))
