@@ -107,8 +107,7 @@ def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of (M, 4) boxes are at the height of a box, (M,) bool."""
     common = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
     lower = np.minimum(box[3] - box[1], others[:, 3] - others[:, 1])
-    beside: np.ndarray = common >= MIN_VERTICAL_OVERLAP * lower
-    return beside
+    return np.asarray(common >= MIN_VERTICAL_OVERLAP * lower)
 
 
 def _join_low_groups(

@@ -54,8 +54,7 @@ class Ink:
 
     def mask(self) -> np.ndarray:
         """(H, W) uint8, 255 where there is ink."""
-        ink: np.ndarray = np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels]
-        return ink
+        return np.asarray(np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels])
 
 
 def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
@@ -145,16 +144,12 @@ def _have_sharp_rims(
     gradient -= _tile_medians(gradient, tile)
     inked = mask > 0
     rim = inked & (cv2.erode(mask, kernel) == 0)
-    sharp: np.ndarray = _means(gradient, rim, labels, count) > MIN_RIM_STEP * _means(
-        smooth, inked, labels, count
-    )
-    return sharp
+    rise, level = _means(gradient, rim, labels, count), _means(smooth, inked, labels, count)
+    return np.asarray(rise > MIN_RIM_STEP * level)
 
 
 def _means(values: np.ndarray, where: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """The mean of (H, W) values over each component's pixels in a mask (H, W) bool, (count,)."""
     own = labels[where]
-    means: np.ndarray = np.bincount(own, values[where], count) / np.maximum(
-        np.bincount(own, minlength=count), 1
-    )
-    return means
+    pixels = np.maximum(np.bincount(own, minlength=count), 1)
+    return np.asarray(np.bincount(own, values[where], count) / pixels)

@@ -7,6 +7,8 @@ all along it, between quarters of a pixel, and given back: ink that crosses the 
 it for a while, keeps its own darkness.
 """
 
+from itertools import compress
+
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA
@@ -95,14 +97,10 @@ def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> li
         return tracks
     hat = _top_hat(levels, thickness)
     hat -= np.median(hat)
-    columns = np.arange(levels.shape[1])
-    printed = []
-    for track in tracks:
-        along = hat[np.clip(np.rint(track).astype(np.int64), 0, len(levels) - 1), columns]
-        ends = min(along[:END_LENGTH].mean(), along[-END_LENGTH:].mean())
-        if ends >= MIN_END_LEVEL * np.median(along):
-            printed.append(track)
-    return printed
+    rows = np.clip(np.rint(tracks).astype(np.int64), 0, len(levels) - 1)
+    along = hat[rows, np.arange(levels.shape[1])]
+    ends = np.minimum(along[:, :END_LENGTH].mean(1), along[:, -END_LENGTH:].mean(1))
+    return list(compress(tracks, ends >= MIN_END_LEVEL * np.median(along, axis=1)))
 
 
 def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
@@ -139,8 +137,7 @@ def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarra
     middle = np.bincount(columns, rows, minlength=part.shape[1])[known] / count[known]
     thin = count[known] <= np.median(count[known]) + 1
     curve = _robust_fit(known[thin], middle[thin], degree)
-    track: np.ndarray = top + curve(np.arange(-left, width - left))
-    return track
+    return np.asarray(top + curve(np.arange(-left, width - left)))
 
 
 def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.ndarray:
@@ -158,8 +155,7 @@ def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.nd
     if np.count_nonzero(seen) < MIN_RUN // 4:
         return track
     middle = (rows * dark).sum(0)[seen] / dark.sum(0)[seen]
-    refined: np.ndarray = _robust_fit(columns[seen], middle, 2)(np.arange(width))
-    return refined
+    return np.asarray(_robust_fit(columns[seen], middle, 2)(np.arange(width)))
 
 
 def _robust_fit(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polynomial.Polynomial:
@@ -194,9 +190,8 @@ def _lighten(
     place = np.rint(STEPS_PER_PIXEL * (rows - track)).astype(np.int64)
     place = np.clip(place + places // 2, 0, places - 1)
     strength = np.ones(width)
-    for _ in range(
-        2
-    ):  # a line may lie between two rows where it is faint and on one where it isn't
+    # Twice, for a line may lie between two rows where it is faint and on one where it isn't.
+    for _ in range(2):
         normalised = taken / np.maximum(strength, MIN_STRENGTH)
         profile = np.maximum(_place_medians(place[sample], normalised[sample], places), 0)
         strength = _strength(taken, profile[place])
@@ -216,8 +211,7 @@ def _place_medians(place: np.ndarray, values: np.ndarray, places: int) -> np.nda
     known, first, count = np.unique(place, return_index=True, return_counts=True)
     enough = count > count.max() / 2
     medians = values[first + count // 2][enough]
-    result: np.ndarray = np.interp(np.arange(places), known[enough], medians)
-    return result
+    return np.asarray(np.interp(np.arange(places), known[enough], medians))
 
 
 def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -235,5 +229,4 @@ def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
         around = np.pad(medians, 2, mode="edge")
         medians = np.median([around[start : start + count] for start in range(5)], axis=0)
     middles = edges + width / count / 2
-    strength: np.ndarray = np.interp(np.arange(width), middles, medians).clip(0, MAX_STRENGTH)
-    return strength
+    return np.asarray(np.interp(np.arange(width), middles, medians).clip(0, MAX_STRENGTH))
