@@ -113,10 +113,7 @@ def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 def _join_low_groups(
     groups: list[np.ndarray], boxes: np.ndarray, height: float
 ) -> list[np.ndarray]:
-    """The groups of boxes, those lower than letters joined to the nearest line if it is near.
-
-    The lower rings of a row of `yu` form such a group.
-    """
+    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them."""
     low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
     tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:

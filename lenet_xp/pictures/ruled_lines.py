@@ -64,10 +64,7 @@ def _remove_level_lines(levels: np.ndarray, dark: bool) -> tuple[np.ndarray, np.
 
 
 def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of what is thin, dark and level through most of a sheet.
-
-    A track is the row of a line's middle in each column, (W,) float64.
-    """
+    """The tracks of level lines: the row of a line's middle in each column, (W,) float64."""
     height, width = levels.shape
     contrast, runs = _level_runs(levels, thickness)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
@@ -89,10 +86,7 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of printed lines: there are many of them, or they run from edge to edge.
-
-    The bars of a letter that nearly fills its picture end before the edges.
-    """
+    """The tracks of printed lines: many, or from edge to edge, unlike the bars of a letter."""
     if not 0 < len(tracks) < MIN_CERTAIN_LINES:
         return tracks
     hat = _top_hat(levels, thickness)
@@ -110,10 +104,7 @@ def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
 
 
 def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndarray]:
-    """The local contrast of what is thin and level, (H, W) float32, and its straight runs.
-
-    The second array, (H, W) uint8, is 255 on runs.
-    """
+    """The contrast of what is thin and level, (H, W) float32; 255 on its runs, (H, W) uint8."""
     along = cv2.blur(_top_hat(levels, thickness), (AVERAGING_LENGTH, 1))
     contrast = along - cv2.blur(along, (4 * AVERAGING_LENGTH, 4 * AVERAGING_LENGTH))
     noise = MAD_TO_SIGMA * float(np.median(np.abs(contrast[::2, ::2])))
@@ -125,12 +116,8 @@ def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndar
 
 
 def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
-    """The track of a line, (width,), fitted to one part of it, (h, w) bool.
-
-    A part that spans most of the picture gives a parabola, for sheets bend; a shorter one gives a
-    straight line.
-    """
-    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1
+    """The track of a line, (width,), fitted to one part of it, (h, w) bool."""
+    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
     rows, columns = np.nonzero(part)
     count = np.bincount(columns, minlength=part.shape[1])
     known = np.flatnonzero(count)
@@ -141,11 +128,7 @@ def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarra
 
 
 def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """A track (W,) fitted anew to all that is dark and level near it.
-
-    contrast, runs: of `_level_runs`. The first track may follow a part of the line only, and a
-    letter's bar with it.
-    """
+    """A track (W,) fitted anew to all that is dark near it: it may follow a letter's bar only."""
     height, width = contrast.shape
     columns = np.arange(0, width, 4)
     rows = np.clip(np.rint(track[columns]).astype(np.int64) + NEARBY, 0, height - 1)
@@ -171,10 +154,7 @@ def _robust_fit(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polyno
 def _lighten(
     levels: np.ndarray, track: np.ndarray, thickness: int, dark: bool, ruled: np.ndarray
 ) -> None:
-    """Give the light that one line takes back, in place, and mark in `ruled` where it ran.
-
-    levels: (H, W) float32. track: (W,). ruled: (H, W) uint8.
-    """
+    """Give the light that one line takes back, in place, and mark in `ruled` where it ran."""
     height, width = levels.shape
     reach = thickness + 3
     rows = np.floor(track + 0.5).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
@@ -201,24 +181,17 @@ def _lighten(
 
 
 def _place_medians(place: np.ndarray, values: np.ndarray, places: int) -> np.ndarray:
-    """The median of the values at each place, (places,).
-
-    place: (N,) int64 from 0 to places - 1. values: (N,). Places of few values, which a letter may
-    hide, are interpolated.
-    """
+    """The median of (N,) values at each place, (places,); a place that a letter hides has few."""
     order = np.lexsort((values, place))
     place, values = place[order], values[order]
     known, first, count = np.unique(place, return_index=True, return_counts=True)
-    enough = count > count.max() / 2
+    enough = count > count.max() / 2  # the other places are interpolated
     medians = values[first + count // 2][enough]
     return np.asarray(np.interp(np.arange(places), known[enough], medians))
 
 
 def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """A line's strength in each column, (W,): the light it takes there per light expected.
-
-    taken, expected: (rows, W). Strengths are medians of sections, interpolated between them.
-    """
+    """A line's strength in each column, (W,): the light taken per light expected, (rows, W)."""
     width = taken.shape[1]
     count = max(1, width // SECTION)
     edges = np.linspace(0, width, count + 1).astype(int)[:-1]
