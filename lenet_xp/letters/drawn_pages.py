@@ -91,9 +91,8 @@ def lay_line(
     written: list[Written] = []
     for image, label in zip(images, labels, strict=True):
         high = round(height * rng.uniform(0.9, 1.1))
-        aspect = _aspect(letters()[label].name, rng)
+        wide = round(high * _aspect(letters()[label].name, rng))
         base = round(top + height * (1 + rng.uniform(-0.05, 0.05)))
-        wide = round(high * aspect)
         columns = np.flatnonzero((image < 255 - INK_SHARE * (255 - image.min())).any(0))
         blank = int(columns[0] * wide / image.shape[1])
         if left + wide > cover.shape[1] or base - high < 0:
@@ -185,8 +184,8 @@ class Photo:
         light = 1 - self.gradient * (slope - slope.min()) / np.ptp(slope)
         turn, soft = rng.uniform(0, 2 * np.pi), rng.uniform(0.01, 0.04)
         beyond = np.cos(turn) * (x - 0.5) + np.sin(turn) * (y - 0.5) - rng.uniform(-0.2, 0.2)
-        lit: np.ndarray = light * (1 - self.shadow / (1 + np.exp(np.clip(-beyond / soft, -30, 30))))
-        return lit
+        shade = self.shadow / (1 + np.exp(np.clip(-beyond / soft, -30, 30)))
+        return np.asarray(light * (1 - shade))
 
 
 def photograph(

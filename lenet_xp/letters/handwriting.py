@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.letters.strokes import Point, Shape, Stroke
+from lenet_xp.letters.strokes import Shape, Stroke
 
 SIZE = 64  # pixels: side of an image, as in AMHCD
 SAMPLES_PER_WRITER = 13  # images: of each letter, as in AMHCD
@@ -92,37 +92,29 @@ def write(
 
 def _trace(stroke: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A stroke with slips of the pen: (n, POINTS, 2)."""
-    draw = _trace_ring if stroke.kind == "ring" else _trace_path
-    return draw(stroke, hand, rng)
+    low, high = np.moveaxis(stroke.points, -1, 0)
+    placed = low + rng.random((len(hand), *low.shape)) * (high - low)
+    if stroke.kind == "ring":
+        return _trace_ring(placed, hand, rng)
+    return _trace_path(stroke, placed, hand, rng)
 
 
-def _place(points: tuple[Point, ...], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Coordinates drawn from their spans, (n, points, 2)."""
-    spans = np.array([[c if isinstance(c, tuple) else (c, c) for c in p] for p in points], float)
-    where = rng.random((samples, len(points), 2))
-    low, high = spans[..., 0], spans[..., 1]
-    placed: np.ndarray = low + where * (high - low)
-    return placed
-
-
-def _trace_path(path: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+def _trace_path(
+    path: Stroke, corners: np.ndarray, hand: Hand, rng: np.random.Generator
+) -> np.ndarray:
     """A stroke from corner to corner, each displaced, with the hand's turns: (n, POINTS, 2)."""
-    corners = _place(path.points, len(hand), rng)
     length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
     size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
     sharp, soft = _interpolation(path)
-    curved = path.kind == "curve"
-    rounding = np.ones((len(hand), 1, 1)) if curved else hand.rounding[:, None, None]
-    points: np.ndarray = np.einsum("kp,npd->nkd", sharp, corners) * (1 - rounding)
-    points += np.einsum("kp,npd->nkd", soft, corners) * rounding
-    points += _wobble(hand, rng) * size
-    return points
+    rounding = 1.0 if path.kind == "curve" else hand.rounding[:, None, None]
+    straight, turned = (np.einsum("kp,npd->nkd", each, corners) for each in (sharp, soft))
+    return np.asarray(straight * (1 - rounding) + turned * rounding + _wobble(hand, rng) * size)
 
 
 def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
     """Two matrices (POINTS, corners): straight lines from corner to corner, and soft turns."""
-    middle = np.array([[np.mean(c) for c in point] for point in path.points])
+    middle = path.points.mean(-1)
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]
     sharp = np.stack(
         [np.interp(_ALONG * length[-1], length, corner) for corner in np.eye(len(middle))], axis=1
@@ -139,10 +131,10 @@ def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
     return sharp, np.einsum("kpw,w->kp", windows, weights / weights.sum())
 
 
-def _trace_ring(ring: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
+def _trace_ring(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A ring from near its top: uneven, hooked at its start, seldom closed. (n, POINTS, 2)."""
     count = len(hand)
-    center, radii = np.moveaxis(_place(ring.points, count, rng), 1, 0)
+    center, radii = points[:, 0], points[:, 1]
     size = np.minimum(1, radii.sum(1))[:, None, None]
     center = center + rng.normal(0, 0.7, center.shape) * hand.jitter[:, None]
     radii = radii * np.exp(rng.normal(0, 0.12, radii.shape))
@@ -155,16 +147,14 @@ def _trace_ring(ring: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarra
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         stretch += rng.normal(0, height, (count, 1)) * np.cos(wave * angle + phase)
     around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * stretch[..., None]
-    points: np.ndarray = center[:, None] + around * radii[:, None] + _wobble(hand, rng) * size
-    return points
+    return np.asarray(center[:, None] + around * radii[:, None] + _wobble(hand, rng) * size)
 
 
 def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A slow deviation from the path, zero at both ends: (n, POINTS, 2)."""
     modes = np.sin(np.pi * _WAVES * _ALONG[:, None]) / _WAVES
     height = rng.normal(0, 1, (len(hand), len(_WAVES), 2)) * hand.wobble[:, None, None]
-    wobble: np.ndarray = np.einsum("kw,nwd->nkd", modes, height)
-    return wobble
+    return np.asarray(np.einsum("kw,nwd->nkd", modes, height))
 
 
 def _bend(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
@@ -194,7 +184,4 @@ def _fit_to_frame(
     if not shape.stretched:
         scale[:] = scale[:, 1:] * rng.beta(3, 0.6, (len(pen), 1))
         begin[:, 0] = (SIZE - extent[:, 0] * scale[:, 0]) / 2
-    pixels: np.ndarray = begin[:, None, None] + (
-        (points - low[:, None, None]) * scale[:, None, None]
-    )
-    return pixels
+    return np.asarray(begin[:, None, None] + (points - low[:, None, None]) * scale[:, None, None])

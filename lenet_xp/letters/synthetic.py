@@ -21,8 +21,8 @@ _PRESSURE = 0.12  # log of the width: its deviation between the strokes of a let
 def generate(
     samples_per_class: int,
     seed: int = 0,
-    progress: Callable[[int], None] | None = None,
-    finish: Callable[[np.ndarray], np.ndarray] | None = None,
+    progress: Callable[[int], None] = lambda count: None,
+    finish: Callable[[np.ndarray], np.ndarray] = lambda images: images,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
 
@@ -43,21 +43,15 @@ def generate(
         writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
         images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
         _draw_letter(letters()[number].name, writers, moment, images)
-        if finish is None:
-            return images
-        return np.concatenate(
-            [finish(images[start : start + PART]) for start in range(0, len(images), PART)]
-        )
+        starts = range(0, samples_per_class, PART)
+        return np.concatenate([finish(images[start : start + PART]) for start in starts])
 
-    kept: np.ndarray | None = None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, part in enumerate(pool.map(draw, range(len(letters())))):
-            if kept is None:
+            if number == 0:
                 kept = np.empty((len(letters()), *part.shape), np.uint8)
             kept[number] = part
-            if progress is not None:
-                progress(samples_per_class)
-    assert kept is not None  # there are letters
+            progress(samples_per_class)
     labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
     return kept.reshape(-1, *kept.shape[2:]), labels
 

@@ -107,17 +107,13 @@ def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Which of (M, 4) boxes are at the height of a box, (M,) bool."""
     common = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
     lower = np.minimum(box[3] - box[1], others[:, 3] - others[:, 1])
-    beside: np.ndarray = common >= MIN_VERTICAL_OVERLAP * lower
-    return beside
+    return np.asarray(common >= MIN_VERTICAL_OVERLAP * lower)
 
 
 def _join_low_groups(
     groups: list[np.ndarray], boxes: np.ndarray, height: float
 ) -> list[np.ndarray]:
-    """The groups of boxes, those lower than letters joined to the nearest line if it is near.
-
-    The lower rings of a row of `yu` form such a group.
-    """
+    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them."""
     low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
     tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:

@@ -53,18 +53,11 @@ class PageReading:
     @classmethod
     def of(cls, found: Sequence[PageLetter], class_names: Sequence[str]) -> "PageReading":
         """The reading of letters that `read_page` found."""
-        return cls(
-            tuple(
-                LetterOnPage(
-                    best_first(each.probabilities, class_names),
-                    each.box,
-                    each.line,
-                    each.position,
-                    each.space_before,
-                )
-                for each in found
-            )
-        )
+        letters = []
+        for each in found:
+            place = (each.box, each.line, each.position, each.space_before)
+            letters.append(LetterOnPage(best_first(each.probabilities, class_names), *place))
+        return cls(tuple(letters))
 
     @property
     def blank(self) -> bool:

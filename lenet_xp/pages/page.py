@@ -67,10 +67,7 @@ def _read_line(
     page_height: float,
     threads: int | None,
 ) -> list[PageLetter]:
-    """The letters of a line, (M,) indices of pieces, from left to right; none if it is dirt.
-
-    number: what the line is called in its letters.
-    """
+    """The letters of a line, (M,) indices of pieces, from left to right; none if it is dirt."""
     parts = group_stacked(pieces.boxes, line)
     boxes = np.array([_enclosing_box(pieces.boxes[part]) for part in parts], float)
     height = max(typical_height(boxes), 1.0)
@@ -122,15 +119,11 @@ def _image(pieces: Pieces, parts: list[np.ndarray], preprocessing: Preprocessing
 
 @dataclass(frozen=True)
 class _Groups:
-    """The groups of a line's parts that may be letters.
+    """The G groups of a line's M parts that may be letters."""
 
-    boxes: (M, 4) of the parts. spans: the range of parts in each of G groups. rows: (G, K)
-    probabilities.
-    """
-
-    boxes: np.ndarray
-    spans: list[tuple[int, int]]
-    rows: np.ndarray
+    boxes: np.ndarray  # (M, 4), of the parts
+    spans: list[tuple[int, int]]  # the range of parts in each group
+    rows: np.ndarray  # (G, K) probabilities
     class_names: tuple[str, ...]
 
     def box(self, group: int) -> np.ndarray:
@@ -138,10 +131,7 @@ class _Groups:
         return _enclosing_box(self.boxes[slice(*self.spans[group])])
 
     def best(self, height: float) -> list[int]:
-        """The groups that make up the line in the likeliest way, from left to right.
-
-        height: of the line in pixels.
-        """
+        """The groups that make up a line of a height in pixels in the likeliest way, in order."""
         count = len(self.boxes)
         scores, last = np.full(count + 1, -np.inf), np.full(count + 1, -1)
         scores[0] = 0.0

@@ -41,14 +41,12 @@ def is_framed(inks: np.ndarray) -> np.ndarray:
     threshold = low + INK_THRESHOLD * (inks.max((1, 2)) - low)
     mask = inks > threshold.astype(np.uint8)[:, None, None]
     extent = np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width)
-    framed: np.ndarray = extent >= MIN_EXTENT
-    return framed
+    return np.asarray(extent >= MIN_EXTENT)
 
 
 def _extent(rows: np.ndarray) -> np.ndarray:
     """The distance from the first to the last true value of each row of (N, L) bool; else L."""
-    extent: np.ndarray = rows.shape[1] - rows.argmax(1) - rows[:, ::-1].argmax(1)
-    return extent
+    return np.asarray(rows.shape[1] - rows.argmax(1) - rows[:, ::-1].argmax(1))
 
 
 def frame(ink: np.ndarray) -> np.ndarray:

@@ -69,8 +69,7 @@ class FeatureImages:
         half = rows.astype(np.float64) / 2  # halves, for a difference of whole numbers may overflow
         span = self.high / 2 - self.low / 2
         part = (half - self.low / 2) / np.where(span > 0, span, np.inf)
-        levels: np.ndarray = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
-        return levels
+        return np.asarray(np.rint(255 * part.clip(0, 1)).astype(np.uint8))
 
 
 def _centred(grids: np.ndarray) -> np.ndarray:

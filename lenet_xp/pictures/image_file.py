@@ -10,6 +10,7 @@ import re
 import stat
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -22,6 +23,7 @@ SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 MIN_SIDE = 4  # pixels: shorter side
 MAX_PIXELS = 50_000_000  # pixels: width times height
 MAX_BYTES = 256 * 2**20  # bytes: size of a file
+_TOO_LARGE = f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a smaller image"
 
 # pixels: size of a PGM or PPM whose levels are text or do not end at 255; Pillow decodes those in
 # Python, 1.5 microseconds a value
@@ -98,33 +100,25 @@ def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.
 
 
 def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
-    """The grey levels of a JPEG, (H, W) uint8.
-
-    OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey. So the end
-    of the image is looked for first.
-    """
-    width, height, position = _jpeg_frame(data)
-    if position is None:
-        raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
+    """The grey levels of a JPEG, (H, W) uint8."""
+    width, height, position = _jpeg_frame(data, name)
     _check_size(width, height, name)
-    scans = _jpeg_scans(data, position)
-    if scans is None:
-        raise InputError(f"{name}: is cut short; copy or download it again")
+    # OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey.
+    scans = _jpeg_scans(data, position, name)
     limit = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
     if scans > limit:
         raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
     admit(width * height)
-    try:
+    image = None
+    with suppress(cv2.error):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        image = None
     if image is None:
         raise InputError(f"{name}: its JPEG data are damaged; copy or download it again")
     return image
 
 
-def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
-    """Width, height and position of a JPEG's frame header; (0, 0, None) without one."""
+def _jpeg_frame(data: bytes, name: str) -> tuple[int, int, int]:
+    """Width, height and position of a JPEG's frame header."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -137,23 +131,21 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int | None]:
         elif marker in _JPEG_NO_LENGTH:
             position += 2
         else:
-            position += 2 + (data[position + 2] << 8) + data[position + 3]
-    return 0, 0, None
+            position += 2 + int.from_bytes(data[position + 2 : position + 4])
+    raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
 
 
-def _jpeg_scans(data: bytes, position: int) -> int | None:
-    """The number of scans between a position and the end of the image; None without an end.
-
-    Segments are skipped, for one may hold a thumbnail with scans and an end of its own.
-    """
+def _jpeg_scans(data: bytes, position: int, name: str) -> int:
+    """The number of scans between a position and the end of the image."""
     scans = 0
     while found := _JPEG_SEGMENT.search(data, position):
         marker, position = data[found.end() - 1], found.end()
         if marker == _JPEG_END:
             return scans
         scans += marker == _JPEG_SCAN
+        # The segment is skipped, for it may hold a thumbnail with scans and an end of its own.
         position += int.from_bytes(data[position : position + 2])
-    return None
+    raise InputError(f"{name}: is cut short; copy or download it again")
 
 
 def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
@@ -172,7 +164,7 @@ def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.
             f"{name}: is not an image that can be read; give JPEG, PNG, BMP, GIF, TIFF, WebP or PGM"
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{name}: {_too_large()}") from error
+        raise InputError(f"{name}: {_TOO_LARGE}") from error
     except Exception as error:  # each of six decoders has exceptions of its own for damaged data
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
@@ -225,8 +217,4 @@ def _check_size(width: int, height: int, name: str) -> None:
             f"{name}: is {width}x{height} pixels, too small; give at least {MIN_SIDE} a side"
         )
     if width * height > MAX_PIXELS:
-        raise InputError(f"{name}: is {width}x{height} pixels; {_too_large()}")
-
-
-def _too_large() -> str:
-    return f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a smaller image"
+        raise InputError(f"{name}: is {width}x{height} pixels; {_TOO_LARGE}")

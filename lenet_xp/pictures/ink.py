@@ -54,8 +54,7 @@ class Ink:
 
     def mask(self) -> np.ndarray:
         """(H, W) uint8, 255 where there is ink."""
-        ink: np.ndarray = np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels]
-        return ink
+        return np.asarray(np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels])
 
 
 def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
@@ -104,14 +103,10 @@ def stroke_width(mask: np.ndarray) -> float:
 
 
 def _tile_medians(values: np.ndarray, tile: int, widened: bool = False) -> np.ndarray:
-    """The median of the tile around each pixel of (H, W) float32, interpolated between tiles.
-
-    widened: each tile takes the largest median of its neighbours. A picture of less than two tiles
-    either way gives 0: a letter may fill it, and its median tells nothing of the paper.
-    """
+    """The medians of tiles, or if `widened` the largest nearby, at each pixel of (H, W) float32."""
     height, width = values.shape
     down, across = height // tile, width // tile
-    if min(down, across) < 2:
+    if min(down, across) < 2:  # a letter may fill the picture: medians tell nothing of the paper
         return np.zeros_like(values)
     high, wide = height // down, width // across
     cut = values[: down * high, : across * wide].reshape(down, high, across, wide)
@@ -135,26 +130,19 @@ def _any_pixel(condition: np.ndarray, labels: np.ndarray, count: int) -> np.ndar
 def _have_sharp_rims(
     levels: np.ndarray, mask: np.ndarray, labels: np.ndarray, count: int, tile: int
 ) -> np.ndarray:
-    """Which components have the sharp rim of a stroke, (count,) bool; a shadow's fades out.
-
-    The rim's gradient counts as far as it exceeds the gradient of the paper around.
-    """
+    """Which components have the sharp rim of a stroke, (count,) bool; a shadow's fades out."""
     kernel = np.ones((3, 3), np.uint8)
     smooth = cv2.GaussianBlur(levels, (0, 0), RIM_SIGMA)
     gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, kernel)
-    gradient -= _tile_medians(gradient, tile)
+    gradient -= _tile_medians(gradient, tile)  # that of the paper around does not count
     inked = mask > 0
     rim = inked & (cv2.erode(mask, kernel) == 0)
-    sharp: np.ndarray = _means(gradient, rim, labels, count) > MIN_RIM_STEP * _means(
-        smooth, inked, labels, count
-    )
-    return sharp
+    rise, level = _means(gradient, rim, labels, count), _means(smooth, inked, labels, count)
+    return np.asarray(rise > MIN_RIM_STEP * level)
 
 
 def _means(values: np.ndarray, where: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """The mean of (H, W) values over each component's pixels in a mask (H, W) bool, (count,)."""
     own = labels[where]
-    means: np.ndarray = np.bincount(own, values[where], count) / np.maximum(
-        np.bincount(own, minlength=count), 1
-    )
-    return means
+    pixels = np.maximum(np.bincount(own, minlength=count), 1)
+    return np.asarray(np.bincount(own, values[where], count) / pixels)

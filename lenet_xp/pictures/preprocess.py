@@ -54,9 +54,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         size, mean, std = self.size, self.mean, self.std
-        whole = _is_number(size, int)
         for name, valid, expected in (
-            ("size", whole and 8 <= size <= 1024, "a whole number from 8 to 1024"),
+            ("size", _is_number(size, int) and 8 <= size <= 1024, "a whole number from 8 to 1024"),
             ("polarity", self.polarity in POLARITIES, " or ".join(POLARITIES)),
             ("box", self.box in BOXES, " or ".join(BOXES)),
             ("contrast", isinstance(self.contrast, bool), "true or false"),
@@ -73,8 +72,7 @@ class Preprocessing:
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
         A picture without ink gives zeros. Other shapes and dtypes raise InputError.
         """
-        result: np.ndarray = self.apply_all([image])[0]
-        return result
+        return np.asarray(self.apply_all([image])[0])
 
     def apply_all(self, images: Iterable[ArrayLike]) -> np.ndarray:
         """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
@@ -120,9 +118,7 @@ class Preprocessing:
     def fit(self, ink: np.ndarray) -> np.ndarray:
         """A framed letter, (h, w) uint8 with ink bright on 0, as (size, size) uint8."""
         result = _fit(ink, self.size)
-        if self.contrast:
-            result = _stretched(result[None])[0]
-        return result
+        return _stretched(result[None])[0] if self.contrast else result
 
     def fitted(self, images: np.ndarray) -> "Preprocessing":
         """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
@@ -172,8 +168,7 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
     rim_size = height * width - inner[0].size
     rim_mean = (whole - inner.sum((1, 2), dtype=np.uint32)) / rim_size
     middle = (levels.min(1).astype(float) + levels.max(1)) / 2
-    dark: np.ndarray = whole / (height * width) + rim_mean >= 2 * middle
-    return dark
+    return np.asarray(whole / (height * width) + rim_mean >= 2 * middle)
 
 
 def grey_levels(image: np.ndarray) -> np.ndarray:

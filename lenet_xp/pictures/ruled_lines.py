@@ -7,6 +7,8 @@ all along it, between quarters of a pixel, and given back: ink that crosses the 
 it for a while, keeps its own darkness.
 """
 
+from itertools import compress
+
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA
@@ -62,10 +64,7 @@ def _remove_level_lines(levels: np.ndarray, dark: bool) -> tuple[np.ndarray, np.
 
 
 def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of what is thin, dark and level through most of a sheet.
-
-    A track is the row of a line's middle in each column, (W,) float64.
-    """
+    """The tracks of level lines: the row of a line's middle in each column, (W,) float64."""
     height, width = levels.shape
     contrast, runs = _level_runs(levels, thickness)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
@@ -87,22 +86,15 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of printed lines: there are many of them, or they run from edge to edge.
-
-    The bars of a letter that nearly fills its picture end before the edges.
-    """
+    """The tracks of printed lines: many, or from edge to edge, unlike the bars of a letter."""
     if not 0 < len(tracks) < MIN_CERTAIN_LINES:
         return tracks
     hat = _top_hat(levels, thickness)
     hat -= np.median(hat)
-    columns = np.arange(levels.shape[1])
-    printed = []
-    for track in tracks:
-        along = hat[np.clip(np.rint(track).astype(np.int64), 0, len(levels) - 1), columns]
-        ends = min(along[:END_LENGTH].mean(), along[-END_LENGTH:].mean())
-        if ends >= MIN_END_LEVEL * np.median(along):
-            printed.append(track)
-    return printed
+    rows = np.clip(np.rint(tracks).astype(np.int64), 0, len(levels) - 1)
+    along = hat[rows, np.arange(levels.shape[1])]
+    ends = np.minimum(along[:, :END_LENGTH].mean(1), along[:, -END_LENGTH:].mean(1))
+    return list(compress(tracks, ends >= MIN_END_LEVEL * np.median(along, axis=1)))
 
 
 def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
@@ -112,10 +104,7 @@ def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
 
 
 def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndarray]:
-    """The local contrast of what is thin and level, (H, W) float32, and its straight runs.
-
-    The second array, (H, W) uint8, is 255 on runs.
-    """
+    """The contrast of what is thin and level, (H, W) float32; 255 on its runs, (H, W) uint8."""
     along = cv2.blur(_top_hat(levels, thickness), (AVERAGING_LENGTH, 1))
     contrast = along - cv2.blur(along, (4 * AVERAGING_LENGTH, 4 * AVERAGING_LENGTH))
     noise = MAD_TO_SIGMA * float(np.median(np.abs(contrast[::2, ::2])))
@@ -127,28 +116,19 @@ def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndar
 
 
 def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
-    """The track of a line, (width,), fitted to one part of it, (h, w) bool.
-
-    A part that spans most of the picture gives a parabola, for sheets bend; a shorter one gives a
-    straight line.
-    """
-    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1
+    """The track of a line, (width,), fitted to one part of it, (h, w) bool."""
+    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
     rows, columns = np.nonzero(part)
     count = np.bincount(columns, minlength=part.shape[1])
     known = np.flatnonzero(count)
     middle = np.bincount(columns, rows, minlength=part.shape[1])[known] / count[known]
     thin = count[known] <= np.median(count[known]) + 1
     curve = _robust_fit(known[thin], middle[thin], degree)
-    track: np.ndarray = top + curve(np.arange(-left, width - left))
-    return track
+    return np.asarray(top + curve(np.arange(-left, width - left)))
 
 
 def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """A track (W,) fitted anew to all that is dark and level near it.
-
-    contrast, runs: of `_level_runs`. The first track may follow a part of the line only, and a
-    letter's bar with it.
-    """
+    """A track (W,) fitted anew to all that is dark near it: it may follow a letter's bar only."""
     height, width = contrast.shape
     columns = np.arange(0, width, 4)
     rows = np.clip(np.rint(track[columns]).astype(np.int64) + NEARBY, 0, height - 1)
@@ -158,8 +138,7 @@ def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.nd
     if np.count_nonzero(seen) < MIN_RUN // 4:
         return track
     middle = (rows * dark).sum(0)[seen] / dark.sum(0)[seen]
-    refined: np.ndarray = _robust_fit(columns[seen], middle, 2)(np.arange(width))
-    return refined
+    return np.asarray(_robust_fit(columns[seen], middle, 2)(np.arange(width)))
 
 
 def _robust_fit(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polynomial.Polynomial:
@@ -175,10 +154,7 @@ def _robust_fit(columns: np.ndarray, rows: np.ndarray, degree: int) -> np.polyno
 def _lighten(
     levels: np.ndarray, track: np.ndarray, thickness: int, dark: bool, ruled: np.ndarray
 ) -> None:
-    """Give the light that one line takes back, in place, and mark in `ruled` where it ran.
-
-    levels: (H, W) float32. track: (W,). ruled: (H, W) uint8.
-    """
+    """Give the light that one line takes back, in place, and mark in `ruled` where it ran."""
     height, width = levels.shape
     reach = thickness + 3
     rows = np.floor(track + 0.5).astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
@@ -194,9 +170,8 @@ def _lighten(
     place = np.rint(STEPS_PER_PIXEL * (rows - track)).astype(np.int64)
     place = np.clip(place + places // 2, 0, places - 1)
     strength = np.ones(width)
-    for _ in range(
-        2
-    ):  # a line may lie between two rows where it is faint and on one where it isn't
+    # Twice, for a line may lie between two rows where it is faint and on one where it isn't.
+    for _ in range(2):
         normalised = taken / np.maximum(strength, MIN_STRENGTH)
         profile = np.maximum(_place_medians(place[sample], normalised[sample], places), 0)
         strength = _strength(taken, profile[place])
@@ -206,25 +181,17 @@ def _lighten(
 
 
 def _place_medians(place: np.ndarray, values: np.ndarray, places: int) -> np.ndarray:
-    """The median of the values at each place, (places,).
-
-    place: (N,) int64 from 0 to places - 1. values: (N,). Places of few values, which a letter may
-    hide, are interpolated.
-    """
+    """The median of (N,) values at each place, (places,); a place that a letter hides has few."""
     order = np.lexsort((values, place))
     place, values = place[order], values[order]
     known, first, count = np.unique(place, return_index=True, return_counts=True)
-    enough = count > count.max() / 2
+    enough = count > count.max() / 2  # the other places are interpolated
     medians = values[first + count // 2][enough]
-    result: np.ndarray = np.interp(np.arange(places), known[enough], medians)
-    return result
+    return np.asarray(np.interp(np.arange(places), known[enough], medians))
 
 
 def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """A line's strength in each column, (W,): the light it takes there per light expected.
-
-    taken, expected: (rows, W). Strengths are medians of sections, interpolated between them.
-    """
+    """A line's strength in each column, (W,): the light taken per light expected, (rows, W)."""
     width = taken.shape[1]
     count = max(1, width // SECTION)
     edges = np.linspace(0, width, count + 1).astype(int)[:-1]
@@ -235,5 +202,4 @@ def _strength(taken: np.ndarray, expected: np.ndarray) -> np.ndarray:
         around = np.pad(medians, 2, mode="edge")
         medians = np.median([around[start : start + count] for start in range(5)], axis=0)
     middles = edges + width / count / 2
-    strength: np.ndarray = np.interp(np.arange(width), middles, medians).clip(0, MAX_STRENGTH)
-    return strength
+    return np.asarray(np.interp(np.arange(width), middles, medians).clip(0, MAX_STRENGTH))
