@@ -23,12 +23,6 @@ ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
 SMALL_PRODUCT = 1_000_000
 
 
-# Sums of pixels, the pairs that are added up into them, how they are sorted, and the result.
-Fold = tuple[
-    np.ndarray, list[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray], np.ndarray
-]
-
-
 def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """An uninitialised array whose first element is aligned to 64 bytes."""
     dtype = np.dtype(dtype)
@@ -46,10 +40,7 @@ class BlockedStage:
     """
 
     def __init__(
-        self,
-        shape: tuple[int, int, int, int],
-        settings: StageSettings,
-        dtype: type[np.floating],
+        self, shape: tuple[int, int, int, int], settings: StageSettings, dtype: type[np.floating]
     ):
         self.shape, self.kernel_shape = shape, settings.kernels
         stride, padding, pool = settings.stride, settings.padding, settings.pool
@@ -174,37 +165,26 @@ class BlockedStage:
         run(np.add.reduce, self.dmatrix_biases, axis=0, out=dbias)
 
     def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
-        """dx, after `backward`: the columns' gradients, written over the columns, folded back."""
-        sums, additions, sorting, dx = self._make_fold()
-        run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
-        run(sums.fill, 0.0)
-        for place, part in additions:
-            run(np.add, place, part, out=place)
-        run(np.copyto, *sorting)
-        return dx
-
-    def _make_fold(self) -> Fold:
-        """Sums of the columns' pixels, the additions that make them, and their sorting into dx.
+        """dx, after `backward`: the columns' gradients, written over the columns, folded back.
 
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as
         stride x stride phases they are neighbours, and each addition is one long run.
         """
+        run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
         channels, height, width, count = self.shape
         step = self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]
         high = max(-(-(height + 2 * self.padding) // step), self.rows + blocks[0] - 1)
         wide = max(-(-(width + 2 * self.padding) // step), self.cols + blocks[1] - 1)
         sums = aligned_empty((channels, step, step, high, wide, count), self.y.dtype)
-        additions = []
-        for i in range(blocks[0]):
-            for j in range(blocks[1]):
-                top, left = i * step, j * step
-                part = self.column_pixels[:, :, top : top + step, left : left + step]
-                phases = sums[:, : part.shape[2], : part.shape[3]]
-                place = phases[:, :, :, i : i + self.rows, j : j + self.cols]
-                additions.append((self._in_groups(place), part))
+        run(sums.fill, 0.0)
+        for i, j in np.ndindex(*blocks):
+            top, left = i * step, j * step
+            part = self.column_pixels[:, :, top : top + step, left : left + step]
+            phases = sums[:, : part.shape[2], : part.shape[3]]
+            place = self._in_groups(phases[:, :, :, i : i + self.rows, j : j + self.cols])
+            run(np.add, place, part, out=place)
         dx = aligned_empty((channels, high, step, wide, step, count), self.y.dtype)
-        sorting = dx, sums.transpose(0, 3, 1, 4, 2, 5)
-        p = self.padding
-        pixels = dx.reshape(channels, high * step, wide * step, count)
-        return sums, additions, sorting, pixels[:, p : p + height, p : p + width]
+        run(np.copyto, dx, sums.transpose(0, 3, 1, 4, 2, 5))
+        p, pixels = self.padding, dx.reshape(channels, high * step, wide * step, count)
+        return pixels[:, p : p + height, p : p + width]

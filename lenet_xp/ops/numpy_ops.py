@@ -8,7 +8,7 @@ import numpy as np
 
 from lenet_xp.ops.blocked import BlockedStage, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, activation_entry
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, LossPlace, Ops, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
@@ -36,6 +36,8 @@ def _slope_of_scaled_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
     run(np.multiply, out, dtype(STEEPNESS / AMPLITUDE), out=out)
     return run(np.subtract, dtype(STEEPNESS * AMPLITUDE), out, out=out)
 
+
+VALUE, SLOPE = 0, 1  # f and f' in an entry of a table
 
 # f and f' in place: entries of the reference's table that are worth their own. `out` may be the
 # input itself.
@@ -169,25 +171,18 @@ class NumpyOps(Ops):
         return self._run(np.add.reduce, x, axis=1, out=out)
 
     def activation(self, kind: str, x: Array) -> Array:
-        return self._activate(kind, x, out=self._new(*x.shape))
-
-    def _activate(self, kind: str, x: Array, out: Array) -> Array:
-        """f(x); out may be x itself."""
-        if kind in ACTIVATIONS:
-            return ACTIVATIONS[kind][0](self._run, self.dtype, x, out)
-        f = activation_entry(PORTABLE, kind)[0]
-        return self._run(lambda: _copy(f(self, x), out=out))
+        return self._apply(VALUE, kind, x, out=self._new(*x.shape))
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
-        slope = self._slope(kind, y, out=self._new(*y.shape))
+        slope = self._apply(SLOPE, kind, y, out=self._new(*y.shape))
         return self._run(np.multiply, slope, dy, out=slope)
 
-    def _slope(self, kind: str, y: Array, out: Array) -> Array:
-        """f'(x) written in y = f(x); out may be y itself."""
+    def _apply(self, which: int, kind: str, x: Array, out: Array) -> Array:
+        """An entry of an activation, VALUE or SLOPE; out may be x itself."""
         if kind in ACTIVATIONS:
-            return ACTIVATIONS[kind][1](self._run, self.dtype, y, out)
-        slope = activation_entry(PORTABLE, kind)[1]
-        return self._run(lambda: _copy(slope(self, y), out=out))
+            return ACTIVATIONS[kind][which](self._run, self.dtype, x, out)
+        f = activation_entry(PORTABLE, kind)[which]
+        return self._run(lambda: _copy(f(self, x), out=out))
 
     def fuses_stage(self, settings: StageSettings) -> bool:
         return True
@@ -197,7 +192,7 @@ class NumpyOps(Ops):
     ) -> tuple[Array, tuple[BlockedStage, Array]]:
         blocked = BlockedStage(x.shape, settings, self.dtype)
         blocked.place(weight, bias, self._prepare)
-        y = blocked.forward(x, partial(self._activate, settings.activation), self._run)
+        y = blocked.forward(x, partial(self._apply, VALUE, settings.activation), self._run)
         if settings.squash is not None:
             y = self.activation(settings.squash, y)
         return y, (blocked, y)
@@ -216,7 +211,8 @@ class NumpyOps(Ops):
         blocked, y = saved
         if settings.squash is not None:
             dy = self.activation_backward(settings.squash, dy, y)
-        blocked.backward(dy, dweight, dbias, partial(self._slope, settings.activation), self._run)
+        slope = partial(self._apply, SLOPE, settings.activation)
+        blocked.backward(dy, dweight, dbias, slope, self._run)
         return blocked.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:
@@ -228,11 +224,7 @@ class NumpyOps(Ops):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: tuple[Array, Array, np.ndarray] | None = None,
+        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
