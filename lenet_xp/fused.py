@@ -27,13 +27,7 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
 class Stage:
     """Convolution, activation, average pool and, where one follows, another activation."""
 
-    def __init__(
-        self,
-        ops: Ops,
-        settings: StageSettings,
-        conv: Conv2D,
-        *others: Layer,
-    ):
+    def __init__(self, ops: Ops, settings: StageSettings, conv: Conv2D, *others: Layer):
         self.ops, self.settings, self.conv = ops, settings, conv
         self.layers = (conv, *others)
 
@@ -86,7 +80,7 @@ def _stage(layers: Sequence[Layer], ops: Ops) -> Stage | None:
     """The stage that up to four layers begin with, if they do and `ops` has it."""
     match layers:
         case [Conv2D() as conv, Activation() as first, AvgPool2D() as pool, *rest]:
-            squash = rest[0] if rest and isinstance(rest[0], Activation) else None
+            squash = [layer for layer in rest[:1] if isinstance(layer, Activation)]
         case _:
             return None
     settings = StageSettings(
@@ -95,11 +89,10 @@ def _stage(layers: Sequence[Layer], ops: Ops) -> Stage | None:
         padding=conv.padding,
         activation=first.kind,
         pool=pool.size,
-        squash=None if squash is None else squash.kind,
+        squash=squash[0].kind if squash else None,
     )
-    if not ops.fuses_stage(settings):
-        return None
-    return Stage(ops, settings, conv, first, pool, *([] if squash is None else [squash]))
+    fits = ops.fuses_stage(settings)
+    return Stage(ops, settings, conv, first, pool, *squash) if fits else None
 
 
 def _dense(layers: Sequence[Layer], ops: Ops) -> Dense | None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lenet_xp.ops import Array, Ops
+from lenet_xp.ops.reference import LossPlace
 
 
 class SoftmaxCrossEntropy:
@@ -16,7 +17,7 @@ class SoftmaxCrossEntropy:
         logits: Array,
         labels: Array,
         scale: float | None = None,
-        into: tuple[Array, Array, np.ndarray] | None = None,
+        into: LossPlace | None = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) of 0 or 1, and dlogits (K, N) of scale * sum(losses).
 

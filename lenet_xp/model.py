@@ -72,10 +72,7 @@ class Sequential:
             layer.initialise(rng, gain)
 
     def replica(
-        self,
-        values: Array | None = None,
-        gradients: Array | None = None,
-        ops: Ops | None = None,
+        self, values: Array | None = None, gradients: Array | None = None, ops: Ops | None = None
     ) -> Self:
         """The same network for another worker: on the same parameters, or on memory given for them.
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
 from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
-from lenet_xp.training.run import Finished, interrupted_run, train_run
+from lenet_xp.training.record import Finished
+from lenet_xp.training.run import interrupted_run, train_run
 
 DEFAULT_DATA = "synthetic"
 
@@ -146,12 +148,8 @@ def _out_folder(options: argparse.Namespace) -> Path:
     if options.out is None:
         data = Path(os.path.abspath(options.data)).stem
         first = Path("runs") / f"{options.recipe}-{data}"
-        number = 1
-        free = first
-        while free.exists():
-            number += 1
-            free = first.with_name(f"{first.name}-{number}")
-        return free
+        others = (first.with_name(f"{first.name}-{number}") for number in count(2))
+        return next(folder for folder in chain([first], others) if not folder.exists())
     out: Path = options.out
     if (out / "metrics.json").exists() and not options.overwrite:
         raise InputError(f"{out}: holds a finished run; choose another --out, or add --overwrite")
@@ -192,9 +190,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
     ops = choose_ops(options)
     recipe = RECIPES[options.recipe].with_options(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
     )
     plan = Plan(
         data=options.data,

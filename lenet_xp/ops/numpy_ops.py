@@ -1,14 +1,14 @@
 """NumPy on the CPU: the reference with a blocked stage, and captures that repeat in place."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
-from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
+from lenet_xp.ops.blocked import BlockedStage, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, activation_entry
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, LossPlace, Ops, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
@@ -37,6 +37,8 @@ def _slope_of_scaled_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
     return run(np.subtract, dtype(STEEPNESS * AMPLITUDE), out, out=out)
 
 
+VALUE, SLOPE = 0, 1  # f and f' in an entry of a table
+
 # f and f' in place: entries of the reference's table that are worth their own. `out` may be the
 # input itself.
 ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
@@ -49,7 +51,25 @@ ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
 }
 
 
-class NumpyOps(WindowOps):
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _repeated(method: Method) -> Method:
+    """A method that a capture repeats as one call, with its result in the same array each time."""
+
+    @wraps(method)
+    def run(ops: "NumpyOps", *arguments: Any, **options: Any) -> Any:
+        compute = partial(method, ops, *arguments, **options)
+        result = compute()
+        if ops._tape is not None:
+            again = compute if result is None else lambda: np.copyto(result, compute())
+            ops._tape.append(again)
+        return result
+
+    return run  # type: ignore[return-value]
+
+
+class NumpyOps(Ops):
     """The operations on NumPy arrays; every override gives the reference's result.
 
     graph: whether captures repeat the calls that they noted; without, they compute anew each time.
@@ -131,19 +151,12 @@ class NumpyOps(WindowOps):
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)
 
-    def warped_batch(
-        self,
-        images: np.ndarray,
-        scale: float,
-        shift: float,
-        chosen: np.ndarray,
-        coefficients: np.ndarray,
-        basis: Array,
-    ) -> Array:
-        arguments = images, scale, shift, chosen, coefficients, basis
-        x = self._new(1, *images.shape[1:], len(chosen))
-        warp = super().warped_batch
-        return self._run(lambda: _copy(warp(*arguments), out=x))
+    # What no fused network needs runs as the reference has it.
+    warped_batch = _repeated(Ops.warped_batch)
+    im2col, col2im = _repeated(Ops.im2col), _repeated(Ops.col2im)
+    average_pool = _repeated(Ops.average_pool)
+    average_pool_backward = _repeated(Ops.average_pool_backward)
+    max_pool, max_pool_backward = _repeated(Ops.max_pool), _repeated(Ops.max_pool_backward)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         out = self._new(a.shape[0], b.shape[1]) if out is None else out
@@ -158,25 +171,18 @@ class NumpyOps(WindowOps):
         return self._run(np.add.reduce, x, axis=1, out=out)
 
     def activation(self, kind: str, x: Array) -> Array:
-        return self._activate(kind, x, out=self._new(*x.shape))
-
-    def _activate(self, kind: str, x: Array, out: Array) -> Array:
-        """f(x); out may be x itself."""
-        if kind in ACTIVATIONS:
-            return ACTIVATIONS[kind][0](self._run, self.dtype, x, out)
-        f = activation_entry(PORTABLE, kind)[0]
-        return self._run(lambda: _copy(f(self, x), out=out))
+        return self._apply(VALUE, kind, x, out=self._new(*x.shape))
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
-        slope = self._slope(kind, y, out=self._new(*y.shape))
+        slope = self._apply(SLOPE, kind, y, out=self._new(*y.shape))
         return self._run(np.multiply, slope, dy, out=slope)
 
-    def _slope(self, kind: str, y: Array, out: Array) -> Array:
-        """f'(x) written in y = f(x); out may be y itself."""
+    def _apply(self, which: int, kind: str, x: Array, out: Array) -> Array:
+        """An entry of an activation, VALUE or SLOPE; out may be x itself."""
         if kind in ACTIVATIONS:
-            return ACTIVATIONS[kind][1](self._run, self.dtype, y, out)
-        slope = activation_entry(PORTABLE, kind)[1]
-        return self._run(lambda: _copy(slope(self, y), out=out))
+            return ACTIVATIONS[kind][which](self._run, self.dtype, x, out)
+        f = activation_entry(PORTABLE, kind)[which]
+        return self._run(lambda: _copy(f(self, x), out=out))
 
     def fuses_stage(self, settings: StageSettings) -> bool:
         return True
@@ -186,7 +192,7 @@ class NumpyOps(WindowOps):
     ) -> tuple[Array, tuple[BlockedStage, Array]]:
         blocked = BlockedStage(x.shape, settings, self.dtype)
         blocked.place(weight, bias, self._prepare)
-        y = blocked.forward(x, partial(self._activate, settings.activation), self._run)
+        y = blocked.forward(x, partial(self._apply, VALUE, settings.activation), self._run)
         if settings.squash is not None:
             y = self.activation(settings.squash, y)
         return y, (blocked, y)
@@ -205,7 +211,8 @@ class NumpyOps(WindowOps):
         blocked, y = saved
         if settings.squash is not None:
             dy = self.activation_backward(settings.squash, dy, y)
-        blocked.backward(dy, dweight, dbias, partial(self._slope, settings.activation), self._run)
+        slope = partial(self._apply, SLOPE, settings.activation)
+        blocked.backward(dy, dweight, dbias, slope, self._run)
         return blocked.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:
@@ -217,11 +224,7 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: tuple[Array, Array, np.ndarray] | None = None,
+        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -254,6 +257,7 @@ class NumpyOps(WindowOps):
             self._moves = aligned_empty(shape, self.dtype)
         return self._moves
 
+    @_repeated
     def sgd_update(
         self,
         value: Array,
@@ -262,27 +266,14 @@ class NumpyOps(WindowOps):
         rates: Sequence[float],
         settings: SGDSettings,
     ) -> None:
-        if velocity is None and not settings.weight_decay:
-            self._run(self._descend, value, gradient, rates)
-        else:
-            self._run(super().sgd_update, value, gradient, velocity, rates, settings)
-
-    def _descend(self, value: Array, gradient: Array, rates: Sequence[float]) -> None:
+        if velocity is not None or settings.weight_decay:
+            super().sgd_update(value, gradient, velocity, rates, settings)
+            return
         move = np.multiply(gradient, self.dtype(rates[0]), out=self._scratch(value.shape))
         np.subtract(value, move, out=value)
 
+    @_repeated
     def adam_update(
-        self,
-        value: Array,
-        gradient: Array,
-        mean: Array,
-        square: Array,
-        rates: Sequence[float],
-        settings: AdamSettings,
-    ) -> None:
-        self._run(self._adam, value, gradient, mean, square, rates, settings)
-
-    def _adam(
         self,
         value: Array,
         gradient: Array,
@@ -309,13 +300,9 @@ class NumpyOps(WindowOps):
         rate = scalar(learning_rate / (1 - beta1**step))
         np.subtract(value, np.multiply(work, rate, out=work), out=value)
 
+    @_repeated
     def average_update(
         self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        self._run(self._average, average, value, rates, momentum)
-
-    def _average(
-        self, average: Array, value: Array, rates: Sequence[float], momentum: float
     ) -> None:
         share = max(1.0 - momentum, 1.0 / float(rates[1]))
         move = np.subtract(value, average, out=self._scratch(value.shape))

@@ -10,6 +10,8 @@ Kernels are (O, C, KH, KW), dense weights (out, in).
 """
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -18,15 +20,13 @@ from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.updates import Updates
 
 Array = Any  # an array of whichever module the ops object carries
+LossPlace = tuple[Array, Array, np.ndarray]  # vectors for losses and hits, and where to begin
 
 AMPLITUDE, STEEPNESS = 1.7159, 2.0 / 3.0  # of the scaled tanh, LeCun et al. 1998, Appendix A
 
 # f(x), and f'(x) written in y = f(x), so that x need not be kept
 ACTIVATIONS: dict[str, tuple[Callable[["Ops", Array], Array], Callable[["Ops", Array], Array]]] = {
-    "tanh": (
-        lambda ops, x: ops.xp.tanh(x),
-        lambda ops, y: 1.0 - y * y,
-    ),
+    "tanh": (lambda ops, x: ops.xp.tanh(x), lambda ops, y: 1.0 - y * y),
     "scaled_tanh": (
         lambda ops, x: AMPLITUDE * ops.xp.tanh(STEEPNESS * x),
         lambda ops, y: STEEPNESS * AMPLITUDE - (STEEPNESS / AMPLITUDE) * (y * y),
@@ -46,7 +46,7 @@ def activation_entry(table: dict[str, Any], kind: str) -> Any:
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many positions a window of `kernel` takes along an axis of `size`."""
+    """The number of positions of a window of `kernel` along an axis of `size`."""
     return (size + 2 * padding - kernel) // stride + 1
 
 
@@ -57,6 +57,11 @@ def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slic
     """
     bottom, right = top + stride * (rows - 1) + 1, left + stride * (cols - 1) + 1
     return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
+
+
+def _phases(size: int, rows: int, cols: int) -> list[tuple[slice, ...]]:
+    """The indices of the first, second, ... pixels of rows x cols blocks, size x size each."""
+    return [_every(i, size, rows, j, cols) for i in range(size) for j in range(size)]
 
 
 def _into(out: Array | None, result: Array) -> Array:
@@ -146,8 +151,7 @@ class Ops(Updates):
         rows = output_size(height, kernel[0], stride, padding)
         cols = output_size(width, kernel[1], stride, padding)
         x = self._pad(x, padding)
-        shape = (channels, *kernel, rows, cols, count)
-        columns = self.zeros(shape)
+        columns = self.zeros((channels, *kernel, rows, cols, count))
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 columns[:, i, j, ...] = x[_every(i, stride, rows, j, cols)]
@@ -166,8 +170,7 @@ class Ops(Updates):
         rows = output_size(height, kernel[0], stride, padding)
         cols = output_size(width, kernel[1], stride, padding)
         columns = self.xp.reshape(columns, (channels, *kernel, rows, cols, count))
-        padded = (channels, height + 2 * padding, width + 2 * padding, count)
-        x = self.zeros(padded)
+        x = self.zeros((channels, height + 2 * padding, width + 2 * padding, count))
         for i in range(kernel[0]):
             for j in range(kernel[1]):
                 x[_every(i, stride, rows, j, cols)] += columns[:, i, j, ...]
@@ -177,8 +180,7 @@ class Ops(Updates):
         if padding == 0:
             return x
         channels, height, width, count = x.shape
-        shape = (channels, height + 2 * padding, width + 2 * padding, count)
-        padded = self.zeros(shape)
+        padded = self.zeros((channels, height + 2 * padding, width + 2 * padding, count))
         padded[:, padding : padding + height, padding : padding + width, :] = x
         return padded
 
@@ -199,12 +201,7 @@ class Ops(Updates):
     def average_pool(self, x: Array, size: int) -> Array:
         """The mean of each size x size block of (C, H, W, N); an incomplete edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        total: Array = None
-        for i in range(size):
-            for j in range(size):
-                phase = x[_every(i, size, rows, j, cols)]
-                total = phase if total is None else total + phase
-        return total * (1.0 / size**2)
+        return reduce(add, (x[phase] for phase in _phases(size, rows, cols))) * (1.0 / size**2)
 
     def average_pool_backward(
         self, dy: Array, shape: tuple[int, int, int, int], size: int
@@ -213,40 +210,31 @@ class Ops(Updates):
         rows, cols = dy.shape[1], dy.shape[2]
         dx = self.zeros(shape)
         share = dy * (1.0 / size**2)
-        for i in range(size):
-            for j in range(size):
-                dx[_every(i, size, rows, j, cols)] = share
+        for phase in _phases(size, rows, cols):
+            dx[phase] = share
         return dx
 
     def max_pool(self, x: Array, size: int) -> Array:
         """The largest of each size x size block of (C, H, W, N); the same edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        largest: Array = None
-        for i in range(size):
-            for j in range(size):
-                phase = x[_every(i, size, rows, j, cols)]
-                largest = phase * 1.0 if largest is None else self.xp.maximum(largest, phase)
-        return largest
+        return reduce(self.xp.maximum, (x[phase] for phase in _phases(size, rows, cols))) * 1.0
 
     def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
         """dx of `max_pool`: the gradient goes to the first pixel that holds the block's maximum."""
         rows, cols = y.shape[1], y.shape[2]
         dx = self.zeros(x.shape)
         free = y == y  # blocks whose maximum has not been met yet
-        for i in range(size):
-            for j in range(size):
-                block = _every(i, size, rows, j, cols)
-                winner = self.xp.logical_and(free, x[block] == y)
-                dx[block] = dy * self.as_float(winner)
-                free = self.xp.logical_and(free, self.xp.logical_not(winner))
+        for phase in _phases(size, rows, cols):
+            winner = self.xp.logical_and(free, x[phase] == y)
+            dx[phase] = dy * self.as_float(winner)
+            free = self.xp.logical_and(free, self.xp.logical_not(winner))
         return dx
 
     # Activations
 
     def activation(self, kind: str, x: Array) -> Array:
         """f(x); ValueError for a kind that is not in ACTIVATIONS."""
-        result: Array = activation_entry(ACTIVATIONS, kind)[0](self, x)
-        return result
+        return activation_entry(ACTIVATIONS, kind)[0](self, x)
 
     def activation_backward(self, kind: str, dy: Array, y: Array) -> Array:
         """dy * f'(x), from the output y = f(x)."""
@@ -311,11 +299,7 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: tuple[Array, Array, np.ndarray] | None = None,
+        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 

@@ -7,7 +7,9 @@ into arrays that stay in place, so that a captured step can read it.
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -71,17 +73,9 @@ def epoch_batches(
 
 def in_groups(batches: Iterable[Batch], max_batches: int) -> Iterator[list[Batch]]:
     """Consecutive batches in groups of at most `max_batches`; a group's batches have one size."""
-    group: list[Batch] = []
-    for batch in batches:
-        if group and len(batch.labels) != len(group[0].labels):
+    for _, same in groupby(batches, key=lambda batch: len(batch.labels)):
+        while group := list(islice(same, max_batches)):
             yield group
-            group = []
-        group.append(batch)
-        if len(group) == max_batches:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
@@ -94,11 +88,9 @@ def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
 
     def offer(kind: str, value: object) -> bool:
         while not stopped.is_set():
-            try:
+            with suppress(queue.Full):
                 ready.put((kind, value), timeout=0.1)
                 return True
-            except queue.Full:
-                continue
         return False
 
     def produce() -> None:

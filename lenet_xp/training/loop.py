@@ -28,6 +28,7 @@ from lenet_xp.training.recipes import Recipe
 from lenet_xp.training.trainer import Trainer
 
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
+SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult
 
 
 class TrainingDiverged(RuntimeError):
@@ -238,14 +239,8 @@ class _Loop:
         arrays["hits"] = ops.to_host(self.hits)[:done]
         if result.best_values is not None:
             arrays["best_values"] = result.best_values
-        values = {
-            "seconds": self.seconds,
-            "history": result.history,
-            "best_epoch": result.best_epoch,
-            "best_accuracy": result.best_accuracy,
-            "best_loss": result.best_loss,
-        }
-        return State(self.trainer.steps, arrays, values)
+        values = {name: getattr(result, name) for name in SAVED_VALUES}
+        return State(self.trainer.steps, arrays, {"seconds": self.seconds, **values})
 
     def _restore(self, state: State) -> None:
         """Go on from a state. Raises InputError for a state that is not of this run."""
@@ -272,9 +267,9 @@ class _Loop:
             )
         if values["history"] and (best is None or best.shape != self.trainer.model.values.shape):
             raise InputError(f"the checkpoint's best weights are not this run's; {START_AGAIN}")
-        result.history, result.best_values = values["history"], best
-        result.best_epoch, result.best_accuracy = values["best_epoch"], values["best_accuracy"]
-        result.best_loss = values["best_loss"]
+        result.best_values = best
+        for name in SAVED_VALUES:
+            setattr(result, name, values[name])
 
 
 def _checked(part: LabelledImages, num_classes: int) -> LabelledImages:

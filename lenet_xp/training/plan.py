@@ -53,10 +53,9 @@ class Plan:
         plan = Plan(**values | {"recipe": recipe, "out": Path(values["out"])})
         for field in fields(Plan):
             kind: Any = field.type  # the type itself: annotations of this file are no strings
-            if not isinstance(getattr(plan, field.name), kind):
-                raise TypeError(
-                    f"{field.name} of a plan cannot be {getattr(plan, field.name)!r:.40}"
-                )
+            value = getattr(plan, field.name)
+            if not isinstance(value, kind):
+                raise TypeError(f"{field.name} of a plan cannot be {value!r:.40}")
         whole = (
             (plan.samples_per_class, 1, MAX_SAMPLES),
             (plan.photos, 0, MAX_PHOTOS),

@@ -37,11 +37,8 @@ class Recipe:
     distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
-        for field, known in (
-            ("activation", tuple(ACTIVATIONS)),
-            ("optimiser", OPTIMISERS),
-            ("schedule", tuple(SCHEDULES)),
-        ):
+        choices = {"activation": ACTIVATIONS, "optimiser": OPTIMISERS, "schedule": SCHEDULES}
+        for field, known in choices.items():
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} must be one of {', '.join(known)}")
         for field, highest in (("epochs", MOST_EPOCHS), ("batch_size", LARGEST_BATCH)):
@@ -64,23 +61,11 @@ class Recipe:
 
     def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> SGD | Adam:
         """The recipe's optimiser over a model's flat vectors."""
+        vectors, decay = (ops, values, gradients), self.weight_decay
         if self.optimiser in ("adam", "adamw"):
-            return Adam(
-                ops,
-                values,
-                gradients,
-                weight_decay=self.weight_decay,
-                decoupled=self.optimiser == "adamw",
-            )
+            return Adam(*vectors, weight_decay=decay, decoupled=self.optimiser == "adamw")
         momentum = 0.0 if self.optimiser == "sgd" else self.momentum
-        return SGD(
-            ops,
-            values,
-            gradients,
-            momentum=momentum,
-            nesterov=self.optimiser == "nesterov",
-            weight_decay=self.weight_decay,
-        )
+        return SGD(*vectors, momentum, self.optimiser == "nesterov", decay)
 
     def make_schedule(self, steps: int) -> Schedule:
         """The recipe's learning rate over a run of so many steps."""

@@ -1,6 +1,6 @@
 """The record of a run: the names of its files, its configuration, its metrics.json."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,29 @@ from lenet_xp.training.plan import Plan
 RESERVED = 2 * 2**20  # bytes: more than a run's results take
 RECORDED_PAIRS = 10  # confused pairs in metrics.json; confused_pairs.csv has more
 RESULTS = (
-    "metrics.json",  # the sign of a finished run
-    "model.npz",
-    "history.csv",
-    "learning_curves.png",
-    "feature_maps.png",
-    "c1_filters.png",
-    "calibration.json",
-    "confusion.csv",
-    "confusion_matrix.png",
-    "confused_pairs.csv",
-    "confused_pairs.png",
-    "confused_pairs.txt",
-    "misclassified.png",
-    "per_class.csv",
-    "per_class.png",
-    "per_class.txt",
-    "reliability.png",
-    "rejection.csv",
-    "rejection.png",
+    *("metrics.json", "model.npz", "history.csv", "learning_curves.png", "feature_maps.png"),
+    *("c1_filters.png", "calibration.json", "confusion.csv", "confusion_matrix.png"),
+    *("confused_pairs.csv", "confused_pairs.png", "confused_pairs.txt", "misclassified.png"),
+    *("per_class.csv", "per_class.png", "per_class.txt"),
+    *("reliability.png", "rejection.csv", "rejection.png"),
 )
 WRITER_RESULTS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # if writers are known
 FORMER_RESULTS = ("config.json",)  # before version 0.2; metrics.json holds the same
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trained and tested network: what the pictures of its run are drawn from.
+
+    scores: of the split's test images. history: one row per epoch.
+    """
+
+    out: Path
+    saved: SavedModel
+    dataset: Dataset
+    split: Split
+    history: list[dict[str, Any]]
+    scores: Scores
 
 
 def check_writable(folder: Path) -> None:
@@ -46,6 +47,12 @@ def check_writable(folder: Path) -> None:
     with atomic_write(trial) as handle:
         handle.write(bytes(RESERVED))
     trial.unlink()
+
+
+def remove_results(folder: Path) -> None:
+    """Remove an earlier run's files: old and new ones must not stand side by side."""
+    for name in (*RESULTS, *WRITER_RESULTS, *FORMER_RESULTS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def config_of(plan: Plan, split: Split) -> dict[str, Any]:
@@ -62,16 +69,9 @@ def config_of(plan: Plan, split: Split) -> dict[str, Any]:
     }
 
 
-def record_of(
-    plan: Plan,
-    saved: SavedModel,
-    dataset: Dataset,
-    split: Split,
-    overlap: Overlap,
-    result: FitResult,
-    scores: Scores,
-) -> dict[str, Any]:
-    """The content of metrics.json; the scores are of the test images."""
+def record_of(plan: Plan, run: Finished, overlap: Overlap, result: FitResult) -> dict[str, Any]:
+    """The content of metrics.json."""
+    saved, dataset, split, scores = run.saved, run.dataset, run.split, run.scores
     ops = saved.model.ops
     return {
         "recipe": plan.recipe.name,

@@ -25,32 +25,11 @@ from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import remove_leftovers, write_csv, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.workers import usable_cores
-from lenet_xp.training.checkpoints import (
-    Checkpoints,
-    CheckpointTimer,
-    State,
-    Stopped,
-    StopRequest,
-    check_values,
-    locked,
-    stop_requests,
-)
-from lenet_xp.training.loop import (
-    EpochProgress,
-    FitResult,
-    LabelledImages,
-    TrainingDiverged,
-    fit,
-)
+from lenet_xp.training import checkpoints as saving
+from lenet_xp.training.checkpoints import Checkpoints, State, StopRequest
+from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
 from lenet_xp.training.plan import Plan
-from lenet_xp.training.record import (
-    FORMER_RESULTS,
-    RESULTS,
-    WRITER_RESULTS,
-    check_writable,
-    config_of,
-    record_of,
-)
+from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
 
@@ -65,21 +44,6 @@ class Reporter(Protocol):
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A trained and tested network: what the pictures of its run are drawn from.
-
-    scores: of the split's test images. history: one row per epoch.
-    """
-
-    out: Path
-    saved: SavedModel
-    dataset: Dataset
-    split: Split
-    history: list[dict[str, Any]]
-    scores: Scores
-
-
 def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
     """The plan of the run whose checkpoints a folder holds, and its backend, dtype and threads.
 
@@ -87,11 +51,8 @@ def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
     """
     if (out / "metrics.json").exists() and not _checkpoints(out).any():
         raise InputError(f"{out}: the run is finished; there is nothing to resume")
-    found = _checkpoints(out).latest(lambda text: None)
-    if found is None:
-        raise InputError(f"{out}: holds no checkpoint; start the run again")
+    _, description = _newest(_checkpoints(out), out, lambda text: None)
     try:
-        description = found[1]
         plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
         return plan, {name: description[name] for name in ("backend", "dtype", "threads")}
     except (KeyError, TypeError, ValueError) as error:
@@ -109,7 +70,7 @@ def train_run(
     Until then there are checkpoints to go on from, and the best model so far beside them.
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
     """
-    with locked(plan.out), stop_requests() as request:
+    with saving.locked(plan.out), saving.stop_requests() as request:
         for folder in (plan.out, _checkpoints(plan.out).folder):
             remove_leftovers(folder)
         check_writable(plan.out)
@@ -130,8 +91,9 @@ def train_run(
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
         if overlap:
             reporter.say(_overlap_words(split, overlap))
-        saved, result = _trained(plan, ops, dataset, split, reporter, request)
-        record, finished = _write_results(plan, saved, dataset, split, overlap, result)
+        run = _Run(plan, ops, dataset, split, reporter, request)
+        saved, result = run.trained()
+        record, finished = run.write_results(saved, overlap, result)
         if plan.plots:
             draw(finished)
         _checkpoints(plan.out).clear()
@@ -140,6 +102,15 @@ def train_run(
 
 def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
+
+
+def _newest(
+    checkpoints: Checkpoints, out: Path, say: Callable[[str], None]
+) -> tuple[State, dict[str, Any]]:
+    found = checkpoints.latest(say)
+    if found is None:
+        raise InputError(f"{out}: holds no checkpoint; start the run again")
+    return found
 
 
 class _Epochs:
@@ -154,191 +125,159 @@ class _Epochs:
         accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
         if accuracy > best:
             self.best = row
-            self._save_best(replace(self.saved, model=validated_model))
+            try:
+                _checkpoints(self.plan.out).save_best(replace(self.saved, model=validated_model))
+            except InputError as error:  # the training is worth more than a copy of its weights
+                text = f"WARNING: training goes on, but its best model is not kept: {error}"
+                self.reporter.say(text)
         elif accuracy < best - MAX_ACCURACY_DROP:
             self.reporter.say(
                 f"WARNING: validation accuracy fell to {accuracy:.2%} from {best:.2%}: the "
                 f"learning rate may be too high; the weights of epoch {self.best['epoch']} are kept"
             )
 
-    def _save_best(self, saved: SavedModel) -> None:
+
+@dataclass(frozen=True)
+class _Run:
+    """What every part of a run works with, and these parts."""
+
+    plan: Plan
+    ops: Ops
+    dataset: Dataset
+    split: Split
+    reporter: Reporter
+    request: StopRequest
+
+    def part(self, chosen: np.ndarray) -> LabelledImages:
+        """The images and labels of one side of the split."""
+        return self.dataset.images[chosen], self.dataset.labels[chosen]
+
+    def trained(self) -> tuple[SavedModel, FitResult]:
+        """The trained model; its notes hold the temperature fitted to the validation images."""
+        plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
+        preprocessing = Preprocessing().fitted(dataset.images[split.train])
+        model = LeNet5(
+            len(dataset.class_names),
+            activation=plan.recipe.activation,
+            squash_pools=plan.recipe.squash_pools,
+            seed=plan.seed,
+            ops=ops,
+            fused=plan.fused,
+        )
+        train, val = self._training_images(preprocessing), self.part(split.val)
+        self.reporter.say(
+            f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
+            f"{len(split.val):,} validation, {len(split.test):,} test images; "
+            f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
+        )
+        saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
+        result = self._fitted(saved, train, val)
+        probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
+        temperature = fit_temperature(log_probabilities(probabilities), val[1])
+        return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+
+    def _training_images(self, preprocessing: Preprocessing) -> LabelledImages:
+        """The training letters, and with --photos the same as they are read off drawn pages."""
+        plan, (images, labels) = self.plan, self.part(self.split.train)
+        if not plan.photos:
+            return images, labels
+        names = [self.dataset.class_names[label] for label in labels]
+        with progress_bar(plan.photos * len(images), "letters on drawn pages") as advance:
+
+            def after_part(count: int) -> None:
+                advance(count)
+                if self.request.signum is not None:
+                    raise saving.Stopped("stopped before the training began", self.request.signum)
+
+            cores = plan.threads or usable_cores()
+            pages = photograph(
+                images, names, preprocessing, plan.photos, plan.seed, cores, after_part
+            )
+        return np.concatenate([images, pages]), np.tile(labels, 1 + plan.photos)
+
+    def _fitted(self, saved: SavedModel, train: LabelledImages, val: LabelledImages) -> FitResult:
+        """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
+        plan, reporter, checkpoints = self.plan, self.reporter, _checkpoints(self.plan.out)
+        state, description = self._start(checkpoints)
+        after_epoch = _Epochs(plan, saved, len(train[1]), reporter)
+        if state is not None and (rows := state.values["history"]):
+            after_epoch.best = max(rows, key=lambda row: row["val_accuracy"])
+        timer = saving.CheckpointTimer(
+            checkpoints, description, state, plan.checkpoint_every, self.request, reporter.say
+        )
         try:
-            _checkpoints(self.plan.out).save_best(saved)
-        except InputError as error:  # the training is worth more than a copy of its weights
-            self.reporter.say(f"WARNING: training goes on, but its best model is not kept: {error}")
+            return fit(
+                *(saved.model, plan.recipe, train, val, saved.preprocessing),
+                seed=plan.seed,
+                threads=description["threads"],
+                on_progress=reporter.progress,
+                on_epoch=after_epoch,
+                checkpointer=timer,
+            )
+        except TrainingDiverged as error:
+            raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
+        except WorkerFailed as error:
+            on = f"; go on with --resume {plan.out}" if checkpoints.any() else ""
+            raise WorkerFailed(f"{error}{on}") from error
 
+    def _start(self, checkpoints: Checkpoints) -> tuple[State | None, dict[str, Any]]:
+        """The state to go on from, if there is one, and the description of its run."""
+        plan, ops = self.plan, self.ops
+        description = {
+            "plan": plan.to_dict() | {"data": _absolute(plan.data)},
+            "backend": ops.name,
+            "dtype": ops.dtype_name,
+            "threads": worker_count(ops, plan.threads),  # sums of floats depend on it
+            "images": self._fingerprint(),
+        }
+        if not plan.resume:
+            checkpoints.clear()
+            return None, description
+        state, started = _newest(checkpoints, plan.out, self.reporter.say)
+        if started.get("images") != description["images"]:
+            raise InputError(
+                f"{plan.data}: these are not the images that the run began with; "
+                "give the same with --data, or start the run again"
+            )
+        saving.check_values(state.values)
+        self.reporter.say(f"going on after step {state.step:,}")
+        return state, started
 
-def _trained(
-    plan: Plan,
-    ops: Ops,
-    dataset: Dataset,
-    split: Split,
-    reporter: Reporter,
-    request: StopRequest,
-) -> tuple[SavedModel, FitResult]:
-    """The trained model; its notes hold the temperature fitted to the validation images."""
-    preprocessing = Preprocessing().fitted(dataset.images[split.train])
-    model = LeNet5(
-        len(dataset.class_names),
-        activation=plan.recipe.activation,
-        squash_pools=plan.recipe.squash_pools,
-        seed=plan.seed,
-        ops=ops,
-        fused=plan.fused,
-    )
-    train = _training_images(plan, dataset, split, preprocessing, request)
-    val = dataset.images[split.val], dataset.labels[split.val]
-    reporter.say(
-        f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
-        f"{len(split.val):,} validation, {len(split.test):,} test images; "
-        f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
-    )
-    saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
-    result = _fitted(plan, saved, dataset, split, train, val, reporter, request)
-    probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
-    temperature = fit_temperature(log_probabilities(probabilities), val[1])
-    return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+    def _fingerprint(self) -> str:
+        """A digest of the training and validation images and their labels."""
+        digest = hashlib.sha256()
+        for chosen in (self.split.train, self.split.val):
+            for array in self.part(chosen):
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
-
-def _fitted(
-    plan: Plan,
-    saved: SavedModel,
-    dataset: Dataset,
-    split: Split,
-    train: LabelledImages,
-    val: LabelledImages,
-    reporter: Reporter,
-    request: StopRequest,
-) -> FitResult:
-    """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
-    checkpoints = _checkpoints(plan.out)
-    state, description = _start(plan, saved.model.ops, dataset, split, checkpoints, reporter)
-    after_epoch = _Epochs(plan, saved, len(train[1]), reporter)
-    if state is not None:
-        rows = state.values["history"]
-        after_epoch.best = max(rows, key=lambda row: row["val_accuracy"], default=after_epoch.best)
-    try:
-        return fit(
-            saved.model,
-            plan.recipe,
-            train,
-            val,
-            saved.preprocessing,
-            plan.seed,
-            description["threads"],
-            on_progress=reporter.progress,
-            on_epoch=after_epoch,
-            checkpointer=CheckpointTimer(
-                checkpoints, description, state, plan.checkpoint_every, request, reporter.say
-            ),
+    def write_results(
+        self, saved: SavedModel, overlap: Overlap, result: FitResult
+    ) -> tuple[dict[str, Any], Finished]:
+        """Write RESULTS without the pictures; return metrics.json's content, and what to draw."""
+        plan, dataset, split, out = self.plan, self.dataset, self.split, self.plan.out
+        remove_results(out)
+        save_model(out / "model.npz", saved)
+        rows = [list(row.values()) for row in result.history]
+        write_csv(out / "history.csv", list(result.history[0]), rows)
+        images, labels = self.part(split.test)
+        probabilities = predict_probabilities(
+            saved.model, images, saved.preprocessing, plan.threads
         )
-    except TrainingDiverged as error:
-        raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
-    except WorkerFailed as error:
-        on = f"; go on with --resume {plan.out}" if checkpoints.any() else ""
-        raise WorkerFailed(f"{error}{on}") from error
-
-
-def _training_images(
-    plan: Plan, dataset: Dataset, split: Split, preprocessing: Preprocessing, request: StopRequest
-) -> LabelledImages:
-    """The training letters, and with --photos the same as they are read off drawn pages."""
-    images, labels = dataset.images[split.train], dataset.labels[split.train]
-    if not plan.photos:
-        return images, labels
-    names = [dataset.class_names[label] for label in labels]
-    with progress_bar(plan.photos * len(images), "letters on drawn pages") as advance:
-
-        def after_part(count: int) -> None:
-            advance(count)
-            if request.signum is not None:
-                raise Stopped("stopped before the training began", request.signum)
-
-        cores = plan.threads or usable_cores()
-        pages = photograph(images, names, preprocessing, plan.photos, plan.seed, cores, after_part)
-    return np.concatenate([images, pages]), np.tile(labels, 1 + plan.photos)
-
-
-def _start(
-    plan: Plan,
-    ops: Ops,
-    dataset: Dataset,
-    split: Split,
-    checkpoints: Checkpoints,
-    reporter: Reporter,
-) -> tuple[State | None, dict[str, Any]]:
-    """The state to go on from, if there is one, and the description of its run.
-
-    The number of threads belongs to the description, for sums of floats depend on it.
-    """
-    description = {
-        "plan": plan.to_dict() | {"data": _absolute(plan.data)},
-        "backend": ops.name,
-        "dtype": ops.dtype_name,
-        "threads": worker_count(ops, plan.threads),
-        "images": _fingerprint(dataset, split),
-    }
-    if not plan.resume:
-        checkpoints.clear()
-        return None, description
-    found = checkpoints.latest(reporter.say)
-    if found is None:
-        raise InputError(f"{plan.out}: holds no checkpoint; start the run again")
-    state, started = found
-    if started.get("images") != description["images"]:
-        raise InputError(
-            f"{plan.data}: these are not the images that the run began with; "
-            "give the same with --data, or start the run again"
-        )
-    check_values(state.values)
-    reporter.say(f"going on after step {state.step:,}")
-    return state, started
+        writers = known_writers(dataset)
+        groups = None if writers is None else writers[split.test]
+        scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
+        finished = Finished(out, saved, dataset, split, result.history, scores)
+        record = record_of(plan, finished, overlap, result)
+        write_json(out / "metrics.json", record)
+        if plan.plots:
+            write_tables(out, scores)
+        return record, finished
 
 
 def _absolute(data: str) -> str:
     """A data source as a path that is valid in every working directory."""
     return str(Path(data).absolute()) if Path(data).exists() else data
-
-
-def _fingerprint(dataset: Dataset, split: Split) -> str:
-    """A digest of the training and validation images and their labels."""
-    digest = hashlib.sha256()
-    for part in (split.train, split.val):
-        digest.update(np.ascontiguousarray(dataset.images[part]).data)
-        digest.update(np.ascontiguousarray(dataset.labels[part]).data)
-    return digest.hexdigest()
-
-
-def _write_results(
-    plan: Plan,
-    saved: SavedModel,
-    dataset: Dataset,
-    split: Split,
-    overlap: Overlap,
-    result: FitResult,
-) -> tuple[dict[str, Any], Finished]:
-    """Write RESULTS without the pictures; return metrics.json's content, and what to draw."""
-    # An earlier run's files go first: old and new ones must not stand side by side.
-    for name in (*RESULTS, *WRITER_RESULTS, *FORMER_RESULTS):
-        (plan.out / name).unlink(missing_ok=True)
-    save_model(plan.out / "model.npz", saved)
-    write_csv(
-        plan.out / "history.csv",
-        list(result.history[0]),
-        [list(row.values()) for row in result.history],
-    )
-    probabilities = predict_probabilities(
-        saved.model, dataset.images[split.test], saved.preprocessing, plan.threads
-    )
-    writers = known_writers(dataset)
-    groups = None if writers is None else writers[split.test]
-    labels, names = dataset.labels[split.test], dataset.class_names
-    scores = Scores(labels, probabilities, names, saved.temperature, groups)
-    record = record_of(plan, saved, dataset, split, overlap, result, scores)
-    write_json(plan.out / "metrics.json", record)
-    if plan.plots:
-        write_tables(plan.out, scores)
-    return record, Finished(plan.out, saved, dataset, split, result.history, scores)
 
 
 def _overlap_words(split: Split, overlap: Overlap) -> str:

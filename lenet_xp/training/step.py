@@ -47,10 +47,7 @@ class CapturedSteps:
         self._repeat: Callable[[], Any] | None = None
 
     def __call__(
-        self,
-        batches: Sequence[Batch],
-        start: int = 0,
-        rates: Sequence[tuple[float, int]] = (),
+        self, batches: Sequence[Batch], start: int = 0, rates: Sequence[tuple[float, int]] = ()
     ) -> None:
         """Run the steps.
 
@@ -82,10 +79,7 @@ class GradientWorker:
     """Computes gradients with a model of its own and leaves them in `model.gradients`."""
 
     def __init__(
-        self,
-        model: LeNet5,
-        preprocessing: Preprocessing,
-        on_device: DeviceImages | None = None,
+        self, model: LeNet5, preprocessing: Preprocessing, on_device: DeviceImages | None = None
     ):
         self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
         self._total = model.ops.zeros(model.values.shape)

@@ -115,15 +115,9 @@ class Trainer:
             self._differentiate_in_processes(batch, losses, hits, shares, scale)
             others: Sequence[ForkedWorker | LeNet5] = self.forked
         else:
-            self.workers.run(
-                [
-                    partial(
-                        worker.differentiate,
-                        *(batch.part(share), scale, losses[share], hits[share]),
-                    )
-                    for worker, share in zip(self.local, shares, strict=False)
-                ]
-            )
+            parts = [(batch.part(share), scale, losses[share], hits[share]) for share in shares]
+            pairs = zip(self.local, parts, strict=False)
+            self.workers.run([partial(worker.differentiate, *part) for worker, part in pairs])
             others = self.replicas[1:]
         for other in others[: len(shares) - 1]:  # in this order: sums of floats depend on it
             self.model.gradients += other.gradients
