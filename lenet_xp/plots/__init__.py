@@ -1,5 +1,6 @@
 """Pictures of a run: each function `name(data..., path)` draws one and writes it as a PNG file.
 
+A file is written whole or not at all; InputError is raised if it cannot be written.
 Importing this package loads matplotlib (about half a second), so import it where you plot.
 """
 

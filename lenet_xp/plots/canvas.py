@@ -40,7 +40,7 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Draw `figure` into the PNG file `path`, whole or not at all. Raises InputError."""
+    """Draw `figure` into the PNG file `path`, whole or not at all."""
     for text in figure.findobj(Text):
         # This font ships with matplotlib and has all 33 letters; a user's own font may lack them.
         text.set_fontfamily("DejaVu Sans")
@@ -90,7 +90,7 @@ def style_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
 
 
 def save_note(text: str, path: str | os.PathLike[str]) -> None:
-    """Save a picture of `text` alone, where there are no data. Raises InputError."""
+    """Save a picture of `text` alone, where there are no data."""
     figure, page = new_page(8, 2)
     write(page, 4, 1, text, 14, ha="center")
     save(figure, path)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +24,6 @@ def confusion_matrix(
 
     A cell's colour is its share of the row, blue for images read right, orange for errors. Counts
     above zero are printed; with more than 20 classes, those of errors only.
-    Raises InputError when `path` cannot be written.
     """
     count = len(class_names)
     cell = min(np.clip(5 / count, 0.34, 1.0), 22 / count)  # inches
@@ -55,9 +53,8 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
     colours = np.where(diagonal[..., None], RIGHT(SHARES(share)), WRONG(SHARES(share)))
     canvas.place_image(page, colours, 0, 0, count * cell)
     lines = np.arange(count + 1) * cell
-    style: dict[str, Any] = {"color": FAINT, "linewidth": 0.6}
-    page.hlines(lines, 0, count * cell, **style)
-    page.vlines(lines, 0, count * cell, **style)
+    page.hlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
+    page.vlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
     size = 9 if count > MANY_CLASSES else 12
     shown = (confusion > 0) & ~(diagonal & (count > MANY_CLASSES))
     for row, column in np.argwhere(shown):

@@ -17,7 +17,6 @@ def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[st
     """Draw up to 40 images that were read wrong as a PNG file, the most confident errors first.
 
     images: (N, S, S) uint8, ink 255 on paper 0, in the order of the scores.
-    Raises InputError when `path` cannot be written.
     """
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
@@ -52,7 +51,6 @@ def letter_sheet(
     """Draw k samples of every class as a PNG file, a row per class after its name and glyph.
 
     images: (C, k, S, S) uint8, ink 255 on paper 0.
-    Raises InputError when `path` cannot be written.
     """
     count, samples = images.shape[:2]
     blocks = 3 if count > 20 else 1  # side by side, because 33 rows are taller than a screen

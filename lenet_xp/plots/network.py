@@ -26,7 +26,6 @@ def feature_maps(
 
     image: (S, S), ink high, paper low. stages: name -> (maps, H, W) float array, in order; the maps
     of a stage share one colour scale, symmetric about zero.
-    Raises InputError when `path` cannot be written.
     """
     columns = 8 if max(map(len, stages.values())) <= 16 else 16
     step = ROW / columns
@@ -47,7 +46,6 @@ def filters(weights: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Draw a convolution's kernels as a PNG file: a column per output map, a row per input map.
 
     weights: (O, C, k, k) float array; all kernels share one colour scale, symmetric about zero.
-    Raises InputError when `path` cannot be written.
     """
     outputs, inputs, rows, across = weights.shape
     step = min(1.4, ROW / outputs)

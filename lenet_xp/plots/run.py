@@ -25,10 +25,7 @@ def draw_run(
     history: list[dict[str, Any]],
     scores: Scores,
 ) -> None:
-    """Write the pictures of a run into `folder`; the scores are of the split's test images.
-
-    Raises InputError when a file cannot be written.
-    """
+    """Write the pictures of a run into `folder`; the scores are of the split's test images."""
     plots.learning_curves(history, folder / "learning_curves.png")
     image = _shown_image(saved, dataset, split)
     maps = feature_maps(saved.model, image, saved.preprocessing)
@@ -39,10 +36,7 @@ def draw_run(
 
 
 def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
-    """Write the pictures of scores into `folder`; images: (N, S, S) uint8, ink 255 on paper 0.
-
-    Raises InputError when a file cannot be written.
-    """
+    """Write the pictures of scores into `folder`; images: (N, S, S) uint8, ink 255 on paper 0."""
     plots.confusion_matrix(scores.confusion, scores.class_names, folder / "confusion_matrix.png")
     plots.per_class_scores(scores, folder / "per_class.png")
     plots.confused_pairs(scores, folder / "confused_pairs.png")

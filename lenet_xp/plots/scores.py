@@ -12,10 +12,7 @@ MAX_BARS = 15  # confused pairs: drawn in one picture
 
 
 def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draw the counts of the 15 most confused pairs as bars in a PNG file.
-
-    Raises InputError when `path` cannot be written.
-    """
+    """Draw the counts of the 15 most confused pairs as bars in a PNG file."""
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
         canvas.save_note(f"No confusions among {len(scores.labels)} images", path)
@@ -42,7 +39,6 @@ def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
     """Draw F1, precision and recall of each class in a PNG file, the worst F1 first.
 
     They are points, because classes differ by about a percent and bars would have to start at zero.
-    Raises InputError when `path` cannot be written.
     """
     ranked = sorted(scores.per_class, key=lambda each: each.f1)
     height = 0.28 * len(ranked) + 0.2

@@ -19,10 +19,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """How many images of class `true` were read as class `predicted`, and their share of `true`.
-
-    true, predicted: class names. count: images. share: from 0 to 1.
-    """
+    """`count` images of class `true` were read as class `predicted`: a share (0 to 1) of `true`."""
 
     true: str
     predicted: str
@@ -116,8 +113,7 @@ def confused_pairs(
     confusion: (C, C) counts, rows true. Pairs that never occur are left out.
     """
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    errors = confusion.copy()
-    np.fill_diagonal(errors, 0)
+    errors = confusion - np.diag(np.diag(confusion))
     order = np.argsort(-errors, axis=None, kind="stable")[:top]
     rows, columns = np.unravel_index(order, errors.shape)
     return [
@@ -133,10 +129,9 @@ def per_group(correct: np.ndarray, groups: np.ndarray) -> list[GroupScore]:
     correct: (N,) bool, which images were read right. groups: (N,) integers.
     """
     names, places = np.unique(groups, return_inverse=True)
-    images = np.bincount(places, minlength=len(names))
     hits = np.bincount(places, weights=correct, minlength=len(names)).astype(np.int64)
-    columns = names.tolist(), images.tolist(), hits.tolist()
-    scores = [GroupScore(*row) for row in zip(*columns, strict=True)]
+    columns = (names, np.bincount(places, minlength=len(names)), hits)
+    scores = [GroupScore(*row) for row in zip(*map(np.ndarray.tolist, columns), strict=True)]
     return sorted(scores, key=lambda each: each.accuracy)
 
 

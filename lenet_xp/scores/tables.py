@@ -86,11 +86,10 @@ def write_rejection(folder: Path, curve: RejectionCurve) -> None:
     coverages = np.arange(1, MAX_THRESHOLDS + 1) / MAX_THRESHOLDS
     # The first point that answers as many; the last point even if rounding left it below 1.
     places = np.unique(np.searchsorted(curve.coverage[:-1], coverages))[: len(curve.coverage)]
-    columns = (curve.thresholds[places], curve.coverage[places], curve.accuracy[places])
     # Most thresholds are so near to 1 that rounded ones would answer other images.
     rows = [
-        (str(threshold), f"{coverage:.6f}", f"{accuracy:.6f}")
-        for threshold, coverage, accuracy in zip(*map(np.ndarray.tolist, columns), strict=True)
+        (str(float(curve.thresholds[i])), f"{curve.coverage[i]:.6f}", f"{curve.accuracy[i]:.6f}")
+        for i in places
     ]
     write_csv(folder / "rejection.csv", ("threshold", "coverage", "accuracy"), rows)
 
