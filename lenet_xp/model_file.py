@@ -39,12 +39,10 @@ class SavedModel:
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
 
-        What a user is to be shown; `predict_probabilities` gives them as trained. Raises what
-        `calibrated` raises.
+        `predict_probabilities` gives them as trained. Raises what `calibrated` raises.
         """
-        return self.calibrated(
-            predict_probabilities(self.model, images, self.preprocessing, threads)
-        )
+        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return self.calibrated(plain)
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) float64 as trained, with the temperature applied.
@@ -111,12 +109,7 @@ def _check_header(header: dict[str, Any]) -> None:
             f"model format {header.get('version')!r:.20}, but this lenet_xp reads {VERSION}; "
             "install the version that wrote it"
         )
-    kinds = {
-        "network": dict,
-        "preprocessing": dict,
-        "class_names": list,
-        "notes": dict,
-    }
+    kinds = {"network": dict, "preprocessing": dict, "class_names": list, "notes": dict}
     for key, kind in kinds.items():
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
@@ -126,10 +119,8 @@ def _check_header(header: dict[str, Any]) -> None:
     if unfit := problem_with(names):
         raise ValueError(unfit)
     temperature = header["notes"].get("temperature", 1.0)
-    if (
-        type(temperature) not in (int, float)
-        or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
-    ):
+    number = type(temperature) in (int, float)
+    if not number or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
         raise ValueError(f"its temperature cannot be {temperature!r:.20}")
 
 

@@ -1,17 +1,10 @@
-"""Pictures in, letters out: the reader that `lenet_xp.load_model()` gives.
-
-import lenet_xp
-
-reader = lenet_xp.load_model()
-reading = reader.read("docs/letter.png")
-print(reading.glyph, reading.name, reading.probability)
-"""
+"""Pictures in, letters out: the reader that `lenet_xp.load_model()` gives."""
 
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -56,8 +49,7 @@ class Reader:
         self.saved = saved
         self._idle: deque[ForwardPass] = deque()  # prepared, and used by nobody at the moment
         # A device computes for one thread at a time.
-        cores = saved.model.ops.uses_cores
-        self._device: AbstractContextManager[object] = nullcontext() if cores else threading.Lock()
+        self._device = nullcontext() if saved.model.ops.uses_cores else threading.Lock()
 
     def __reduce__(self) -> tuple[type["Reader"], tuple[SavedModel]]:
         return Reader, (self.saved,)
@@ -79,8 +71,8 @@ class Reader:
     ) -> tuple[np.ndarray, Reading]:
         """The letter as the network sees it, (S, S) uint8 with ink 255 on 0, and its reading.
 
-        height: of the letter, in heights of its line, where something tells it: `ya` and `yar`
-        differ in size alone.
+        height: of the letter, in heights of its line, if known: `ya` and `yar` differ only in size.
+        Raises InputError as `read` does.
         """
         grey = _grey(picture)
         letter = self.saved.preprocessing.apply(grey)
@@ -143,8 +135,7 @@ class Reader:
 
         Raises InputError for a file or an array that is no usable picture.
         """
-        found = read_page(_grey(photo), self.saved)
-        return PageReading.of(found, self.class_names)
+        return PageReading.of(read_page(_grey(photo), self.saved), self.class_names)
 
     def _read(self, letter: np.ndarray, photo: bool, height: float | None) -> Reading:
         if not letter.any():
@@ -165,10 +156,7 @@ class Reader:
 
 
 def _is_photo(grey: np.ndarray) -> bool:
-    """Whether (H, W) is larger than the pictures of data sets, whose frame tells a letter's size.
-
-    Its letter is looked for, and `ya` and `yar` get equal odds.
-    """
+    """Whether (H, W) is larger than a data set's pictures, whose frame tells a letter's size."""
     return bool(max(grey.shape) > DATASET_SIDE)
 
 

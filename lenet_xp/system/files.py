@@ -30,7 +30,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
-        target = _writable_target(path)
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            # Root can rename a file over /dev/null, which would then be lost to every program.
+            raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
         # A short random name clashes with no other file, and is not too long where `path` is not.
         temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
         with temporary.open("xb") as handle:
@@ -91,15 +94,6 @@ def write_csv(
     writer.writerow(header)
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def _writable_target(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `path` leads to, links followed. Raises OSError if it is not a file."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        # Root can rename a file over /dev/null, which would then be lost to every program.
-        raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
-    return target
 
 
 def _cannot_write(path: str | os.PathLike[str], error: OSError) -> InputError:

@@ -68,15 +68,14 @@ class LazyArray:
 
         Raises ValueError if there are fewer or more than declared.
         """
-        left = self.nbytes
+        step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
         with self._archive.open(self._member) as file:
             _array_header(file)
-            step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
-            while left:
-                data = file.read(min(step, left))
-                if len(data) < min(step, left):
+            for start in range(0, self.nbytes, step):
+                size = min(step, self.nbytes - start)
+                data = file.read(size)
+                if len(data) < size:
                     raise ValueError(f"{self._member.filename} is cut short")
-                left -= len(data)
                 yield np.frombuffer(data, self.dtype)
             if file.read(1):  # zipfile verifies the checksum when it reaches the end
                 raise ValueError(f"{self._member.filename} holds more than it declares")
@@ -95,7 +94,7 @@ class LazyArray:
         """Return the array; ValueError if it has more than `max_bytes`, and as in `pieces`."""
         if self.nbytes > max_bytes:
             raise ValueError(f"{self._member.filename} declares {self.nbytes:,} bytes")
-        return self.converted(self.dtype, lambda piece: piece)
+        return self.converted(self.dtype, np.asarray)
 
 
 @contextmanager
@@ -151,14 +150,13 @@ def _lazy_arrays(archive: zipfile.ZipFile) -> dict[str, LazyArray]:
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Return shape, whether the order is Fortran's, and dtype; ValueError for an unsafe header."""
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
     version = np.lib.format.read_magic(file)
-    if version not in readers:
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
         raise ValueError(f"it is of version {version} of NumPy's format")
-    shape, fortran, dtype = readers[version](file)
     if dtype.hasobject:
         raise ValueError("Python objects cannot be loaded: a pickle could run code")
     if dtype.itemsize == 0 or any(side < 0 for side in shape):
