@@ -74,13 +74,13 @@ def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
     where the file cannot be written, and if it does not give the model's probabilities.
     """
     suffix = check_format(path)
-    encode, open_again = _FORMATS[suffix]
+    encode, open_file = _FORMATS[suffix]
     content = encode(saved)
     with atomic_write(path) as handle:
         handle.write(content)
         handle.flush()
         try:
-            difference = _verified(saved, *open_again(Path(handle.name), saved))
+            difference = _verified(saved, *open_file(Path(handle.name), saved))
         except Exception as error:  # the packages' exceptions have no other common base
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
@@ -108,9 +108,6 @@ def describe(saved: SavedModel) -> dict[str, str]:
         "temperature": saved.temperature,
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-
-
-# Verification
 
 
 def _verified(saved: SavedModel, description: dict[str, str], read: Read) -> float:
@@ -158,9 +155,6 @@ def _gap(actual: np.ndarray, desired: np.ndarray) -> float:
     return float(np.abs(actual.astype(np.float64) - desired).max())
 
 
-# ONNX
-
-
 def _encode_onnx(saved: SavedModel) -> bytes:
     """Return the bytes: input images (N, S, S) uint8, outputs logits and probabilities (N, K)."""
     import onnx
@@ -175,9 +169,9 @@ def _encode_onnx(saved: SavedModel) -> bytes:
     x = graph.add("Unsqueeze", x, graph.constant("channel_axis", [1], np.int64))
     *layers, last = saved.model.layers
     for layer in layers:
-        x = _layer(graph, layer, x)
-    logits = _layer(graph, last, x, "logits")
-    x = graph.add("Div", logits, graph.constant("temperature", saved.temperature))
+        x = _layer(graph, layer, x, layer.name)
+    x = _layer(graph, last, x, "logits")
+    x = graph.add("Div", x, graph.constant("temperature", saved.temperature))
     graph.add("Softmax", x, to_name="probabilities", axis=1)
     tensor = helper.make_tensor_value_info
     images = [tensor("images", TensorProto.UINT8, ["N", size, size])]
@@ -228,25 +222,23 @@ class _Graph:
         return output
 
 
-def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
+def _layer(graph: _Graph, layer: Layer, x: str, to_name: str) -> str:
     """Add the nodes of a plain layer on tensor x; return the name of its output."""
-    to_name = to_name or layer.name
-    if isinstance(layer, Conv2D | Linear):
-        host = layer.ops.to_host
-        weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
-        bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
-        if isinstance(layer, Linear):
-            return graph.add("Gemm", x, weight, bias, to_name=to_name, transB=1)
-        how = {"strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
-        return graph.add(
-            "Conv", x, weight, bias, to_name=to_name, kernel_shape=list(layer.kernel), **how
-        )
+    if isinstance(layer, Activation):
+        return ACTIVATIONS[layer.kind](graph, x)
     if isinstance(layer, AvgPool2D):
         square = [layer.size] * 2
         return graph.add("AveragePool", x, to_name=to_name, kernel_shape=square, strides=square)
-    if isinstance(layer, Activation):
-        return ACTIVATIONS[layer.kind](graph, x)
-    return graph.add("Flatten", x)  # in the order channels, rows, columns, which is ONNX's
+    if not isinstance(layer, Conv2D | Linear):
+        return graph.add("Flatten", x)  # in the order channels, rows, columns, which is ONNX's
+    host = layer.ops.to_host
+    weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
+    bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
+    if isinstance(layer, Linear):
+        return graph.add("Gemm", x, weight, bias, to_name=to_name, transB=1)
+    how = {"strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
+    how["kernel_shape"] = list(layer.kernel)
+    return graph.add("Conv", x, weight, bias, to_name=to_name, **how)
 
 
 def _scaled_tanh(graph: _Graph, x: str) -> str:
@@ -260,9 +252,6 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
     "scaled_tanh": _scaled_tanh,
     "relu": lambda graph, x: graph.add("Relu", x),
 }
-
-
-# safetensors
 
 
 def _encode_safetensors(saved: SavedModel) -> bytes:
@@ -301,9 +290,7 @@ def _open_safetensors(path: Path, saved: SavedModel) -> tuple[dict[str, str], Re
     return description, lambda images: _exact(again, images)
 
 
-_Encode = Callable[[SavedModel], bytes]
-_Open = Callable[[Path, SavedModel], tuple[dict[str, str], Read]]
-_FORMATS: dict[str, tuple[_Encode, _Open]] = {
+_FORMATS = {
     ".onnx": (_encode_onnx, _open_onnx),
     ".safetensors": (_encode_safetensors, _open_safetensors),
 }

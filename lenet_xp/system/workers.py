@@ -5,6 +5,7 @@ no lock and are faster, and exchange arrays through shared memory. Inside each w
 library keeps to one thread, because two levels of threads would compete for the cores.
 """
 
+import math
 import mmap
 import multiprocessing
 import os
@@ -95,12 +96,10 @@ class WorkerThreads:
 
         Job i always goes to thread i. Once all have ended, the first exception of a job is raised.
         """
-        others = jobs[1:]
-        for job, queue in zip(others, self._jobs, strict=False):
+        for job, queue in zip(jobs[1:], self._jobs, strict=False):
             queue.put(job)
         errors = [_attempt(jobs[0])]
-        errors += [self._results[i].get() for i in range(len(others))]
-        for error in errors:
+        for error in errors + [results.get() for results in self._results[: len(jobs) - 1]]:
             if error is not None:
                 raise error
 
@@ -131,8 +130,8 @@ def can_fork() -> bool:
 
 def shared_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Return an array of zeros in memory that is shared with every process forked later."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.ndarray(shape, dtype, mmap.mmap(-1, max(size, 1)))
 
 
 class WorkerProcess:
