@@ -1,6 +1,5 @@
 """The model file: parameters, preprocessing and class names in one container."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
 from lenet_xp.system.text import problem_with
 
@@ -54,7 +54,7 @@ class SavedModel:
         return apply_temperature(plain, self.temperature)
 
 
-def save_model(path: str | os.PathLike[str], saved: SavedModel) -> None:
+def save_model(path: FilePath, saved: SavedModel) -> None:
     """Write a model file, whole or not at all. Raises InputError where it cannot be written."""
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
@@ -69,7 +69,7 @@ def save_model(path: str | os.PathLike[str], saved: SavedModel) -> None:
     write_container(path, header, arrays)
 
 
-def load_model(path: str | os.PathLike[str], ops: Ops) -> SavedModel:
+def load_model(path: FilePath, ops: Ops) -> SavedModel:
     """Read a model file onto `ops`. Raises InputError, in one line, for anything wrong with it."""
     path = Path(path)
     try:
@@ -127,10 +127,7 @@ def _check_header(header: dict[str, Any]) -> None:
 def _network(
     config: dict[str, Any], class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
 ) -> LeNet5:
-    """The network of a header's description, its parameters filled from the arrays.
-
-    The number of classes is compared before anything of that size is made.
-    """
+    """The network of a header; its class count is compared before anything of that size is made."""
     for name, value in config.items():
         if type(value) is not NETWORK_KINDS.get(name):
             raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")

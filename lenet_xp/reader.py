@@ -21,15 +21,16 @@ from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import MAX_PIXELS, read_image
 from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
 from lenet_xp.pictures.preprocess import grey_levels
+from lenet_xp.system.files import FilePath
 
 # A path, or pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16.
-Picture = str | os.PathLike[str] | np.ndarray
+Picture = FilePath | np.ndarray
 
 PROGRESS = 500  # pictures: more of them are reported on, where a report is asked for
 BLANK = Reading(())
 
 
-def load_model(path: str | os.PathLike[str] | None = None, backend: str = "numpy") -> "Reader":
+def load_model(path: FilePath | None = None, backend: str = "numpy") -> "Reader":
     """A reader with the model that comes with the package, or with the model file of a run.
 
     backend: "numpy", "cupy", or "auto" (CuPy where a GPU computes, else NumPy).

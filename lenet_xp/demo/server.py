@@ -49,18 +49,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Head:
-    """A request without its body.
-
-    headers: by lower-case name. length: bytes, of the body. lasting: whether the client keeps the
-    connection open.
-    """
+    """A request without its body."""
 
     method: str
     path: str
     query: str
-    headers: Mapping[str, str]
-    length: int
-    lasting: bool
+    headers: Mapping[str, str]  # by lower-case name
+    length: int  # bytes: of the body
+    lasting: bool  # whether the client keeps the connection open
 
 
 @dataclass(frozen=True)
@@ -144,20 +140,14 @@ def encode(answer: Answer | Refused, lasting: bool, with_body: bool = True) -> b
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may take.
+    """What a client may take."""
 
-    connections: open at once; one more is told so and closed. body: bytes, of a photo at most.
-    small: bytes, of bodies that need not take turns. photos: larger bodies at once.
-    patience: seconds for a request to arrive, and for its answer to be taken. idle: seconds
-    between two requests on one connection.
-    """
-
-    connections: int = 128
-    body: int = 32 * 2**20
-    small: int = 512 * 2**10
-    photos: int = 2
-    patience: float = 15.0
-    idle: float = 60.0
+    connections: int = 128  # open at once; one more is refused and closed
+    body: int = 32 * 2**20  # bytes: of a request's body
+    small: int = 512 * 2**10  # bytes: bodies up to this size need not take turns
+    photos: int = 2  # larger bodies at once
+    patience: float = 15.0  # seconds: for a request to arrive, and for its answer to be taken
+    idle: float = 60.0  # seconds: between two requests on one connection
 
 
 class Server:

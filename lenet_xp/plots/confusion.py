@@ -1,6 +1,5 @@
 """The picture of a confusion matrix, legible with 2 and with 33 classes."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, INK, ORANGE, percent, shortened
+from lenet_xp.system.files import FilePath
 
 RIGHT = LinearSegmentedColormap.from_list("right", ["white", BLUE])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["white", ORANGE])
@@ -17,9 +17,7 @@ SHARES = PowerNorm(0.4, 0, 1)  # an exponent below 1 spreads the small shares of
 MANY_CLASSES = 20  # classes: with more, cells are small and the diagonal has no counts
 
 
-def confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
-) -> None:
+def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], path: FilePath) -> None:
     """Draw a confusion matrix (C, C), rows true, as a PNG file.
 
     A cell's colour is its share of the row, blue for images read right, orange for errors. Counts

@@ -1,6 +1,5 @@
 """The picture of a training run: loss, accuracy and learning rate over the epochs."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, save, style_axes, title
+from lenet_xp.system.files import FilePath
 
 MIN_ERROR = 0.0005  # error rate: at which the logarithmic axis of accuracy ends
 ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
@@ -15,7 +15,7 @@ LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
 PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
+def learning_curves(history: Sequence[Mapping[str, float]], path: FilePath) -> None:
     """Draw loss, accuracy and learning rate over the epochs as a PNG file.
 
     history: a mapping per epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy

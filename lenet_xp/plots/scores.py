@@ -1,17 +1,16 @@
 """Pictures of a network's errors: the most confused pairs, and the scores of each class."""
 
-import os
-
 import numpy as np
 
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, caption, percent, shortened
 from lenet_xp.scores.summary import Scores
+from lenet_xp.system.files import FilePath
 
 MAX_BARS = 15  # confused pairs: drawn in one picture
 
 
-def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
+def confused_pairs(scores: Scores, path: FilePath) -> None:
     """Draw the counts of the 15 most confused pairs as bars in a PNG file."""
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
@@ -35,7 +34,7 @@ def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
     canvas.save(figure, path)
 
 
-def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
+def per_class_scores(scores: Scores, path: FilePath) -> None:
     """Draw F1, precision and recall of each class in a PNG file, the worst F1 first.
 
     They are points, because classes differ by about a percent and bars would have to start at zero.

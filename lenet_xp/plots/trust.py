@@ -1,6 +1,5 @@
 """Pictures of how reliable a network is: calibration, rejection, and accuracy by writer."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +13,14 @@ from lenet_xp.scores.calibration import Reliability, expected_calibration_error
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore, deviation
 from lenet_xp.scores.rejection import RejectionCurve, coverage_at
+from lenet_xp.system.files import FilePath
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
 MAX_NAMED = 80  # groups: with more, their names would overlap
 
 
-def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) -> None:
+def reliability(curves: dict[str, Reliability], path: FilePath) -> None:
     """Draw one or two reliability diagrams by name, with their counts, as a PNG file.
 
     Whiskers are 95 % intervals. On the diagonal, accuracy equals confidence.
@@ -47,9 +47,7 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) ->
     canvas.save(figure, path)
 
 
-def rejection(
-    curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike[str]
-) -> None:
+def rejection(curve: RejectionCurve, targets: Sequence[float], path: FilePath) -> None:
     """Draw accuracy against coverage as a PNG file, with a mark at each target accuracy reached."""
     if not len(curve.coverage):
         canvas.save_note("No images to answer", path)
@@ -79,7 +77,7 @@ def rejection(
     canvas.save(figure, path)
 
 
-def per_group(scores: Sequence[GroupScore], path: str | os.PathLike[str]) -> None:
+def per_group(scores: Sequence[GroupScore], path: FilePath) -> None:
     """Draw the accuracy of each writer with its 95 % interval as a PNG file, in the given order."""
     if not scores:
         canvas.save_note("No writers to compare", path)

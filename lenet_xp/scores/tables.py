@@ -4,7 +4,6 @@ Every function creates its files in an existing folder and raises InputError if 
 written.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import RejectionCurve
 from lenet_xp.scores.summary import Scores
-from lenet_xp.system.files import make_folder, write_csv, write_json, write_text
+from lenet_xp.system.files import FilePath, make_folder, write_csv, write_json, write_text
 from lenet_xp.system.text import text_table
 
 MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too many
 
 
-def write_tables(out_dir: str | os.PathLike[str], scores: Scores) -> None:
+def write_tables(out_dir: FilePath, scores: Scores) -> None:
     """Write every table of `scores` into `out_dir`, which is created unless it exists."""
     folder = make_folder(out_dir)
     write_per_class(folder, scores)

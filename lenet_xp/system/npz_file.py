@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lenet_xp.system.files import atomic_write
+from lenet_xp.system.files import FilePath, atomic_write
 
 PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
 MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a container; a LeNet-5 takes far fewer
@@ -39,7 +38,7 @@ class CappedReads(io.FileIO):
     zipfile reads the list of members in one piece, and its objects take ten times as many bytes.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_bytes: int):
+    def __init__(self, path: FilePath, max_bytes: int):
         super().__init__(path)
         self._max_bytes = max_bytes
 
@@ -98,14 +97,14 @@ class LazyArray:
 
 
 @contextmanager
-def open_npz(path: str | os.PathLike[str]) -> Iterator[dict[str, LazyArray]]:
+def open_npz(path: FilePath) -> Iterator[dict[str, LazyArray]]:
     """Yield the arrays of an .npz by name. A damaged file raises one of a dozen exceptions."""
     with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
         yield _lazy_arrays(archive)
 
 
 def write_container(
-    path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, np.ndarray]
+    path: FilePath, header: dict[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write header and arrays, whole or not at all; they are on disk then. Raises InputError."""
     header = header | {"sha256": _digest(header, arrays)}
@@ -133,7 +132,13 @@ def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         text = stored.pop("header")
         if text.nbytes > MAX_HEADER:
             raise Damaged("its header is too large")
-        header = _json_table(text.read(MAX_HEADER).tobytes())
+        text_bytes = text.read(MAX_HEADER).tobytes()
+        try:
+            header = json.loads(text_bytes)
+        except (ValueError, RecursionError) as error:
+            raise Damaged("its header is damaged") from error
+        if not isinstance(header, dict):
+            raise Damaged("its header is of another format")
         arrays = {name: each.read(MAX_CONTAINER) for name, each in stored.items()}
     checksum = header.pop("sha256", None)
     if checksum is not None and checksum != _digest(header, arrays):
@@ -162,16 +167,6 @@ def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     if dtype.itemsize == 0 or any(side < 0 for side in shape):
         raise ValueError(f"it declares the shape {shape} of {dtype}")
     return shape, fortran, dtype
-
-
-def _json_table(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Damaged("its header is damaged") from error
-    if not isinstance(header, dict):
-        raise Damaged("its header is of another format")
-    return header
 
 
 def _digest(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -60,9 +60,9 @@ class _StderrMuted:
             stream = sys.stderr
             if _writes_to_stderr(stream):
                 stream.flush()
-                copy = open(os.dup(self._saved), "w", 1, stream.encoding, stream.errors)  # noqa: SIM115 - closed by _restore
-                self._original, self._replacement = stream, copy
-                sys.stderr = copy
+                copy, how = os.dup(self._saved), (stream.encoding, stream.errors)
+                sys.stderr = open(copy, "w", 1, *how)  # noqa: SIM115 - closed by _restore
+                self._original, self._replacement = stream, sys.stderr
             os.dup2(devnull.fileno(), _STDERR)
 
     def _restore(self) -> None:

@@ -68,10 +68,8 @@ class WorkerThreads:
     def __enter__(self) -> Self:
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
-            threading.Thread(
-                target=copy_context().run, args=(_serve, *queues), name=f"worker-{i}", daemon=True
-            )
-            for i, queues in enumerate(zip(self._jobs, self._results, strict=True), start=1)
+            threading.Thread(target=copy_context().run, args=(_serve, *queues), daemon=True)
+            for queues in zip(self._jobs, self._results, strict=True)
         ]
         try:
             for thread in self._threads:
@@ -201,11 +199,9 @@ class WorkerProcess:
 
 
 def _receive(pipe: Connection) -> bytes:
-    """Return the next message, polling for POLLING_TIME before sleeping.
-
-    A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
-    machine, a twentieth of a training step. While it polls it yields its core to any other process.
-    """
+    """Return the next message, polling for POLLING_TIME before sleeping."""
+    # A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
+    # machine, a twentieth of a training step. While it polls, any other process may have its core.
     until = time.perf_counter() + POLLING_TIME
     while not select.select([pipe], [], [], 0)[0] and time.perf_counter() < until:
         os.sched_yield()
