@@ -189,20 +189,18 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self, images: np.ndarray, labels: np.ndarray, seed: int
     ) -> tuple[LabelledImages, LabelledImages]:
         """The images that train and those that choose the epoch, with their labels."""
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}"
-            )
+        share = self.validation_fraction
+        if not 0 <= share < 1:
+            raise ValueError(f"validation_fraction must lie in [0, 1), not {share!r}")
         counts = np.unique_counts(labels).counts
-        size = round(self.validation_fraction * len(labels))
+        size = round(share * len(labels))
         smallest = max(MIN_VALIDATION, len(counts))
         if counts.min() < 2 or not smallest <= size <= len(labels) - len(counts):
             return (images, labels), (images, labels)
-        parts = train_test_split(
-            np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
+        x, x_val, y, y_val = train_test_split(
+            images, labels, test_size=size, stratify=labels, random_state=seed
         )
-        train, val = ((images[part], labels[part]) for part in parts)
-        return train, val
+        return (x, y), (x_val, y_val)
 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> LeNet5:
         """A network to train: new, or with the parameters that there are."""

@@ -144,9 +144,8 @@ def _network(
         )
     model = LeNet5(**config, ops=ops)
     parameters = model.parameters()
-    if sorted(arrays) != sorted(parameters):
-        odd = sorted(set(arrays) ^ set(parameters))[0]
-        raise InputError(f"parameter {odd[:40]!r} is missing or unknown; it is another network")
+    if odd := sorted(arrays.keys() ^ parameters.keys()):
+        raise InputError(f"parameter {odd[0][:40]!r} is missing or unknown; it is another network")
     for name, parameter in parameters.items():
         array = arrays[name]
         if array.shape != tuple(parameter.shape) or array.dtype.kind != "f":

@@ -118,8 +118,7 @@ class Reader:
             photos[place] = _is_photo(image)
             return image
 
-        report = progress and len(pictures) > PROGRESS
-        how = self.saved.preprocessing
+        report, how = progress and len(pictures) > PROGRESS, self.saved.preprocessing
         letters, problems = prepare(len(pictures), grey, how, "reading", report)
         usable = [place for place in range(len(pictures)) if place not in problems]
         letters, photos = letters[usable], photos[usable]

@@ -70,10 +70,7 @@ class Answer:
 
 
 async def read_head(stream: asyncio.StreamReader, first: bytes = b"") -> Head:
-    """The next request's head, after the `first` bytes of it that are read already.
-
-    Raises Refused, and asyncio.IncompleteReadError where the other side has left.
-    """
+    """The head of a request whose `first` bytes are read; Refused, or IncompleteReadError."""
     try:
         head = first + await stream.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:

@@ -66,15 +66,14 @@ def _label_classes(page: Axes, class_names: Sequence[str], cell: float) -> None:
     bottom = len(class_names) * cell + 0.15
     for index, name in enumerate(class_names):
         place = (index + 0.5) * cell
-        known = letter(name)
+        row = column = shortened(name)
+        turn = 0 if len(name) <= 2 else 90
         if canvas.in_alphabet(name):
+            known = letter(name)
             canvas.write(page, -0.95, place, name, 12, ha="right")
             canvas.write(page, -0.66, place, known.latin, 12, ha="center")
-            row, column = known.glyph, f"{known.glyph}\n{known.latin}"
-        else:
-            row = column = shortened(name)
+            row, column, turn = known.glyph, f"{known.glyph}\n{known.latin}", 0
         canvas.write(page, -0.12, place, row, 12, ha="right")
-        turn = 0 if canvas.in_alphabet(name) or len(name) <= 2 else 90
         canvas.write(page, place, bottom, column, 12, ha="center", va="top", rotation=turn)
 
 

@@ -53,8 +53,7 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
 def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Return a generated letter if the model reads letters: nobody else owns that picture."""
     if SHOWN_LETTER not in dataset.class_names:
-        first: np.ndarray = dataset.images[split.test[0]]
-        return first
+        return np.asarray(dataset.images[split.test[0]])
     pictures, labels = generate(1, seed=0)
     names = [letter.name for letter in letters()]
     chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])

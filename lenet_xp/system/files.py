@@ -59,10 +59,7 @@ def remove_leftovers(folder: FilePath) -> None:
 
 
 def make_folder(path: FilePath) -> Path:
-    """Create the folder `path` and its parents unless it exists, and return it as a Path.
-
-    Raises InputError where it cannot be created, for example because a file has that name.
-    """
+    """Create the folder `path` and its parents unless it exists; return it. Raises InputError."""
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,9 +87,7 @@ def write_json(path: FilePath, value: Any) -> None:
 def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write one header line and `rows` as comma-separated UTF-8 text. Raises InputError."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())
 
 
