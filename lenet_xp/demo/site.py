@@ -113,5 +113,4 @@ def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
     """
     writer, moment = (np.random.default_rng([number, part]) for part in range(2))
     ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
-    strokes: list[list[list[float]]] = (points[0] / SIZE).round(4).tolist()
-    return strokes
+    return list((points[0] / SIZE).round(4).tolist())

@@ -44,12 +44,8 @@ def per_class_scores(scores: Scores, path: FilePath) -> None:
     figure = canvas.new_figure(8.6, height + 1.2)
     axes = canvas.add_axes(figure, 1.6, 0.6, 6.7, height)
     rows = np.arange(len(ranked))
-    precision, recall, f1 = (
-        100 * np.array([getattr(each, name) for each in ranked])
-        for name in ("precision", "recall", "f1")
-    )
-    low, high = np.minimum(precision, recall), np.maximum(precision, recall)
-    axes.hlines(rows, low, high, color=FAINT, linewidth=4)
+    precision, recall, f1 = 100 * np.array([(s.precision, s.recall, s.f1) for s in ranked]).T
+    axes.hlines(rows, precision, recall, color=FAINT, linewidth=4)
     axes.plot(precision, rows, "<", color=ORANGE, markersize=8, label="precision")
     axes.plot(recall, rows, ">", color=GREEN, markersize=8, label="recall")
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
