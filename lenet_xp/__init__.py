@@ -11,68 +11,48 @@ Every name below is imported when it is first used, so `import lenet_xp` itself 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lenet_xp.classifier import LeNetClassifier
-    from lenet_xp.errors import InputError
-    from lenet_xp.layers import (
-        AvgPool2D,
-        Conv2D,
-        Flatten,
-        Layer,
-        Linear,
-        MaxPool2D,
-        ReLU,
-        ScaledTanh,
-        Tanh,
-    )
-    from lenet_xp.letters.alternatives import Alternative, Reading
-    from lenet_xp.model import LeNet5, Sequential
-    from lenet_xp.pages.output import LetterOnPage, PageReading
-    from lenet_xp.reader import Reader, load_model
-    from lenet_xp.training.loop import fit
+if TYPE_CHECKING:  # an alias of the same name marks what is exported
+    from lenet_xp.classifier import LeNetClassifier as LeNetClassifier
+    from lenet_xp.errors import InputError as InputError
+    from lenet_xp.layers import AvgPool2D as AvgPool2D
+    from lenet_xp.layers import Conv2D as Conv2D
+    from lenet_xp.layers import Flatten as Flatten
+    from lenet_xp.layers import Layer as Layer
+    from lenet_xp.layers import Linear as Linear
+    from lenet_xp.layers import MaxPool2D as MaxPool2D
+    from lenet_xp.layers import ReLU as ReLU
+    from lenet_xp.layers import ScaledTanh as ScaledTanh
+    from lenet_xp.layers import Tanh as Tanh
+    from lenet_xp.letters.alternatives import Alternative as Alternative
+    from lenet_xp.letters.alternatives import Reading as Reading
+    from lenet_xp.model import LeNet5 as LeNet5
+    from lenet_xp.model import Sequential as Sequential
+    from lenet_xp.pages.output import LetterOnPage as LetterOnPage
+    from lenet_xp.pages.output import PageReading as PageReading
+    from lenet_xp.reader import Reader as Reader
+    from lenet_xp.reader import load_model as load_model
+    from lenet_xp.training.loop import fit as fit
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "Alternative",
-    "AvgPool2D",
-    "Conv2D",
-    "Flatten",
-    "InputError",
-    "Layer",
-    "LeNet5",
-    "LeNetClassifier",
-    "LetterOnPage",
-    "Linear",
-    "MaxPool2D",
-    "PageReading",
-    "ReLU",
-    "Reader",
-    "Reading",
-    "ScaledTanh",
-    "Sequential",
-    "Tanh",
-    "__version__",
-    "fit",
-    "load_model",
-]
-
 _MODULES = {
-    "classifier": ("LeNetClassifier",),
-    "errors": ("InputError",),
-    "letters.alternatives": ("Alternative", "Reading"),
-    "model": ("LeNet5", "Sequential"),
-    "pages.output": ("LetterOnPage", "PageReading"),
-    "reader": ("Reader", "load_model"),
-    "training.loop": ("fit",),
+    "classifier": "LeNetClassifier",
+    "errors": "InputError",
+    "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
+    "letters.alternatives": "Alternative Reading",
+    "model": "LeNet5 Sequential",
+    "pages.output": "LetterOnPage PageReading",
+    "reader": "Reader load_model",
+    "training.loop": "fit",
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = ["__version__", *_HOMES]
 
 
-def __getattr__(name: str) -> Any:  # PEP 562; the layers are the names without another home
-    if name not in __all__:
+def __getattr__(name: str) -> Any:  # PEP 562
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOMES.get(name, 'layers')}")
+    module = import_module(f"{__name__}.{_HOMES[name]}")
     globals()[name] = value = getattr(module, name)
     return value
 

@@ -78,15 +78,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         BackendUnavailable.
         """
         again = self.warm_start and hasattr(self, "values_")
-        images, labels = self._known(X, y) if again else self._new(X, y)
+        images, labels = self._checked(X, y, again)
         recipe, seed = self._recipe(), self._seed()
         train, val = self._sides(images, labels, seed)
         if not again:
             self.preprocessing_ = Preprocessing().fitted(train[0])
-        model = self._model(recipe, seed, again)
-        result = loop.fit(
-            model, recipe, train, val, self.preprocessing_, seed, _threads(self.threads)
-        )
+        model, threads = self._model(recipe, seed, again), _threads(self.threads)
+        result = loop.fit(model, recipe, train, val, self.preprocessing_, seed, threads)
         self.history_, self.n_iter_ = result.history, result.epochs
         self._keep(model)
         self._state: dict[str, np.ndarray] | None = None
@@ -106,7 +104,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             raise ValueError(f"classes are {classes}, but were {self.classes_} before")
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
-        images, labels = self._known(X, y) if again else self._new(X, y, classes)
+        images, labels = self._checked(X, y, again, classes)
         recipe = replace(self._recipe(), schedule="constant", averaging=0.0)
         if not again:
             self.preprocessing_ = Preprocessing().fitted(images)
@@ -142,28 +140,30 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tags.input_tags.three_d_array = True
         return tags
 
-    def _new(
-        self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
+    def _checked(
+        self, X: np.ndarray, y: np.ndarray, again: bool, classes: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels; their kind is learned, and earlier parameters are dropped."""
-        self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the new classes
-        rows, shape = _flat(X)
-        rows, y = validate_data(self, rows, y)
+        """Images and label indices: of the kind that is known if `again`, else of a new kind."""
+        if again:
+            rows, y = self._rows(X, y)
+        else:
+            self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the classes
+            rows, shape = _flat(X)
+            rows, y = validate_data(self, rows, y)
         check_classification_targets(y)
-        self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"LeNetClassifier needs at least 2 classes, but there is one class: "
-                f"{self.classes_.tolist()[0]!r}"
-            )
-        self.features_ = FeatureImages.fitted(rows, shape)
-        return self.features_.apply(rows), self._labels(y)
-
-    def _known(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels; ValueError if they are of another kind than in `fit`."""
-        rows, y = self._rows(X, y)
-        check_classification_targets(y)
-        return self.features_.apply(rows), self._labels(y)
+        if not again:
+            self.classes_ = np.unique(y if classes is None else classes)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"LeNetClassifier needs at least 2 classes, but there is one class: "
+                    f"{self.classes_.tolist()[0]!r}"
+                )
+            self.features_ = FeatureImages.fitted(rows, shape)
+        images = self.features_.apply(rows)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
+        return images, np.searchsorted(self.classes_, y)
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""
@@ -171,12 +171,6 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if shape not in (None, self.features_.shape):
             raise ValueError(f"X holds pictures of {shape}, but was {self.features_.shape} in fit")
         return validate_data(self, rows, *y, reset=False)
-
-    def _labels(self, y: np.ndarray) -> np.ndarray:
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
-        return np.searchsorted(self.classes_, y)
 
     def _recipe(self) -> Recipe:
         recipe = RECIPES.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
@@ -195,20 +189,18 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self, images: np.ndarray, labels: np.ndarray, seed: int
     ) -> tuple[LabelledImages, LabelledImages]:
         """The images that train and those that choose the epoch, with their labels."""
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction must lie in [0, 1), not {self.validation_fraction!r}"
-            )
+        share = self.validation_fraction
+        if not 0 <= share < 1:
+            raise ValueError(f"validation_fraction must lie in [0, 1), not {share!r}")
         counts = np.unique_counts(labels).counts
-        size = round(self.validation_fraction * len(labels))
+        size = round(share * len(labels))
         smallest = max(MIN_VALIDATION, len(counts))
         if counts.min() < 2 or not smallest <= size <= len(labels) - len(counts):
             return (images, labels), (images, labels)
-        parts = train_test_split(
-            np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed
+        x, x_val, y, y_val = train_test_split(
+            images, labels, test_size=size, stratify=labels, random_state=seed
         )
-        train, val = ((images[part], labels[part]) for part in parts)
-        return train, val
+        return (x, y), (x_val, y_val)
 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> LeNet5:
         """A network to train: new, or with the parameters that there are."""

@@ -6,7 +6,6 @@ A safetensors file has the names and layouts of a PyTorch state_dict.
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -26,12 +25,13 @@ from lenet_xp.ops import get_ops
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import apply_temperature
-from lenet_xp.system.files import atomic_write
+from lenet_xp.system.files import FilePath, atomic_write
 
 OPSET = 17  # version: of ONNX's operators
 IR_VERSION = 8  # version: of ONNX's file format
 TOLERANCE = 1e-5  # largest error: of probabilities; of logits, relative to the largest above 1
 BATCHES = (1, 7, 64)  # images: in the first verified batches; the last batch has the rest
+ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu"}  # ONNX's operator for each; scaled_tanh needs more
 OUTPUTS = ("logits", "probabilities")
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
 
@@ -48,7 +48,7 @@ class Exported:
 Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def check_format(path: str | os.PathLike[str]) -> str:
+def check_format(path: FilePath) -> str:
     """Return the suffix that gives the format, .onnx or .safetensors.
 
     Raises InputError for another suffix, and if the format's packages are not installed.
@@ -67,20 +67,20 @@ def check_format(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def export_model(saved: SavedModel, path: str | os.PathLike[str]) -> Exported:
+def export_model(saved: SavedModel, path: FilePath) -> Exported:
     """Write the model in the format of the suffix, with float32 parameters.
 
     The file is whole and verified, or is not written. Raises InputError as `check_format` does,
     where the file cannot be written, and if it does not give the model's probabilities.
     """
     suffix = check_format(path)
-    encode, open_again = _FORMATS[suffix]
+    encode, open_file = _FORMATS[suffix]
     content = encode(saved)
     with atomic_write(path) as handle:
         handle.write(content)
         handle.flush()
         try:
-            difference = _verified(saved, *open_again(Path(handle.name), saved))
+            difference = _verified(saved, *open_file(Path(handle.name), saved))
         except Exception as error:  # the packages' exceptions have no other common base
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
@@ -110,15 +110,8 @@ def describe(saved: SavedModel) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 
 
-# Verification
-
-
 def _verified(saved: SavedModel, description: dict[str, str], read: Read) -> float:
-    """Return the largest difference between the file's probabilities and the model's in float64.
-
-    Raises InputError if a difference exceeds TOLERANCE or is NaN, and if the file's description is
-    not the model's.
-    """
+    """Return the largest error of the file's probabilities; InputError if it is not the model."""
     if description != describe(saved):
         raise InputError("its description is not the model's")
     images = trial_images(saved.preprocessing)
@@ -126,7 +119,9 @@ def _verified(saved: SavedModel, description: dict[str, str], read: Read) -> flo
         desired = _exact(saved, images)
         found = [read(part) for part in np.split(images, np.cumsum(BATCHES))]
         actual = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-        gaps = [_gap(*pair) for pair in zip(actual, desired, strict=True)]
+        if [each.shape for each in actual] != [each.shape for each in desired]:
+            raise InputError("its outputs are of another shape than the model's")
+        gaps = [float(np.abs(a - d).max()) for a, d in zip(actual, desired, strict=True)]
         gaps[0] /= max(1.0, float(np.abs(desired[0]).max()))
     for what, gap in zip(OUTPUTS, gaps, strict=True):
         if not gap <= TOLERANCE:  # NaN too
@@ -152,15 +147,6 @@ def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return logits, apply_temperature(plain, saved.temperature)
 
 
-def _gap(actual: np.ndarray, desired: np.ndarray) -> float:
-    if actual.shape != desired.shape:
-        return float("inf")
-    return float(np.abs(actual.astype(np.float64) - desired).max())
-
-
-# ONNX
-
-
 def _encode_onnx(saved: SavedModel) -> bytes:
     """Return the bytes: input images (N, S, S) uint8, outputs logits and probabilities (N, K)."""
     import onnx
@@ -175,9 +161,9 @@ def _encode_onnx(saved: SavedModel) -> bytes:
     x = graph.add("Unsqueeze", x, graph.constant("channel_axis", [1], np.int64))
     *layers, last = saved.model.layers
     for layer in layers:
-        x = _layer(graph, layer, x)
-    logits = _layer(graph, last, x, "logits")
-    x = graph.add("Div", logits, graph.constant("temperature", saved.temperature))
+        x = _layer(graph, layer, x, layer.name)
+    x = _layer(graph, last, x, "logits")
+    x = graph.add("Div", x, graph.constant("temperature", saved.temperature))
     graph.add("Softmax", x, to_name="probabilities", axis=1)
     tensor = helper.make_tensor_value_info
     images = [tensor("images", TensorProto.UINT8, ["N", size, size])]
@@ -228,48 +214,35 @@ class _Graph:
         return output
 
 
-def _layer(graph: _Graph, layer: Layer, x: str, to_name: str = "") -> str:
+def _layer(graph: _Graph, layer: Layer, x: str, to_name: str) -> str:
     """Add the nodes of a plain layer on tensor x; return the name of its output."""
-    to_name = to_name or layer.name
-    if isinstance(layer, Conv2D | Linear):
-        host = layer.ops.to_host
-        weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
-        bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
-        if isinstance(layer, Linear):
-            return graph.add("Gemm", x, weight, bias, to_name=to_name, transB=1)
-        how = {"strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
-        return graph.add(
-            "Conv", x, weight, bias, to_name=to_name, kernel_shape=list(layer.kernel), **how
-        )
+    if isinstance(layer, Activation):
+        return _activation(graph, layer.kind, x)
     if isinstance(layer, AvgPool2D):
         square = [layer.size] * 2
         return graph.add("AveragePool", x, to_name=to_name, kernel_shape=square, strides=square)
-    if isinstance(layer, Activation):
-        return ACTIVATIONS[layer.kind](graph, x)
-    return graph.add("Flatten", x)  # in the order channels, rows, columns, which is ONNX's
+    if not isinstance(layer, Conv2D | Linear):
+        return graph.add("Flatten", x)  # in the order channels, rows, columns, which is ONNX's
+    host = layer.ops.to_host
+    weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
+    bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
+    if isinstance(layer, Linear):
+        return graph.add("Gemm", x, weight, bias, to_name=to_name, transB=1)
+    how = {"strides": [layer.stride] * 2, "pads": [layer.padding] * 4}
+    how["kernel_shape"] = list(layer.kernel)
+    return graph.add("Conv", x, weight, bias, to_name=to_name, **how)
 
 
-def _scaled_tanh(graph: _Graph, x: str) -> str:
+def _activation(graph: _Graph, kind: str, x: str) -> str:
+    if kind != "scaled_tanh":
+        return graph.add(ACTIVATIONS[kind], x)
     place = len(graph.nodes)
     x = graph.add("Tanh", graph.add("Mul", x, graph.constant(f"slope_{place}", STEEPNESS)))
     return graph.add("Mul", x, graph.constant(f"amplitude_{place}", AMPLITUDE))
 
 
-ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
-    "tanh": lambda graph, x: graph.add("Tanh", x),
-    "scaled_tanh": _scaled_tanh,
-    "relu": lambda graph, x: graph.add("Relu", x),
-}
-
-
-# safetensors
-
-
 def _encode_safetensors(saved: SavedModel) -> bytes:
-    """Return the bytes: float32 C1.weight (O, C, KH, KW), C5.weight (out, in), their biases, ...
-
-    The layouts are PyTorch's, and so is the order of C5's inputs: channels, rows, columns.
-    """
+    """Return the bytes: float32 arrays with PyTorch's layouts, and its order of C5's inputs."""
     from safetensors.numpy import save
 
     host, parameters = saved.model.ops.to_host, saved.model.parameters()
@@ -279,11 +252,7 @@ def _encode_safetensors(saved: SavedModel) -> bytes:
 
 
 def _open_safetensors(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
-    """Return description and `Read` of the file, its arrays in a network of this package.
-
-    Raises ValueError if names or shapes of the arrays are not those of the model's parameters, and
-    the exceptions of safetensors.
-    """
+    """Return description and `Read` of the file. Raises ValueError for another network's arrays."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
@@ -301,9 +270,7 @@ def _open_safetensors(path: Path, saved: SavedModel) -> tuple[dict[str, str], Re
     return description, lambda images: _exact(again, images)
 
 
-_Encode = Callable[[SavedModel], bytes]
-_Open = Callable[[Path, SavedModel], tuple[dict[str, str], Read]]
-_FORMATS: dict[str, tuple[_Encode, _Open]] = {
+_FORMATS = {
     ".onnx": (_encode_onnx, _open_onnx),
     ".safetensors": (_encode_safetensors, _open_safetensors),
 }

@@ -36,12 +36,11 @@ def predict_probabilities(
 
 
 class BatchReader:
-    """Reads any number of images on workers that stand ready; a context manager.
+    """A context manager that reads any number of images on workers that stand ready.
 
-    capacity: where the system forks, processes read calls of up to so many images; threads read
-    larger ones, and all with a capacity of 0. frozen: whether it reads with the parameters that
-    the model has when the context is entered, so that more training needs a new one. Otherwise
-    only threads read, with the parameters that the model has at each call.
+    capacity: where the system forks, processes read calls of up to so many images, threads larger
+    ones. frozen: whether it reads with the parameters that the model has when the context is
+    entered; otherwise only threads read, with the parameters that the model has at each call.
     """
 
     def __init__(
@@ -83,17 +82,17 @@ class BatchReader:
             return probabilities
         if len(shares) > 1 and count <= self._capacity:
             self._images[:count] = images
-            for forked in self._forked[: len(shares) - 1]:
+            busy = self._forked[: len(shares) - 1]
+            for forked in busy:
                 forked.begin(count)
             self._read(0, images[shares[0]], probabilities[shares[0]])
-            for forked in self._forked[: len(shares) - 1]:
+            for forked in busy:
                 forked.finish()
             others = slice(shares[0].stop, count)
             probabilities[others] = self._probabilities[others]
         else:
-            self._workers.run(
-                [partial(self._read, i, images[s], probabilities[s]) for i, s in enumerate(shares)]
-            )
+            pairs = [(images[share], probabilities[share]) for share in shares]
+            self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs)])
         return probabilities
 
     def _shares(self, count: int) -> list[slice]:
@@ -106,9 +105,8 @@ class BatchReader:
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in self._passes:
-            model = self._replicas[worker]
-            made = ForwardPass(model, self._preprocessing, count, self._frozen)
-            self._passes[worker, count] = made
+            how = (self._replicas[worker], self._preprocessing, count, self._frozen)
+            self._passes[worker, count] = ForwardPass(*how)
         for start in range(0, len(images), count):
             piece = slice(start, start + count)
             probabilities[piece] = self._passes[worker, count](images[piece])
@@ -118,7 +116,7 @@ class ForwardPass:
     """The captured forward pass for up to `count` images: every call reuses its arrays.
 
     One thread may call it at a time. frozen: whether it reads with the parameters that the model
-    has now, so that more training needs a new one; otherwise with those it has at each call.
+    has now; otherwise with those it has at each call.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """The model file: parameters, preprocessing and class names in one container."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
 from lenet_xp.system.text import problem_with
 
@@ -39,12 +39,10 @@ class SavedModel:
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
 
-        What a user is to be shown; `predict_probabilities` gives them as trained. Raises what
-        `calibrated` raises.
+        `predict_probabilities` gives them as trained. Raises what `calibrated` raises.
         """
-        return self.calibrated(
-            predict_probabilities(self.model, images, self.preprocessing, threads)
-        )
+        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return self.calibrated(plain)
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) float64 as trained, with the temperature applied.
@@ -56,7 +54,7 @@ class SavedModel:
         return apply_temperature(plain, self.temperature)
 
 
-def save_model(path: str | os.PathLike[str], saved: SavedModel) -> None:
+def save_model(path: FilePath, saved: SavedModel) -> None:
     """Write a model file, whole or not at all. Raises InputError where it cannot be written."""
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
@@ -71,7 +69,7 @@ def save_model(path: str | os.PathLike[str], saved: SavedModel) -> None:
     write_container(path, header, arrays)
 
 
-def load_model(path: str | os.PathLike[str], ops: Ops) -> SavedModel:
+def load_model(path: FilePath, ops: Ops) -> SavedModel:
     """Read a model file onto `ops`. Raises InputError, in one line, for anything wrong with it."""
     path = Path(path)
     try:
@@ -111,12 +109,7 @@ def _check_header(header: dict[str, Any]) -> None:
             f"model format {header.get('version')!r:.20}, but this lenet_xp reads {VERSION}; "
             "install the version that wrote it"
         )
-    kinds = {
-        "network": dict,
-        "preprocessing": dict,
-        "class_names": list,
-        "notes": dict,
-    }
+    kinds = {"network": dict, "preprocessing": dict, "class_names": list, "notes": dict}
     for key, kind in kinds.items():
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
@@ -126,20 +119,15 @@ def _check_header(header: dict[str, Any]) -> None:
     if unfit := problem_with(names):
         raise ValueError(unfit)
     temperature = header["notes"].get("temperature", 1.0)
-    if (
-        type(temperature) not in (int, float)
-        or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE
-    ):
+    number = type(temperature) in (int, float)
+    if not number or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
         raise ValueError(f"its temperature cannot be {temperature!r:.20}")
 
 
 def _network(
     config: dict[str, Any], class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
 ) -> LeNet5:
-    """The network of a header's description, its parameters filled from the arrays.
-
-    The number of classes is compared before anything of that size is made.
-    """
+    """The network of a header; its class count is compared before anything of that size is made."""
     for name, value in config.items():
         if type(value) is not NETWORK_KINDS.get(name):
             raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")
@@ -156,9 +144,8 @@ def _network(
         )
     model = LeNet5(**config, ops=ops)
     parameters = model.parameters()
-    if sorted(arrays) != sorted(parameters):
-        odd = sorted(set(arrays) ^ set(parameters))[0]
-        raise InputError(f"parameter {odd[:40]!r} is missing or unknown; it is another network")
+    if odd := sorted(arrays.keys() ^ parameters.keys()):
+        raise InputError(f"parameter {odd[0][:40]!r} is missing or unknown; it is another network")
     for name, parameter in parameters.items():
         array = arrays[name]
         if array.shape != tuple(parameter.shape) or array.dtype.kind != "f":

@@ -1,17 +1,10 @@
-"""Pictures in, letters out: the reader that `lenet_xp.load_model()` gives.
-
-import lenet_xp
-
-reader = lenet_xp.load_model()
-reading = reader.read("docs/letter.png")
-print(reading.glyph, reading.name, reading.probability)
-"""
+"""Pictures in, letters out: the reader that `lenet_xp.load_model()` gives."""
 
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
@@ -28,15 +21,16 @@ from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import MAX_PIXELS, read_image
 from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
 from lenet_xp.pictures.preprocess import grey_levels
+from lenet_xp.system.files import FilePath
 
 # A path, or pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16.
-Picture = str | os.PathLike[str] | np.ndarray
+Picture = FilePath | np.ndarray
 
 PROGRESS = 500  # pictures: more of them are reported on, where a report is asked for
 BLANK = Reading(())
 
 
-def load_model(path: str | os.PathLike[str] | None = None, backend: str = "numpy") -> "Reader":
+def load_model(path: FilePath | None = None, backend: str = "numpy") -> "Reader":
     """A reader with the model that comes with the package, or with the model file of a run.
 
     backend: "numpy", "cupy", or "auto" (CuPy where a GPU computes, else NumPy).
@@ -56,8 +50,7 @@ class Reader:
         self.saved = saved
         self._idle: deque[ForwardPass] = deque()  # prepared, and used by nobody at the moment
         # A device computes for one thread at a time.
-        cores = saved.model.ops.uses_cores
-        self._device: AbstractContextManager[object] = nullcontext() if cores else threading.Lock()
+        self._device = nullcontext() if saved.model.ops.uses_cores else threading.Lock()
 
     def __reduce__(self) -> tuple[type["Reader"], tuple[SavedModel]]:
         return Reader, (self.saved,)
@@ -79,8 +72,8 @@ class Reader:
     ) -> tuple[np.ndarray, Reading]:
         """The letter as the network sees it, (S, S) uint8 with ink 255 on 0, and its reading.
 
-        height: of the letter, in heights of its line, where something tells it: `ya` and `yar`
-        differ in size alone.
+        height: of the letter, in heights of its line, if known: `ya` and `yar` differ only in size.
+        Raises InputError as `read` does.
         """
         grey = _grey(picture)
         letter = self.saved.preprocessing.apply(grey)
@@ -125,8 +118,7 @@ class Reader:
             photos[place] = _is_photo(image)
             return image
 
-        report = progress and len(pictures) > PROGRESS
-        how = self.saved.preprocessing
+        report, how = progress and len(pictures) > PROGRESS, self.saved.preprocessing
         letters, problems = prepare(len(pictures), grey, how, "reading", report)
         usable = [place for place in range(len(pictures)) if place not in problems]
         letters, photos = letters[usable], photos[usable]
@@ -143,8 +135,7 @@ class Reader:
 
         Raises InputError for a file or an array that is no usable picture.
         """
-        found = read_page(_grey(photo), self.saved)
-        return PageReading.of(found, self.class_names)
+        return PageReading.of(read_page(_grey(photo), self.saved), self.class_names)
 
     def _read(self, letter: np.ndarray, photo: bool, height: float | None) -> Reading:
         if not letter.any():
@@ -165,10 +156,7 @@ class Reader:
 
 
 def _is_photo(grey: np.ndarray) -> bool:
-    """Whether (H, W) is larger than the pictures of data sets, whose frame tells a letter's size.
-
-    Its letter is looked for, and `ya` and `yar` get equal odds.
-    """
+    """Whether (H, W) is larger than a data set's pictures, whose frame tells a letter's size."""
     return bool(max(grey.shape) > DATASET_SIDE)
 
 

@@ -31,13 +31,11 @@ class PictureReader:
     def __call__(self, picture: bytes, height: float | None = None) -> dict[str, Any]:
         """The readings of an image file's bytes, as JSON holds them.
 
-        height: of the writing, in heights of a letter, where guide lines tell it. A photo has none,
-        and gives ya and yar at equal odds.
+        height: of the writing, in heights of a letter, or None for a photo.
 
         blank: whether there is no ink. sized: whether the height was known. readings: the five
-        likeliest letters, likeliest first; of ya and yar both are among them where either leads.
-        seen, maps: levels in base64, uint8 for the picture, int8 for the maps of each layer, in
-        which 127 stands for `limit`.
+        likeliest letters, likeliest first; if ya or yar leads, both are among them.
+        seen, maps: base64 of uint8 levels, and of int8 levels for each layer, 127 for `limit`.
         Raises InputError for bytes that are no usable picture.
         """
         with ExitStack() as held:

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException, parse_headers
@@ -18,7 +18,11 @@ from typing import Any
 
 from lenet_xp.errors import InputError
 
-MAX_HEAD = 16 * 2**10  # bytes, of the request line and all headers
+MAX_HEAD = 16 * 2**10  # bytes: of the request line and all headers
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
+THREADS = 4  # threads: that compute answers
+TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 # Everything comes from this server and nothing may show its pages in a frame of its own.
 SECURITY = {
@@ -45,21 +49,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Head:
-    """A request without its body: method, target, headers by lower-case name, body's length."""
+    """A request without its body."""
 
     method: str
-    target: str
-    headers: Mapping[str, str]
-    length: int
-    lasting: bool
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        return self.target.partition("?")[2]
+    path: str
+    query: str
+    headers: Mapping[str, str]  # by lower-case name
+    length: int  # bytes: of the body
+    lasting: bool  # whether the client keeps the connection open
 
 
 @dataclass(frozen=True)
@@ -73,15 +70,11 @@ class Answer:
 
 
 async def read_head(stream: asyncio.StreamReader, first: bytes = b"") -> Head:
-    """The next request's head, after the `first` bytes of it that are read already.
-
-    Raises Refused, and asyncio.IncompleteReadError where the other side has left.
-    """
+    """The head of a request whose `first` bytes are read; Refused, or IncompleteReadError."""
     try:
         head = first + await stream.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        raise Refused(status, f"a request's head has at most {MAX_HEAD:,} bytes") from error
+        raise Refused(TOO_LARGE, f"a request's head has at most {MAX_HEAD:,} bytes") from error
     line, _, rest = head.partition(b"\r\n")
     words = line.decode("latin-1").split(" ")
     if len(words) != 3 or not words[0].isalpha() or not words[1].startswith("/"):
@@ -91,7 +84,8 @@ async def read_head(stream: asyncio.StreamReader, first: bytes = b"") -> Head:
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here")
     headers = _headers(rest)
     lasting = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    return Head(method, target, headers, _length(headers), lasting)
+    path, _, query = target.partition("?")
+    return Head(method, path, query, headers, _length(headers), lasting)
 
 
 def _headers(text: bytes) -> dict[str, str]:
@@ -99,8 +93,7 @@ def _headers(text: bytes) -> dict[str, str]:
     try:
         parsed = parse_headers(BytesIO(text))
     except HTTPException as error:
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        raise Refused(status, "the request has too many headers") from error
+        raise Refused(TOO_LARGE, "the request has too many headers") from error
     names = [name.lower() for name in parsed]
     if parsed.defects or len(set(names)) != len(names):
         raise Refused(HTTPStatus.BAD_REQUEST, "the request's headers are malformed")
@@ -123,14 +116,13 @@ def as_json(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> A
     return Answer(body, "application/json; charset=utf-8", status, kept)
 
 
-def refusal(refused: Refused) -> Answer:
-    """The answer that says why a request is not served."""
-    answer = as_json({"error": str(refused)}, refused.status)
-    return Answer(answer.body, answer.kind, answer.status, {**answer.headers, **refused.headers})
+Respond = Callable[[Head, bytes], Answer]
 
 
-def encode(answer: Answer, lasting: bool, with_body: bool = True) -> bytes:
-    """An answer's bytes; lasting: whether the connection stays open behind it."""
+def encode(answer: Answer | Refused, lasting: bool, with_body: bool = True) -> bytes:
+    """The bytes of an answer or of a refusal; lasting: whether the connection stays open."""
+    if isinstance(answer, Refused):
+        answer = as_json({"error": str(answer)}, answer.status, **answer.headers)
     headers = {
         "Content-Type": answer.kind,
         "Content-Length": str(len(answer.body)),
@@ -143,29 +135,16 @@ def encode(answer: Answer, lasting: bool, with_body: bool = True) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body * with_body
 
 
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-THREADS = 4
-
-Respond = Callable[[Head, bytes], Answer]
-
-
 @dataclass(frozen=True)
 class Limits:
-    """What a client may take.
+    """What a client may take."""
 
-    connections: open at once; one more is told so and closed. body: bytes, of a photo at most.
-    small: bytes, of bodies that need not take turns. photos: larger bodies at once.
-    patience: seconds for a request to arrive, and for its answer to be taken. idle: seconds
-    between two requests on one connection.
-    """
-
-    connections: int = 128
-    body: int = 32 * 2**20
-    small: int = 512 * 2**10
-    photos: int = 2
-    patience: float = 15.0
-    idle: float = 60.0
+    connections: int = 128  # open at once; one more is refused and closed
+    body: int = 32 * 2**20  # bytes: of a request's body
+    small: int = 512 * 2**10  # bytes: bodies up to this size need not take turns
+    photos: int = 2  # larger bodies at once
+    patience: float = 15.0  # seconds: for a request to arrive, and for its answer to be taken
+    idle: float = 60.0  # seconds: between two requests on one connection
 
 
 class Server:
@@ -194,10 +173,9 @@ class Server:
                     self._talk, HOST, port, limit=MAX_HEAD, backlog=128
                 )
             except OSError as error:
-                reason = error.strerror or error
                 raise InputError(
-                    f"port {port} cannot be used ({reason}); give another with --port, "
-                    "or --port 0 for any that is free"
+                    f"port {port} cannot be used ({error.strerror or error}); give another with "
+                    "--port, or --port 0 for any that is free"
                 ) from error
             try:
                 port = server.sockets[0].getsockname()[1]
@@ -215,7 +193,7 @@ class Server:
             if self._open > self._limits.connections:
                 status = HTTPStatus.SERVICE_UNAVAILABLE
                 busy = Refused(status, "too many connections; try again", {"Retry-After": "1"})
-                await self._send(writer, encode(refusal(busy), lasting=False))
+                await self._send(writer, encode(busy, lasting=False))
                 return
             while await self._exchange(stream, writer):
                 pass
@@ -229,49 +207,40 @@ class Server:
         """One request and its answer; whether another may follow."""
         first = await asyncio.wait_for(stream.readexactly(1), self._limits.idle)
         head = None
+        answer: Answer | Refused
         try:
-            try:
-                async with asyncio.timeout(self._limits.patience):
-                    head = await read_head(stream, first)
-            except TimeoutError as error:
-                status = HTTPStatus.REQUEST_TIMEOUT
-                raise Refused(status, "the request took too long to arrive") from error
+            async with asyncio.timeout(self._limits.patience):
+                head = await read_head(stream, first)
             answer = await self._answer(head, stream)
         except Refused as refused:
-            # What is left of the request would be taken for the next one.
-            with_body = head is None or head.method != "HEAD"
-            await self._send(writer, encode(refusal(refused), False, with_body))
+            answer = refused
+        except TimeoutError:
+            answer = Refused(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+        # What is left of a refused request would be taken for the next one.
+        lasting = head is not None and head.lasting and not isinstance(answer, Refused)
+        with_body = head is None or head.method != "HEAD"
+        await self._send(writer, encode(answer, lasting, with_body))
+        if isinstance(answer, Refused):
             await self._see_off(stream, writer)
-            return False
-        await self._send(writer, encode(answer, head.lasting, head.method != "HEAD"))
-        return head.lasting
+        return lasting
 
     async def _answer(self, head: Head, stream: asyncio.StreamReader) -> Answer:
         self._check_origin(head)
         if head.length > self._limits.body:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             raise Refused(status, f"at most {self._limits.body // 2**20} MB are read at once")
-        if head.length <= self._limits.small:
-            return await self._computed(head, stream)
-        async with self._photos:
-            return await self._computed(head, stream)
-
-    async def _computed(self, head: Head, stream: asyncio.StreamReader) -> Answer:
-        try:
+        async with self._photos if head.length > self._limits.small else nullcontext():
             async with asyncio.timeout(self._limits.patience):
                 body = await stream.readexactly(head.length)
-        except TimeoutError as error:
-            status = HTTPStatus.REQUEST_TIMEOUT
-            raise Refused(status, "the request took too long to arrive") from error
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._pool, self._respond, head, body)
-        except Refused:
-            raise
-        except Exception as error:  # a bug of ours ends one answer, not the server
-            print(f"error: {head.path[:80]!r}: {error!r}", file=sys.stderr)
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-            raise Refused(status, "something went wrong here; see the terminal") from error
+            loop = asyncio.get_running_loop()
+            try:
+                return await loop.run_in_executor(self._pool, self._respond, head, body)
+            except Refused:
+                raise
+            except Exception as error:  # a bug of ours ends one answer, not the server
+                print(f"error: {head.path[:80]!r}: {error!r}", file=sys.stderr)
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
+                raise Refused(status, "something went wrong here; see the terminal") from error
 
     def _check_origin(self, head: Head) -> None:
         """Refuse names that were made to point here, and what pages of other sites send."""

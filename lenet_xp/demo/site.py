@@ -23,6 +23,7 @@ KINDS = {
     ".svg": "image/svg+xml",
     ".ttf": "font/ttf",
 }
+MAX_EXAMPLES = 2**31  # examples: of each letter
 FONT = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # matplotlib's own, which holds all 33 letters
 
 
@@ -39,23 +40,18 @@ class Site:
         self._read = read
         self._files = _files()
         known = [letter(name) for name in class_names]
-        self._letters = as_json([{**vars(each), "written": each.name in SHAPES} for each in known])
+        table = [{**vars(each), "written": each.name in SHAPES} for each in known]
+        self._files["/letters"] = as_json(table)
 
     def __call__(self, head: Head, body: bytes) -> Answer:
         """The answer to a request; raises Refused for whatever is not served."""
         if head.path == "/read":
             _allow(head, "POST")
             return self._reading(body, _height(head.query))
-        if head.path in self._files:
-            _allow(head, "GET", "HEAD")
-            return self._files[head.path]
-        if head.path == "/letters":
-            _allow(head, "GET", "HEAD")
-            return self._letters
-        if head.path == "/strokes":
-            _allow(head, "GET", "HEAD")
-            return _strokes(head.query)
-        raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+        if head.path not in self._files and head.path != "/strokes":
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
+        _allow(head, "GET", "HEAD")
+        return self._files.get(head.path) or _strokes(head.query)
 
     def _reading(self, body: bytes, height: float | None) -> Answer:
         try:
@@ -71,22 +67,16 @@ def _files() -> dict[str, Answer]:
     """Every file that is served, by its path: no request reaches the disk."""
     served = {}
     for file in files(__package__).joinpath("page").iterdir():
-        kind = KINDS.get(Path(file.name).suffix)
-        if kind is not None:
+        if kind := KINDS.get(Path(file.name).suffix):
             answer = Answer(file.read_bytes(), kind, headers={"Cache-Control": "no-cache"})
             served[f"/{file.name}"] = answer
     served["/"] = served["/index.html"]
-    font = Path(str(_matplotlib())) / FONT
+    spec = find_spec("matplotlib")  # importing it would take a third of a second
+    font = Path(spec.origin if spec and spec.origin else "").parent / FONT
     if font.is_file():
         lasting = {"Cache-Control": "max-age=86400"}
         served["/letters.ttf"] = Answer(font.read_bytes(), KINDS[".ttf"], headers=lasting)
     return served
-
-
-def _matplotlib() -> Path:
-    """matplotlib's folder, found without the third of a second that importing it takes."""
-    spec = find_spec("matplotlib")
-    return Path(spec.origin).parent if spec and spec.origin else Path()
 
 
 def _allow(head: Head, *methods: str) -> None:
@@ -111,22 +101,16 @@ def _strokes(query: str) -> Answer:
     name, number = values.get("letter", ""), values.get("number", "0")
     if name not in SHAPES:
         raise Refused(HTTPStatus.NOT_FOUND, "there is no such letter")
-    if not (number.isascii() and number.isdigit() and len(number) < 12 and int(number) < MOST):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"number is a whole number below {MOST:,}")
+    if not re.fullmatch(r"\d{1,11}", number, re.ASCII) or int(number) >= MAX_EXAMPLES:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"number is a whole number below {MAX_EXAMPLES:,}")
     return as_json(pen_strokes(name, int(number)))
-
-
-MOST = 2**31  # examples of each letter
 
 
 def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
     """The strokes of one handwritten letter: [x, y] points in fractions of AMHCD's frame, y down.
 
-    number: which example of the letter; the same one is the same again. Raises KeyError for a
-    name that is not in the alphabet.
+    number: which example of the letter. Raises KeyError for a name outside the alphabet.
     """
-    shape = SHAPES[name]
     writer, moment = (np.random.default_rng([number, part]) for part in range(2))
-    ((_, points),) = write(shape, hands(writer, moment, 1), moment)
-    strokes: list[list[list[float]]] = (points[0] / SIZE).round(4).tolist()
-    return strokes
+    ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
+    return list((points[0] / SIZE).round(4).tolist())

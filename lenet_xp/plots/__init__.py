@@ -1,25 +1,18 @@
 """Pictures of a run: each function `name(data..., path)` draws one and writes it as a PNG file.
 
+A file is written whole or not at all; InputError is raised if it cannot be written.
 Importing this package loads matplotlib (about half a second), so import it where you plot.
 """
 
-from lenet_xp.plots.confusion import confusion_matrix
-from lenet_xp.plots.curves import learning_curves
-from lenet_xp.plots.letters import letter_sheet, misclassified
-from lenet_xp.plots.network import feature_maps, filters
-from lenet_xp.plots.scores import confused_pairs, per_class_scores
-from lenet_xp.plots.trust import per_group, rejection, reliability
-
-__all__ = [
-    "confused_pairs",
-    "confusion_matrix",
-    "feature_maps",
-    "filters",
-    "learning_curves",
-    "letter_sheet",
-    "misclassified",
-    "per_class_scores",
-    "per_group",
-    "rejection",
-    "reliability",
-]
+# An alias of the same name marks what is exported.
+from lenet_xp.plots.confusion import confusion_matrix as confusion_matrix
+from lenet_xp.plots.curves import learning_curves as learning_curves
+from lenet_xp.plots.letters import letter_sheet as letter_sheet
+from lenet_xp.plots.letters import misclassified as misclassified
+from lenet_xp.plots.network import feature_maps as feature_maps
+from lenet_xp.plots.network import filters as filters
+from lenet_xp.plots.scores import confused_pairs as confused_pairs
+from lenet_xp.plots.scores import per_class_scores as per_class_scores
+from lenet_xp.plots.trust import per_group as per_group
+from lenet_xp.plots.trust import rejection as rejection
+from lenet_xp.plots.trust import reliability as reliability

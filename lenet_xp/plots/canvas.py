@@ -3,7 +3,6 @@
 Figures are made without pyplot, so there is no global state and no window, and any thread may draw.
 """
 
-import os
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lenet_xp.letters.alphabet import letter, letters
-from lenet_xp.system.files import atomic_write
+from lenet_xp.system.files import FilePath, atomic_write
 
 # The palette of Okabe and Ito: distinct under every common kind of colour blindness.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -39,8 +38,8 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes(box)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Draw `figure` into the PNG file `path`, whole or not at all. Raises InputError."""
+def save(figure: Figure, path: FilePath) -> None:
+    """Draw `figure` into the PNG file `path`, whole or not at all."""
     for text in figure.findobj(Text):
         # This font ships with matplotlib and has all 33 letters; a user's own font may lack them.
         text.set_fontfamily("DejaVu Sans")
@@ -89,8 +88,8 @@ def style_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
-def save_note(text: str, path: str | os.PathLike[str]) -> None:
-    """Save a picture of `text` alone, where there are no data. Raises InputError."""
+def save_note(text: str, path: FilePath) -> None:
+    """Save a picture of `text` alone, where there are no data."""
     figure, page = new_page(8, 2)
     write(page, 4, 1, text, 14, ha="center")
     save(figure, path)

@@ -1,8 +1,6 @@
 """The picture of a confusion matrix, legible with 2 and with 33 classes."""
 
-import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, INK, ORANGE, percent, shortened
+from lenet_xp.system.files import FilePath
 
 RIGHT = LinearSegmentedColormap.from_list("right", ["white", BLUE])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["white", ORANGE])
@@ -18,14 +17,11 @@ SHARES = PowerNorm(0.4, 0, 1)  # an exponent below 1 spreads the small shares of
 MANY_CLASSES = 20  # classes: with more, cells are small and the diagonal has no counts
 
 
-def confusion_matrix(
-    confusion: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
-) -> None:
+def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], path: FilePath) -> None:
     """Draw a confusion matrix (C, C), rows true, as a PNG file.
 
     A cell's colour is its share of the row, blue for images read right, orange for errors. Counts
     above zero are printed; with more than 20 classes, those of errors only.
-    Raises InputError when `path` cannot be written.
     """
     count = len(class_names)
     cell = min(np.clip(5 / count, 0.34, 1.0), 22 / count)  # inches
@@ -55,9 +51,8 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
     colours = np.where(diagonal[..., None], RIGHT(SHARES(share)), WRONG(SHARES(share)))
     canvas.place_image(page, colours, 0, 0, count * cell)
     lines = np.arange(count + 1) * cell
-    style: dict[str, Any] = {"color": FAINT, "linewidth": 0.6}
-    page.hlines(lines, 0, count * cell, **style)
-    page.vlines(lines, 0, count * cell, **style)
+    page.hlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
+    page.vlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
     size = 9 if count > MANY_CLASSES else 12
     shown = (confusion > 0) & ~(diagonal & (count > MANY_CLASSES))
     for row, column in np.argwhere(shown):
@@ -71,15 +66,14 @@ def _label_classes(page: Axes, class_names: Sequence[str], cell: float) -> None:
     bottom = len(class_names) * cell + 0.15
     for index, name in enumerate(class_names):
         place = (index + 0.5) * cell
-        known = letter(name)
+        row = column = shortened(name)
+        turn = 0 if len(name) <= 2 else 90
         if canvas.in_alphabet(name):
+            known = letter(name)
             canvas.write(page, -0.95, place, name, 12, ha="right")
             canvas.write(page, -0.66, place, known.latin, 12, ha="center")
-            row, column = known.glyph, f"{known.glyph}\n{known.latin}"
-        else:
-            row = column = shortened(name)
+            row, column, turn = known.glyph, f"{known.glyph}\n{known.latin}", 0
         canvas.write(page, -0.12, place, row, 12, ha="right")
-        turn = 0 if canvas.in_alphabet(name) or len(name) <= 2 else 90
         canvas.write(page, place, bottom, column, 12, ha="center", va="top", rotation=turn)
 
 

@@ -1,6 +1,5 @@
 """The picture of a training run: loss, accuracy and learning rate over the epochs."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, save, style_axes, title
+from lenet_xp.system.files import FilePath
 
 MIN_ERROR = 0.0005  # error rate: at which the logarithmic axis of accuracy ends
 ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
@@ -15,12 +15,11 @@ LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
 PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
+def learning_curves(history: Sequence[Mapping[str, float]], path: FilePath) -> None:
     """Draw loss, accuracy and learning rate over the epochs as a PNG file.
 
     history: a mapping per epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy
     (0 to 1), learning_rate and seconds. A value that is missing, None or not finite leaves a gap.
-    Raises InputError when `path` cannot be written.
     """
     figure = new_figure(13.6, 4.4)
     loss, accuracy, rate = (
@@ -28,8 +27,15 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathL
         for left, width in ((0.8, 4.2), (6.0, 4.2), (11.1, 2.3))
     )
     epochs = _series(history, "epoch")
-    _draw_loss(loss, epochs, history)
-    _draw_accuracy(accuracy, epochs, history)
+    losses = [_series(history, f"{part}_loss") for part, *_ in PARTS]
+    _draw_parts(loss, epochs, losses, LOSSES, [f"{loss:g}" for loss in LOSSES])
+    title(loss, "Loss")
+    # A logarithmic axis of the error: half the errors are one step up.
+    rates = [np.maximum(1 - _series(history, f"{part}_accuracy"), MIN_ERROR) for part, *_ in PARTS]
+    labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
+    _draw_parts(accuracy, epochs, rates, 1 - ACCURACIES, labels)
+    accuracy.invert_yaxis()
+    title(accuracy, "Accuracy")
     rate.plot(epochs, _series(history, "learning_rate"), color=GREEN, marker=".")
     rate.set_ylim(bottom=0)
     title(rate, "Learning rate")
@@ -42,38 +48,20 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: str | os.PathL
     save(figure, path)
 
 
-def _draw_loss(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
-    values = {part: _series(history, f"{part}_loss") for part, *_ in PARTS}
-    _draw_parts(axes, epochs, values)
-    _mark_log_axis(axes, values, LOSSES, [f"{loss:g}" for loss in LOSSES])
-    title(axes, "Loss")
-
-
-def _draw_accuracy(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float]]) -> None:
-    """Draw accuracy on a logarithmic axis of the error: half the errors are one step up."""
-    values = {
-        part: np.maximum(1 - _series(history, f"{part}_accuracy"), MIN_ERROR) for part, *_ in PARTS
-    }
-    _draw_parts(axes, epochs, values)
-    labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
-    _mark_log_axis(axes, values, 1 - ACCURACIES, labels)
-    axes.invert_yaxis()
-    title(axes, "Accuracy")
-
-
-def _draw_parts(axes: Axes, epochs: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
-    for part, name, colour, line in PARTS:
-        if np.isfinite(values[part]).any():
-            axes.plot(epochs, values[part], line, color=colour, marker=".", label=name)
+def _draw_parts(
+    axes: Axes,
+    epochs: np.ndarray,
+    values: Sequence[np.ndarray],
+    ticks: np.ndarray,
+    labels: Sequence[str],
+) -> None:
+    """Draw the values of PARTS on a logarithmic axis, labelled at the ticks that enclose them."""
+    for (_, name, colour, line), each in zip(PARTS, values, strict=True):
+        if np.isfinite(each).any():
+            axes.plot(epochs, each, line, color=colour, marker=".", label=name)
     if axes.lines:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
-
-
-def _mark_log_axis(
-    axes: Axes, values: Mapping[str, np.ndarray], ticks: np.ndarray, labels: Sequence[str]
-) -> None:
-    """Label a logarithmic axis at those of `ticks` that enclose the values."""
-    seen = np.concatenate(list(values.values()))
+    seen = np.concatenate(values)
     seen = seen[np.isfinite(seen) & (seen > 0)]
     axes.set_yscale("log")
     axes.set_yticks(ticks, labels)

@@ -1,6 +1,5 @@
 """Sheets of handwriting: images that were read wrong, and samples of every class."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,16 +7,16 @@ import numpy as np
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import GREY, ORANGE, caption, percent
 from lenet_xp.scores.summary import Scores
+from lenet_xp.system.files import FilePath
 
 MAX_SHOWN = 40  # errors: drawn on one sheet
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
-def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[str]) -> None:
+def misclassified(images: np.ndarray, scores: Scores, path: FilePath) -> None:
     """Draw up to 40 images that were read wrong as a PNG file, the most confident errors first.
 
     images: (N, S, S) uint8, ink 255 on paper 0, in the order of the scores.
-    Raises InputError when `path` cannot be written.
     """
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
@@ -37,8 +36,7 @@ def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[st
         row, column = divmod(place, columns)
         middle, top = (column + 0.5) * cell, head + row * cell
         canvas.place_image(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
-        truth = caption(class_names[labels[index]])
-        read = caption(class_names[scores.predictions[index]])
+        truth, read = (caption(class_names[p[index]]) for p in (labels, scores.predictions))
         below = top + tile + 0.11
         canvas.write(page, middle, below, f"true: {truth}", 9, ha="center")
         answer = f"read: {read}  {percent(confidence[index], digits=0)}"
@@ -46,13 +44,10 @@ def misclassified(images: np.ndarray, scores: Scores, path: str | os.PathLike[st
     canvas.save(figure, path)
 
 
-def letter_sheet(
-    images: np.ndarray, class_names: Sequence[str], path: str | os.PathLike[str]
-) -> None:
+def letter_sheet(images: np.ndarray, class_names: Sequence[str], path: FilePath) -> None:
     """Draw k samples of every class as a PNG file, a row per class after its name and glyph.
 
     images: (C, k, S, S) uint8, ink 255 on paper 0.
-    Raises InputError when `path` cannot be written.
     """
     count, samples = images.shape[:2]
     blocks = 3 if count > 20 else 1  # side by side, because 33 rows are taller than a screen

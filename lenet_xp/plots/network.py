@@ -1,6 +1,5 @@
 """Pictures of a network's inside: its kernels, and the feature maps of one image."""
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from lenet_xp.plots.canvas import GREY, INK, add_axes, new_page, place_image, save, write
+from lenet_xp.system.files import FilePath
 
 COLOURS = "RdBu_r"  # blue below zero, white at zero, red above: distinct in colour blindness
 LABEL = 1.2  # inches: for the text left of a row
@@ -19,14 +19,11 @@ ROW = 9.6  # inches: for the maps of a row
 GAP = 0.06  # inches: between two maps
 
 
-def feature_maps(
-    image: np.ndarray, stages: Mapping[str, np.ndarray], path: str | os.PathLike[str]
-) -> None:
+def feature_maps(image: np.ndarray, stages: Mapping[str, np.ndarray], path: FilePath) -> None:
     """Draw an image and the feature maps that a network computes from it as a PNG file.
 
     image: (S, S), ink high, paper low. stages: name -> (maps, H, W) float array, in order; the maps
     of a stage share one colour scale, symmetric about zero.
-    Raises InputError when `path` cannot be written.
     """
     columns = 8 if max(map(len, stages.values())) <= 16 else 16
     step = ROW / columns
@@ -43,11 +40,10 @@ def feature_maps(
     save(figure, path)
 
 
-def filters(weights: np.ndarray, path: str | os.PathLike[str]) -> None:
+def filters(weights: np.ndarray, path: FilePath) -> None:
     """Draw a convolution's kernels as a PNG file: a column per output map, a row per input map.
 
     weights: (O, C, k, k) float array; all kernels share one colour scale, symmetric about zero.
-    Raises InputError when `path` cannot be written.
     """
     outputs, inputs, rows, across = weights.shape
     step = min(1.4, ROW / outputs)

@@ -25,10 +25,7 @@ def draw_run(
     history: list[dict[str, Any]],
     scores: Scores,
 ) -> None:
-    """Write the pictures of a run into `folder`; the scores are of the split's test images.
-
-    Raises InputError when a file cannot be written.
-    """
+    """Write the pictures of a run into `folder`; the scores are of the split's test images."""
     plots.learning_curves(history, folder / "learning_curves.png")
     image = _shown_image(saved, dataset, split)
     maps = feature_maps(saved.model, image, saved.preprocessing)
@@ -39,10 +36,7 @@ def draw_run(
 
 
 def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
-    """Write the pictures of scores into `folder`; images: (N, S, S) uint8, ink 255 on paper 0.
-
-    Raises InputError when a file cannot be written.
-    """
+    """Write the pictures of scores into `folder`; images: (N, S, S) uint8, ink 255 on paper 0."""
     plots.confusion_matrix(scores.confusion, scores.class_names, folder / "confusion_matrix.png")
     plots.per_class_scores(scores, folder / "per_class.png")
     plots.confused_pairs(scores, folder / "confused_pairs.png")
@@ -59,8 +53,7 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
 def _shown_image(saved: SavedModel, dataset: Dataset, split: Split) -> np.ndarray:
     """Return a generated letter if the model reads letters: nobody else owns that picture."""
     if SHOWN_LETTER not in dataset.class_names:
-        first: np.ndarray = dataset.images[split.test[0]]
-        return first
+        return np.asarray(dataset.images[split.test[0]])
     pictures, labels = generate(1, seed=0)
     names = [letter.name for letter in letters()]
     chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])

@@ -1,21 +1,17 @@
 """Pictures of a network's errors: the most confused pairs, and the scores of each class."""
 
-import os
-
 import numpy as np
 
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, caption, percent, shortened
 from lenet_xp.scores.summary import Scores
+from lenet_xp.system.files import FilePath
 
 MAX_BARS = 15  # confused pairs: drawn in one picture
 
 
-def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draw the counts of the 15 most confused pairs as bars in a PNG file.
-
-    Raises InputError when `path` cannot be written.
-    """
+def confused_pairs(scores: Scores, path: FilePath) -> None:
+    """Draw the counts of the 15 most confused pairs as bars in a PNG file."""
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
         canvas.save_note(f"No confusions among {len(scores.labels)} images", path)
@@ -38,23 +34,18 @@ def confused_pairs(scores: Scores, path: str | os.PathLike[str]) -> None:
     canvas.save(figure, path)
 
 
-def per_class_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
+def per_class_scores(scores: Scores, path: FilePath) -> None:
     """Draw F1, precision and recall of each class in a PNG file, the worst F1 first.
 
     They are points, because classes differ by about a percent and bars would have to start at zero.
-    Raises InputError when `path` cannot be written.
     """
     ranked = sorted(scores.per_class, key=lambda each: each.f1)
     height = 0.28 * len(ranked) + 0.2
     figure = canvas.new_figure(8.6, height + 1.2)
     axes = canvas.add_axes(figure, 1.6, 0.6, 6.7, height)
     rows = np.arange(len(ranked))
-    precision, recall, f1 = (
-        100 * np.array([getattr(each, name) for each in ranked])
-        for name in ("precision", "recall", "f1")
-    )
-    low, high = np.minimum(precision, recall), np.maximum(precision, recall)
-    axes.hlines(rows, low, high, color=FAINT, linewidth=4)
+    precision, recall, f1 = 100 * np.array([(s.precision, s.recall, s.f1) for s in ranked]).T
+    axes.hlines(rows, precision, recall, color=FAINT, linewidth=4)
     axes.plot(precision, rows, "<", color=ORANGE, markersize=8, label="precision")
     axes.plot(recall, rows, ">", color=GREEN, markersize=8, label="recall")
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")

@@ -1,6 +1,5 @@
 """Pictures of how reliable a network is: calibration, rejection, and accuracy by writer."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +13,17 @@ from lenet_xp.scores.calibration import Reliability, expected_calibration_error
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore, deviation
 from lenet_xp.scores.rejection import RejectionCurve, coverage_at
+from lenet_xp.system.files import FilePath
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
 MAX_NAMED = 80  # groups: with more, their names would overlap
 
 
-def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) -> None:
+def reliability(curves: dict[str, Reliability], path: FilePath) -> None:
     """Draw one or two reliability diagrams by name, with their counts, as a PNG file.
 
     Whiskers are 95 % intervals. On the diagonal, accuracy equals confidence.
-    Raises InputError when `path` cannot be written.
     """
     figure = canvas.new_figure(6.9, 7.8)
     upper = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
@@ -48,27 +47,22 @@ def reliability(curves: dict[str, Reliability], path: str | os.PathLike[str]) ->
     canvas.save(figure, path)
 
 
-def rejection(
-    curve: RejectionCurve, targets: Sequence[float], path: str | os.PathLike[str]
-) -> None:
-    """Draw accuracy against coverage as a PNG file, with a mark at each target accuracy reached.
-
-    Raises InputError when `path` cannot be written.
-    """
+def rejection(curve: RejectionCurve, targets: Sequence[float], path: FilePath) -> None:
+    """Draw accuracy against coverage as a PNG file, with a mark at each target accuracy reached."""
     if not len(curve.coverage):
         canvas.save_note("No images to answer", path)
         return
     figure = canvas.new_figure(8.6, 4.8)
     axes = canvas.add_axes(figure, 1.1, 0.6, 7.1, 3.5)
     axes.plot(curve.coverage, curve.accuracy, color=BLUE)
-    axes.plot(curve.coverage[-1], curve.accuracy[-1], "o", color=BLUE)
-    marks = [(target, coverage_at(curve, target)) for target in targets]
-    for (target, coverage), colour, marker in zip(marks, (ORANGE, GREEN), "sD", strict=False):
+    for target, colour, marker in zip(targets, (ORANGE, GREEN), "sD", strict=False):
+        coverage = coverage_at(curve, target)
         if coverage > 0:
             label = f"{percent(target)} right: answer {percent(coverage)}"
             reached = curve.accuracy[np.searchsorted(curve.coverage, coverage)]
             axes.plot(coverage, reached, marker, color=colour, markersize=8, label=label)
-    axes.plot([], [], "o", color=BLUE, label=f"answer all: {percent(curve.accuracy[-1], 2)} right")
+    all_right = f"answer all: {percent(curve.accuracy[-1], 2)} right"
+    axes.plot(curve.coverage[-1], curve.accuracy[-1], "o", color=BLUE, label=all_right)
     axes.legend(loc="lower left", frameon=False)
     errors = np.flatnonzero(curve.accuracy < 1)
     first = curve.coverage[errors[0]] if len(errors) else 1.0
@@ -83,11 +77,8 @@ def rejection(
     canvas.save(figure, path)
 
 
-def per_group(scores: Sequence[GroupScore], path: str | os.PathLike[str]) -> None:
-    """Draw the accuracy of each writer with its 95 % interval as a PNG file, in the given order.
-
-    Raises InputError when `path` cannot be written.
-    """
+def per_group(scores: Sequence[GroupScore], path: FilePath) -> None:
+    """Draw the accuracy of each writer with its 95 % interval as a PNG file, in the given order."""
     if not scores:
         canvas.save_note("No writers to compare", path)
         return

@@ -71,10 +71,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 
 
 def expected_calibration_error(curve: Reliability) -> float:
-    """Return the mean of |accuracy - confidence| over the bins, weighted by their images.
-
-    0 for no images.
-    """
+    """Return the mean |accuracy - confidence| of the bins, weighted by images; 0 for no images."""
     return float(curve.counts @ _gaps(curve) / max(curve.counts.sum(), 1))
 
 

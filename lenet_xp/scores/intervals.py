@@ -10,7 +10,6 @@ BATCH = 500  # bootstrap samples: drawn at once, to bound the memory for thousan
 def wilson_interval(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the interval of an accuracy of `hits` in `count` independent images; (0, 1) for none.
 
-    Unlike accuracy ± 2 deviations it stays within 0 to 1 and is reliable near 100 %.
     Images of one writer are not independent, so `bootstrap_interval` resamples writers.
     Raises ValueError for more hits than images. Source: Wilson 1927, JASA 22, 209-212, without
     continuity correction.

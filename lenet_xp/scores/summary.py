@@ -88,11 +88,6 @@ class Scores:
         return confused_pairs(self.confusion, self.class_names, MAX_PAIRS)
 
     @cached_property
-    def accuracy_interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy, from independent images."""
-        return wilson_interval(int(self.correct.sum()), len(self.labels))
-
-    @cached_property
     def calibration(self) -> Calibration:
         """Calibration of the probabilities as trained."""
         return measure_calibration(self.probabilities, self.labels)
@@ -119,10 +114,10 @@ def summarise(scores: Scores) -> dict[str, Any]:
     Scores that the temperature changes are given for both probabilities, "_scaled" at the
     temperature. Scores of writers are given if there are at least two.
     """
-    labels, curve = scores.labels, scores.rejection
-    summary = {
+    labels = scores.labels
+    summary: dict[str, Any] = {
         "accuracy": accuracy(labels, scores.predictions),
-        "accuracy_interval": scores.accuracy_interval,
+        "accuracy_interval": wilson_interval(int(scores.correct.sum()), len(labels)),
         "macro_f1": scores.macro_f1,
         "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
     }
@@ -133,19 +128,13 @@ def summarise(scores: Scores) -> dict[str, Any]:
     for suffix, probabilities, calibration in sides:
         summary[f"loss{suffix}"] = cross_entropy(probabilities, labels)
         summary |= {f"{name}{suffix}": value for name, value in calibration.errors().items()}
-    summary["risk_coverage_area"] = risk_coverage_area(curve)
+    summary["risk_coverage_area"] = risk_coverage_area(scores.rejection)
     for target in TARGETS:
-        summary[f"coverage_at_{target}"] = coverage_at(curve, target)
-    return summary | _writers(scores)
-
-
-def _writers(scores: Scores) -> dict[str, Any]:
-    found = scores.per_group
-    if scores.groups is None or not found or len(found) < 2:
-        return {}
-    return {
-        "writers": len(found),
-        "writer_accuracy_interval": bootstrap_interval(scores.correct, scores.groups),
-        "writer_accuracy_deviation": deviation(found),
-        "worst_writer_accuracy": found[0].accuracy,
-    }
+        summary[f"coverage_at_{target}"] = coverage_at(scores.rejection, target)
+    writers = scores.per_group or []
+    if scores.groups is not None and len(writers) > 1:
+        summary["writers"] = len(writers)
+        summary["writer_accuracy_interval"] = bootstrap_interval(scores.correct, scores.groups)
+        summary["writer_accuracy_deviation"] = deviation(writers)
+        summary["worst_writer_accuracy"] = writers[0].accuracy
+    return summary

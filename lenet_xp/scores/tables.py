@@ -4,7 +4,6 @@ Every function creates its files in an existing folder and raises InputError if 
 written.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.rejection import RejectionCurve
 from lenet_xp.scores.summary import Scores
-from lenet_xp.system.files import make_folder, write_csv, write_json, write_text
+from lenet_xp.system.files import FilePath, make_folder, write_csv, write_json, write_text
 from lenet_xp.system.text import text_table
 
 MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too many
 
 
-def write_tables(out_dir: str | os.PathLike[str], scores: Scores) -> None:
+def write_tables(out_dir: FilePath, scores: Scores) -> None:
     """Write every table of `scores` into `out_dir`, which is created unless it exists."""
     folder = make_folder(out_dir)
     write_per_class(folder, scores)
@@ -86,11 +85,10 @@ def write_rejection(folder: Path, curve: RejectionCurve) -> None:
     coverages = np.arange(1, MAX_THRESHOLDS + 1) / MAX_THRESHOLDS
     # The first point that answers as many; the last point even if rounding left it below 1.
     places = np.unique(np.searchsorted(curve.coverage[:-1], coverages))[: len(curve.coverage)]
-    columns = (curve.thresholds[places], curve.coverage[places], curve.accuracy[places])
     # Most thresholds are so near to 1 that rounded ones would answer other images.
     rows = [
-        (str(threshold), f"{coverage:.6f}", f"{accuracy:.6f}")
-        for threshold, coverage, accuracy in zip(*map(np.ndarray.tolist, columns), strict=True)
+        (str(float(curve.thresholds[i])), f"{curve.coverage[i]:.6f}", f"{curve.accuracy[i]:.6f}")
+        for i in places
     ]
     write_csv(folder / "rejection.csv", ("threshold", "coverage", "accuracy"), rows)
 

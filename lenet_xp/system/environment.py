@@ -8,10 +8,8 @@ from pathlib import Path
 
 from lenet_xp import __version__
 
-PACKAGES = (
-    *("numpy", "opencv-python", "opencv-python-headless", "scikit-learn", "matplotlib"),
-    *("cupy-cuda12x", "cupy-cuda13x"),
-)
+PACKAGES = ["numpy", "opencv-python", "opencv-python-headless", "scikit-learn", "matplotlib"]
+PACKAGES += ["cupy-cuda12x", "cupy-cuda13x"]
 
 
 def versions() -> dict[str, str]:

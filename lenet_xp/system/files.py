@@ -16,11 +16,13 @@ import numpy as np
 
 from lenet_xp.errors import InputError
 
+FilePath = str | os.PathLike[str]
+
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
     """Yield a binary file handle whose content replaces `path` when the block ends.
 
     The bytes go to a temporary file in the same folder, reach the disk (fsync) and are renamed
@@ -30,7 +32,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
-        target = _writable_target(path)
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            # Root can rename a file over /dev/null, which would then be lost to every program.
+            raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
         # A short random name clashes with no other file, and is not too long where `path` is not.
         temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
         with temporary.open("xb") as handle:
@@ -46,33 +51,30 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+def remove_leftovers(folder: FilePath) -> None:
     """Remove the temporary files of killed writers; nobody else may be writing to `folder`."""
     for path in Path(folder).glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 
-def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Create the folder `path` and its parents unless it exists, and return it as a Path.
-
-    Raises InputError where it cannot be created, for example because a file has that name.
-    """
+def make_folder(path: FilePath) -> Path:
+    """Create the folder `path` and its parents unless it exists; return it. Raises InputError."""
+    folder = Path(path)
     try:
-        folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
     return folder
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: FilePath, text: str) -> None:
     """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError."""
     with atomic_write(path) as handle:
         handle.write(text.encode("utf-8"))
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: FilePath, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
 
     NumPy scalars and arrays, paths and tuples are converted. NaN and infinities, which JSON lacks,
@@ -82,27 +84,14 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def write_csv(
-    path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
+def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write one header line and `rows` as comma-separated UTF-8 text. Raises InputError."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(path, text.getvalue())
 
 
-def _writable_target(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `path` leads to, links followed. Raises OSError if it is not a file."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        # Root can rename a file over /dev/null, which would then be lost to every program.
-        raise OSError(f"it is a {'folder' if target.is_dir() else 'device'}, not a file")
-    return target
-
-
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> InputError:
+def _cannot_write(path: FilePath, error: OSError) -> InputError:
     reason = f"{error.strerror or error}; free some space or choose another place"
     return InputError(f"cannot write {os.fspath(path)}: {reason}")
 

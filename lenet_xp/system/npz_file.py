@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lenet_xp.system.files import atomic_write
+from lenet_xp.system.files import FilePath, atomic_write
 
 PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
 MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a container; a LeNet-5 takes far fewer
@@ -39,7 +38,7 @@ class CappedReads(io.FileIO):
     zipfile reads the list of members in one piece, and its objects take ten times as many bytes.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_bytes: int):
+    def __init__(self, path: FilePath, max_bytes: int):
         super().__init__(path)
         self._max_bytes = max_bytes
 
@@ -68,15 +67,14 @@ class LazyArray:
 
         Raises ValueError if there are fewer or more than declared.
         """
-        left = self.nbytes
+        step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
         with self._archive.open(self._member) as file:
             _array_header(file)
-            step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
-            while left:
-                data = file.read(min(step, left))
-                if len(data) < min(step, left):
+            for start in range(0, self.nbytes, step):
+                size = min(step, self.nbytes - start)
+                data = file.read(size)
+                if len(data) < size:
                     raise ValueError(f"{self._member.filename} is cut short")
-                left -= len(data)
                 yield np.frombuffer(data, self.dtype)
             if file.read(1):  # zipfile verifies the checksum when it reaches the end
                 raise ValueError(f"{self._member.filename} holds more than it declares")
@@ -95,18 +93,18 @@ class LazyArray:
         """Return the array; ValueError if it has more than `max_bytes`, and as in `pieces`."""
         if self.nbytes > max_bytes:
             raise ValueError(f"{self._member.filename} declares {self.nbytes:,} bytes")
-        return self.converted(self.dtype, lambda piece: piece)
+        return self.converted(self.dtype, np.asarray)
 
 
 @contextmanager
-def open_npz(path: str | os.PathLike[str]) -> Iterator[dict[str, LazyArray]]:
+def open_npz(path: FilePath) -> Iterator[dict[str, LazyArray]]:
     """Yield the arrays of an .npz by name. A damaged file raises one of a dozen exceptions."""
     with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
         yield _lazy_arrays(archive)
 
 
 def write_container(
-    path: str | os.PathLike[str], header: dict[str, Any], arrays: Mapping[str, np.ndarray]
+    path: FilePath, header: dict[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write header and arrays, whole or not at all; they are on disk then. Raises InputError."""
     header = header | {"sha256": _digest(header, arrays)}
@@ -134,7 +132,13 @@ def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         text = stored.pop("header")
         if text.nbytes > MAX_HEADER:
             raise Damaged("its header is too large")
-        header = _json_table(text.read(MAX_HEADER).tobytes())
+        text_bytes = text.read(MAX_HEADER).tobytes()
+        try:
+            header = json.loads(text_bytes)
+        except (ValueError, RecursionError) as error:
+            raise Damaged("its header is damaged") from error
+        if not isinstance(header, dict):
+            raise Damaged("its header is of another format")
         arrays = {name: each.read(MAX_CONTAINER) for name, each in stored.items()}
     checksum = header.pop("sha256", None)
     if checksum is not None and checksum != _digest(header, arrays):
@@ -151,29 +155,18 @@ def _lazy_arrays(archive: zipfile.ZipFile) -> dict[str, LazyArray]:
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Return shape, whether the order is Fortran's, and dtype; ValueError for an unsafe header."""
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
     version = np.lib.format.read_magic(file)
-    if version not in readers:
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
         raise ValueError(f"it is of version {version} of NumPy's format")
-    shape, fortran, dtype = readers[version](file)
     if dtype.hasobject:
         raise ValueError("Python objects cannot be loaded: a pickle could run code")
     if dtype.itemsize == 0 or any(side < 0 for side in shape):
         raise ValueError(f"it declares the shape {shape} of {dtype}")
     return shape, fortran, dtype
-
-
-def _json_table(text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Damaged("its header is damaged") from error
-    if not isinstance(header, dict):
-        raise Damaged("its header is of another format")
-    return header
 
 
 def _digest(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

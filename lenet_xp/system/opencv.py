@@ -56,20 +56,14 @@ class _StderrMuted:
 
     def _mute(self) -> None:
         self._saved = os.dup(_STDERR)
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        try:
-            if _writes_to_stderr(sys.stderr):
-                sys.stderr.flush()
-                self._original = sys.stderr
-                self._replacement = open(  # noqa: SIM115 - closed by _restore
-                    *(os.dup(self._saved), "w", 1),
-                    encoding=self._original.encoding,
-                    errors=self._original.errors,
-                )
-                sys.stderr = self._replacement
-            os.dup2(devnull, _STDERR)
-        finally:
-            os.close(devnull)
+        with open(os.devnull, "wb") as devnull:
+            stream = sys.stderr
+            if _writes_to_stderr(stream):
+                stream.flush()
+                copy, how = os.dup(self._saved), (stream.encoding, stream.errors)
+                sys.stderr = open(copy, "w", 1, *how)  # noqa: SIM115 - closed by _restore
+                self._original, self._replacement = stream, sys.stderr
+            os.dup2(devnull.fileno(), _STDERR)
 
     def _restore(self) -> None:
         if self._replacement is not None:

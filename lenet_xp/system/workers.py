@@ -5,6 +5,7 @@ no lock and are faster, and exchange arrays through shared memory. Inside each w
 library keeps to one thread, because two levels of threads would compete for the cores.
 """
 
+import math
 import mmap
 import multiprocessing
 import os
@@ -67,10 +68,8 @@ class WorkerThreads:
     def __enter__(self) -> Self:
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
-            threading.Thread(
-                target=copy_context().run, args=(_serve, *queues), name=f"worker-{i}", daemon=True
-            )
-            for i, queues in enumerate(zip(self._jobs, self._results, strict=True), start=1)
+            threading.Thread(target=copy_context().run, args=(_serve, *queues), daemon=True)
+            for queues in zip(self._jobs, self._results, strict=True)
         ]
         try:
             for thread in self._threads:
@@ -95,12 +94,10 @@ class WorkerThreads:
 
         Job i always goes to thread i. Once all have ended, the first exception of a job is raised.
         """
-        others = jobs[1:]
-        for job, queue in zip(others, self._jobs, strict=False):
+        for job, queue in zip(jobs[1:], self._jobs, strict=False):
             queue.put(job)
         errors = [_attempt(jobs[0])]
-        errors += [self._results[i].get() for i in range(len(others))]
-        for error in errors:
+        for error in errors + [results.get() for results in self._results[: len(jobs) - 1]]:
             if error is not None:
                 raise error
 
@@ -131,8 +128,8 @@ def can_fork() -> bool:
 
 def shared_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
     """Return an array of zeros in memory that is shared with every process forked later."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, int(np.prod(shape))).reshape(shape)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.ndarray(shape, dtype, mmap.mmap(-1, max(size, 1)))
 
 
 class WorkerProcess:
@@ -202,11 +199,9 @@ class WorkerProcess:
 
 
 def _receive(pipe: Connection) -> bytes:
-    """Return the next message, polling for POLLING_TIME before sleeping.
-
-    A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
-    machine, a twentieth of a training step. While it polls it yields its core to any other process.
-    """
+    """Return the next message, polling for POLLING_TIME before sleeping."""
+    # A process that sleeps on its pipe takes some tenths of a millisecond to wake on a virtual
+    # machine, a twentieth of a training step. While it polls, any other process may have its core.
     until = time.perf_counter() + POLLING_TIME
     while not select.select([pipe], [], [], 0)[0] and time.perf_counter() < until:
         os.sched_yield()
