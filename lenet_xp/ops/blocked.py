@@ -1,4 +1,6 @@
-"""The stage on NumPy: convolution, activation and average pool, blocked by pooling windows.
+"""Windows on NumPy: im2col, pools, and the stage, blocked by pooling windows.
+
+The stage is convolution, activation and average pool as one operation.
 
 A column is the patch of pixels that feeds one pooling window. The kernel matrix holds the kernel
 once for every output of the window, shifted within the patch, and zeros elsewhere, so that one
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from lenet_xp.ops.reference import output_size
+from lenet_xp.ops.reference import Array, Ops, output_size
 from lenet_xp.ops.settings import StageSettings
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
@@ -188,3 +190,108 @@ class BlockedStage:
         run(np.copyto, dx, sums.transpose(0, 3, 1, 4, 2, 5))
         p, pixels = self.padding, dx.reshape(channels, high * step, wide * step, count)
         return pixels[:, p : p + height, p : p + width]
+
+
+class WindowOps(Ops):
+    """The operations on windows of NumPy arrays, without the blocking: im2col, col2im, pools."""
+
+    _run: Callable[..., Any]  # calls a NumPy function that writes into `out`; see NumpyOps
+    _new: Callable[..., np.ndarray]
+
+    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
+        channels, height, width, count = x.shape
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
+        columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
+        view = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
+        self._run(np.copyto, columns.reshape(view.shape), view)
+        return columns
+
+    def col2im(
+        self,
+        columns: Array,
+        shape: tuple[int, int, int, int],
+        kernel: tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+    ) -> Array:
+        channels, height, width, count = shape
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
+        columns = columns.reshape(channels, *kernel, rows, cols, count)
+        x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
+        self._run(x.fill, 0.0)
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                pixels = x[:, i : i + stride * rows : stride, j : j + stride * cols : stride]
+                self._run(np.add, pixels, columns[:, i, j], out=pixels)
+        return x[:, padding : padding + height, padding : padding + width]
+
+    def _pad(self, x: Array, padding: int) -> Array:
+        if padding == 0:
+            return x
+        channels, height, width, count = x.shape
+        padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
+        padded.fill(0.0)
+        inside = padded[:, padding : padding + height, padding : padding + width]
+        self._run(np.copyto, inside, x)
+        return padded
+
+    def average_pool(self, x: Array, size: int) -> Array:
+        rows, cols = x.shape[1] // size, x.shape[2] // size
+        y = self._pool(np.add, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
+        return self._run(np.multiply, y, self.dtype(1.0 / size**2), out=y)
+
+    def max_pool(self, x: Array, size: int) -> Array:
+        rows, cols = x.shape[1] // size, x.shape[2] // size
+        return self._pool(np.maximum, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
+
+    def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
+        """The phases of all blocks combined one after the other."""
+        rows, cols = out.shape[1] * size, out.shape[2] * size
+        self._run(np.copyto, out, x[:, 0:rows:size, 0:cols:size])
+        for i in range(size):
+            for j in range(size):
+                if i or j:
+                    self._run(combine, out, x[:, i:rows:size, j:cols:size], out=out)
+        return out
+
+    def average_pool_backward(
+        self, dy: Array, shape: tuple[int, int, int, int], size: int
+    ) -> Array:
+        rows, cols = dy.shape[1], dy.shape[2]
+        dx = self._new(*shape)
+        if rows * size != shape[1] or cols * size != shape[2]:
+            self._run(dx.fill, 0.0)
+        mean = self.dtype(1.0 / size**2)
+        share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
+        for i in range(size):
+            for j in range(size):
+                phase = dx[:, i : rows * size : size, j : cols * size : size]
+                self._run(np.copyto, phase, share)
+        return dx
+
+    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
+        rows, cols = y.shape[1] * size, y.shape[2] * size
+        dx = self._new(*x.shape)
+        if (rows, cols) != x.shape[1:3]:
+            self._run(dx.fill, 0.0)
+        free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
+        self._run(free.fill, True)
+        for i in range(size):
+            for j in range(size):
+                phase = np.s_[:, i:rows:size, j:cols:size]
+                self._run(np.equal, x[phase], y, out=winner)
+                self._run(np.logical_and, winner, free, out=winner)
+                self._run(np.multiply, dy, winner, out=dx[phase])
+                self._run(np.greater, free, winner, out=free)
+        return dx
+
+
+def _windows(
+    x: np.ndarray, kernel: tuple[int, int], stride: int, grid: tuple[int, int]
+) -> np.ndarray:
+    """A view (C, KH, KW, rows, cols, N) of the windows of x (C, H, W, N)."""
+    c, h, w, n = x.strides
+    shape = (x.shape[0], *kernel, *grid, x.shape[3])
+    return as_strided(x, shape, (c, h, w, h * stride, w * stride, n), writeable=False)

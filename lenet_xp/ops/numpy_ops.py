@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lenet_xp.ops.blocked import BlockedStage, aligned_empty
+from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, LossPlace, Ops, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
@@ -69,7 +69,7 @@ def _repeated(method: Method) -> Method:
     return run  # type: ignore[return-value]
 
 
-class NumpyOps(Ops):
+class NumpyOps(WindowOps):
     """The operations on NumPy arrays; every override gives the reference's result.
 
     graph: whether captures repeat the calls that they noted; without, they compute anew each time.
@@ -84,7 +84,7 @@ class NumpyOps(Ops):
         self._graph = graph
         self._tape: list[Callable[[], Any]] | None = None  # the calls of a running capture
         self._moves: np.ndarray | None = None  # what an update works with
-        self._frozen = False  # whether it may leave out what depends on parameters alone
+        self._frozen = False  # whether the running capture computes parameters' parts only once
 
     def sibling(self) -> "NumpyOps":
         return NumpyOps(self.dtype_name, self._graph)
@@ -151,12 +151,7 @@ class NumpyOps(Ops):
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)
 
-    # What no fused network needs runs as the reference has it.
-    warped_batch = _repeated(Ops.warped_batch)
-    im2col, col2im = _repeated(Ops.im2col), _repeated(Ops.col2im)
-    average_pool = _repeated(Ops.average_pool)
-    average_pool_backward = _repeated(Ops.average_pool_backward)
-    max_pool, max_pool_backward = _repeated(Ops.max_pool), _repeated(Ops.max_pool_backward)
+    warped_batch = _repeated(Ops.warped_batch)  # for tests alone: images stay on the host
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         out = self._new(a.shape[0], b.shape[1]) if out is None else out

@@ -17,8 +17,8 @@ try:
 except ImportError as error:
     raise InputError(
         f"OpenCV cannot be loaded ({str(error).splitlines()[0]}): "
-        "apt-get install libgl1 libglib2.0-0 libxcb1, or without these libraries: "
-        "pip install --force-reinstall --no-deps opencv-python-headless"
+        "pip uninstall opencv-python opencv-python-headless, then pip install "
+        "opencv-python-headless; or apt-get install libgl1 libglib2.0-0 libxcb1"
     ) from error
 
 __all__ = ["cv2", "stderr_muted"]
