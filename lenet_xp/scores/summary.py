@@ -88,6 +88,11 @@ class Scores:
         return confused_pairs(self.confusion, self.class_names, MAX_PAIRS)
 
     @cached_property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy, from independent images."""
+        return wilson_interval(int(self.correct.sum()), len(self.labels))
+
+    @cached_property
     def calibration(self) -> Calibration:
         """Calibration of the probabilities as trained."""
         return measure_calibration(self.probabilities, self.labels)
@@ -117,7 +122,7 @@ def summarise(scores: Scores) -> dict[str, Any]:
     labels = scores.labels
     summary: dict[str, Any] = {
         "accuracy": accuracy(labels, scores.predictions),
-        "accuracy_interval": wilson_interval(int(scores.correct.sum()), len(labels)),
+        "accuracy_interval": scores.accuracy_interval,
         "macro_f1": scores.macro_f1,
         "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
     }

@@ -68,8 +68,10 @@ class WorkerThreads:
     def __enter__(self) -> Self:
         self._limits = threadpool_limits(1, user_api="blas")
         self._threads = [
-            threading.Thread(target=copy_context().run, args=(_serve, *queues), daemon=True)
-            for queues in zip(self._jobs, self._results, strict=True)
+            threading.Thread(
+                target=copy_context().run, args=(_serve, *queues), name=f"worker-{i}", daemon=True
+            )
+            for i, queues in enumerate(zip(self._jobs, self._results, strict=True), start=1)
         ]
         try:
             for thread in self._threads:
