@@ -126,7 +126,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--plain",
         action="store_true",
         help="run each layer's own forward and backward of layers.py, anew in every step, so that "
-        "a breakpoint there is hit (with --threads 1); about six times slower",
+        "a breakpoint there is hit (with --threads 1); about half as fast",
     )
     add_backend_options(p)
     options = p.parse_args(arguments)

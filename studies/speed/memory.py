@@ -1,6 +1,6 @@
 """Time and memory of a whole command, measured from outside.
 
-`python studies/speed/memory.py -m lenet_xp train --epochs 1` prints them as JSON.
+`python -m studies.speed.memory -m lenet_xp train --epochs 1` prints them as JSON.
 """
 
 import json
