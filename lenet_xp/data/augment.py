@@ -17,6 +17,7 @@ MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that 
 MAX_WIDENING = 1.0  # pixels: the same, upper limit
 MAX_GRID = 32  # bumps a side: one for each pixel
 MAX_HEIGHT = 32_000  # pixels: OpenCV's remap takes pictures of up to 32,767 lines
+ROUNDING = np.float32(2**14)  # pixels: a float32 from here on is a multiple of 1/512
 MARGIN = 4  # columns: paper on the right, for pixels beyond the picture's edge cost remap twice
 REMOVED = ("crop", "gain", "gamma", "noise")  # strengths that older records name
 
@@ -186,15 +187,19 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     x += np.float32((size - 1) / 2)
     y += np.float32((size + 1) / 2)
     np.clip(y, np.float32(0), np.float32(height - 1), out=y)
-    y += (np.arange(count, dtype=np.float32) * np.float32(height))[:, None]
-    moved = np.empty((count, size * size), np.uint8)
+    # Rounded to 1/512 pixel, y is exact in float32 in all lines of a stack: an image's place in it
+    # decides nothing.
+    y += ROUNDING
+    y -= ROUNDING
     images = MAX_HEIGHT // height
+    y += (np.arange(count) % images * np.float32(height)).astype(np.float32)[:, None]
+    moved = np.empty((count, size * size), np.uint8)
     for start in range(0, count, images):
         part = slice(start, start + images)
         cv2.remap(
             tall[part].reshape(-1, width),
             x[part],
-            y[part] - np.float32(start * height) if start else y[part],
+            y[part],
             cv2.INTER_LINEAR,
             dst=moved[part],
             borderMode=cv2.BORDER_CONSTANT,

@@ -264,3 +264,15 @@ def test_no_letter_vanishes():
     dots[:, 14:18, 16] = 255
     moved = strong.apply(dots, strong.draw(np.random.default_rng(2), 2000))
     assert moved.max(axis=(1, 2)).min() >= 60
+
+
+def test_a_place_in_the_stack_changes_nothing():
+    """The same image under the same map is the same at the stack's beginning and at its end."""
+    strong = Distortion(rotation=7, shear=0.12, scale=0.08, shift=1.2, elastic=0.9)
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (1, 32, 32), dtype=np.uint8)
+    for seed in range(5):
+        drawn = strong.draw(np.random.default_rng(seed), 1)
+        count = 1500  # more than one stacked picture holds
+        many = strong.apply(image.repeat(count, 0), Changes(drawn.coefficients.repeat(count, 1)))
+        assert (many == many[:1]).all()
