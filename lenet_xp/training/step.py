@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import piece_size
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
@@ -91,7 +90,7 @@ class GradientWorker:
         Writes losses and hits (N,), too.
         """
         count = len(batch.labels)
-        pieces = even_slices(count, -(-count // piece_size(self.model.ops, count)))
+        pieces = even_slices(count, -(-count // self.model.ops.images_per_piece))
         for piece in pieces:
             step = self._step(piece.stop - piece.start, scale)
             step([batch.part(piece)])

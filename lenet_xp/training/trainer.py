@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.inference import BatchReader, piece_size
+from lenet_xp.inference import BatchReader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
@@ -79,7 +79,7 @@ class Trainer:
         Writes losses and hits of their images into the vectors given, from `start` on.
         """
         count = len(batches[0].labels)
-        if self.workers.count == 1 and piece_size(self.ops, count) == count:
+        if self.workers.count == 1 and count <= self.ops.images_per_piece:
             self._steps_as_one(batches, losses, hits, start)
             return
         for batch in batches:
