@@ -42,6 +42,8 @@ class Sequential:
         seed: int = 0,
         values: Array | None = None,
     ):
+        if not layers:
+            raise ValueError("a network needs at least one layer")
         self.layers, self.input_shape, self.fused = layers, tuple(input_shape), fused
         _number(layers)
         self.shapes = [self.input_shape]

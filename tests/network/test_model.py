@@ -250,3 +250,8 @@ def test_a_pickle_whose_memory_is_locked_can_be_trained():
     data = pickle.dumps(model, protocol=5, buffer_callback=buffers.append)
     twin = pickle.loads(data, buffers=[bytes(each) for each in buffers])
     twin.values[...] = 0.0
+
+
+def test_a_network_without_layers_is_refused(ops):
+    with pytest.raises(ValueError, match="at least one layer"):
+        Sequential([], (1, 4, 4), ops)
