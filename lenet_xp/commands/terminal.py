@@ -172,7 +172,7 @@ def choose_ops(options: argparse.Namespace) -> Ops:
             raise
         if error.installed or not automatic:
             print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
-        return get_ops("numpy", options.dtype)
+        return get_ops("numpy", options.dtype, not options.no_graph)
 
 
 @contextmanager
