@@ -133,10 +133,10 @@ class Conv2D(Layer):
         _initialise(self, rng, gain, fan_in)
 
     def forward(self, x: Array) -> Array:
-        self.x_shape = x.shape
+        self.x_shape, y_shape = x.shape, self.output_shape(x.shape[:-1])
         self.columns = self.ops.im2col(x, self.kernel, self.stride, self.padding)
         y = self.ops.affine(self._matrix(self.weight.value), self.columns, self.bias.value)
-        return self.ops.reshape(y, (*self.output_shape(x.shape[:3]), x.shape[3]))
+        return self.ops.reshape(y, (*y_shape, x.shape[-1]))
 
     def backward(self, dy: Array) -> Array | None:
         ops = self.ops

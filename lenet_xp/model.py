@@ -78,7 +78,7 @@ class Sequential:
     ) -> Self:
         """The same network for another worker: on the same parameters, or on memory given for them.
 
-        Its gradients are its own, and so is its ops object, by default of the same backend.
+        The replica has gradients and an ops object of its own; `ops` defaults to the same backend.
         """
         twin = object.__new__(type(self))
         vars(twin).update(vars(self))

@@ -152,7 +152,7 @@ class _Groups:
         return chosen[::-1]
 
     def _log_score(self, group: int, height: float) -> float:
-        """The log of how likely a group is a letter on a line of a height in pixels."""
+        """The log-likelihood that a group is one letter, on a line of this height in pixels."""
         box = self.box(group)
         fits = np.maximum(fit((box[3] - box[1]) / height, self.class_names), MIN_LOG_FIT)
         return float(np.max(np.log(np.maximum(self.rows[group], MIN_PROBABILITY)) + fits))

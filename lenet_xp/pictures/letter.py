@@ -35,7 +35,7 @@ MIN_HALF_WEIGHT = 0.2  # of the heaviest component's weight: another half of the
 MAX_GAP = 0.6  # of the heaviest component's longer side: distance of another part
 MAX_HALF_GAP = 1.6  # the same of another half
 MAX_ROUNDS = 8  # rounds in which what lies near the parts found so far is added
-MARGIN_FACTOR = 0.2  # times the weight: of what meets a larger picture's margin
+MARGIN_FACTOR = 0.2  # factor: on the weight of components that touch a larger picture's margin
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
@@ -141,7 +141,7 @@ def intersection_over_union(first: Box, second: Box) -> float:
 
 
 def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
-    """The mask, (H, W) uint8, and the box of the heaviest component and of what lies near it."""
+    """Return the mask, (H, W) uint8, and the box of the heaviest component and its neighbours."""
     height, width = ink.levels.shape
     start, size = ink.boxes[:, :2], ink.boxes[:, 2:]
     weights = ink.weights.copy()

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import sys
 from unittest.mock import ANY
 
 import numpy as np
@@ -14,6 +15,7 @@ from commandline import QUICK, call, files_in, finish, letters_folder, start
 from lenet_xp.commands import predict
 from lenet_xp.commands import train as train_command
 from lenet_xp.inference import predict_probabilities
+from lenet_xp.layers import Conv2D
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.image_file import read_image
@@ -331,3 +333,20 @@ def test_a_reader_who_leaves_ends_the_command_quietly(world, tmp_path):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(timeout=300) == 141
+
+
+@pytest.mark.parametrize("backend", ((), ("--backend", "numpy"), ("--backend", "cupy")))
+def test_a_plain_run_passes_layers_py_in_every_step(world, tmp_path, call, monkeypatch, backend):
+    """Also where CuPy is missing and the run falls back on NumPy."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    passed, own = [], Conv2D.backward
+    monkeypatch.setattr(
+        Conv2D, "backward", lambda self, dy: passed.append(self.name) or own(self, dy)
+    )
+    data = ["--data", world / "letters", "--epochs", 2, "--batch-size", 10, "--threads", 1]
+    plain = ["--plain", "--no-plots", *backend, "--out", tmp_path / "run"]
+    assert call("train", *data, *plain).status == 0
+    record = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    steps = 2 * -(-record["n_train"] // 10)
+    assert passed == ["C3", "C1"] * steps
+    assert record["fused"] is False and record["graph"] is False
