@@ -177,6 +177,7 @@ class Linear(Layer):
         _initialise(self, rng, gain, self.in_features)
 
     def forward(self, x: Array) -> Array:
+        self.output_shape(x.shape[:-1])  # ValueError where x does not fit
         self.x = x
         return self.ops.affine(self.weight.value, x, self.bias.value)
 
@@ -219,6 +220,7 @@ class AvgPool2D(_Pool):
     kind = "avgpool2d"
 
     def forward(self, x: Array) -> Array:
+        self.output_shape(x.shape[:-1])  # ValueError where x does not fit
         self.x_shape = x.shape
         return self.ops.average_pool(x, self.size)
 
@@ -232,6 +234,7 @@ class MaxPool2D(_Pool):
     kind = "maxpool2d"
 
     def forward(self, x: Array) -> Array:
+        self.output_shape(x.shape[:-1])  # ValueError where x does not fit
         self.x, self.y = x, self.ops.max_pool(x, self.size)
         return self.y
 

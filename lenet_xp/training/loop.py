@@ -115,9 +115,11 @@ def fit(
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
     the model that was validated; with averaging that is a replica at the mean of the weights.
-    Raises TrainingDiverged, and ValueError for labels out of range or not one for each image.
+    Raises TrainingDiverged, and ValueError for images of another shape or dtype, and for labels out
+    of range or not one for each image.
     """
-    train, val = (_checked(part, model.config["num_classes"]) for part in (train, val))
+    classes, size = model.config["num_classes"], preprocessing.size
+    train, val = (_checked(part, classes, size) for part in (train, val))
     threads = worker_count(model.ops, threads)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
@@ -272,8 +274,11 @@ class _Loop:
             setattr(result, name, values[name])
 
 
-def _checked(part: LabelledImages, num_classes: int) -> LabelledImages:
-    images, labels = part[0], check_labels(part[1], num_classes)
-    if not len(images) == len(labels) > 0:
+def _checked(part: LabelledImages, num_classes: int, size: int) -> LabelledImages:
+    images, labels = np.asarray(part[0]), check_labels(part[1], num_classes)
+    if not len(images) or images.shape[1:] != (size, size) or images.dtype != np.uint8:
+        given = f"{images.dtype} of shape {images.shape}"
+        raise ValueError(f"images must be (N, {size}, {size}) uint8, one at least, not {given}")
+    if len(images) != len(labels):
         raise ValueError(f"{len(images)} images need as many labels, not {len(labels)}")
     return images, labels

@@ -221,3 +221,12 @@ def test_a_network_draws_its_own_weights(ops):
     first, second = (ops.to_host(model.parameters()[f"linear_{i}.weight"].value) for i in (1, 2))
     assert np.abs(first).max() == pytest.approx((2 * 3 / 300) ** 0.5, rel=1e-3)
     assert np.abs(second).max() == pytest.approx((3 / 200) ** 0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("layer", (Conv2D(1, 2, 3), AvgPool2D(), MaxPool2D(), Linear(4, 3)))
+def test_a_layer_alone_refuses_images_in_front(layer):
+    """(N, C, H, W), the layout of other packages, is no (C, H, W, N)."""
+    with pytest.raises(ValueError, match=r"takes .*, not \(5, 1, 8\)|takes .*, not \(5,\)"):
+        layer.forward(
+            np.ones((5, 1, 8, 1) if not isinstance(layer, Linear) else (5, 4), np.float32)
+        )

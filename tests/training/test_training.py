@@ -389,3 +389,21 @@ def test_a_plain_run_passes_every_layers_own_methods_in_every_step(monkeypatch):
     assert passed[: 2 * steps] == ["C3", "C1"] * steps
     assert len(passed) == 2 * steps
     np.testing.assert_allclose(values[0], values[1], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "images",
+    (
+        np.zeros((6, 32, 32), np.float32),
+        np.zeros((6, 28, 28), np.uint8),
+        np.zeros((6, 1024), np.uint8),
+        np.zeros((0, 32, 32), np.uint8),
+        [[0]] * 6,
+    ),
+    ids=("floats", "28x28", "rows", "none", "lists"),
+)
+def test_images_that_do_not_fit_are_refused_in_words(images):
+    labels = np.zeros(len(images), np.int64)
+    model = LeNet5(3, ops=get_ops("numpy"))
+    with pytest.raises(ValueError, match=r"images must be \(N, 32, 32\) uint8"):
+        fit(model, RECIPE, (images, labels), bars(6), Preprocessing())
