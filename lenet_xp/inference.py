@@ -8,17 +8,12 @@ import numpy as np
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import (
-    WorkerProcess,
-    WorkerThreads,
-    can_fork,
-    even_slices,
-    shared_zeros,
-    usable_cores,
-)
+from lenet_xp.system.own_process import one_blas_thread, usable_cores
+from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
+from lenet_xp.system.workers import WorkerThreads, even_slices
 
 MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
-MIN_FORKED = 4096  # images: from here on processes save more time than they take to start
+MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than they take to start
 
 
 def predict_probabilities(
@@ -26,20 +21,27 @@ def predict_probabilities(
 ) -> np.ndarray:
     """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8.
 
-    threads: how many cores to use on a CPU, by default all that the process may.
+    threads: how many cores to use on a CPU, by default all that the process may. Where NumPy's
+    products use threads of their own, fewer than MIN_IN_PROCESSES images are read by the caller's.
+    Raises ValueError for threads below 1.
     """
-    quiet = np.errstate(over="ignore", invalid="ignore")  # of weights that ran away
-    with quiet, WorkerThreads(worker_count(model.ops, threads)) as workers:
-        capacity = len(images) if len(images) >= MIN_FORKED else 0
-        with BatchReader(model, preprocessing, workers, capacity) as read:
-            return read(images)
+    count = worker_count(model.ops, threads)
+    many = len(images) >= MIN_IN_PROCESSES
+    alone = model.ops.uses_cores and not many and not one_blas_thread()
+    capacity = len(images) if many else 0
+    with (
+        np.errstate(over="ignore", invalid="ignore"),  # of weights that ran away
+        WorkerThreads(1 if alone else count) as workers,
+        BatchReader(model, preprocessing, workers, capacity) as read,
+    ):
+        return read(images)
 
 
 class BatchReader:
     """A context manager that reads any number of images on workers that stand ready.
 
-    capacity: where the system forks, processes read calls of up to so many images, threads larger
-    ones. frozen: whether it reads with the parameters that the model has when the context is
+    capacity: where they can be started, processes read calls of up to so many images, threads
+    larger ones. frozen: whether it reads with the parameters that the model has when the context is
     entered; otherwise only threads read, with the parameters that the model has at each call.
     """
 
@@ -53,63 +55,109 @@ class BatchReader:
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
         self._frozen = frozen
-        self._capacity = capacity if frozen and can_fork() and workers.count > 1 else 0
+        possible = frozen and model.ops.uses_cores and can_start()
+        self._capacity = capacity if possible else 0
         self._passes: dict[tuple[int, int], ForwardPass] = {}
-        self._forked: list[WorkerProcess] = []
+        self._processes: list[ReadingProcess] = []
         self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
         if self._capacity:
-            size, classes = self._preprocessing.size, self._model.config["num_classes"]
-            self._images = shared_zeros((self._capacity, size, size), np.uint8)
-            self._probabilities = shared_zeros((self._capacity, classes), np.float64)
-            for worker in range(1, self._workers.count):
-                serve = partial(self._serve, worker)
-                self._forked.append(self._open.enter_context(WorkerProcess(serve)))
+            self._first = int(one_blas_thread())  # shares that the caller's thread reads
+            count = self._workers.count
+            share = -(-self._capacity // count)
+            processes = [
+                ReadingProcess(self._model, self._preprocessing, share)
+                for _ in range(count - self._first)
+            ]
+            if start_all(self._open, processes):
+                self._processes = processes
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._forked.clear()
+        self._processes.clear()
         self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
         count = len(images)
-        probabilities = np.empty((count, self._model.config["num_classes"]))
-        shares = self._shares(count)
-        if not shares:
+        probabilities = np.empty((count, self._model.shapes[-1][0]))
+        shares = even_slices(count, min(self._workers.count, -(-count // MIN_SHARE)))
+        if not count:
             return probabilities
-        if len(shares) > 1 and count <= self._capacity:
-            self._images[:count] = images
-            busy = self._forked[: len(shares) - 1]
-            for forked in busy:
-                forked.begin(count)
-            self._read(0, images[shares[0]], probabilities[shares[0]])
-            for forked in busy:
-                forked.finish()
-            others = slice(shares[0].stop, count)
-            probabilities[others] = self._probabilities[others]
+        pairs = [(images[share], probabilities[share]) for share in shares]
+        if self._processes and len(shares) > self._first and count <= self._capacity:
+            rest = pairs[self._first :]
+            for process, (given, _) in zip(self._processes, rest, strict=False):
+                process.begin_read(given)
+            for given, wanted in pairs[: self._first]:
+                self._read(0, given, wanted)
+            for process, (_, wanted) in zip(self._processes, rest, strict=False):
+                process.finish_read(wanted)
         else:
-            pairs = [(images[share], probabilities[share]) for share in shares]
             self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs)])
         return probabilities
 
-    def _shares(self, count: int) -> list[slice]:
-        return even_slices(count, min(self._workers.count, -(-count // MIN_SHARE))) if count else []
-
-    def _serve(self, worker: int, count: int) -> None:
-        share = self._shares(count)[worker]
-        self._read(worker, self._images[share], self._probabilities[share])
-
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
+        passes, how = self._passes, (self._replicas[worker], self._preprocessing)
         count = piece_size(self._model.ops, len(images))
-        if (worker, count) not in self._passes:
-            how = (self._replicas[worker], self._preprocessing, count, self._frozen)
-            self._passes[worker, count] = ForwardPass(*how)
-        for start in range(0, len(images), count):
-            piece = slice(start, start + count)
-            probabilities[piece] = self._passes[worker, count](images[piece])
+        if (worker, count) not in passes:
+            passes[worker, count] = ForwardPass(*how, count, self._frozen)
+        _read_in_pieces(passes[worker, count], count, images, probabilities)
+
+
+class ReadingProcess(WorkerProcess):
+    """Another process that reads up to `max_images` images at once, with today's parameters."""
+
+    def __init__(self, model: LeNet5, preprocessing: Preprocessing, max_images: int):
+        size = preprocessing.size
+        shapes = {
+            "images": ((max_images, size, size), np.uint8),
+            "probabilities": ((max_images, model.shapes[-1][0]), np.float64),
+        }
+        super().__init__(partial(_readings, model, preprocessing), shapes)
+
+    def begin_read(self, images: np.ndarray) -> None:
+        """Start to read images (N, S, S) uint8."""
+        self.arrays["images"][: len(images)] = images
+        self.begin(len(images))
+
+    def finish_read(self, probabilities: np.ndarray) -> None:
+        """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
+        self.finish()
+        probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
+
+
+def _readings(model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]) -> Serve:
+    """What a `ReadingProcess` does for a number of images."""
+
+    def serve(count: int) -> None:
+        images = arrays["images"][:count]
+        read_in_pieces(model.replica(), preprocessing, images, arrays["probabilities"])
+
+    return serve
+
+
+def read_in_pieces(
+    model: LeNet5, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """Write the probabilities of images (N, S, S) uint8, read with the model's parameters of now.
+
+    probabilities: (N, K) float64, or with more rows. The images are read in pieces.
+    """
+    count = piece_size(model.ops, len(images))
+    with np.errstate(over="ignore", invalid="ignore"):
+        read = ForwardPass(model, preprocessing, count)
+        _read_in_pieces(read, count, images, probabilities)
+
+
+def _read_in_pieces(
+    read: "ForwardPass", count: int, images: np.ndarray, probabilities: np.ndarray
+) -> None:
+    for start in range(0, len(images), count):
+        piece = images[start : start + count]
+        probabilities[start : start + len(piece)] = read(piece)
 
 
 class ForwardPass:
@@ -147,7 +195,12 @@ def feature_maps(
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:
-    """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one."""
+    """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one.
+
+    Raises ValueError for threads below 1.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, or None for all cores, not {threads}")
     return (threads or usable_cores()) if ops.uses_cores else 1
 
 

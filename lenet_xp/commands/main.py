@@ -74,6 +74,10 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     arguments: None for those of this process.
     The imports are in here: OpenCV's may raise InputError, and they take time for a Ctrl-C.
     """
+    # NumPy and OpenCV read these while they are imported: matrix products run in the thread that
+    # asks for them, and OpenCV logs no bad image, of which this package tells. The user's own stay.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         module = import_module(f"lenet_xp.commands.{command}")
         run = import_module("lenet_xp.commands.terminal").run

@@ -19,7 +19,7 @@ from lenet_xp.commands.terminal import (
 from lenet_xp.data.class_folders import is_image, scan
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.errors import InputError
-from lenet_xp.inference import MIN_FORKED
+from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.pictures.image_file import SUFFIXES, read_image
 from lenet_xp.pictures.many import first_problem
@@ -84,7 +84,7 @@ def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
     files = _find(options.images)
-    if options.backend == "auto" and len(files) < MIN_FORKED:
+    if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
     (_read_pages if options.page else _read_letters)(files, reader, options)

@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.system.files import make_folder
+from lenet_xp.system.own_process import owned
 from lenet_xp.system.text import printable
 from lenet_xp.training.checkpoints import Stopped
 from lenet_xp.training.loop import TrainingDiverged
@@ -27,9 +27,9 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown
             stream.reconfigure(errors="backslashreplace")
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of its cache folder
     try:
-        command(arguments)
+        with owned():
+            command(arguments)
         sys.stdout.flush()
         return 0
     except (InputError, BackendUnavailable, TrainingDiverged, WorkerFailed) as error:

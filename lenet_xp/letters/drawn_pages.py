@@ -8,13 +8,14 @@ from them, so that a network knows what a camera and the finding of letters do t
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.workers import WorkerProcess, can_fork, shared_zeros
+from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
 
 PAPERS = ("plain", "ruled", "squared", "grained")
 UNSTRETCHED = ("yan", "yagw", "yakw")  # letters that AMHCD's frames keep wide: a bar, two signs
@@ -204,27 +205,47 @@ def photograph(
     number of cores. progress: called with the number of images just done.
     """
     count = copies * len(images)
-    found = shared_zeros((count, *images.shape[1:]), np.uint8)
-    parts = -(-count // PART)
-
-    def make(part: int) -> None:
-        for number in range(part * PART, min((part + 1) * PART, count)):
-            letter, rng = number % len(images), np.random.default_rng([seed, number])
-            found[number] = preprocessing.apply(_page(images[letter], names[letter], rng))
-
-    cores = min(parts, cores) if can_fork() else 1
+    found = np.zeros((count, *images.shape[1:]), np.uint8)
+    parts = [slice(start, min(start + PART, count)) for start in range(0, count, PART)]
+    how = (images, names, preprocessing, seed)
     with ExitStack() as stack:
-        workers = [stack.enter_context(WorkerProcess(make)) for _ in range(cores - 1)]
-        for first in range(0, parts, cores):
-            end = min(first + cores, parts)
-            busy = workers[: end - first - 1]
-            for part, worker in enumerate(busy, first + 1):
-                worker.begin(part)
-            make(first)
-            for worker in busy:
+        others = min(len(parts), cores) - 1 if can_start() else 0
+        shapes = {"letters": ((PART, *images.shape[1:]), np.uint8)}
+        workers = [WorkerProcess(partial(_letters_on_pages, how), shapes) for _ in range(others)]
+        if not start_all(stack, workers):
+            workers = []
+        for first in range(0, len(parts), 1 + len(workers)):
+            own, *rest = parts[first : first + 1 + len(workers)]
+            for part, worker in zip(rest, workers, strict=False):
+                worker.begin(part.start)
+            found[own] = _part(how, own)
+            for part, worker in zip(rest, workers, strict=False):
                 worker.finish()
-            progress(min(end * PART, count) - first * PART)
+                found[part] = worker.arrays["letters"][: part.stop - part.start]
+            progress(sum(part.stop - part.start for part in (own, *rest)))
     return found
+
+
+_How = tuple[np.ndarray, Sequence[str], Preprocessing, int]  # what `photograph` is given
+
+
+def _letters_on_pages(how: _How, arrays: dict[str, np.ndarray]) -> Serve:
+    """What a worker process does for the number of its first letter."""
+
+    def serve(start: int) -> None:
+        arrays["letters"][...] = _part(how, slice(start, start + PART))
+
+    return serve
+
+
+def _part(how: _How, part: slice) -> np.ndarray:
+    """Some of the letters that `photograph` returns, (n, S, S) uint8."""
+    images, names, preprocessing, seed = how
+    letters = []
+    for number in range(part.start, part.stop):
+        letter, rng = number % len(images), np.random.default_rng([seed, number])
+        letters.append(preprocessing.apply(_page(images[letter], names[letter], rng)))
+    return np.stack(letters)
 
 
 def _page(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:

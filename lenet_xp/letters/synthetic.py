@@ -1,8 +1,6 @@
 """The built-in default data set: generated handwriting that looks like AMHCD's."""
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -11,6 +9,8 @@ from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.handwriting import SIZE, Hand, hands, write
 from lenet_xp.letters.strokes import SHAPES
 from lenet_xp.system.opencv import cv2
+from lenet_xp.system.own_process import usable_cores
+from lenet_xp.system.workers import in_order
 
 PART = 256  # images: finished at once
 _ZOOM = 3  # drawn pixels: to a pixel, so that stroke widths come in thirds
@@ -46,12 +46,11 @@ def generate(
         starts = range(0, samples_per_class, PART)
         return np.concatenate([finish(images[start : start + PART]) for start in starts])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, part in enumerate(pool.map(draw, range(len(letters())))):
-            if number == 0:
-                kept = np.empty((len(letters()), *part.shape), np.uint8)
-            kept[number] = part
-            progress(samples_per_class)
+    for number, part in enumerate(in_order(draw, range(len(letters())), usable_cores())):
+        if number == 0:
+            kept = np.empty((len(letters()), *part.shape), np.uint8)
+        kept[number] = part
+        progress(samples_per_class)
     labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
     return kept.reshape(-1, *kept.shape[2:]), labels
 

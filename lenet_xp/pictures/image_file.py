@@ -4,11 +4,9 @@ Every limit is checked on the header, before any pixel is decoded. OpenCV decode
 the other formats. A file that cannot be read raises InputError, one line with the file's name.
 """
 
-import logging
 import os
 import re
 import stat
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -47,10 +45,6 @@ _JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers: start of frame
 _JPEG_END = 0xD9  # marker: end of image
 _JPEG_SCAN = 0xDA  # marker: start of scan
-
-# Pillow warns of and logs damaged files while threads decode them; InputError says it in one line.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else errors go to standard error
 
 
 def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:

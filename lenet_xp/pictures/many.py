@@ -1,9 +1,8 @@
 """Many pictures through one preprocessing, on all cores and in bounded memory."""
 
-import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,7 +10,9 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2, stderr_muted
+from lenet_xp.system.own_process import is_owned, usable_cores
 from lenet_xp.system.progress import progress_bar
+from lenet_xp.system.workers import in_order
 
 CHUNK = 128  # pictures to a task: a task for each would cost as much as the work in it
 MAX_HELD = 2_000_000  # pixels: decoded by a task before it preprocesses them
@@ -51,25 +52,32 @@ def prepare(
             chunk.preprocess()
         return errors
 
-    starts = range(0, count, CHUNK)
     errors: dict[int, str] = {}
-    inner = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # OpenCV's own threads would compete with these for the cores
     with (
         stderr_muted,  # before the progress, which then keeps to the same descriptor
         progress_bar(count, label, progress) as advance,
-        ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool,
+        _opencv_alone(),
     ):
-        try:
-            for start, found in zip(starts, pool.map(work, starts), strict=True):
-                errors.update(found)
-                advance(min(CHUNK, count - start))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C ends after the chunks under way
-            raise
-        finally:
-            cv2.setNumThreads(inner)
+        starts = range(0, count, CHUNK)
+        found = in_order(work, starts, min(MAX_WORKERS, usable_cores()))
+        for start, problems in zip(starts, found, strict=True):
+            errors.update(problems)
+            advance(min(CHUNK, count - start))
     return images, errors
+
+
+@contextmanager
+def _opencv_alone() -> Iterator[None]:
+    """OpenCV without threads of its own, which would compete with these, in a command's process."""
+    if not is_owned():
+        yield
+        return
+    inner = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(inner)
 
 
 def first_problem(errors: dict[int, str]) -> str:

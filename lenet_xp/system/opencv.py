@@ -7,10 +7,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from lenet_xp.errors import InputError
-
-# OpenCV reads this once, while it is imported. lenet_xp reports a bad image itself, in one line
-# that names the file. A level that the user has set stays.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+from lenet_xp.system.own_process import is_owned
 
 try:
     import cv2
@@ -27,12 +24,14 @@ _STDERR = 2  # file descriptor: of standard error
 
 
 class _StderrMuted:
-    """A context manager that drops what C libraries print about damaged files.
+    """A context manager that drops what C libraries print about damaged files, in a command.
 
     libjpeg, libtiff and others write to file descriptor 2 directly, lines that a hostile file can
-    influence. Within the context descriptor 2 leads to os.devnull, and `sys.stderr` to a copy of
-    the former descriptor. The context may be nested and entered by several threads: the first to
-    enter mutes, the last to leave restores.
+    influence; a command tells of such files itself. In a host's process the context does nothing,
+    for the host's other threads write there, too.
+    Within the context descriptor 2 leads to os.devnull, and `sys.stderr` to a copy of the former
+    descriptor. The context may be nested and entered by several threads: the first to enter mutes,
+    the last to leave restores.
     """
 
     def __init__(self) -> None:
@@ -43,7 +42,7 @@ class _StderrMuted:
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._entered == 0:
+            if self._entered == 0 and is_owned():
                 with suppress(OSError):  # standard error is closed, or no descriptor is free
                     self._mute()
             self._entered += 1

@@ -126,7 +126,7 @@ def fit(
         workers = stack.enter_context(WorkerThreads(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
         on_device = place_on_device(model.ops, train[0], recipe.distortion)
-        trainer = Trainer(model, recipe, preprocessing, workers, steps, on_device)
+        trainer = Trainer(model, recipe, preprocessing, workers, steps, on_device, len(val[1]))
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:

@@ -23,8 +23,8 @@ from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import remove_leftovers, write_csv, write_json
+from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
-from lenet_xp.system.workers import usable_cores
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit

@@ -1,19 +1,22 @@
 """One training step: forward, loss, backward and update, captured once and repeated.
 
 `CapturedSteps` is the step itself. `GradientWorker` computes the gradient of a part of a batch with
-it, in pieces that suit the device; `ForkedWorker` does the same in a process of its own.
+it, in pieces that suit the device; `GradientProcess` does the same in a process of its own.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from lenet_xp.inference import read_in_pieces
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import WorkerProcess, even_slices, shared_zeros
+from lenet_xp.system.processes import WorkerProcess
+from lenet_xp.system.workers import even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
 MAX_CAPTURES = 4  # kept by a worker: of the usual piece, of an epoch's last one, and two to spare
@@ -113,48 +116,71 @@ class GradientWorker:
         return self._captured[count, scale]
 
 
-class ForkedWorker:
-    """A `GradientWorker` in another process; a context manager.
+class GradientProcess(WorkerProcess):
+    """A `GradientWorker` in another process, which reads images for validation, too.
 
-    worker: what runs there; both vectors of its model come from `shared_zeros`. max_images: in the
-    largest share of a batch. size: side of an image, pixels.
+    max_images: in the largest share of a batch. max_read: in the largest share to be read.
     """
 
-    def __init__(self, worker: GradientWorker, max_images: int, size: int):
-        self._worker = worker
-        self.values, self.gradients = worker.model.values, worker.model.gradients
-        self._images = shared_zeros((max_images, size, size), np.uint8)
-        self._labels = shared_zeros((max_images,), np.int64)
-        self._losses, self._hits = (
-            shared_zeros((max_images,), self.values.dtype) for _ in range(2)
-        )
-        self._scale = shared_zeros((1,), np.float64)
-        self._forked = WorkerProcess(self._differentiate)
+    def __init__(
+        self, model: LeNet5, preprocessing: Preprocessing, max_images: int, max_read: int = 0
+    ):
+        size, values = preprocessing.size, (model.values.shape, model.values.dtype)
+        shapes = {
+            "values": values,
+            "gradients": values,
+            "images": ((max(max_images, max_read), size, size), np.uint8),
+            "labels": ((max_images,), np.int64),
+            "losses": ((max_images,), model.values.dtype),
+            "hits": ((max_images,), model.values.dtype),
+            "scale": ((1,), np.float64),
+            "probabilities": ((max_read, model.shapes[-1][0]), np.float64),
+        }
+        super().__init__(partial(_gradients, model, preprocessing), shapes)
 
-    def __enter__(self) -> "ForkedWorker":
-        self._forked.__enter__()
-        return self
+    @property
+    def gradients(self) -> np.ndarray:
+        """What the last call left, (P,)."""
+        return self.arrays["gradients"]
 
-    def __exit__(self, *error: object) -> None:
-        self._forked.__exit__(*error)
-
-    def begin(self, values: np.ndarray, batch: Batch, scale: float) -> None:
+    def begin_gradient(self, values: np.ndarray, batch: Batch, scale: float) -> None:
         """Start to compute the gradients at `values` of N images."""
-        count = len(batch.labels)
-        self.values[...] = values
-        self._images[:count], self._labels[:count] = batch.images, batch.labels
-        self._scale[0] = scale
-        self._forked.begin(count)
+        arrays, count = self.arrays, len(batch.labels)
+        arrays["values"][...], arrays["scale"][0] = values, scale
+        arrays["images"][:count], arrays["labels"][:count] = batch.images, batch.labels
+        self.begin(count)
 
-    def finish(self, losses: np.ndarray, hits: np.ndarray) -> None:
+    def finish_gradient(self, losses: np.ndarray, hits: np.ndarray) -> None:
         """Wait for the gradients and write losses and hits (N,); WorkerFailed if it failed."""
-        self._forked.finish()
-        losses[...], hits[...] = self._losses[: len(losses)], self._hits[: len(hits)]
+        self.finish()
+        count = len(losses)
+        losses[...], hits[...] = self.arrays["losses"][:count], self.arrays["hits"][:count]
 
-    def _differentiate(self, count: int) -> None:
-        self._worker.differentiate(
-            Batch(self._images[:count], self._labels[:count]),
-            float(self._scale[0]),
-            self._losses[:count],
-            self._hits[:count],
-        )
+    def begin_read(self, values: np.ndarray, images: np.ndarray) -> None:
+        """Start to read images (N, S, S) uint8 with the parameters `values`."""
+        self.arrays["values"][...], self.arrays["images"][: len(images)] = values, images
+        self.begin(-len(images))
+
+    def finish_read(self, probabilities: np.ndarray) -> None:
+        """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
+        self.finish()
+        probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
+
+
+def _gradients(
+    model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
+) -> Callable[[int], None]:
+    """What a `GradientProcess` does for a number of images: gradients, or below 0 a reading."""
+    own = model.replica(values=arrays["values"], gradients=arrays["gradients"])
+    worker = GradientWorker(own, preprocessing)
+    images, labels, losses, hits = (arrays[name] for name in ("images", "labels", "losses", "hits"))
+
+    @np.errstate(over="ignore", invalid="ignore")  # the host tells of a loss that runs away
+    def serve(count: int) -> None:
+        if count < 0:
+            read_in_pieces(own, preprocessing, images[:-count], arrays["probabilities"])
+            return
+        batch = Batch(images[:count], labels[:count])
+        worker.differentiate(batch, float(arrays["scale"][0]), losses[:count], hits[:count])
+
+    return serve

@@ -6,22 +6,26 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.inference import BatchReader
+from lenet_xp.inference import MIN_SHARE, BatchReader
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import WorkerThreads, can_fork, even_slices, shared_zeros
+from lenet_xp.system.own_process import one_blas_thread
+from lenet_xp.system.processes import can_start, start_all
+from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 from lenet_xp.training.recipes import Recipe
-from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, ForkedWorker, GradientWorker
+from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, GradientProcess, GradientWorker
 
 
 class Trainer:
     """The state that lasts from step to step: workers, optimiser, schedule, the step's number.
 
     A context manager, with which its workers end. The first worker is the caller's thread; the
-    others are processes on Linux and threads elsewhere. on_device: the images that batches index.
+    others are processes on Linux and threads elsewhere. In a program whose matrix products use
+    threads of their own the first is a process, too: there they would give other bits.
+    on_device: the images that batches index. max_read: images that one `read` is given at most.
     """
 
     def __init__(
@@ -32,14 +36,14 @@ class Trainer:
         workers: WorkerThreads,
         steps_per_epoch: int,
         on_device: DeviceImages | None = None,
+        max_read: int = 0,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers, self.on_device = preprocessing, workers, on_device
-        self.replicas = [model, *(model.replica() for _ in range(workers.count - 1))]
-        self.local = [
-            GradientWorker(replica, preprocessing, on_device) for replica in self.replicas
-        ]
-        self.forked: list[ForkedWorker] = []
+        self.local = [GradientWorker(model, preprocessing, on_device)]
+        self.processes: list[GradientProcess] = []
+        self._first = 1  # shares of a batch that the caller's thread computes beside processes
+        self._max_read = max_read
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
         # The model that is validated and saved; with averaging at the mean of the parameters.
         self.mean: RunningMean | None = None
@@ -55,19 +59,25 @@ class Trainer:
         self._open = ExitStack()
 
     def __enter__(self) -> "Trainer":
-        if can_fork():
-            max_share = -(-self.recipe.batch_size // self.workers.count)
-            for _ in self.replicas[1:]:
-                values = self.model.values
-                both = [shared_zeros(values.shape, values.dtype) for _ in range(2)]
-                own = self.model.replica(values=both[0], gradients=both[1])
-                worker = GradientWorker(own, self.preprocessing)
-                forked = ForkedWorker(worker, max_share, self.preprocessing.size)
-                self.forked.append(self._open.enter_context(forked))
+        count = self.workers.count
+        if self.ops.uses_cores and can_start():
+            self._first = int(one_blas_thread())
+            max_share = -(-self.recipe.batch_size // count)
+            max_read = 0 if self._first else -(-self._max_read // count)
+            processes = [
+                GradientProcess(self.model, self.preprocessing, max_share, max_read)
+                for _ in range(count - self._first)
+            ]
+            if start_all(self._open, processes):
+                self.processes = processes
+        if not self.processes:
+            for _ in range(count - 1):
+                worker = GradientWorker(self.model.replica(), self.preprocessing, self.on_device)
+                self.local.append(worker)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.forked.clear()
+        self.processes.clear()
         self._reader = None
         self._open.close()
 
@@ -79,7 +89,8 @@ class Trainer:
         Writes losses and hits of their images into the vectors given, from `start` on.
         """
         count = len(batches[0].labels)
-        if self.workers.count == 1 and count <= self.ops.images_per_piece:
+        small = count <= self.ops.images_per_piece
+        if self.workers.count == 1 and small and not self.processes:
             self._steps_as_one(batches, losses, hits, start)
             return
         for batch in batches:
@@ -111,16 +122,17 @@ class Trainer:
         self.learning_rate = self.schedule(self.steps)
         shares = even_slices(len(batch.labels), self.workers.count)
         scale = 1.0 / len(batch.labels)
-        if self.forked:
-            self._differentiate_in_processes(batch, losses, hits, shares, scale)
-            others: Sequence[ForkedWorker | LeNet5] = self.forked
+        if self.processes:
+            parts = self._differentiate_in_processes(batch, losses, hits, shares, scale)
         else:
-            parts = [(batch.part(share), scale, losses[share], hits[share]) for share in shares]
-            pairs = zip(self.local, parts, strict=False)
+            given = [(batch.part(share), scale, losses[share], hits[share]) for share in shares]
+            pairs = zip(self.local, given, strict=False)
             self.workers.run([partial(worker.differentiate, *part) for worker, part in pairs])
-            others = self.replicas[1:]
-        for other in others[: len(shares) - 1]:  # in this order: sums of floats depend on it
-            self.model.gradients += other.gradients
+            parts = [worker.model.gradients for worker in self.local[: len(shares)]]
+        if parts[0] is not self.model.gradients:
+            self.model.gradients[...] = parts[0]
+        for part in parts[1:]:  # in this order: sums of floats depend on it
+            self.model.gradients += part
         self.optimiser.step(self.learning_rate)
         self.steps += 1
         if self.mean:
@@ -128,23 +140,40 @@ class Trainer:
 
     def _differentiate_in_processes(
         self, batch: Batch, losses: Array, hits: Array, shares: list[slice], scale: float
-    ) -> None:
-        own, *rest = shares
-        for forked, share in zip(self.forked, rest, strict=False):
-            forked.begin(self.model.values, batch.part(share), scale)
-        self.local[0].differentiate(batch.part(own), scale, losses[own], hits[own])
-        for forked, share in zip(self.forked, rest, strict=False):
-            forked.finish(losses[share], hits[share])
+    ) -> list[Array]:
+        """The gradients of the shares, in their order."""
+        own, rest = shares[: self._first], shares[self._first :]
+        busy = self.processes[: len(rest)]
+        for process, share in zip(busy, rest, strict=True):
+            process.begin_gradient(self.model.values, batch.part(share), scale)
+        for share in own:
+            self.local[0].differentiate(batch.part(share), scale, losses[share], hits[share])
+        for process, share in zip(busy, rest, strict=True):
+            process.finish_gradient(losses[share], hits[share])
+        return [self.model.gradients for _ in own] + [process.gradients for process in busy]
 
     def read(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
         given = self.validated_model, self.preprocessing, self.workers
+        if self.processes and not self._first:
+            return self._read_in_processes(images)
         if self.ops.captures_slowly:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)
         with BatchReader(*given) as read:
             return read(images)
+
+    def _read_in_processes(self, images: np.ndarray) -> np.ndarray:
+        count, model = len(images), self.validated_model
+        probabilities = np.empty((count, model.shapes[-1][0]))
+        shares = even_slices(count, min(self.workers.count, -(-count // MIN_SHARE)))
+        busy = self.processes[: len(shares)]
+        for process, share in zip(busy, shares, strict=True):
+            process.begin_read(model.values, images[share])
+        for process, share in zip(busy, shares, strict=True):
+            process.finish_read(probabilities[share])
+        return probabilities
 
     def state(self) -> dict[str, np.ndarray]:
         """Host copies of all that the next steps depend on, but for the images."""

@@ -85,7 +85,7 @@ def _on_gpu(options: argparse.Namespace, log: Callable[[str], None]) -> None:
 
 
 def _on_cpu(options: argparse.Namespace, log: Callable[[str], None]) -> None:
-    from lenet_xp.system.workers import usable_cores
+    from lenet_xp.system.own_process import usable_cores
     from studies.speed.cpu import run_benchmark
     from studies.speed.memory import measure_command
     from studies.speed.table import draw, text_table

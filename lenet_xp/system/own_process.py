@@ -1,0 +1,96 @@
+"""A command owns its process; the library is a guest in somebody's.
+
+What all threads of a process share only its owner may change: the threads of the matrix library,
+file descriptor 2, filters of warnings, handlers of loggers, and copies of the process by fork.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+MAX_CORES = 1_000_000  # cores: no machine has as many
+_CGROUPS = Path("/sys/fs/cgroup")
+_owners = 0  # blocks of `owned` that are open
+
+
+@contextmanager
+def owned() -> Iterator[None]:
+    """While the block runs, this process is the package's: only a command says so.
+
+    Matrix products take one thread each, and Pillow and matplotlib neither warn nor log.
+    """
+    global _owners
+    pillow, silent = logging.getLogger("PIL"), logging.NullHandler()
+    matplotlib = logging.getLogger("matplotlib")
+    level = matplotlib.level
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        pillow.addHandler(silent)  # else its errors go to standard error
+        matplotlib.setLevel(logging.ERROR)  # it warns of its cache folder
+        _owners += 1
+        try:
+            yield
+        finally:
+            _owners -= 1
+            pillow.removeHandler(silent)
+            matplotlib.setLevel(level)
+
+
+def is_owned() -> bool:
+    """Whether a command runs in this process."""
+    return _owners > 0
+
+
+def one_blas_thread() -> bool:
+    """Whether matrix products run in the thread that asks for them, and in no other.
+
+    Elsewhere they share threads with the host's own, and their sums depend on how many these are.
+    """
+    if is_owned():
+        return True
+    return all(each["num_threads"] == 1 for each in threadpool_info() if each["user_api"] == "blas")
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: by its affinity and by its container's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota()))
+
+
+def _quota() -> int:
+    """How many cores the control groups of this process grant it, the last in part perhaps."""
+    least = MAX_CORES
+    for folder in _control_groups():
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            try:
+                texts = [(folder / name).read_text() for name in names]
+                quota, period = " ".join(texts).split()
+                if int(quota) > 0:  # "max", and -1 in the older version, stand for no limit
+                    least = min(least, -(-int(quota) // int(period)))
+            except (OSError, ValueError, ZeroDivisionError):
+                continue
+    return least
+
+
+def _control_groups() -> Iterator[Path]:
+    """The folders of this process's control groups and of those above them."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = _CGROUPS / controllers if controllers else _CGROUPS
+        own = root / path.lstrip("/")
+        yield own
+        yield from (each for each in own.parents if each.is_relative_to(root))

@@ -1,0 +1,331 @@
+"""Worker processes, which share arrays with this one and do their matrix products in one thread.
+
+A command forks them. In a program with threads of its own a fork may wait for a lock that no thread
+of the copy will ever free. So the library asks a server for them: a fresh interpreter with a single
+thread, started at the first need, which forks them for as long as this process lives.
+"""
+
+import atexit
+import json
+import math
+import mmap
+import multiprocessing.spawn
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from lenet_xp.errors import WorkerFailed
+from lenet_xp.system.own_process import is_owned
+
+POLLING_TIME = 0.5e-3  # seconds: for how long a process polls its socket before it sleeps on it
+HOST_CHECK = 5.0  # seconds: between two looks at whether the host still lives
+START_TIME = 60.0  # seconds: for a process to start; the server imports NumPy first
+END_TIME = 5.0  # seconds: for a process to end by itself
+ALIGNMENT = 64  # bytes: of each array, a line of the cache
+MAX_MESSAGE = 4096  # bytes
+SUCCESS = b"ok"  # a worker process's answer; any other is an error message
+
+# Read by the matrix libraries when they are loaded, so they count for a fresh interpreter alone.
+ONE_THREAD = dict.fromkeys(
+    ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
+
+Arrays = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[tuple[int, ...], DTypeLike]]
+Serve = Callable[[int], None]
+Job = Callable[[Arrays], Serve]  # called in the process; it must be picklable
+
+
+class WorkerProcess:
+    """Another process that calls `serve(number)` for each number sent to it.
+
+    job: is called there with the shared arrays and gives `serve`. shapes: shape and dtype of each
+    shared array by name; they begin as zeros. Processes are started by `start_all`. They end with
+    `close`, and with this process however that dies.
+    """
+
+    def __init__(self, job: Job, shapes: Shapes):
+        self._job, self._shapes = job, dict(shapes)
+        self._memory = os.memfd_create("lenet_xp")
+        self.arrays = _mapped(self._memory, self._shapes)
+        self.pid = 0
+        self._child = False  # whether this process must wait for it
+
+    def launch(self) -> None:
+        """Begin to start it. Raises WorkerFailed where the system cannot."""
+        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            try:
+                if _may_fork():
+                    self._fork(other)
+                else:
+                    _server().start(self._job, self._shapes, other.fileno(), self._memory)
+            except OSError as error:
+                raise _cannot_start(error) from error
+
+    def wait(self) -> None:
+        """Wait until it is ready; WorkerFailed if it cannot be."""
+        self._socket.settimeout(START_TIME)
+        try:
+            answer = self._socket.recv(MAX_MESSAGE)
+        except OSError as error:
+            raise _cannot_start(error) from error
+        self._socket.settimeout(None)
+        if not answer.isdigit():
+            reason = answer.decode(errors="replace") or "it died"
+            raise WorkerFailed(f"a worker process cannot work: {reason}")
+        self.pid = int(answer)
+
+    def begin(self, number: int) -> None:
+        """Start serve(number) in the process; WorkerFailed if the process is dead."""
+        try:
+            self._socket.send(number.to_bytes(8, "little", signed=True))
+        except OSError as error:
+            raise WorkerFailed("a worker process failed: it died") from error
+
+    def finish(self) -> None:
+        """Wait until serve has returned; WorkerFailed if it raised or the process died."""
+        try:
+            answer = _receive(self._socket) or b"it died"
+        except OSError:
+            answer = b"it died"
+        if answer != SUCCESS:
+            raise WorkerFailed(f"a worker process failed: {answer.decode(errors='replace')}")
+
+    def close(self) -> None:
+        """End it and wait for that."""
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
+        if not hasattr(self, "_socket"):
+            return
+        with suppress(OSError):  # it is dead already
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(END_TIME)
+            while self._socket.recv(MAX_MESSAGE):
+                pass
+        self._socket.close()
+        if self._child:
+            with suppress(ChildProcessError):  # the host waits for all its children
+                os.waitpid(self.pid, 0)
+            self._child = False
+
+    def _fork(self, other: socket.socket) -> None:
+        # The parent alone answers Ctrl-C and the like: the child inherits the blocked signals.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            with warnings.catch_warnings():
+                # Python warns of locks that other threads may hold; the child takes none of theirs.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                host = os.getpid()
+                self.pid = os.fork()
+            if self.pid == 0:
+                try:
+                    self._socket.close()
+                    live(other, lambda: self._job(self.arrays), host)
+                finally:
+                    os._exit(0)
+            self._child = True
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_all(stack: ExitStack, workers: Sequence[WorkerProcess]) -> bool:
+    """Start worker processes and leave their end to `stack`; whether all of them work.
+
+    Where not, none is left, and the caller does the work in another way. A command is told instead:
+    it raises WorkerFailed.
+    """
+    with ExitStack() as started:
+        try:
+            for worker in workers:
+                started.callback(worker.close)
+                worker.launch()
+            for worker in workers:
+                worker.wait()
+        except WorkerFailed:
+            if is_owned():
+                raise
+            return False
+        stack.push(started.pop_all())
+    return True
+
+
+def can_start() -> bool:
+    """Whether this system has what worker processes need: Linux, and an interpreter to start."""
+    frozen = getattr(sys, "frozen", False)
+    return sys.platform == "linux" and not frozen and bool(multiprocessing.spawn.get_executable())
+
+
+def live(channel: socket.socket, make: Callable[[], Serve], host: int) -> None:
+    """Run in a worker process: answer numbers until the channel or the process `host` ends."""
+    try:
+        serve = make()
+    except BaseException as error:
+        channel.send(f"{type(error).__name__}: {error}".encode()[:MAX_MESSAGE])
+        return
+    channel.send(str(os.getpid()).encode())
+    channel.settimeout(HOST_CHECK)
+    while True:
+        try:
+            message = _receive(channel)
+        except TimeoutError:
+            if not is_alive(host):
+                return
+            continue
+        except OSError:
+            return
+        if not message:
+            return
+        try:
+            serve(int.from_bytes(message, "little", signed=True))
+            answer = SUCCESS
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}".encode()[:1000]
+        channel.send(answer)
+
+
+def live_as_asked(channel: int, memory: int, request: int) -> None:
+    """Run in a process that the server has forked: do what `_Server.start` asks for."""
+    with os.fdopen(request, "rb") as file:
+        host, shapes = pickle.load(file)
+        arrays = _mapped(memory, shapes)
+        live(socket.socket(fileno=channel), lambda: pickle.load(file)(arrays), host)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process lives. A socket does not tell while copies of its other end are open."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _receive(channel: socket.socket) -> bytes:
+    """Return the next message, polling for POLLING_TIME before sleeping; b"" at the end."""
+    # A process that sleeps on its socket takes some tenths of a millisecond to wake on a virtual
+    # machine, a twentieth of a training step. While it polls, any other process may have its core.
+    until = time.perf_counter() + POLLING_TIME
+    while not select.select([channel], [], [], 0)[0] and time.perf_counter() < until:
+        os.sched_yield()
+    return channel.recv(MAX_MESSAGE)
+
+
+def _mapped(memory: int, shapes: Shapes) -> Arrays:
+    """The arrays that lie one after the other in a memory file."""
+    sizes = [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values()]
+    ends = np.cumsum([-(-size // ALIGNMENT) * ALIGNMENT for size in sizes])
+    total = max(int(ends[-1]), ALIGNMENT)
+    os.ftruncate(memory, total)
+    buffer = mmap.mmap(memory, total)
+    starts = [0, *ends.tolist()]
+    return {
+        name: np.ndarray(shape, dtype, buffer, start)
+        for (name, (shape, dtype)), start in zip(shapes.items(), starts, strict=False)
+    }
+
+
+def _may_fork() -> bool:
+    """Whether this process may be copied: a command's, and no thread but its main one asks."""
+    if not is_owned() or multiprocessing.current_process().daemon:
+        return False
+    return threading.current_thread() is threading.main_thread()
+
+
+def _cannot_start(error: OSError) -> WorkerFailed:
+    reason = error.strerror or str(error) or type(error).__name__
+    return WorkerFailed(
+        f"the system cannot start a worker process ({reason}); give fewer with --threads"
+    )
+
+
+class _Server:
+    """A fresh interpreter that forks worker processes for this one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, job: Job, shapes: Shapes, channel: int, memory: int) -> None:
+        """Have a worker process started that speaks through `channel`. Raises OSError."""
+        request = os.memfd_create("lenet_xp")
+        try:
+            with os.fdopen(os.dup(request), "wb") as file:
+                pickle.dump((os.getpid(), shapes), file)
+                try:
+                    pickle.dump(job, file)
+                except Exception as error:  # a layer of the user's own, for one, made in a function
+                    raise OSError(f"{type(error).__name__}: {error}") from error
+            os.lseek(request, 0, os.SEEK_SET)
+            module = getattr(job, "func", job).__module__  # a partial has its function's
+            with self._lock:
+                files = [channel, memory, request]
+                try:
+                    socket.send_fds(self._running(), [module.encode()], files)
+                except OSError:  # somebody ended it
+                    self.end()
+                    socket.send_fds(self._running(), [module.encode()], files)
+        finally:
+            os.close(request)
+
+    def end(self) -> None:
+        """End the server; its workers go on until their channels close."""
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_TIME)
+        self._control = self._process = None
+
+    def _running(self) -> socket.socket:
+        if self._control is None:
+            self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with other:
+                how = {"path": sys.path, "control": other.fileno(), "host": os.getpid()}
+                program = (
+                    f"import json, sys; how = json.loads({json.dumps(json.dumps(how))}); "
+                    "sys.path[:] = how['path']; "
+                    "from lenet_xp.system.worker_server import serve; "
+                    "serve(how['control'], how['host'])"
+                )
+                self._process = subprocess.Popen(
+                    [multiprocessing.spawn.get_executable(), "-c", program],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=os.environ | ONE_THREAD,
+                    pass_fds=[other.fileno()],
+                    start_new_session=True,  # Ctrl-C is for the host alone
+                )
+        return self._control
+
+
+_servers: dict[int, _Server] = {}  # by process: a forked host does not use its parent's
+
+
+def _server() -> _Server:
+    own = os.getpid()
+    if own not in _servers:
+        server = _servers.setdefault(own, _Server())
+        atexit.register(_end, own, server)
+    return _servers[own]
+
+
+def _end(pid: int, server: _Server) -> None:
+    if os.getpid() == pid:
+        server.end()
