@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 MAX_CORES = 1_000_000  # cores: no machine has as many
 _CGROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 _owners = 0  # blocks of `owned` that are open
 
 
@@ -83,7 +84,7 @@ def _quota() -> int:
 def _control_groups() -> Iterator[Path]:
     """The folders of this process's control groups and of those above them."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = _OWN_GROUPS.read_text().splitlines()
     except (OSError, ValueError):
         return
     for line in lines:

@@ -30,7 +30,7 @@ from lenet_xp.errors import WorkerFailed
 from lenet_xp.system.own_process import is_owned
 
 POLLING_TIME = 0.5e-3  # seconds: for how long a process polls its socket before it sleeps on it
-HOST_CHECK = 5.0  # seconds: between two looks at whether the host still lives
+HOST_CHECK = 2.0  # seconds: between two looks at whether the host still lives
 START_TIME = 60.0  # seconds: for a process to start; the server imports NumPy first
 END_TIME = 5.0  # seconds: for a process to end by itself
 ALIGNMENT = 64  # bytes: of each array, a line of the cache

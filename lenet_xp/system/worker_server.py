@@ -19,6 +19,7 @@ def serve(control: int, host: int) -> None:
     host: the process that asks. It may die while a copy of its end of the socket lives on.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host alone answers Ctrl-C
     channel = socket.socket(fileno=control)
     while is_alive(host):
         if not select.select([channel], [], [], HOST_CHECK)[0]:

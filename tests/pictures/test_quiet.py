@@ -1,4 +1,7 @@
-"""What C libraries print about damaged images does not reach standard error; what we say does."""
+"""In a command, what C libraries print of damaged images does not reach standard error.
+
+What we say does. `tests/system/test_guest.py` has the library, which mutes nobody.
+"""
 
 import io
 import logging
@@ -17,6 +20,7 @@ from lenet_xp.commands import terminal
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import decode
 from lenet_xp.system.opencv import stderr_muted
+from lenet_xp.system.own_process import owned
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +53,7 @@ def many_samples() -> bytes:
 
 @pytest.mark.parametrize("make", [jpeg, tiff, many_samples], ids=lambda make: make.__name__)
 def test_libraries_say_nothing(capfd, make):
-    with suppress(InputError):
+    with owned(), suppress(InputError):
         decode(make(), "x")
     assert capfd.readouterr() == ("", "")
 
@@ -63,7 +67,11 @@ def test_libjpeg_would_say_something(capfd):
 
 
 def test_pillow_logs_nowhere_by_itself():
-    assert any(isinstance(each, logging.NullHandler) for each in logging.getLogger("PIL").handlers)
+    pillow = logging.getLogger("PIL")
+    before = list(pillow.handlers)
+    with owned():
+        assert any(isinstance(each, logging.NullHandler) for each in pillow.handlers)
+    assert pillow.handlers == before
 
 
 @pytest.mark.parametrize("run", ["run(draw)", "draw(None)"], ids=["a command", "another program"])
@@ -91,9 +99,10 @@ PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {root!r})
 from lenet_xp.system.opencv import stderr_muted
+from lenet_xp.system.own_process import owned
 
 before = sys.stderr
-with stderr_muted:
+with owned(), stderr_muted:
     with stderr_muted:
         os.write(2, b"a library\\n")
         print("we", file=sys.stderr)
@@ -120,7 +129,8 @@ import os, sys
 os.close(2)
 sys.path.insert(0, {root!r})
 from lenet_xp.system.opencv import stderr_muted
-with stderr_muted:
+from lenet_xp.system.own_process import owned
+with owned(), stderr_muted:
     pass
 print("through")
 """
@@ -140,10 +150,11 @@ def test_many_threads_leave_it_as_it_was(capfd):
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with owned():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"
 
