@@ -66,7 +66,7 @@ class BatchReader:
         if self._capacity:
             self._first = int(one_blas_thread())  # shares that the caller's thread reads
             count = self._workers.count
-            share = -(-self._capacity // count)
+            share = largest_share(self._capacity, count)
             processes = [
                 ReadingProcess(self._model, self._preprocessing, share)
                 for _ in range(count - self._first)
@@ -83,9 +83,9 @@ class BatchReader:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
         count = len(images)
         probabilities = np.empty((count, self._model.shapes[-1][0]))
-        shares = even_slices(count, min(self._workers.count, -(-count // MIN_SHARE)))
         if not count:
             return probabilities
+        shares = shares_to_read(count, self._workers.count)
         pairs = [(images[share], probabilities[share]) for share in shares]
         if self._processes and len(shares) > self._first and count <= self._capacity:
             rest = pairs[self._first :]
@@ -202,6 +202,16 @@ def worker_count(ops: Ops, threads: int | None) -> int:
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, or None for all cores, not {threads}")
     return (threads or usable_cores()) if ops.uses_cores else 1
+
+
+def shares_to_read(count: int, workers: int) -> list[slice]:
+    """The shares of `count` images for at most so many workers."""
+    return even_slices(count, min(workers, -(-count // MIN_SHARE)))
+
+
+def largest_share(count: int, workers: int) -> int:
+    """The most images that a share of at most `count` images can hold."""
+    return max(-(-count // workers), min(count, MIN_SHARE))
 
 
 def piece_size(ops: Ops, count: int) -> int:

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.inference import MIN_SHARE, BatchReader
+from lenet_xp.inference import BatchReader, largest_share, shares_to_read
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
@@ -61,9 +61,10 @@ class Trainer:
     def __enter__(self) -> "Trainer":
         count = self.workers.count
         if self.ops.uses_cores and can_start():
-            self._first = int(one_blas_thread())
+            # Plain layers stay here in any case, where a debugger sees them.
+            self._first = int(one_blas_thread() or not self.model.fused)
             max_share = -(-self.recipe.batch_size // count)
-            max_read = 0 if self._first else -(-self._max_read // count)
+            max_read = 0 if self._first else largest_share(self._max_read, count)
             processes = [
                 GradientProcess(self.model, self.preprocessing, max_share, max_read)
                 for _ in range(count - self._first)
@@ -167,7 +168,7 @@ class Trainer:
     def _read_in_processes(self, images: np.ndarray) -> np.ndarray:
         count, model = len(images), self.validated_model
         probabilities = np.empty((count, model.shapes[-1][0]))
-        shares = even_slices(count, min(self.workers.count, -(-count // MIN_SHARE)))
+        shares = shares_to_read(count, self.workers.count)
         busy = self.processes[: len(shares)]
         for process, share in zip(busy, shares, strict=True):
             process.begin_read(model.values, images[share])

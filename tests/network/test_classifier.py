@@ -22,7 +22,6 @@ from lenet_xp.classifier import LeNetClassifier
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.workers import can_fork
 from lenet_xp.training.loop import TrainingDiverged
 from lenet_xp.training.recipes import BEST, CLASSIC
 
@@ -299,11 +298,6 @@ def test_folds_of_writers_in_workers_of_any_kind(few, backend, threads):
     with parallel_config(backend=backend, n_jobs=2):
         again = cross_val_score(quick(threads=threads), images, names, **folds)
     assert np.array_equal(again, scores)
-
-
-def test_a_daemonic_process_does_not_fork(monkeypatch):
-    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
-    assert not can_fork()
 
 
 def test_workers_use_one_core_unless_told(monkeypatch):

@@ -1,6 +1,7 @@
 """A run that was stopped or killed goes on to the bit, wherever that was."""
 
 import multiprocessing
+import os
 import random
 import signal
 import time
@@ -19,7 +20,7 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
-from lenet_xp.system.workers import WorkerProcess, can_fork
+from lenet_xp.system.processes import WorkerProcess, can_start
 from lenet_xp.training.checkpoints import Checkpoints, State, locked
 from lenet_xp.training.loop import fit
 from lenet_xp.training.run import interrupted_run, train_run
@@ -211,7 +212,7 @@ def test_a_hundred_kills_lose_nothing(data, tmp_path):
     print(f"{kills} kills, {finished} runs through, 0 lost, 0 bits that differ")
 
 
-@pytest.mark.skipif(not can_fork(), reason="threads do the work here")
+@pytest.mark.skipif(not can_start(), reason="threads do the work here")
 def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeypatch, capsys):
     """As by a system that runs out of memory, in the middle of a run."""
     expected, out = tmp_path / "expected", tmp_path / "out"
@@ -223,8 +224,7 @@ def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeyp
     def begins(self, number):
         begun.append(number)
         if len(begun) == 7:
-            self._process.kill()
-            self._process.join()
+            os.kill(self.pid, signal.SIGKILL)
         begin(self, number)
 
     monkeypatch.setattr(WorkerProcess, "begin", begins)

@@ -21,6 +21,7 @@ from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops, get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.metrics import cross_entropy
+from lenet_xp.system.own_process import one_blas_thread, owned
 from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training import loop as training
 from lenet_xp.training.batches import epoch_batches, prefetch
@@ -230,20 +231,20 @@ def blas_threads() -> list[int]:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_workers_give_the_matrix_library_its_threads_back(fails):
+def test_a_command_gives_the_matrix_library_its_threads_back(fails):
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
         if not before or max(before) < 2:
             pytest.skip("the matrix library has no threads to be set")
         try:
-            with WorkerThreads(2):
-                assert set(blas_threads()) == {1}
+            with owned(), WorkerThreads(2):
+                assert set(blas_threads()) == {1} and one_blas_thread()
                 assert len(alive("worker")) == 1
                 if fails:
                     raise KeyError
         except KeyError:
             pass
-        assert blas_threads() == before
+        assert blas_threads() == before and not one_blas_thread()
         assert not alive("worker")
 
 
