@@ -211,13 +211,15 @@ def photograph(
     with ExitStack() as stack:
         others = min(len(parts), cores) - 1 if can_start() else 0
         shapes = {"letters": ((PART, *images.shape[1:]), np.uint8)}
-        workers = [WorkerProcess(partial(_letters_on_pages, how), shapes) for _ in range(others)]
+        workers = [
+            WorkerProcess(partial(_letters_on_pages, how, parts), shapes) for _ in range(others)
+        ]
         if not start_all(stack, workers):
             workers = []
         for first in range(0, len(parts), 1 + len(workers)):
             own, *rest = parts[first : first + 1 + len(workers)]
-            for part, worker in zip(rest, workers, strict=False):
-                worker.begin(part.start)
+            for number, (_, worker) in enumerate(zip(rest, workers, strict=False), first + 1):
+                worker.begin(number)
             found[own] = _part(how, own)
             for part, worker in zip(rest, workers, strict=False):
                 worker.finish()
@@ -229,11 +231,12 @@ def photograph(
 _How = tuple[np.ndarray, Sequence[str], Preprocessing, int]  # what `photograph` is given
 
 
-def _letters_on_pages(how: _How, arrays: dict[str, np.ndarray]) -> Serve:
-    """What a worker process does for the number of its first letter."""
+def _letters_on_pages(how: _How, parts: list[slice], arrays: dict[str, np.ndarray]) -> Serve:
+    """What a worker process does for the number of a part."""
 
-    def serve(start: int) -> None:
-        arrays["letters"][...] = _part(how, slice(start, start + PART))
+    def serve(number: int) -> None:
+        part = parts[number]
+        arrays["letters"][: part.stop - part.start] = _part(how, part)
 
     return serve
 
