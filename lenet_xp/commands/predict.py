@@ -84,7 +84,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
-    files, left_out = _find(options.images)
+    files, left_out = _find(options.images, options.skip_bad)
     if left_out:
         print(printable(told(left_out, len(files))), file=sys.stderr)
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
@@ -137,22 +137,34 @@ def _report_skipped(skipped: list[dict[str, str]], good: list[Path]) -> None:
         raise InputError("none of the images could be read; see the lines above")
 
 
-def _find(paths: list[Path]) -> tuple[list[Path], list[LeftOut]]:
-    """The image files named or in a folder named, these in sorted order; and what is left out."""
+def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[LeftOut]]:
+    """The image files named or in a folder named, these in sorted order; and what is left out.
+
+    InputError for a folder in which none is found, unless it is skipped for others.
+    """
     found: list[Path] = []
     left_out: list[LeftOut] = []
     for path in paths:
         if path.is_dir():
-            inside, others = pictures_in(path, MAX_IMAGES + 1 - len(found))
-            if not inside:
+            try:
+                inside, others = pictures_in(path, MAX_IMAGES + 1 - len(found))
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                inside, others = [], [("", str(error).removeprefix(f"{path}: "))]
+            left_out += [(str(path / name), why) for name, why in others]
+            found += [path / name for name in inside]
+            if not (inside or skip_bad):
                 more = f" ({told(others, 0)})" if others else ""
                 raise InputError(f"{path}: holds no image{more}; give a folder of image files")
-            found += [path / name for name in inside]
-            left_out += [(str(path / name), why) for name, why in others]
+            if not (inside or others):
+                left_out.append((str(path), "holds no image"))
         else:
             found.append(path)
         if len(found) > MAX_IMAGES:
             raise InputError(f"these are over {MAX_IMAGES:,} images; give fewer at a time")
+    if not found:
+        raise InputError(f"there is no image ({told(left_out, 0)}); give image files")
     return found, left_out
 
 

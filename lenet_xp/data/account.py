@@ -72,5 +72,5 @@ def account_lines(dataset: Dataset) -> list[str]:
         lines.append(told(dataset.left_out, len(dataset) + len(dataset.skipped)))
     if blank := dataset.blank:
         count = f"{len(blank):,} of {len(dataset):,}"
-        lines.append(f"without ink, but kept in the data: {count} pictures: {blank[0]}")
+        lines.append(f"no ink in {count} pictures, which stay in the data: {blank[0]}")
     return lines

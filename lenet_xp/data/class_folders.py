@@ -90,7 +90,7 @@ def find_tree(
     images: Iterable[str],
     folders: Iterable[str],
     left_out: Iterable[LeftOut],
-    checksum: Callable[[str], int],
+    checksum: Callable[[str], object],
 ) -> Tree:
     """The one set of class folders among the images of a source.
 
@@ -139,7 +139,9 @@ def _images_by_root(images: Iterable[str]) -> tuple[_Trees, list[LeftOut]]:
     return trees, loose
 
 
-def _beside(name: str, trees: _Trees, root: str, checksum: Callable[[str], int]) -> list[LeftOut]:
+def _beside(
+    name: str, trees: _Trees, root: str, checksum: Callable[[str], object]
+) -> list[LeftOut]:
     """The images outside of the chosen tree, which are left out: copies of it and loose ones.
 
     InputError where it would be a guess which tree is meant.

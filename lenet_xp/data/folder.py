@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -77,8 +76,7 @@ class Folder:
         images = [each.path for each in self._entries if not each.folder and each.why is None]
         folders = [each.path for each in self._entries if each.folder]
         left_out = [(each.path, each.why) for each in self._entries if each.why is not None]
-        checksum = cache(lambda name: zlib.crc32(self.read(name)))
-        return find_tree(str(self.path), images, folders, left_out, checksum)
+        return find_tree(str(self.path), images, folders, left_out, cache(self._digest))
 
     def size(self, name: str) -> int:
         try:

@@ -329,6 +329,17 @@ def test_links_without_a_target_are_named(tmp_path):
         load(source)
 
 
+def test_a_name_that_is_no_text_is_accounted_for(place, call):
+    source = as_folder(place / "a", letters())
+    (source / os.fsdecode(b"notes\xff.txt")).write_bytes(TEXT)
+    for _ in range(2):  # read, and then out of the cache
+        ((path, why),) = load(source).left_out
+        assert os.fsencode(path) == b"notes\xff.txt" and why == "is no image"
+    found = json.loads(call("audit", "--data", source, "--json").out)
+    assert [each["file"] for each in found["left_out"]] == [path]
+    assert "/notes\\udcff.txt: is no image" in call("predict", source).err
+
+
 def test_pipes_are_named_and_not_opened(tmp_path):
     source = as_folder(tmp_path / "a", letters())
     os.mkfifo(source / "ya" / "8.png")
@@ -433,7 +444,7 @@ def blanks(place):
 def test_every_command_tells_its_account(place, call):
     source = blanks(place)
     left_out = "left out 1 of 46 files: notes.txt: is no image"
-    no_ink = "without ink, but kept in the data: 2 of 45 pictures: ya/ya_2.jpeg"
+    no_ink = "no ink in 2 of 45 pictures, which stay in the data: ya/ya_2.jpeg"
     trained = call("train", "--data", source, "--out", "run", *QUICK)
     metrics = json.loads((place / "run" / "metrics.json").read_text())
     scored = call("evaluate", "run/model.npz", "--data", source, "--part", "all", "--json")
@@ -457,6 +468,29 @@ def test_every_command_tells_its_account(place, call):
 def test_predict_tells_why_a_folder_holds_no_image(place, call):
     source = as_folder(place / "a", {"notes.txt": TEXT})
     call("predict", source).assert_refused("holds no image", "notes.txt: is no image")
+
+
+def test_predict_goes_on_past_folders_without_images(place, call, monkeypatch):
+    """As a shell gives them for photos/*."""
+    as_folder(place / "photos", {"a.png": image(1), "b.txt": TEXT, "docs/c.txt": TEXT})
+    (place / "photos" / "empty").mkdir()
+    (place / "photos" / "closed").mkdir()
+    allowed = os.scandir
+
+    def scandir(path):
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path)
+
+    monkeypatch.setattr(folders.os, "scandir", scandir)
+    paths = [f"photos/{name}" for name in ("a.png", "b.txt", "closed", "docs", "empty")]
+    answer = json.loads(call("predict", *paths, "--json", "--skip-bad").out)
+    assert [each["file"] for each in answer["results"]] == ["photos/a.png"]
+    skipped = {each["file"]: each["reason"] for each in answer["skipped"]}
+    assert skipped.keys() == {"photos/b.txt", "photos/closed", "photos/docs/c.txt", "photos/empty"}
+    assert skipped["photos/closed"] == "cannot be read (Permission denied)"
+    call("predict", *paths[::4]).assert_refused("photos/empty: holds no image")
+    call("predict", *paths[2:], "--skip-bad").assert_refused("no image", "photos/closed", "of 3")
 
 
 def test_pictures_without_ink_and_without_names(tmp_path):
