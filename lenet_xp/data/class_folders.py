@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lenet_xp.data.account import NO_IMAGE, LeftOut, is_aside, is_dotted, told
+from lenet_xp.data.account import LeftOut, is_aside, is_dotted, told
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, decode
+from lenet_xp.pictures.kinds import named_image
 from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.system.text import problem_with
 
@@ -176,19 +177,21 @@ def _check_empty_folders(
 ) -> None:
     """InputError for a class folder without images: its class would be lost.
 
-    A folder that holds files and no image among them is no class folder.
+    A folder of files whose names are not those of images is no class folder.
     """
     prefix = f"{root}/" if root else ""
-    found: dict[str, list[LeftOut]] = defaultdict(list)
+    found: dict[str, list[LeftOut]] = {
+        folder: [] for folder in folders if folder.rpartition("/")[0] == root
+    }
     for path, why in left_out:
-        if path.startswith(prefix):
-            found[path[len(prefix) :].split("/")[0]].append((path, why))
-    for folder in folders:
-        parent, _, last = folder.rpartition("/")
-        if parent != root or last in class_names or is_dotted(folder) or is_aside(folder):
+        last, inside, _ = path.removeprefix(prefix).partition("/")
+        if path.startswith(prefix) and (inside or path in found):
+            found.setdefault(prefix + last, []).append((path, why))
+    for folder, files in sorted(found.items()):
+        if folder.removeprefix(prefix) in class_names or is_dotted(folder) or is_aside(folder):
             continue
-        lost = [each for each in found[last] if each[1] != NO_IMAGE]
-        if lost or not found[last]:
+        lost = [each for each in files if named_image(each[0]) or each[0] == folder]
+        if lost or not files:
             reason = f" ({': '.join(lost[0])})" if lost else ""
             problem = f"class folder {folder} holds no image{reason}; fill or remove it"
             raise InputError(f"{name}: {problem}")

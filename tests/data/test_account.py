@@ -76,6 +76,7 @@ CASES = [
     ("a readme among the letters", {"ya/README": TEXT}, LEFT),
     ("labels beside and within", {"labels.csv": TEXT, "ya/labels.csv": TEXT}, LEFT),
     ("a folder of notes", {"notes/one.txt": TEXT, "notes/two/three.txt": TEXT}, LEFT),
+    ("a folder of odd things", {"docs/.draft.txt": TEXT, "docs/a.ico": ICON, "docs/b": b""}, LEFT),
     ("an empty file", {"ya/nothing": b"", "nothing": b""}, LEFT),
     ("a large file that is no image", {"weights.bin": BIG, "ya/weights.npy": BIG}, LEFT),
     ("an archive in it", {"letters.zip": b"PK\3\4" + bytes(99), "ya/a.tar.gz": b"\x1f\x8b"}, LEFT),
@@ -267,6 +268,13 @@ def test_a_second_copy_is_named_file_by_file(tmp_path, made):
 def test_where_nothing_is_found_the_account_is_told(tmp_path, made):
     with pytest.raises(InputError, match=r"left out 2 of 2 files: a\.png: stands in no class"):
         load(made(tmp_path / "a", {"a.png": image(1), "b.txt": TEXT}))
+
+
+@MAKERS
+def test_a_class_that_would_be_lost_is_refused(tmp_path, made):
+    source = made(tmp_path / "a", letters() | {"yat/.1.png": image(1)})
+    with pytest.raises(InputError, match=r"class folder yat holds no image \(yat/\.1\.png: has a"):
+        load(source)
 
 
 def test_a_class_that_is_a_link_is_read(tmp_path):
