@@ -12,7 +12,7 @@ import numpy as np
 
 from lenet_xp.commands.terminal import parser, run
 from lenet_xp.data.archive import Archive
-from lenet_xp.data.class_folders import Folder
+from lenet_xp.data.folder import Folder
 from lenet_xp.data.writers import IMAGES, SAMPLES, WRITERS, writer_table
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import decode

@@ -57,8 +57,7 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
     split: by default all that the data set can have; InputError for one that it cannot have.
     """
     groups, labels, writers = image_groups(dataset.images), dataset.labels, known_writers(dataset)
-    numbered = [f"{dataset.class_names[label]}#{index}" for index, label in enumerate(labels)]
-    names = np.array(dataset.files or numbered, object)
+    names = np.array(dataset.names, object)
     twins = repeated(groups)
     conflicts = [part for part in twins if len(np.unique(labels[part])) > 1]
     counts = np.bincount(labels, minlength=len(dataset.class_names))
@@ -67,6 +66,8 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
         "images": len(dataset),
         "classes": dict(zip(dataset.class_names, counts.tolist(), strict=True)),
         "unreadable": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
+        "left_out": [{"file": file, "reason": reason} for file, reason in dataset.left_out],
+        "blank": list(dataset.blank),
         "duplicates": {
             "groups": len(twins),
             "surplus": sum(len(part) for part in twins) - len(twins),
@@ -119,12 +120,15 @@ def _lines(found: dict[str, Any]) -> list[str]:
     """The findings for a reader, the splits as a table."""
     counts = found["classes"].values()
     each = f"{min(counts):,}" + (f" to {max(counts):,}" if min(counts) < max(counts) else "")
-    duplicates, unreadable = found["duplicates"], found["unreadable"]
-    conflicts = found["label_conflicts"]
+    duplicates, conflicts, blank = (
+        found[name] for name in ("duplicates", "label_conflicts", "blank")
+    )
     return [
         f"{found['dataset']}: {found['images']:,} images, {len(counts)} classes, {each} of each",
-        f"unreadable: {len(unreadable):,} files",
-        *_listed([f"{bad['file']} ({bad['reason']})" for bad in unreadable]),
+        *_account(found["unreadable"], "unreadable"),
+        *_account(found["left_out"], "left out"),
+        f"no ink: {len(blank):,} pictures, which stay in the data",
+        *_listed(blank),
         f"duplicates: {duplicates['groups']:,} images stand there more than once, "
         f"{duplicates['surplus']:,} surplus",
         *_listed([" = ".join(part) for part in duplicates["images"]]),
@@ -133,6 +137,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *_writer_lines(found["writers"]),
         "",
         *_split_lines(found["splits"]),
+    ]
+
+
+def _account(files: list[dict[str, str]], title: str) -> list[str]:
+    return [
+        f"{title}: {len(files):,} files",
+        *_listed([f"{each['file']} ({each['reason']})" for each in files]),
     ]
 
 

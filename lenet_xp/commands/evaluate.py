@@ -21,6 +21,7 @@ from lenet_xp.commands.terminal import (
     parser,
     whole_number,
 )
+from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS, Split, honest_split
@@ -69,7 +70,7 @@ class Part:
 
 
 def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
-    """Load the part that `add_part_options` chose; list skipped images on standard error.
+    """Load the part that `add_part_options` chose; tell the account of the data on standard error.
 
     Raises InputError for unusable data, and for classes that the model does not have.
     """
@@ -82,8 +83,8 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         skip_bad=options.skip_bad,
         cache=not options.no_cache,
     )
-    for file, reason in dataset.skipped:
-        print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
+    for line in account_lines(dataset):
+        print(printable(line), file=sys.stderr)
     labels = check_class_names(saved.class_names, dataset)
     split = None if options.part == "all" else _split(options, saved.notes, dataset)
     chosen = getattr(split, options.part) if split else np.arange(len(labels))
@@ -96,6 +97,8 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         "fold": split and split.fold,
         "images": len(chosen),
         "skipped": len(dataset.skipped),
+        "left_out": len(dataset.left_out),
+        "blank": len(dataset.blank),
     }
     groups = None if writers is None else writers[chosen]
     return Part(dataset.images[chosen], labels[chosen], groups, about)

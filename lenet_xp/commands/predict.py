@@ -5,7 +5,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ from lenet_xp.commands.terminal import (
     parser,
     whole_number,
 )
-from lenet_xp.data.class_folders import is_image, scan
+from lenet_xp.data.account import LeftOut, told
 from lenet_xp.data.dataset import MAX_IMAGES
+from lenet_xp.data.folder import pictures_in
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pictures.image_file import SUFFIXES, read_image
+from lenet_xp.pictures.image_file import read_image
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.pictures.preprocess import grey_levels
 from lenet_xp.reader import Reader
@@ -37,7 +37,8 @@ with --json: {"version": 1, "results": [...], "skipped": [...]}
   with --page: for each image its file; blank, true where it holds no letter; text and latin;
       certain_from, a probability; letters, each with line and position from 0, space_before, box
       in pixels, uncertain, readings
-  skipped: with --skip-bad, file and reason of each unreadable image"""
+  skipped: file and reason of what folders hold and is no image that is read, and with
+      --skip-bad of each unreadable image"""
 EXAMPLES = """\
   lenet-xp predict letter.png
       with the model that comes with the package
@@ -83,7 +84,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
-    files = _find(options.images)
+    files, left_out = _find(options.images, options.skip_bad)
+    if left_out:
+        print(printable(told(left_out, len(files))), file=sys.stderr)
+    options.left_out = [{"file": file, "reason": why} for file, why in left_out]
     if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
     reader = Reader(load_model(options.model, choose_ops(options)))
@@ -103,7 +107,7 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             {"file": str(file), "blank": reading.blank, "readings": reading.best()}
             for file, reading in zip(good, readings, strict=True)
         )
-        _print_json(results, skipped)
+        _print_json(results, [*options.left_out, *skipped])
         return
     names = [printable(str(file)) for file in good]
     width = max(map(len, names))
@@ -133,22 +137,35 @@ def _report_skipped(skipped: list[dict[str, str]], good: list[Path]) -> None:
         raise InputError("none of the images could be read; see the lines above")
 
 
-def _find(paths: list[Path]) -> list[Path]:
-    """Every image file named or in a folder named, folders in sorted order."""
+def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[LeftOut]]:
+    """The image files named or in a folder named, these in sorted order; and what is left out.
+
+    InputError for a folder in which none is found, unless it is skipped for others.
+    """
     found: list[Path] = []
+    left_out: list[LeftOut] = []
     for path in paths:
         if path.is_dir():
-            files = (name for name, status in scan(path, progress=True) if status is not None)
-            inside = list(islice(filter(is_image, files), MAX_IMAGES + 1 - len(found)))
-            if not inside:
-                kinds = ", ".join(sorted(suffix.lstrip(".") for suffix in SUFFIXES))
-                raise InputError(f"{path}: holds no image; give a folder of {kinds} files")
-            found += [path / name for name in sorted(inside, key=lambda name: name.split("/"))]
+            try:
+                inside, others = pictures_in(path, MAX_IMAGES + 1 - len(found))
+            except InputError as error:
+                if not skip_bad:
+                    raise
+                inside, others = [], [("", str(error).removeprefix(f"{path}: "))]
+            left_out += [(str(path / name), why) for name, why in others]
+            found += [path / name for name in inside]
+            if not (inside or skip_bad):
+                more = f" ({told(others, 0)})" if others else ""
+                raise InputError(f"{path}: holds no image{more}; give a folder of image files")
+            if not (inside or others):
+                left_out.append((str(path), "holds no image"))
         else:
             found.append(path)
         if len(found) > MAX_IMAGES:
             raise InputError(f"these are over {MAX_IMAGES:,} images; give fewer at a time")
-    return found
+    if not found:
+        raise InputError(f"there is no image ({told(left_out, 0)}); give image files")
+    return found, left_out
 
 
 def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
@@ -185,7 +202,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
             advance(1)
     _report_skipped(skipped, good)
     if options.json:
-        _print_json(records, skipped)
+        _print_json(records, [*options.left_out, *skipped])
 
 
 def _names(files: list[Path]) -> list[str]:

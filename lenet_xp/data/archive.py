@@ -11,16 +11,21 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
+from lenet_xp.data.account import ASIDE, NO_IMAGE, LeftOut, why_left_out
 from lenet_xp.data.class_folders import Tree, find_tree, load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES
+from lenet_xp.pictures.kinds import START
 from lenet_xp.system.npz_file import CappedReads
 
 MAX_RATIO = 200  # bytes to a packed byte: no image shrinks so much, and deflate reaches 1032
 MIN_CHECKED = 2**20  # bytes: a smaller member may shrink by any ratio
 MAX_DIRECTORY = 32 * 2**20  # bytes: the list of members, enough for 300,000 of AMHCD's names
 MAX_LZMA = 64 * 2**20  # bytes: memory that an LZMA member's header may ask for
+
+MAX_START = 2**20  # bytes: packed, more than a block of bzip2, after which it gives the first byte
+_ENCRYPTED = 1  # flag of a member
 
 _LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # its mark, the lengths of the name and of the extras
@@ -35,9 +40,9 @@ def load_archive(request: Request) -> Dataset:
 class Archive(ExitStack):
     """An open zip archive as a source of class folders; as a context it closes the file.
 
-    Every member is checked before any is read: InputError for one that is encrypted, stands there
-    twice, is declared far larger than an image can be or has a path that leads out of the archive,
-    and for a file that is no zip. `read` may be called from several threads.
+    Every member is checked before any is read: InputError for a path that leads out of the archive,
+    for an image that is encrypted, stands there twice or is declared far larger than an image can
+    be, and for a file that is no zip. `read` may be called from several threads.
     """
 
     def __init__(self, path: str | Path):
@@ -48,7 +53,10 @@ class Archive(ExitStack):
             self._zip = zipfile.ZipFile(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._map = self.enter_context(mapped)
-            self._members = self._checked_members()
+            self._members: dict[str, zipfile.ZipInfo] = {}  # the images
+            self._folders: list[str] = []
+            self._left_out: list[LeftOut] = []
+            self._check_members()
         except Exception as error:  # a damaged list of members has a dozen ways to go wrong
             self.close()
             if isinstance(error, InputError):
@@ -59,9 +67,8 @@ class Archive(ExitStack):
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""
-        folders = [name.rstrip("/") for name in self._members if name.endswith("/")]
-        files = [name for name in self._members if not name.endswith("/")]
-        return find_tree(str(self.path), files, folders, lambda name: self._members[name].CRC)
+        content = list(self._members), self._folders, self._left_out
+        return find_tree(str(self.path), *content, lambda name: self._members[name].CRC)
 
     def size(self, name: str) -> int:
         """Bytes of a member, packed or unpacked, whichever is more."""
@@ -84,27 +91,54 @@ class Archive(ExitStack):
             raise InputError(f"{name}: is damaged in the archive (wrong checksum)")
         return data
 
-    def _packed(self, member: zipfile.ZipInfo) -> bytes:
-        """The packed bytes of a member, which follow its local header."""
+    def _packed(self, member: zipfile.ZipInfo, most: int = MAX_BYTES) -> bytes:
+        """The packed bytes of a member, which follow its local header; at most `most` of them."""
         mark, name_length, extra_length = _LOCAL_HEADER.unpack_from(self._map, member.header_offset)
         if mark != b"PK\x03\x04":
             raise zipfile.BadZipFile("no header where it should be")
         start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        return self._map[start : start + member.compress_size]
+        return self._map[start : start + min(most, member.compress_size)]
 
-    def _checked_members(self) -> dict[str, zipfile.ZipInfo]:
-        members: dict[str, zipfile.ZipInfo] = {}
-        for member in self._zip.infolist():
-            name = member.filename.replace("\\", "/")
-            if name in members:
-                raise InputError(f"{self.path}: holds two members named {name!r}; pack it again")
-            if reason := _problem(member, name):
-                raise InputError(f"{self.path}: member {name!r} {reason}")
-            members[name] = member
+    def _start(self, member: zipfile.ZipInfo) -> bytes:
+        """The first bytes of a member's content, or none where it cannot be unpacked."""
+        try:
+            packed = self._packed(member, MAX_START)
+            return _unpacked(packed, member.compress_type, START)[:START]
+        except MemoryError:
+            raise
+        except Exception:  # each of four decoders has its own exceptions
+            return b""
+
+    def _check_members(self) -> None:
+        """Sort the members into images, folders and what is left out."""
+        members = self._zip.infolist()
         # Members that share their bytes would make endless work of a small file.
-        if sum(member.compress_size for member in members.values()) > len(self._map):
+        if sum(member.compress_size for member in members) > len(self._map):
             raise InputError(f"{self.path}: holds members that overlap; pack it again")
-        return members
+        for member in members:
+            given = member.filename.replace("\\", "/")
+            if _LEADS_OUT.search(given):
+                problem = "has a path that leads out of the archive; pack it again without"
+                raise InputError(f"{self.path}: member {given!r} {problem}")
+            name = "/".join(part for part in given.split("/") if part not in ("", "."))
+            if given.endswith("/"):
+                self._folders += [name] * bool(name)  # "./" has none
+            elif (why := self._why_left_out(member, name)) is not None:
+                self._left_out += [(name or given, why)] * (why != ASIDE)
+            elif name in self._members:
+                raise InputError(f"{self.path}: holds two members named {name!r}; pack it again")
+            elif reason := _problem(member):
+                raise InputError(f"{self.path}: member {name!r} {reason}")
+            else:
+                self._members[name] = member
+
+    def _why_left_out(self, member: zipfile.ZipInfo, name: str) -> str | None:
+        """See `why_left_out`."""
+        encrypted = member.flag_bits & _ENCRYPTED
+        why = why_left_out(name, lambda: b"" if encrypted else self._start(member))
+        if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
+            return "is a symbolic link; pack the file itself"
+        return "is encrypted and not named as an image" if why == NO_IMAGE and encrypted else why
 
 
 def _unpacked(data: bytes, kind: int, max_bytes: int) -> bytes:
@@ -123,13 +157,9 @@ def _unpacked(data: bytes, kind: int, max_bytes: int) -> bytes:
     raise NotImplementedError(f"compression {kind} is not known; pack it as usual")
 
 
-def _problem(member: zipfile.ZipInfo, name: str) -> str | None:
-    """Why a member must not be read, or None."""
-    if _LEADS_OUT.search(name):
-        return "has a path that leads out of the archive; pack it again without"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return "is a symbolic link; pack the file itself"
-    if member.flag_bits & 1:
+def _problem(member: zipfile.ZipInfo) -> str | None:
+    """Why an image must not be read, or None."""
+    if member.flag_bits & _ENCRYPTED:
         return "is encrypted; give an archive without a password"
     size, packed = member.file_size, member.compress_size
     if max(size, packed) > MAX_BYTES or (size > MIN_CHECKED and size > MAX_RATIO * max(1, packed)):

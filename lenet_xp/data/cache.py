@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset
 from lenet_xp.errors import InputError
@@ -19,7 +20,9 @@ from lenet_xp.system.npz_file import open_npz
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.text import problem_with
 
+_DECODERS = (cv2.__version__, PIL.__version__)
 MAX_ARRAY = MAX_IMAGES * 1024  # bytes: one array of a kept file
+_ARRAYS = ("images", "labels", "about")
 
 
 def cache_folder() -> Path:
@@ -33,7 +36,7 @@ def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -
     """The file of the source with that `Source.fingerprint`, preprocessed so; it may not exist."""
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
-    key = json.dumps([fingerprint, parameters, skip_bad, cv2.__version__], sort_keys=True)
+    key = json.dumps([fingerprint, parameters, skip_bad, *_DECODERS], sort_keys=True)
     digest = hashlib.sha256(key.encode() + _source_text())
     return cache_folder() / f"{digest.hexdigest()[:32]}.npz"
 
@@ -52,14 +55,12 @@ def read_cache(path: Path) -> Dataset | None:
     The file is a plain zip, whose checksums are verified while it is read, and holds no pickle.
     """
     try:
-        with open_npz(path) as stored:
-            images, labels, about = (
-                stored[name].read(MAX_ARRAY) for name in ("images", "labels", "about")
-            )
-        name, class_names, names, source_train, skipped = json.loads(bytes(about))
-        pairs = tuple((file, reason) for file, reason in skipped)
+        with open_npz(path, _ARRAYS) as (stored, _):
+            images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)
+        name, class_names, names, source_train, *accounts = json.loads(bytes(about))
+        skipped, left_out = (tuple((file, why) for file, why in each) for each in accounts)
         texts = tuple(class_names), tuple(names)
-        dataset = Dataset(name, images, labels, *texts, source_train, pairs)
+        dataset = Dataset(name, images, labels, *texts, source_train, skipped, left_out)
         return dataset if _is_whole(dataset) else None
     except Exception:  # also where one byte of it has changed: it is made again
         return None
@@ -69,7 +70,7 @@ def _is_whole(dataset: Dataset) -> bool:
     """Whether everything has the types and shapes that `write_cache` is given."""
     images, labels, own_train = dataset.images, dataset.labels, dataset.source_train
     count = len(images)
-    texts = [dataset.name, *dataset.files, *chain.from_iterable(dataset.skipped)]
+    texts = [dataset.name, *dataset.files, *chain(*dataset.skipped, *dataset.left_out)]
     return (
         images.dtype == np.uint8
         and labels.dtype == np.int64
@@ -88,7 +89,7 @@ def _is_whole(dataset: Dataset) -> bool:
 def write_cache(path: Path, dataset: Dataset) -> None:
     """Keep a data set at `path`; where that cannot be written, do nothing."""
     d = dataset
-    about = json.dumps([d.name, d.class_names, d.files, d.source_train, d.skipped])
+    about = json.dumps([d.name, d.class_names, d.files, d.source_train, d.skipped, d.left_out])
     text = np.frombuffer(about.encode(), np.uint8)
     with suppress(InputError):
         make_folder(path.parent)

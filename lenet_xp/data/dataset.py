@@ -1,6 +1,7 @@
 """What every data source is asked for, and the labelled images that it yields."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ class Dataset:
     labels: (N,) int64, indices into `class_names`.
     files: the name of each image in its source, or empty where there is none.
     source_train: number of images in front of the source's own test set, or None without one.
-    skipped: (file, reason) of each image left out on request.
+    skipped: (file, reason) of each unreadable image, left out on request.
+    left_out: (path, reason) of everything else in the source that was not read.
     """
 
     name: str
@@ -42,9 +44,22 @@ class Dataset:
     files: tuple[str, ...] = ()
     source_train: int | None = None
     skipped: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each image: its file, or where there is none its class and place."""
+        numbered = enumerate(self.labels)
+        return self.files or tuple(f"{self.class_names[label]}#{i}" for i, label in numbered)
+
+    @cached_property
+    def blank(self) -> tuple[str, ...]:
+        """The names of the pictures without ink, which are all 0."""
+        names = self.names
+        return tuple(names[i] for i in np.flatnonzero(~self.images.any((1, 2))))
 
 
 def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndarray:

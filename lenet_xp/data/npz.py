@@ -16,6 +16,8 @@ MAX_VALUES = 400_000_000  # bytes: values of all pictures together
 MAX_NAMES = 4 * 2**20  # bytes: the array of class names
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_NAMES = "class_names"
+_OTHER = "is none of the arrays that Keras' layout has"
 
 
 def load_npz(request: Request) -> Dataset:
@@ -27,7 +29,7 @@ def load_npz(request: Request) -> Dataset:
     """
     path = request.path
     try:
-        train, test, labels, class_names = _content(path)
+        train, test, labels, class_names, others = _content(path)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # damaged bytes have a dozen ways to go wrong
@@ -40,12 +42,17 @@ def load_npz(request: Request) -> Dataset:
         return chosen
 
     images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
-    return Dataset(request.name, images, labels, class_names, source_train=len(train))
+    left_out = tuple((name, _OTHER) for name in sorted(others))
+    return Dataset(
+        *(request.name, images, labels, class_names), source_train=len(train), left_out=left_out
+    )
 
 
-def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Training and test pictures as uint8, the labels of both, the names of the classes."""
-    with open_npz(path) as arrays:
+def _content(
+    path: Path,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...], list[str]]:
+    """Pictures for training and test as uint8, all labels, the classes, the unused members."""
+    with open_npz(path, (*_ARRAYS, _NAMES)) as (arrays, others):
         if missing := [each for each in _ARRAYS if each not in arrays]:
             raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
         pictures = {f"{path}: {name}": arrays[name] for name in ("x_train", "x_test")}
@@ -61,13 +68,15 @@ def _content(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str,
         y_train, y_test = (_labels(arrays, part, path) for part in ("train", "test"))
         class_names = _class_names(arrays, y_train, y_test, path)
         train, test = (_pictures(x, where) for where, x in pictures.items())
-        return train, test, np.concatenate([y_train, y_test]), class_names
+        return train, test, np.concatenate([y_train, y_test]), class_names, others
 
 
 def _check_pictures(x: LazyArray, where: str) -> None:
     shape = x.shape
+    if shape[:1] == (0,):
+        raise InputError(f"{where}: has shape {shape}, so it holds no picture; give at least one")
     grey_or_colour = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3, 4))
-    if not grey_or_colour or not shape[0] or min(shape[1:3]) < MIN_SIDE:
+    if not grey_or_colour or min(shape[1:3]) < MIN_SIDE:
         raise InputError(
             f"{where}: has shape {shape}; (N, H, W) or (N, H, W, 1|3|4) of at least {MIN_SIDE} "
             "pixels a side is expected"
@@ -75,7 +84,9 @@ def _check_pictures(x: LazyArray, where: str) -> None:
     if shape[1] * shape[2] > MAX_PIXELS:
         raise InputError(f"{where}: has shape {shape}; at most {MAX_PIXELS:,} pixels are read")
     if x.dtype != np.uint8 and x.dtype.kind != "f":
-        raise InputError(f"{where}: is of {x.dtype}; uint8, or floating-point in 0..1 or 0..255")
+        raise InputError(
+            f"{where}: is of {x.dtype}; uint8, or floats of 0..1 or 0..255, are expected"
+        )
 
 
 def _pictures(x: LazyArray, where: str) -> np.ndarray:
@@ -96,7 +107,9 @@ def _labels(arrays: dict[str, LazyArray], part: str, path: Path) -> np.ndarray:
     y, images = arrays[f"y_{part}"], arrays[f"x_{part}"].shape[0]
     shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
     if len(shape) != 1 or y.dtype.kind not in "iu":
-        raise InputError(f"{path}: y_{part}: is {y.shape} of {y.dtype}; (N,) integers are expected")
+        raise InputError(
+            f"{path}: y_{part}: is {y.shape} of {y.dtype}; (N,) or (N, 1) integers are expected"
+        )
     if shape[0] != images:
         raise InputError(f"{path}: x_{part} holds {images} images, y_{part} {shape[0]} labels")
     return y.read(8 * MAX_IMAGES).reshape(-1).astype(np.int64)
@@ -112,11 +125,11 @@ def _class_names(
             f"{path}: y_train has labels {found.min()}..{found.max()} of {len(found)} kinds; "
             "two or more, numbered from 0 without gaps, are expected"
         )
-    if test.min() < 0 or test.max() >= len(found):
-        raise InputError(f"{path}: y_test has the label {test.max()}, which y_train never has")
+    if unknown := sorted(set(test.tolist()) - set(found.tolist())):
+        raise InputError(f"{path}: y_test has the label {unknown[0]}, which y_train never has")
     names = tuple(str(each) for each in found)
-    if "class_names" in arrays:
-        given = arrays["class_names"]
+    if _NAMES in arrays:
+        given = arrays[_NAMES]
         fits = given.dtype.kind == "U" and given.shape == found.shape
         names = tuple(str(each) for each in given.read(MAX_NAMES)) if fits else ()
         if len(set(names)) != len(found):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lenet_xp.data.archive import load_archive
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
-from lenet_xp.data.class_folders import folder_fingerprint, load_folder
 from lenet_xp.data.dataset import Dataset, Request
+from lenet_xp.data.folder import folder_fingerprint, load_folder
 from lenet_xp.data.npz import load_npz
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
@@ -57,11 +57,13 @@ def load_dataset(
     request = Request(path, name, preprocessing, samples_per_class, seed, skip_bad, progress)
     if not cache or kind.fingerprint is None:
         return kind.read(request)
-    kept = cache_path(kind.fingerprint(request), preprocessing, skip_bad)
+    content = kind.fingerprint(request)
+    kept = cache_path(content, preprocessing, skip_bad)
     dataset = read_cache(kept)
     if dataset is None:
         dataset = kind.read(request)
-        write_cache(kept, dataset)
+        if kind.fingerprint(request) == content:  # else it was changed while it was read
+            write_cache(kept, dataset)
     return replace(dataset, name=name)
 
 

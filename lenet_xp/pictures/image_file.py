@@ -17,7 +17,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lenet_xp.errors import InputError
 from lenet_xp.system.opencv import cv2, stderr_muted
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MIN_SIDE = 4  # pixels: shorter side
 MAX_PIXELS = 50_000_000  # pixels: width times height
 MAX_BYTES = 256 * 2**20  # bytes: size of a file

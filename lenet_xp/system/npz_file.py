@@ -10,7 +10,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -97,10 +97,20 @@ class LazyArray:
 
 
 @contextmanager
-def open_npz(path: FilePath) -> Iterator[dict[str, LazyArray]]:
-    """Yield the arrays of an .npz by name. A damaged file raises one of a dozen exceptions."""
+def open_npz(
+    path: FilePath, wanted: Collection[str]
+) -> Iterator[tuple[dict[str, LazyArray], list[str]]]:
+    """Yield the wanted arrays of an .npz by name, and the names of its other members.
+
+    Of the others nothing is read. A damaged file raises one of a dozen exceptions.
+    """
     with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
-        yield _lazy_arrays(archive)
+        members = archive.infolist()
+        chosen = [each for each in members if each.filename in {f"{name}.npy" for name in wanted}]
+        if len({each.filename for each in chosen}) < len(chosen):
+            raise Damaged("it holds an array twice")
+        others = [each.filename for each in members if each not in chosen]
+        yield _lazy_arrays(archive, chosen), others
 
 
 def write_container(
@@ -126,7 +136,7 @@ def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise Damaged("its content is too large")
         if odd := [each.filename for each in members if not each.filename.endswith(".npy")]:
             raise Damaged(f"it holds {odd[0][:40]!r}, no header")
-        stored = _lazy_arrays(archive)
+        stored = _lazy_arrays(archive, members)
         if "header" not in stored:
             raise Damaged("it has no header")
         text = stored.pop("header")
@@ -146,8 +156,7 @@ def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
-def _lazy_arrays(archive: zipfile.ZipFile) -> dict[str, LazyArray]:
-    members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
+def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> dict[str, LazyArray]:
     if any(each.compress_type not in _COMPRESSIONS for each in members):
         raise Damaged("it is compressed in another way than NumPy's")
     return {each.filename.removesuffix(".npy"): LazyArray(archive, each) for each in members}

@@ -80,6 +80,8 @@ def record_of(plan: Plan, run: Finished, overlap: Overlap, result: FitResult) ->
         "n_val": len(split.val),
         "n_test": len(split.test),
         "skipped": len(dataset.skipped),
+        "left_out": len(dataset.left_out),
+        "blank": len(dataset.blank),
         "split": split.name,
         "fold": split.fold,
         "overlap": asdict(overlap),

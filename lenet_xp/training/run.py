@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import Overlap, Split, honest_split
@@ -86,8 +87,8 @@ def train_run(
             skip_bad=plan.skip_bad,
             cache=plan.cache,
         )
-        for file, reason in dataset.skipped:
-            reporter.say(f"skipped {file}: {reason}")
+        for line in account_lines(dataset):
+            reporter.say(line)
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
         if overlap:
             reporter.say(_overlap_words(split, overlap))

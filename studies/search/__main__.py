@@ -17,9 +17,9 @@ from lenet_xp.data.sources import load_dataset
 from lenet_xp.errors import InputError
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import write_json, write_text
+from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.text import text_table
-from lenet_xp.system.own_process import usable_cores
 from lenet_xp.training.plan import MAX_THREADS
 from lenet_xp.training.recipes import BEST, MOST_EPOCHS, Recipe
 from studies.search.design import OPTIONS

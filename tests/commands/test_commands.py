@@ -14,6 +14,7 @@ from commandline import QUICK, call, files_in, finish, letters_folder, start
 
 from lenet_xp.commands import predict
 from lenet_xp.commands import train as train_command
+from lenet_xp.data import folder
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.layers import Conv2D
 from lenet_xp.model_file import load_model
@@ -197,7 +198,7 @@ def test_predict_passes_over_what_systems_leave(tmp_path, world, call):
 
 def test_predict_reports_a_long_search(world, call, monkeypatch):
     monkeypatch.setattr("lenet_xp.system.progress.DELAY", -1.0)
-    monkeypatch.setattr("lenet_xp.data.class_folders.REPORT_STEP", 10)
+    monkeypatch.setattr("lenet_xp.data.folder.REPORT_STEP", 10)
     letters = world / "letters"
     outcome = call("predict", letters, "--model", world / "run" / "model.npz")
     assert outcome.status == 0 and outcome.err == f"searching {letters} ...\n"
@@ -206,7 +207,7 @@ def test_predict_reports_a_long_search(world, call, monkeypatch):
 def test_predict_ends_its_search_at_one_image_too_many(world, call, monkeypatch):
     seen = []
     monkeypatch.setattr(predict, "MAX_IMAGES", 20)
-    monkeypatch.setattr(predict, "is_image", lambda name: seen.append(name) or True)
+    monkeypatch.setattr(folder, "why_left_out", lambda path, start: seen.append(path))
     call("predict", world / "letters").assert_refused("over 20 images")
     assert len(seen) == 21
 

@@ -82,6 +82,23 @@ def test_a_change_of_content_is_noticed(tmp_path, reads):
     assert len(reads) == 4
 
 
+def test_what_changes_while_it_is_read_is_not_kept(tmp_path, monkeypatch, folder):
+    path = letters(tmp_path / "letters")
+
+    def changing(row):
+        def read(request):
+            shutil.copy(path / "ya" / "4.png", path / "ya" / "0.png")
+            return row.read(request)
+
+        return replace(row, read=read)
+
+    monkeypatch.setattr(sources, "SOURCES", tuple(map(changing, sources.SOURCES)))
+    load(path)
+    assert not folder.exists()
+    load(path)  # the picture stays as it is from now on
+    assert len(list(folder.iterdir())) == 1
+
+
 def test_other_parameters_are_other_entries_but_mean_and_std_are_not(tmp_path, reads):
     path = letters(tmp_path / "letters")
     for parameters in (

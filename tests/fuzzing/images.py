@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from fuzzing.mutate import NUMBERS, mutated, rearranged
-from lenet_xp.pictures.image_file import SUFFIXES
+from lenet_xp.pictures.kinds import SUFFIXES
 from lenet_xp.system.opencv import cv2
 
 SIDE = 20

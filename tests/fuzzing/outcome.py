@@ -16,7 +16,7 @@ MAX_LINE = 4000  # characters of an error
 # Lines that may precede an error on standard error: progress, and warnings by design.
 DESIGNED = re.compile(
     r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
-    r"searching .* \.\.\.|"
+    r"left out .*|no ink in .*|(searching|reading) .* \.\.\.|"
     r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"
     r"WARNING: (running on NumPy|validation accuracy fell|training goes on).*|"
     r"AMHCD from https://.*|It is free .*|.* academic .*"

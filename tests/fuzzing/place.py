@@ -12,7 +12,7 @@ import numpy as np
 
 from fuzzing import arrays
 from lenet_xp.data.cache import cache_path
-from lenet_xp.data.class_folders import Folder
+from lenet_xp.data.folder import Folder
 from lenet_xp.model import LeNet5
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import get_ops

@@ -1,0 +1,76 @@
+"""The account of a source: which of its files were left out, and why.
+
+A source's path has '/' between its parts, in a zip and on every system's disk alike.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+from lenet_xp.data.dataset import Dataset
+from lenet_xp.pictures.kinds import kind_of, named_image
+
+LeftOut = tuple[str, str]  # the path of a file in its source, and why it is left out
+
+MAX_TOLD = 300  # characters: of a path in a line, for one in an archive may have 65,535 bytes
+ASIDE = ""  # the reason of what systems leave: it is no loss, and nobody is told
+NO_IMAGE = "is no image"
+DOTTED = "has a name or a folder that begins with a dot; rename it to have it read"
+_SYSTEMS_NAME = "has a name that systems give to other files; rename it to have it read"
+
+# Names, in any case, of what systems, networks, clouds and editors leave: of folders and files.
+_SYSTEMS = re.compile(
+    r"\._.*|__macosx|icon\r|\.(ds_store|localized|apdisk|appledouble|fseventsd|spotlight-v100)|"
+    r"(thumbs|ehthumbs|ehthumbs_vista)\.db|desktop\.ini|\$recycle\.bin|system volume information|"
+    r"lost\+found|\.(directory|nomedia|thumbnails|trash|trashes|trash-\d+|temporaryitems)|~\$.*|"
+    r"@eadir|[@#]recycle|#snapshot|\.snapshot|\.?picasa\.ini|\.dropbox(\.cache)?|\.stfolder|"
+    r"\.git(ignore|attributes|keep|modules)?|\.hg|\.svn|\.dvc(ignore)?|\.idea|\.vscode|"
+    r"\.ipynb_checkpoints|__pycache__|\.(nfs|fuse_hidden)[0-9a-f]+|\.~lock\..*#",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_aside(path: str) -> bool:
+    """Whether a path leads into what systems leave in folders: .DS_Store, ._name, __MACOSX."""
+    return any(map(_SYSTEMS.fullmatch, path.split("/")))
+
+
+def is_dotted(path: str) -> bool:
+    """Whether a file or one of its folders has a name that begins with a dot."""
+    return "/." in f"/{path}"
+
+
+def why_left_out(path: str, start: Callable[[], bytes]) -> str | None:
+    """Why a file is left out; None for an image, ASIDE for what systems leave.
+
+    start: gives the file's first bytes; it is called only where its name does not decide.
+    """
+    folder, _, name = path.rpartition("/")
+    if folder and is_aside(folder):
+        return ASIDE
+    if is_aside(name):
+        return _SYSTEMS_NAME if kind_of(start()) else ASIDE
+    if is_dotted(path):
+        return DOTTED
+    if named_image(name):
+        return None
+    kind = kind_of(start())
+    return None if kind not in (None, "ico") else "is an icon" if kind else NO_IMAGE
+
+
+def told(left_out: Sequence[LeftOut], taken: int) -> str:
+    """One line: how many files were left out of all, and the first of them with its reason."""
+    path, why = left_out[0]
+    total = len(left_out) + taken
+    files = f"{len(left_out):,} of {total:,} file{'s' * (total > 1)}"
+    return f"left out {files}: {path[:MAX_TOLD]}: {why[:MAX_TOLD]}"
+
+
+def account_lines(dataset: Dataset) -> list[str]:
+    """What a user is told of a data set: unreadable images, other files, pictures without ink."""
+    lines = [f"skipped {file}: {reason}" for file, reason in dataset.skipped]
+    if dataset.left_out:
+        lines.append(told(dataset.left_out, len(dataset) + len(dataset.skipped)))
+    if blank := dataset.blank:
+        count = f"{len(blank):,} of {len(dataset):,}"
+        lines.append(f"no ink in {count} pictures, which stay in the data: {blank[0]}")
+    return lines
