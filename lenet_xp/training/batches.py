@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lenet_xp.data.augment import Distortion, basis
+from lenet_xp.errors import WorkerFailed
 from lenet_xp.ops import Array, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 
@@ -82,6 +83,7 @@ def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
     """The same items, made on a background thread up to `ahead` in advance.
 
     An exception of the producer is raised here. When the consumer stops early, so does the thread.
+    Raises WorkerFailed where the system cannot start a thread.
     """
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
@@ -103,7 +105,10 @@ def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
             offer("error", error)
 
     thread = threading.Thread(target=produce, name="prefetch", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:  # "can't start new thread"
+        raise WorkerFailed(f"the system cannot start a thread ({error})") from error
     try:
         while True:
             kind, value = ready.get()
