@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from itertools import islice
@@ -17,7 +16,9 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES, read_file
 from lenet_xp.pictures.kinds import START
 from lenet_xp.pictures.many import CHUNK, MAX_WORKERS
+from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import search_report
+from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
 REPORT_STEP = 1000  # entries: from one report of progress to the next
@@ -58,17 +59,14 @@ class Folder:
         text = repr((tree.paths, tree.left_out))
         digest = hashlib.sha256(text.encode(errors="surrogateescape"))
         parts = [tree.paths[i : i + CHUNK] for i in range(0, len(tree.paths), CHUNK)]
-        with (
-            search_report(f"reading {self.path}", self._progress) as advance,
-            ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool,
-        ):
-            try:
-                for part in pool.map(lambda paths: b"".join(map(self._digest, paths)), parts):
-                    digest.update(part)
-                    advance(CHUNK)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # Ctrl-C ends after the parts under way
-                raise
+
+        def digests(paths: tuple[str, ...]) -> bytes:
+            return b"".join(map(self._digest, paths))
+
+        with search_report(f"reading {self.path}", self._progress) as advance:
+            for part in in_order(digests, parts, min(MAX_WORKERS, usable_cores())):
+                digest.update(part)
+                advance(CHUNK)
         return f"folder {digest.hexdigest()}"
 
     def tree(self) -> Tree:
