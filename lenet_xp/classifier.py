@@ -22,7 +22,7 @@ from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
 from lenet_xp.training.loop import LabelledImages, TrainingDiverged
-from lenet_xp.training.recipes import RECIPES, Recipe
+from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 
 MIN_VALIDATION = 100  # images: the accuracy on fewer is mostly chance
@@ -173,9 +173,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return validate_data(self, rows, *y, reset=False)
 
     def _recipe(self) -> Recipe:
-        recipe = RECIPES.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {self.recipe!r}")
+        recipe = named_recipe(self.recipe)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         recipe = recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
@@ -235,10 +233,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 done += len(batch.labels)
             state, steps = trainer.state(), trainer.steps
         if not all(np.isfinite(each).all() for each in (ops.to_host(losses), *state.values())):
-            raise TrainingDiverged(
-                f"the loss is not finite: the learning rate {recipe.learning_rate:g} is too high; "
-                "try a tenth of it"
-            )
+            raise TrainingDiverged(f"the loss is not finite: {recipe.excess(recipe.learning_rate)}")
         self._state, self._steps = state, steps
 
     def _keep(self, model: LeNet5) -> None:

@@ -148,6 +148,8 @@ def feature_maps(
 
 def worker_count(ops: Ops, threads: int | None) -> int:
     """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one."""
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads!r}")
     return (threads or usable_cores()) if ops.uses_cores else 1
 
 

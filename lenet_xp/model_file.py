@@ -14,7 +14,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
 from lenet_xp.system.files import FilePath
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
-from lenet_xp.system.text import problem_with
+from lenet_xp.system.text import problem_with, reason_of
 
 FORMAT = "lenet_xp model"
 VERSION = 1
@@ -94,7 +94,7 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged or hostile file has a dozen ways to go wrong
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = reason_of(error)
         raise InputError(
             f"{path}: not a lenet_xp model file ({reason}); give the model.npz of a run"
         ) from error

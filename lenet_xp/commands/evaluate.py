@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import write_json
+from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
 from lenet_xp.training.plan import MAX_SAMPLES
 from lenet_xp.training.record import check_writable
@@ -83,7 +83,7 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         cache=not options.no_cache,
     )
     for file, reason in dataset.skipped:
-        print(printable(f"skipped {file}: {reason}"), file=sys.stderr)
+        say(printable(f"skipped {file}: {reason}"))
     labels = check_class_names(saved.class_names, dataset)
     split = None if options.part == "all" else _split(options, saved.notes, dataset)
     chosen = getattr(split, options.part) if split else np.arange(len(labels))
