@@ -10,6 +10,7 @@ from lenet_xp.demo.server import HOST, Server
 from lenet_xp.demo.site import Site
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.system.streams import tell
 
 PORT = 8533
 EXAMPLES = """\
@@ -38,7 +39,7 @@ def demo(arguments: list[str] | None = None) -> None:
 
     def started(port: int) -> None:
         address = f"http://{HOST}:{port}/"
-        print(f"reading letters at {address} until Ctrl-C", flush=True)
+        tell(f"reading letters at {address} until Ctrl-C")
         if not options.no_browser:
             # Some browsers keep whoever started them waiting.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

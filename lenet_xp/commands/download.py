@@ -1,8 +1,6 @@
 """Fetch AMHCD from Kaggle: a data set that the project may read, but not pass on."""
 
-import json
-
-from lenet_xp.commands.terminal import parser
+from lenet_xp.commands.terminal import parser, print_json
 from lenet_xp.data.sources import PAGE, TERMS, download_amhcd
 from lenet_xp.system.streams import say
 
@@ -19,7 +17,6 @@ def download(arguments: list[str] | None = None) -> None:
     say(f"AMHCD from {PAGE}\n{TERMS}")
     folder = download_amhcd()
     if options.json:
-        found = {"folder": str(folder), "page": PAGE, "terms": TERMS}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json({"folder": folder, "page": PAGE, "terms": TERMS})
     else:
         print(f"AMHCD is in {folder}\nnext: lenet-xp train --data amhcd --recipe best")

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lenet_xp.data.splits import MIN_IMAGES, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
-from lenet_xp.system.files import make_folder
+from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.streams import say, with_streams
 from lenet_xp.system.text import printable
 from lenet_xp.training.checkpoints import Stopped
@@ -80,6 +80,7 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
     to.add_argument(
         "--model",
         metavar="FILE",
+        type=path,
         default=SHIPPED,
         help="a run's model.npz (default: the package's)",
     )
@@ -185,6 +186,21 @@ def made_folder(folder: Path) -> Iterator[None]:
             for each in new:
                 each.rmdir()
         raise
+
+
+def path(text: str) -> Path:
+    """Parse a path, as an argparse type; a shell expands "~" in `--out ~/x`, not in `--out=~/x`."""
+    expanded = os.path.expanduser(text)
+    if expanded == text and (text == "~" or text.startswith("~" + os.sep)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r:.40}: there is no home folder; write a full path"
+        )
+    return Path(expanded)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON, numbers that are none as null."""
+    print(json_text(value), end="")
 
 
 def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:

@@ -31,8 +31,9 @@ def cache_folder() -> Path:
         return Path(chosen)
     place = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not place.is_absolute():  # the standard says to ignore it
-        home = Path(os.path.expanduser("~"))
-        place = home / ".cache" if home.is_absolute() and home.is_dir() else Path(os.devnull)
+        home = Path(os.path.expanduser("~"))  # "~" or "/" where there is none
+        is_one = home.is_absolute() and home != Path(home.anchor) and home.is_dir()
+        place = home / ".cache" if is_one else Path(os.devnull)
     return place / "lenet_xp"
 
 

@@ -6,7 +6,6 @@ others. Whatever a client sends, it gets an answer or its connection is closed.
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -17,6 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from lenet_xp.errors import InputError
+from lenet_xp.system.streams import say
 
 MAX_HEAD = 16 * 2**10  # bytes: of the request line and all headers
 HOST = "127.0.0.1"
@@ -238,7 +238,7 @@ class Server:
             except Refused:
                 raise
             except Exception as error:  # a bug of ours ends one answer, not the server
-                print(f"error: {head.path[:80]!r}: {error!r}", file=sys.stderr)
+                say(f"error: {head.path[:80]!r}: {error!r}")
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
                 raise Refused(status, "something went wrong here; see the terminal") from error
 
@@ -269,4 +269,4 @@ class Server:
 
 def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio would print as a traceback, such as having run out of sockets, in one line."""
-    print(f"error: {context.get('exception') or context.get('message')}", file=sys.stderr)
+    say(f"error: {context.get('exception') or context.get('message')}")

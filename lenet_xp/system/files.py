@@ -83,19 +83,29 @@ def make_folder(path: FilePath) -> Path:
 
 
 def write_text(path: FilePath, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError."""
+    """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError.
+
+    Bytes of a file's name that are no text become escapes such as \\udce9, which JSON has, too.
+    """
     with atomic_write(path) as handle:
-        handle.write(text.encode("utf-8"))
+        handle.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: FilePath, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
+    """Write `value` to `path` as UTF-8 JSON, whole or not at all.
+
+    Raises InputError, and TypeError as `json_text` does.
+    """
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON in the order given, with a newline at its end.
 
     NumPy scalars and arrays, paths and tuples are converted. NaN and infinities, which JSON lacks,
-    become null. Raises InputError, and TypeError for a value that JSON cannot hold.
+    become null. Raises TypeError for a value that JSON cannot hold.
     """
-    text = json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    return json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -268,9 +268,7 @@ class _Run:
         rows = [list(row.values()) for row in result.history]
         write_csv(out / "history.csv", list(result.history[0]), rows)
         images, labels = self.part(split.test)
-        probabilities = predict_probabilities(
-            saved.model, images, saved.preprocessing, plan.threads
-        )
+        probabilities = saved.as_trained(images, plan.threads)
         writers = known_writers(dataset)
         groups = None if writers is None else writers[split.test]
         scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
