@@ -174,7 +174,7 @@ class Server:
                 f"port {port} cannot be used ({error.strerror or error}); give another with "
                 "--port, or --port 0 for any that is free"
             ) from error
-        self._pool = ThreadPoolExecutor(THREADS, "reader")
+        self._pool, self._ending = ThreadPoolExecutor(THREADS, "reader"), False
         try:
             port = server.sockets[0].getsockname()[1]
             bare = NAMES if port == 80 else ()
@@ -182,6 +182,7 @@ class Server:
             started(port)
             await loop.create_future()
         finally:
+            self._ending = True  # for connections whose task has not begun
             server.close()
             # They end before the pool does: none may ask it for an answer then.
             talks = [talk for talk in self._talks if talk is not None]
@@ -199,7 +200,7 @@ class Server:
                 busy = Refused(status, "too many connections; try again", {"Retry-After": "1"})
                 await self._send(writer, encode(busy, lasting=False))
                 return
-            while await self._exchange(stream, writer):
+            while not self._ending and await self._exchange(stream, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client left or was too slow (TimeoutError is an OSError), or the server ends
