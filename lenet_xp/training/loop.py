@@ -29,7 +29,7 @@ from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
-ENOUGH = 100  # images: from here on an accuracy near that of chance is told from it
+ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
 SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult
 
 
@@ -119,7 +119,8 @@ def fit(
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
     the model that was validated; with averaging that is a replica at the mean of the weights.
-    on_doubt is called with a line where nothing was learned; by default it is a UserWarning.
+    on_doubt is called with a line where nothing was learned, or the loss is worse than guessing; by
+    default that is a UserWarning.
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
     dtype, for labels out of range or not one for each image, and for less than one thread.
     """
@@ -148,23 +149,24 @@ def fit(
 
 
 def _doubt(result: FitResult, labels: np.ndarray, recipe: Recipe, classes: int) -> str:
-    """What to think of a training that learned nothing; "" for any other."""
+    """What is wrong with a training whose numbers are finite; "" where nothing seems to be."""
+    if not result.history:
+        return ""
+    loss, guessing = min(row["val_loss"] for row in result.history), math.log(classes)
+    if loss > 2 * guessing:
+        rate = max(row["learning_rate"] for row in result.history)
+        return (
+            f"the training ran away: the validation loss never fell below {loss:.3g}, and guessing "
+            f"has {guessing:.3g}; {recipe.excess(rate)}"
+        )
     chance = np.bincount(labels).max() / len(labels)
-    enough = len(labels) >= ENOUGH
-    margin = 2 * math.sqrt(chance * (1 - chance) / len(labels)) if enough else 0.0  # 2 deviations
-    if not result.history or chance == 1 or result.best_accuracy > chance + margin:
+    limit = chance + 2 * math.sqrt(chance * (1 - chance) / len(labels))  # two deviations
+    if result.best_accuracy > limit or len(labels) < ENOUGH or chance == 1:
         return ""
-    reason = "train longer or at another learning rate"
-    if min(row["train_loss"] for row in result.history) > 2 * math.log(classes):
-        # Far worse than to know nothing: the parameters ran away.
-        reason = recipe.excess(max(row["learning_rate"] for row in result.history))
-    elif not enough:
-        return ""
-    elif recipe.weight_decay:
-        reason += f", or with less than weight_decay {recipe.weight_decay:g}"
+    less = f", or with less weight_decay than {recipe.weight_decay:g}" * bool(recipe.weight_decay)
     return (
-        f"nothing was learned: the validation accuracy is {result.best_accuracy:.2%}, and always "
-        f"the same answer has {chance:.2%}; {reason}"
+        f"hardly anything was learned: the validation accuracy is {result.best_accuracy:.2%}, and "
+        f"always the same answer has {chance:.2%}; train longer or at another learning rate{less}"
     )
 
 

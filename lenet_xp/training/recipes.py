@@ -122,4 +122,4 @@ def named_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     hint = f"; {nearest(recipe, list(RECIPES))}" if isinstance(recipe, str) else ""
-    raise ValueError(f"recipe must be {' or '.join(RECIPES)} or a Recipe, not {recipe!r:.60}{hint}")
+    raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {recipe!r:.60}{hint}")
