@@ -25,6 +25,7 @@ from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS, Split, honest_split
 from lenet_xp.data.writers import known_writers
+from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_tables
@@ -155,6 +156,13 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     recorded = notes.get("split")
     other = notes.get("data") != Path(options.data).name
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
+        recorded = None
+    if recorded == "writer" and not options.split and known_writers(dataset) is None:
+        if options.data != "synthetic":
+            raise InputError(
+                f"{options.data}: the model was tested on writers whom it had not seen, and nobody "
+                "knows who wrote these images; give --part all, or --split random"
+            )
         recorded = None
     name, fold = options.split or recorded, options.fold
     if fold is None:

@@ -333,6 +333,20 @@ def test_json_on_standard_output_holds_no_number_that_is_none(capsys):
 # Words
 
 
+def test_a_model_tested_by_writers_is_scored_on_data_without_any(place, call, monkeypatch):
+    """The model of the package: generated letters have no writers; of other data nobody knows."""
+    monkeypatch.chdir(place)
+    outcome = call("evaluate", "--data", "synthetic", "--samples", 15, "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.out)["split"] == "seed"
+    header = SavedModel(LeNet5(3), Preprocessing(), NAMES, {"split": "writer", "data": "a.zip"})
+    save_model(place / "by_writer.npz", header)
+    refused = call("evaluate", "by_writer.npz", "--data", "data")
+    refused.assert_refused("data: the model was tested on writers", "--part all", "--split random")
+    assert call("evaluate", "by_writer.npz", "--data", "data", "--part", "all").status == 0
+    assert call("evaluate", "by_writer.npz", "--data", "data", "--split", "random").status == 0
+
+
 def test_commands_to_copy_are_one_word_for_each_path(place, tmp_path, call, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a b", "it's", "-o", 'q"$x'):
