@@ -33,6 +33,7 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
 def _status(command: Callable[[list[str] | None], None], arguments: list[str] | None) -> int:
     try:
         command(arguments)
+        sys.stdout.flush()  # here, where Ctrl-C ends it in one line
         return 0
     except (InputError, BackendUnavailable, TrainingDiverged, WorkerFailed) as error:
         return _failed(str(error))
