@@ -86,10 +86,11 @@ class Checkpoints:
         try:
             self.save(state, run)
         except InputError as error:
-            if not is_full(error):
-                raise
             files = [path for path in (*self._newest_first(), self.folder / BEST) if path.is_file()]
             older = {path: path.read_bytes() for path in files}
+            room = sum(map(len, older.values()))
+            if not is_full(error) or room < sum(each.nbytes for each in state.arrays.values()):
+                raise
             for path in older:
                 path.unlink()
             try:

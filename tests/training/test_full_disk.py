@@ -13,6 +13,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.system import files
+from lenet_xp.system.files import atomic_write
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, Stopped
 from lenet_xp.training.run import train_run
 from lenet_xp.training.step import CapturedSteps
@@ -85,6 +86,16 @@ def test_what_cannot_be_replaced_is_back_in_its_place(tmp_path, disk, monkeypatc
     larger = State(2, {"values": np.ones(5000, np.float32)}, {})
     with pytest.raises(InputError, match="No space left"):
         checkpoints.save_last(larger, {})
+    assert checkpoints.latest(pytest.fail)[0].step == 1
+
+    def full(path, *content):
+        with atomic_write(path):
+            disk.size = 10_000  # its own file was too large
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left"):
+        patch.setattr("lenet_xp.training.checkpoints.write_container", full)
+        checkpoints.save_last(state(2), {})
     assert checkpoints.latest(pytest.fail)[0].step == 1
     for number in (errno.EACCES, errno.EFBIG):  # removing files would not help
 
