@@ -20,18 +20,21 @@ READER_LEFT = 141  # status: what a shell gives a program that SIGPIPE ended
 def with_streams(work: Callable[[], int]) -> int:
     """Run `work` with streams that cannot surprise it, and return its exit status.
 
-    Standard error never raises. An OSError, such as a full standard output, is one line and status
-    2, or status 141 where the reader of a pipe has left. SystemExit passes.
+    Standard error never raises. Nor does standard output where it is full or closed: the work goes
+    on, and its success becomes one line and status 2, as any OSError does. Where the reader of a
+    pipe has left, the status is 141. SystemExit passes.
     """
     _prepare()
     output = _raw(sys.stdout)
+    status, left = 0, None
     try:
         try:
-            return work()
-        finally:  # also where argparse leaves after --help
-            sys.stdout.flush()
-            if output and output.failure:  # which argparse passes over
-                raise output.failure
+            status = work()
+        except SystemExit as leaving:  # argparse's, also after --help
+            left, status = leaving, int(bool(leaving.code))
+        sys.stdout.flush()
+        if output and output.failure and not status:
+            raise output.failure
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             return READER_LEFT  # nobody would read a message
@@ -39,6 +42,9 @@ def with_streams(work: Callable[[], int]) -> int:
         reason = error.strerror or str(error)
         say("error: " + printable(f"{where}: {reason}" if where else reason))
         return 2
+    if left:
+        raise left
+    return status
 
 
 def say(text: str) -> None:
@@ -55,7 +61,10 @@ def tell(*lines: str) -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output: a first write that fails raises; what follows goes nowhere, quietly."""
+    """Standard output: where a write fails, `failure` says why, and all that follows is lost.
+
+    BrokenPipeError is raised, because what goes into a pipe is often all that a command is for.
+    """
 
     shut = False  # whether it was closed before the process began
     failure: OSError | None = None
@@ -64,15 +73,16 @@ class _Output(io.FileIO):
         return not self.shut
 
     def write(self, data: Any) -> int:
-        if self.failure is not None:
-            return len(data)
+        if self.shut:
+            self.failure = OSError(errno.EBADF, "it is closed")
         try:
-            if self.shut:
-                raise OSError(errno.EBADF, "it is closed")
-            return super().write(data)
+            if self.failure is None:
+                return super().write(data)
         except OSError as error:
             self.failure = error
-            raise
+            if isinstance(error, BrokenPipeError):
+                raise
+        return len(data)
 
 
 class _NeverFails(io.FileIO):

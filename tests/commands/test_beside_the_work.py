@@ -104,6 +104,19 @@ def test_what_could_not_be_printed_is_no_success(place, command):
     assert status == 0 and len(out) > 8
 
 
+@pytest.mark.parametrize("output", (">&-", ">/dev/full"))
+def test_files_are_written_all_the_same(place, tmp_path, output):
+    """Each line is flushed at once, so that the first one would already end the command."""
+    out = shlex.quote(str(tmp_path))
+    line = f"$L predict --page data/ya/ya_1.jpeg letter.png data/ya/ya_2.jpeg --out {out} {output}"
+    status, _, err = shell(line, place, PYTHONUNBUFFERED="1")
+    assert status == 2 and err.count("error: standard output: ") == 1
+    assert len([name for name in files_in(tmp_path) if name.endswith(".json")]) == 3
+    line = f"$L evaluate model.npz --data data --out {out} {output}"
+    status, _, err = shell(line, place, PYTHONUNBUFFERED="1")
+    assert status == 2 and set(files_in(tmp_path)) >= {"scores.json", "confusion_matrix.png"}
+
+
 @pytest.mark.parametrize("command", PRINTED)
 def test_a_reader_who_leaves_hears_nothing_more(place, command):
     _, _, err = shell(f"$L {command} 2>err | true; echo ${{PIPESTATUS[0]}} >&2", place)
