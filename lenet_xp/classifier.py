@@ -1,7 +1,9 @@
 """LeNet-5 as a scikit-learn classifier, of pictures or of any table."""
 
+import math
 import multiprocessing
 import threading
+import warnings
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -22,18 +24,22 @@ from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
 from lenet_xp.training.loop import LabelledImages, TrainingDiverged
-from lenet_xp.training.recipes import RECIPES, Recipe
+from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 
 MIN_VALIDATION = 100  # images: the accuracy on fewer is mostly chance
+# X seems to have another unit where it uses less of fit's range, or where more of it is so far.
+LEAST_USED, FAR, MOST_FAR = 0.02, 9.0, 0.01  # spans of the range, spans beyond it, share
+FEWEST_NUMBERS = 64  # numbers: fewer may lie together by chance
 
 
 class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # of no known type
     """LeNet-5 as scikit-learn has its estimators: for clones, pickles, pipelines and searches.
 
-    X holds pictures, (N, H, W) or (N, 1024), or a table, (N, features). `pictures/from_numbers.py`
-    lays both out as 32 x 32 images: uint8 are grey levels, other numbers are scaled by their range
-    in training. If the recipe distorts images, pictures are distorted in training, tables never.
+    X holds pictures, (N, H, W), (N, H, W, 1) or (N, 1024), or a table, (N, features).
+    `pictures/from_numbers.py` lays both out as 32 x 32 images: uint8 are grey levels, other numbers
+    are scaled by their range in training. A UserWarning says where a later X seems to be in other
+    units. If the recipe distorts images, pictures are distorted in training, tables never.
 
     recipe: "best", "classic" or a `Recipe`. epochs, batch_size, learning_rate: override the
     recipe's. validation_fraction: part of the training images that chooses the best epoch and does
@@ -170,12 +176,12 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         rows, shape = _flat(X)
         if shape not in (None, self.features_.shape):
             raise ValueError(f"X holds pictures of {shape}, but was {self.features_.shape} in fit")
-        return validate_data(self, rows, *y, reset=False)
+        checked = validate_data(self, rows, *y, reset=False)
+        _warn_of_range(checked[0] if y else checked, self.features_)
+        return checked
 
     def _recipe(self) -> Recipe:
-        recipe = RECIPES.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {self.recipe!r}")
+        recipe = named_recipe(self.recipe)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         recipe = recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
@@ -235,10 +241,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 done += len(batch.labels)
             state, steps = trainer.state(), trainer.steps
         if not all(np.isfinite(each).all() for each in (ops.to_host(losses), *state.values())):
-            raise TrainingDiverged(
-                f"the loss is not finite: the learning rate {recipe.learning_rate:g} is too high; "
-                "try a tenth of it"
-            )
+            raise TrainingDiverged(f"the loss is not finite: {recipe.excess(recipe.learning_rate)}")
         self._state, self._steps = state, steps
 
     def _keep(self, model: LeNet5) -> None:
@@ -246,12 +249,42 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 
 def _flat(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Pictures (N, H, W) as rows (N, H * W), and (H, W); anything else as it is, and None."""
+    """Pictures (N, H, W) as rows (N, H * W), and (H, W); anything else as it is, and None.
+
+    An axis of one channel may stand in front of H or behind W. ValueError for more channels.
+    """
     shape: tuple[int, ...] = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
-    if len(shape) != 3:
+    if len(shape) < 3:
         return X, None
-    count, height, width = shape
-    return np.asarray(X).reshape(count, height * width), (height, width)
+    sides = shape[1:] if len(shape) == 3 else shape[1:3] if shape[3] == 1 else shape[2:]
+    if len(shape) > 4 or (len(shape) == 4 and 1 not in (shape[1], shape[3])):
+        raise ValueError(
+            f"X has the shape {shape}, but pictures have one channel: give grey ones, "
+            "(N, H, W), such as X.mean(axis=-1) of (N, H, W, 3)"
+        )
+    return np.asarray(X).reshape(shape[0], math.prod(sides)), (sides[0], sides[1])
+
+
+def _warn_of_range(rows: np.ndarray, features: FeatureImages) -> None:
+    """One UserWarning where rows (N, F) are hardly of the range that `fit` has seen."""
+    if len(rows) == 0:
+        return
+    low, high, axis = features.low, features.high, 0 if features.low.ndim else None
+    span = np.where(high > low, high - low, np.inf)  # a column that did not vary tells nothing
+    bottom, top = (np.asarray(f(axis=axis), np.float64) for f in (rows.min, rows.max))
+    used = ((top - low) / span).max() - ((bottom - low) / span).min()  # 1: all of the range
+    problem = ""
+    if 0 < used < LEAST_USED and rows.size >= FEWEST_NUMBERS:
+        problem = "uses almost none of"
+    elif ((top > high + FAR * span) | (bottom < low - FAR * span)).any():
+        far = (rows > high + FAR * span) | (rows < low - FAR * span)
+        problem = "lies far outside of" if far.mean() > MOST_FAR else ""
+    if problem:
+        warnings.warn(
+            f"X spans {bottom.min():g} to {top.max():g}, which {problem} the range in fit, "
+            f"{low.min():g} to {high.max():g}; give X in the same units",
+            stacklevel=4,
+        )
 
 
 def _threads(asked: int | None) -> int | None:

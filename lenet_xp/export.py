@@ -26,6 +26,7 @@ from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import apply_temperature
 from lenet_xp.system.files import FilePath, atomic_write
+from lenet_xp.system.text import reason_of
 
 OPSET = 17  # version: of ONNX's operators
 IR_VERSION = 8  # version: of ONNX's file format
@@ -62,7 +63,7 @@ def check_format(path: FilePath) -> str:
         except ImportError as error:
             raise InputError(
                 f"{path}: a {suffix} file needs the package {package} "
-                f"({' '.join(str(error).split())[:120]}): pip install {' '.join(PACKAGES[suffix])}"
+                f"({reason_of(error)}): pip install {' '.join(PACKAGES[suffix])}"
             ) from error
     return suffix
 
@@ -82,7 +83,7 @@ def export_model(saved: SavedModel, path: FilePath) -> Exported:
         try:
             difference = _verified(saved, *open_file(Path(handle.name), saved))
         except Exception as error:  # the packages' exceptions have no other common base
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = reason_of(error, 200)
             raise InputError(
                 f"{path}: not written, for {reason}; train the model again, or update "
                 f"{' and '.join(PACKAGES[suffix])}"
@@ -121,6 +122,8 @@ def _verified(saved: SavedModel, description: dict[str, str], read: Read) -> flo
         actual = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         if [each.shape for each in actual] != [each.shape for each in desired]:
             raise InputError("its outputs are of another shape than the model's")
+        if not np.isfinite(desired[0].astype(np.float32)).all():
+            raise InputError("the model's parameters overflow in float32")
         gaps = [float(np.abs(a - d).max()) for a, d in zip(actual, desired, strict=True)]
         gaps[0] /= max(1.0, float(np.abs(desired[0]).max()))
     for what, gap in zip(OUTPUTS, gaps, strict=True):

@@ -8,7 +8,7 @@ and `Ops.fuses_dense`.
 
 from collections.abc import Sequence
 
-from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
+from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear
 from lenet_xp.ops import Array, Ops
 from lenet_xp.ops.settings import StageSettings
 
@@ -26,6 +26,8 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
 
 class Stage:
     """Convolution, activation, average pool and, where one follows, another activation."""
+
+    saved = Kept()
 
     def __init__(self, ops: Ops, settings: StageSettings, conv: Conv2D, *others: Layer):
         self.ops, self.settings, self.conv = ops, settings, conv
@@ -51,6 +53,8 @@ class Stage:
 
 class Dense:
     """A dense layer and, where one follows, its activation."""
+
+    x, y = Kept(), Kept()
 
     def __init__(self, ops: Ops, linear: Linear, activation: Activation | None):
         self.ops, self.linear = ops, linear

@@ -13,6 +13,7 @@ Shapes: images are (C, H, W, N), dense activations (features, N), with the image
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,19 @@ class Param:
     def shape(self) -> tuple[int, ...]:
         shape: tuple[int, ...] = self.value.shape
         return shape
+
+
+class Kept:
+    """In place of what a layer's `forward` keeps for its `backward`, until there is any.
+
+    Raises RuntimeError where it is read. A layer's own attribute of that name takes its place.
+    """
+
+    def __get__(self, layer: object, owner: type) -> Any:
+        if layer is None:
+            return self
+        name = getattr(layer, "name", owner.__name__)
+        raise RuntimeError(f"{name}: backward needs what forward keeps; call forward first")
 
 
 class Layer:
@@ -96,6 +110,7 @@ class Conv2D(Layer):
     kind = "conv2d"
     weight: Param
     bias: Param
+    x_shape, columns = Kept(), Kept()
 
     def __init__(
         self,
@@ -158,6 +173,7 @@ class Linear(Layer):
     kind = "linear"
     weight: Param
     bias: Param
+    x = Kept()
 
     def __init__(self, in_features: int, out_features: int, name: str = ""):
         if min(in_features, out_features) < 1:
@@ -218,6 +234,7 @@ class AvgPool2D(_Pool):
     """The mean of each block, without the trained scale and bias of LeCun et al. 1998."""
 
     kind = "avgpool2d"
+    x_shape = Kept()
 
     def forward(self, x: Array) -> Array:
         self.output_shape(x.shape[:-1])  # ValueError where x does not fit
@@ -232,6 +249,7 @@ class MaxPool2D(_Pool):
     """The largest pixel of each block, to which alone the gradient returns."""
 
     kind = "maxpool2d"
+    x, y = Kept(), Kept()
 
     def forward(self, x: Array) -> Array:
         self.output_shape(x.shape[:-1])  # ValueError where x does not fit
@@ -250,6 +268,7 @@ class Activation(Layer):
     """
 
     gain = 1.0
+    y = Kept()
 
     def forward(self, x: Array) -> Array:
         self.y = self.ops.activation(self.kind, x)
@@ -282,6 +301,7 @@ class Flatten(Layer):
     """(C, H, W, N) -> (C*H*W, N): free, for N is already last."""
 
     kind = "flatten"
+    x_shape = Kept()
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(shape),)

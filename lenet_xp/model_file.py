@@ -14,7 +14,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
 from lenet_xp.system.files import FilePath
 from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_container
-from lenet_xp.system.text import problem_with
+from lenet_xp.system.text import problem_with, reason_of
 
 FORMAT = "lenet_xp model"
 VERSION = 1
@@ -24,12 +24,16 @@ SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A network with what its use needs: preprocessing, class names, notes on its training."""
+    """A network with what its use needs: preprocessing, class names, notes on its training.
+
+    name: what errors call it, its file's path where it was loaded.
+    """
 
     model: LeNet5
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     notes: dict[str, Any]
+    name: str = "the model"
 
     @property
     def temperature(self) -> float:
@@ -39,19 +43,29 @@ class SavedModel:
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
 
-        `predict_probabilities` gives them as trained. Raises what `calibrated` raises.
+        Raises InputError where they are no numbers, because finite parameters overflowed.
         """
+        return apply_temperature(self.as_trained(images, threads), self.temperature)
+
+    def as_trained(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """The same without the temperature. Raises InputError as `probabilities` does."""
         plain = predict_probabilities(self.model, images, self.preprocessing, threads)
-        return self.calibrated(plain)
+        return self._numbers(plain)
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
         """Probabilities (N, K) float64 as trained, with the temperature applied.
 
-        Raises InputError where they are no numbers, because finite parameters overflowed.
+        Raises InputError as `probabilities` does.
         """
+        return apply_temperature(self._numbers(plain), self.temperature)
+
+    def _numbers(self, plain: np.ndarray) -> np.ndarray:
         if not np.isfinite(plain).all():
-            raise InputError("the model's parameters overflow; train again or use another model")
-        return apply_temperature(plain, self.temperature)
+            raise InputError(
+                f"{self.name}: its parameters overflow in {self.model.ops.dtype_name}; "
+                "train again or use another model"
+            )
+        return plain
 
 
 def save_model(path: FilePath, saved: SavedModel) -> None:
@@ -88,13 +102,13 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
                 f"preprocessing: images of {preprocessing.size} pixels do not fit LeNet-5; "
                 "train again or use another file"
             )
-        return SavedModel(model, preprocessing, tuple(names), header["notes"])
+        return SavedModel(model, preprocessing, tuple(names), header["notes"], str(path))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged or hostile file has a dozen ways to go wrong
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = reason_of(error)
         raise InputError(
             f"{path}: not a lenet_xp model file ({reason}); give the model.npz of a run"
         ) from error

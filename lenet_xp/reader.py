@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 
 import numpy as np
@@ -89,11 +89,14 @@ class Reader:
             )
         return self._read(letter, photo=False, height=None)
 
-    def read_many(self, pictures: Sequence[Picture], threads: int | None = None) -> list[Reading]:
+    def read_many(self, pictures: Iterable[Picture], threads: int | None = None) -> list[Reading]:
         """The reading of each picture, on all cores that the process may use, or `threads`.
 
-        Raises InputError for the first one that is unusable.
+        Raises InputError for the first one that is unusable, and for one alone.
         """
+        if isinstance(pictures, str | bytes | os.PathLike):
+            raise InputError("pictures: this is one picture; give a list of them, or call `read`")
+        pictures = list(pictures)
         readings, problems = self.try_many(pictures, threads)
         if problems:
             raise InputError(problems[min(problems)])

@@ -22,6 +22,7 @@ from typing import Any
 from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
 from lenet_xp.system.files import make_folder, write_json, write_text
+from lenet_xp.system.text import nearest
 from studies.speed.gpu import CHECKS, FULL, MORE_CHECKS, SMALL, Part, Sizes, attempt, run_parts
 from studies.speed.gpu_times import MORE_TIMES, TIMES
 
@@ -110,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
     options, known = _options(arguments), parts()
     for name in (*(options.only or ()), *filter(None, [options.part])):
         if name not in known:
-            raise InputError(f"no part {name!r}; there are {', '.join(known)}")
+            raise InputError(f"no part {name!r}; {nearest(name, list(known))}")
     if options.part:
         sizes = replace(SMALL if options.small else FULL, amhcd=options.amhcd)
         print(json.dumps(attempt(known[options.part][0], sizes)))

@@ -34,6 +34,7 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.system.environment import git_commit, versions
 from lenet_xp.system.files import make_folder, write_json, write_text
+from lenet_xp.system.text import nearest
 from lenet_xp.training.plan import MAX_THREADS
 from studies import few_writers
 from studies.aggregate import aggregate, spread
@@ -239,7 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
         steps = _steps(making)
         for name in options.only or ():
             if name not in steps:
-                raise InputError(f"--only {name}: there are {', '.join(steps)}")
+                raise InputError(f"--only {name}: no such result; {nearest(name, list(steps))}")
         for name, make in steps.items():
             if not options.only or name in options.only:
                 make(name)

@@ -1,11 +1,10 @@
 """The audit of a data set: duplicates, label conflicts and leaks, which make scores too good."""
 
-import json
 from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser
+from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, print_json
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import (
@@ -46,7 +45,7 @@ def audit(arguments: list[str] | None = None) -> None:
     dataset = load_dataset(options.data, samples_per_class=samples, skip_bad=True, cache=cache)
     found = audited(dataset, options.split)
     if options.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
     else:
         print("\n".join(map(printable, _lines(found))))
 

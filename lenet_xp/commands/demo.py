@@ -1,8 +1,11 @@
 """Draw letters in the browser and see them read."""
 
 import asyncio
+import signal
 import threading
 import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
 
 from lenet_xp.commands.terminal import add_model_option, parser, whole_number
 from lenet_xp.demo.reading import PictureReader
@@ -10,6 +13,8 @@ from lenet_xp.demo.server import HOST, Server
 from lenet_xp.demo.site import Site
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.system.streams import tell
+from lenet_xp.training.checkpoints import Stopped
 
 PORT = 8533
 EXAMPLES = """\
@@ -20,7 +25,9 @@ EXAMPLES = """\
 
 
 def demo(arguments: list[str] | None = None) -> None:
-    """Run the command; see --help. It ends with Ctrl-C."""
+    """Run the command; see --help. It ends with Ctrl-C or SIGTERM."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # or it would mean nothing to process 1
     about = "Open a page on this machine: draw a letter, or drop a photo of one, and see it read."
     p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
@@ -38,9 +45,32 @@ def demo(arguments: list[str] | None = None) -> None:
 
     def started(port: int) -> None:
         address = f"http://{HOST}:{port}/"
-        print(f"reading letters at {address} until Ctrl-C", flush=True)
+        tell(f"reading letters at {address} until Ctrl-C")
         if not options.no_browser:
             # Some browsers keep whoever started them waiting.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    asyncio.run(server.serve(options.port, started))
+    asyncio.run(_served(server, options.port, started))
+
+
+async def _served(server: Server, port: int, started: Callable[[int], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; raises Stopped after the latter."""
+    serving = asyncio.ensure_future(server.serve(port, started))
+    stopped: list[int] = []
+
+    def stop() -> None:
+        stopped.append(signal.SIGTERM)
+        serving.cancel()
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if stopped:
+            _stop(signal.SIGTERM)
+        raise
+
+
+def _stop(signum: int, frame: object = None) -> None:
+    raise Stopped("stopped by SIGTERM", signum)

@@ -1,8 +1,6 @@
 """The command `evaluate`: score a saved model on a data set."""
 
 import argparse
-import json
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,8 @@ from lenet_xp.commands.terminal import (
     choose_ops,
     made_folder,
     parser,
+    path,
+    print_json,
     whole_number,
 )
 from lenet_xp.data.account import account_lines
@@ -26,12 +26,13 @@ from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import SPLITS, Split, honest_split
 from lenet_xp.data.writers import known_writers
-from lenet_xp.inference import predict_probabilities
+from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, load_model
 from lenet_xp.scores.summary import Scores, summarise
 from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import write_json
-from lenet_xp.system.text import printable
+from lenet_xp.system.streams import say
+from lenet_xp.system.text import printable, reason_of
 from lenet_xp.training.plan import MAX_SAMPLES
 from lenet_xp.training.record import check_writable
 
@@ -84,7 +85,7 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         cache=not options.no_cache,
     )
     for line in account_lines(dataset):
-        print(printable(line), file=sys.stderr)
+        say(printable(line))
     labels = check_class_names(saved.class_names, dataset)
     split = None if options.part == "all" else _split(options, saved.notes, dataset)
     chosen = getattr(split, options.part) if split else np.arange(len(labels))
@@ -108,7 +109,7 @@ def evaluate(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
     p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
     add_part_options(p)
-    p.add_argument("--out", type=Path, metavar="FOLDER", help="write tables and plots there")
+    p.add_argument("--out", type=path, metavar="FOLDER", help="write tables and plots there")
     p.add_argument("--json", action="store_true", help="print the scores as JSON")
     add_backend_options(p)
     options = p.parse_args(arguments)
@@ -119,17 +120,26 @@ def evaluate(arguments: list[str] | None = None) -> None:
         part = chosen_part(options, saved)
         scores, record = scored(part, saved, options.threads)
         if options.out:
-            from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
-
             write_tables(options.out, scores)
-            draw_scores(options.out, scores, part.images)
             write_json(options.out / "scores.json", record)
+            _draw(options.out, scores, part.images)
         _show(record, options)
 
 
+def _draw(out: Path, scores: Scores, images: np.ndarray) -> None:
+    """Draw the scores; where that fails, a warning, for the tables are written."""
+    try:
+        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
+
+        draw_scores(out, scores, images)
+    except Exception as error:  # matplotlib is missing or broken, the disk is full, ...
+        problem = f"not all pictures could be drawn ({reason_of(error)})"
+        say(printable(f"WARNING: {problem}; the same command draws them later"))
+
+
 def scored(part: Part, saved: SavedModel, threads: int | None) -> tuple[Scores, dict[str, Any]]:
-    """Return the model's scores on a part, and their record."""
-    probabilities = predict_probabilities(saved.model, part.images, saved.preprocessing, threads)
+    """Return the model's scores on a part, and their record. Raises what `as_trained` raises."""
+    probabilities = saved.as_trained(part.images, threads)
     scores = Scores(part.labels, probabilities, saved.class_names, saved.temperature, part.groups)
     ops = saved.model.ops
     return scores, {
@@ -150,6 +160,13 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     other = notes.get("data") != Path(options.data).name
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
         recorded = None
+    if recorded == "writer" and not options.split and known_writers(dataset) is None:
+        if options.data != "synthetic":
+            raise InputError(
+                f"{options.data}: the model was tested on writers whom it had not seen, and nobody "
+                "knows who wrote these images; give --part all, or --split random"
+            )
+        recorded = None
     name, fold = options.split or recorded, options.fold
     if fold is None:
         fold = notes.get("fold") if name == recorded else 0
@@ -159,7 +176,7 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
 def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps(scores, indent=2, ensure_ascii=False))
+        print_json(scores)
         return
     low, high = scores["accuracy_interval"]
     print(

@@ -1,12 +1,11 @@
 """The command `export`: write a saved model as ONNX or safetensors."""
 
-from pathlib import Path
-
-from lenet_xp.commands.terminal import add_model_option, parser
+from lenet_xp.commands.terminal import add_model_option, parser, path
 from lenet_xp.errors import InputError
 from lenet_xp.export import check_format, export_model
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.system.streams import tell
 
 EXAMPLES = """\
   lenet-xp export --to letters.onnx
@@ -24,7 +23,7 @@ def export(arguments: list[str] | None = None) -> None:
     add_model_option(p)
     p.add_argument(
         "--to",
-        type=Path,
+        type=path,
         required=True,
         metavar="FILE",
         help="a name that ends in .onnx or .safetensors; an existing file is replaced",
@@ -35,7 +34,7 @@ def export(arguments: list[str] | None = None) -> None:
     if options.to.exists() and options.to.samefile(options.model):
         raise InputError(f"{options.to}: is the model itself; choose another --to")
     done = export_model(saved, options.to)
-    print(
+    tell(
         f"{options.to}: {done.size:,} bytes, {len(saved.class_names)} classes, "
         f"probabilities at most {done.difference:.0e} from the model's"
     )

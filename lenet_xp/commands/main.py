@@ -7,6 +7,8 @@ from importlib import import_module
 
 from lenet_xp import __version__
 from lenet_xp.errors import InputError
+from lenet_xp.system.streams import say, with_streams
+from lenet_xp.system.text import in_shell
 
 COMMANDS = {
     "predict": "read letters from image files",
@@ -38,8 +40,12 @@ def main() -> int:
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in COMMANDS:
         return start(command, arguments)
+    return with_streams(lambda: _explain(command))
+
+
+def _explain(command: str) -> int:
     if command not in ("-h", "--help", "--version"):
-        print("error:", _unknown(command), file=sys.stderr)
+        say(f"error: {_unknown(command)}")
         return 2
     print(f"lenet-xp {__version__}" if command == "--version" else _help())
     return 0
@@ -60,7 +66,7 @@ def _help() -> str:
 def _unknown(command: str) -> str:
     """Return an error message for a word that is not a command, with a suggestion."""
     if os.path.exists(command):
-        meant = f"lenet-xp predict {command!r}"
+        meant = f"lenet-xp predict {in_shell(command)}"
     elif close := difflib.get_close_matches(command.lower(), COMMANDS, 1):
         meant = f"lenet-xp {close[0]}"
     else:
@@ -82,9 +88,9 @@ def start(command: str, arguments: list[str] | None = None) -> int:
         module = import_module(f"lenet_xp.commands.{command}")
         run = import_module("lenet_xp.commands.terminal").run
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("stopped by Ctrl-C", file=sys.stderr)
+        say("stopped by Ctrl-C")
         return 130
     return int(run(getattr(module, command), arguments))

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +26,7 @@ from lenet_xp.pictures.preprocess import grey_levels
 from lenet_xp.reader import Reader
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
+from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
 
 JSON_VERSION = 1
@@ -86,7 +86,7 @@ def predict(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     files, left_out = _find(options.images, options.skip_bad)
     if left_out:
-        print(printable(told(left_out, len(files))), file=sys.stderr)
+        say(printable(told(left_out, len(files))))
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
     if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
@@ -132,7 +132,7 @@ def _skipped(file: Path, problem: str) -> dict[str, str]:
 def _report_skipped(skipped: list[dict[str, str]], good: list[Path]) -> None:
     """Name what was left out on standard error; InputError where nothing is left."""
     for each in skipped:
-        print(printable(f"skipped {each['file']}: {each['reason']}"), file=sys.stderr)
+        say(printable(f"skipped {each['file']}: {each['reason']}"))
     if not good:
         raise InputError("none of the images could be read; see the lines above")
 

@@ -1,19 +1,20 @@
 """What all commands share: one-line errors, exit statuses, options and their types."""
 
 import argparse
-import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lenet_xp.data.splits import MIN_IMAGES, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
-from lenet_xp.system.files import make_folder
+from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.own_process import owned
+from lenet_xp.system.streams import say, with_streams
 from lenet_xp.system.text import printable
 from lenet_xp.training.checkpoints import Stopped
 from lenet_xp.training.loop import TrainingDiverged
@@ -24,13 +25,15 @@ MAX_ERROR_LENGTH = 2000  # characters: of the line of an error
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
     """Run a command and return 0, 2 for bad input, 130 for Ctrl-C or 143 for SIGTERM."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown
-            stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's shell may name one that this Python lacks
+    return with_streams(lambda: _status(command, arguments))
+
+
+def _status(command: Callable[[list[str] | None], None], arguments: list[str] | None) -> int:
     try:
         with owned():
             command(arguments)
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where Ctrl-C ends it in one line
         return 0
     except (InputError, BackendUnavailable, TrainingDiverged, WorkerFailed) as error:
         return _failed(str(error))
@@ -40,23 +43,19 @@ def run(command: Callable[[list[str] | None], None], arguments: list[str] | None
         name = error.object[max(error.start - 40, 0) : error.end + 40]
         return _failed(f"the name {name!r} is not valid UTF-8; rename the file")
     except Stopped as stopped:
-        print("\n" * sys.stderr.isatty() + str(stopped), file=sys.stderr)
+        say("\n" * sys.stderr.isatty() + str(stopped))
         return 128 + stopped.signum
     except KeyboardInterrupt:
         # A terminal shows ^C, so the message goes below it.
-        print("\n" * sys.stderr.isatty() + "stopped by Ctrl-C", file=sys.stderr)
+        say("\n" * sys.stderr.isatty() + "stopped by Ctrl-C")
         return 130
-    except BrokenPipeError:
-        return 141  # the reader of the pipe has left, so nobody would read a message
-    except OSError as error:
-        return _failed(f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
 def _failed(message: str) -> int:
     line = printable(" ".join(message.splitlines()))
     if len(line) > MAX_ERROR_LENGTH:  # a name in an archive may have 65,535 bytes
         line = f"{line[: MAX_ERROR_LENGTH // 2]} ... {line[-MAX_ERROR_LENGTH // 2 :]}"
-    print("error:", line, file=sys.stderr)
+    say(f"error: {line}")
     return 2
 
 
@@ -82,6 +81,7 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
     to.add_argument(
         "--model",
         metavar="FILE",
+        type=path,
         default=SHIPPED,
         help="a run's model.npz (default: the package's)",
     )
@@ -171,7 +171,7 @@ def choose_ops(options: argparse.Namespace) -> Ops:
         if options.no_fallback and not automatic:
             raise
         if error.installed or not automatic:
-            print(f"WARNING: running on NumPy, not on CuPy: {error}", file=sys.stderr)
+            say(f"WARNING: running on NumPy, not on CuPy: {error}")
         return get_ops("numpy", options.dtype, not options.no_graph)
 
 
@@ -187,6 +187,21 @@ def made_folder(folder: Path) -> Iterator[None]:
             for each in new:
                 each.rmdir()
         raise
+
+
+def path(text: str) -> Path:
+    """Parse a path, as an argparse type; a shell expands "~" in `--out ~/x`, not in `--out=~/x`."""
+    expanded = os.path.expanduser(text)
+    if expanded == text and (text == "~" or text.startswith("~" + os.sep)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r:.40}: there is no home folder; write a full path"
+        )
+    return Path(expanded)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON, numbers that are none as null."""
+    print(json_text(value), end="")
 
 
 def whole_number(lowest: int, highest: int | None = None) -> Callable[[str], int]:

@@ -15,6 +15,7 @@ from lenet_xp.commands.terminal import (
     choose_ops,
     made_folder,
     parser,
+    path,
     positive_number,
     whole_number,
 )
@@ -22,6 +23,8 @@ from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.system.progress import LinesAndBar
+from lenet_xp.system.streams import tell
+from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
 from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
@@ -72,6 +75,25 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser(
         "lenet-xp train", "Train LeNet-5, score it on a test set, draw what it learned.", EXAMPLES
     )
+    _add_data_options(p)
+    _add_recipe_options(p)
+    _add_folder_options(p)
+    p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
+    p.add_argument(
+        "--plain",
+        action="store_true",
+        help="run each layer's own forward and backward of layers.py, anew in every step, so that "
+        "a breakpoint there is hit (with --threads 1); about half as fast",
+    )
+    add_backend_options(p)
+    options = p.parse_args(arguments)
+    if options.resume:
+        _check_alone(p, options)
+    options.no_graph = options.no_graph or options.plain
+    return options
+
+
+def _add_data_options(p: argparse.ArgumentParser) -> None:
     add_data_option(p, DEFAULT_DATA)
     add_samples_option(p, 400, "400")
     p.add_argument(
@@ -88,6 +110,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="keep images that stand on two sides of the split, in training and test set for one",
     )
+
+
+def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
         choices=sorted(RECIPES),
@@ -100,18 +125,22 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p.add_argument("--batch-size", type=whole_number(1, LARGEST_BATCH), metavar="N")
     p.add_argument("--learning-rate", type=positive_number, metavar="X")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of weights and batches")
+
+
+def _add_folder_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--out",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="where results go (default: runs/RECIPE-DATA, numbered if taken)",
     )
     p.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     p.add_argument(
         "--resume",
-        type=Path,
+        type=path,
         metavar="FOLDER",
-        help="go on with the run that was interrupted there, as it began and to the same bits; "
+        help="go on with the run that was interrupted there, as it began and to the same bits, or "
+        "draw the pictures that could not be drawn at its end; "
         "of the other options only --data counts, for data that have moved",
     )
     p.add_argument(
@@ -121,19 +150,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="how much may be lost when the machine dies (default: 10)",
     )
-    p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
-    p.add_argument(
-        "--plain",
-        action="store_true",
-        help="run each layer's own forward and backward of layers.py, anew in every step, so that "
-        "a breakpoint there is hit (with --threads 1); about half as fast",
-    )
-    add_backend_options(p)
-    options = p.parse_args(arguments)
-    if options.resume:
-        _check_alone(p, options)
-    options.no_graph = options.no_graph or options.plain
-    return options
 
 
 def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -217,25 +233,23 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
 
 def _closing_words(record: dict[str, Any], out: Path) -> None:
     kept = record["config"]["allow_overlap"] and any(record["overlap"].values())
-    print(
+    tell(
         f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images "
         f"{'not all of them new' if kept else 'never used before'} "
         f"(best of {record['epochs']} epochs on validation: "
-        f"{record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})"
-    )
-    print(
+        f"{record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})",
         f"{record['images_per_second']:,.0f} images/s on {record['backend']} ({record['device']}); "
-        f"results in {out}/"
+        f"results in {out}/",
     )
     pairs = record["confused_pairs"][:3]
     if pairs:
         words = ", ".join(
             f"{_spoken(p['true'])} as {_spoken(p['predicted'])} ({p['count']})" for p in pairs
         )
-        print(f"most confused: {words}")
-    print(f"next: lenet-xp predict IMAGE_OR_FOLDER --model {out / 'model.npz'}")
+        tell(f"most confused: {words}")
+    tell(f"next: lenet-xp predict IMAGE_OR_FOLDER --model {in_shell(out / 'model.npz')}")
     if record["dataset"] == "synthetic":
-        print("      lenet-xp train --data amhcd --recipe best    (real handwriting)")
+        tell("      lenet-xp train --data amhcd --recipe best    (real handwriting)")
 
 
 def _spoken(name: str) -> str:

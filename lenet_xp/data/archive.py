@@ -18,6 +18,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES
 from lenet_xp.pictures.kinds import START
 from lenet_xp.system.npz_file import CappedReads
+from lenet_xp.system.text import reason_of
 
 MAX_RATIO = 200  # bytes to a packed byte: no image shrinks so much, and deflate reaches 1032
 MIN_CHECKED = 2**20  # bytes: a smaller member may shrink by any ratio
@@ -61,7 +62,7 @@ class Archive(ExitStack):
             self.close()
             if isinstance(error, InputError):
                 raise
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            reason = reason_of(error)
             problem = f"is not a zip archive that can be read ({reason}); download it again"
             raise InputError(f"{path}: {problem}") from error
 

@@ -26,10 +26,18 @@ _ARRAYS = ("images", "labels", "about")
 
 
 def cache_folder() -> Path:
-    """$LENET_XP_CACHE, or lenet_xp in $XDG_CACHE_HOME or ~/.cache; it can be deleted any time."""
+    """$LENET_XP_CACHE, or lenet_xp in $XDG_CACHE_HOME or ~/.cache; it can be deleted any time.
+
+    Where there is no home folder either, as in containers, a place where nothing can be kept.
+    """
     if chosen := os.environ.get("LENET_XP_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lenet_xp"
+    place = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not place.is_absolute():  # the standard says to ignore it
+        home = Path(os.path.expanduser("~"))  # "~" or "/" where there is none
+        is_one = home.is_absolute() and home != Path(home.anchor) and home.is_dir()
+        place = home / ".cache" if is_one else Path(os.devnull)
+    return place / "lenet_xp"
 
 
 def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -> Path:

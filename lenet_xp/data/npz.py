@@ -10,7 +10,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.pictures.many import Admit, prepare
 from lenet_xp.system.npz_file import LazyArray, open_npz
-from lenet_xp.system.text import problem_with
+from lenet_xp.system.text import problem_with, reason_of
 
 MAX_VALUES = 400_000_000  # bytes: values of all pictures together
 MAX_NAMES = 4 * 2**20  # bytes: the array of class names
@@ -33,7 +33,7 @@ def load_npz(request: Request) -> Dataset:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # damaged bytes have a dozen ways to go wrong
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error, 200)
         raise InputError(f"{path}: is no .npz file that can be read ({reason})") from error
 
     def picture(index: int, admit: Admit) -> np.ndarray:

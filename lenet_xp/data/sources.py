@@ -17,6 +17,7 @@ from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.progress import progress_bar
+from lenet_xp.system.text import reason_of
 
 HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
@@ -100,13 +101,13 @@ def download_amhcd() -> Path:
         import kagglehub
     except ImportError as error:
         raise InputError(
-            "amhcd: kagglehub is not installed: pip install 'lenet-xp[amhcd]', "
+            "amhcd: kagglehub is not installed: pip install kagglehub, "
             f"or download the zip from {PAGE} and give its path instead"
         ) from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except Exception as error:  # whatever the network, the server or the disk comes up with
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = reason_of(error)
         raise InputError(
             f"amhcd: the download failed ({reason}); "
             f"download the zip from {PAGE} in a browser and give its path instead"

@@ -6,7 +6,6 @@ others. Whatever a client sends, it gets an answer or its connection is closed.
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -17,6 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from lenet_xp.errors import InputError
+from lenet_xp.system.streams import say
 
 MAX_HEAD = 16 * 2**10  # bytes: of the request line and all headers
 HOST = "127.0.0.1"
@@ -156,7 +156,7 @@ class Server:
 
     def __init__(self, respond: Respond, limits: Limits | None = None):
         self._respond, self._limits = respond, limits or Limits()
-        self._open = 0
+        self._talks: set[asyncio.Task[Any] | None] = set()  # one for each connection
         self._names: frozenset[str] = frozenset()
 
     async def serve(self, port: int, started: Callable[[int], None]) -> None:
@@ -167,45 +167,52 @@ class Server:
         self._photos = asyncio.Semaphore(self._limits.photos)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_say)
-        with ThreadPoolExecutor(THREADS, "reader") as self._pool:
-            try:
-                server = await asyncio.start_server(
-                    self._talk, HOST, port, limit=MAX_HEAD, backlog=128
-                )
-            except OSError as error:
-                raise InputError(
-                    f"port {port} cannot be used ({error.strerror or error}); give another with "
-                    "--port, or --port 0 for any that is free"
-                ) from error
-            try:
-                port = server.sockets[0].getsockname()[1]
-                bare = NAMES if port == 80 else ()
-                self._names = frozenset([*(f"{name}:{port}" for name in NAMES), *bare])
-                started(port)
-                await loop.create_future()
-            finally:
-                server.close()
+        try:
+            server = await asyncio.start_server(self._talk, HOST, port, limit=MAX_HEAD, backlog=128)
+        except OSError as error:
+            raise InputError(
+                f"port {port} cannot be used ({error.strerror or error}); give another with "
+                "--port, or --port 0 for any that is free"
+            ) from error
+        self._pool, self._ending = ThreadPoolExecutor(THREADS, "reader"), False
+        try:
+            port = server.sockets[0].getsockname()[1]
+            bare = NAMES if port == 80 else ()
+            self._names = frozenset([*(f"{name}:{port}" for name in NAMES), *bare])
+            started(port)
+            await loop.create_future()
+        finally:
+            self._ending = True  # for connections whose task has not begun
+            server.close()
+            # They end before the pool does: none may ask it for an answer then.
+            talks = [talk for talk in self._talks if talk is not None]
+            for talk in talks:
+                talk.cancel()
+            await asyncio.gather(*talks, return_exceptions=True)
+            self._pool.shutdown(cancel_futures=True)
 
     async def _talk(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first request to its end."""
-        self._open += 1
+        self._talks.add(asyncio.current_task())
         try:
-            if self._open > self._limits.connections:
+            if len(self._talks) > self._limits.connections:
                 status = HTTPStatus.SERVICE_UNAVAILABLE
                 busy = Refused(status, "too many connections; try again", {"Retry-After": "1"})
                 await self._send(writer, encode(busy, lasting=False))
                 return
-            while await self._exchange(stream, writer):
+            while not self._ending and await self._exchange(stream, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client left or was too slow (TimeoutError is an OSError), or the server ends
         finally:
-            self._open -= 1
+            self._talks.discard(asyncio.current_task())
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
     async def _exchange(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; whether another may follow."""
-        first = await asyncio.wait_for(stream.readexactly(1), self._limits.idle)
+        # Python 3.11's wait_for may swallow a cancellation; a timeout does not.
+        async with asyncio.timeout(self._limits.idle):
+            first = await stream.readexactly(1)
         head = None
         answer: Answer | Refused
         try:
@@ -238,7 +245,7 @@ class Server:
             except Refused:
                 raise
             except Exception as error:  # a bug of ours ends one answer, not the server
-                print(f"error: {head.path[:80]!r}: {error!r}", file=sys.stderr)
+                say(f"error: {head.path[:80]!r}: {error!r}")
                 status = HTTPStatus.INTERNAL_SERVER_ERROR
                 raise Refused(status, "something went wrong here; see the terminal") from error
 
@@ -255,7 +262,8 @@ class Server:
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)
-        await asyncio.wait_for(writer.drain(), self._limits.patience)
+        async with asyncio.timeout(self._limits.patience):
+            await writer.drain()
 
     async def _see_off(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Let the client read why before the connection is closed on what it still sends."""
@@ -269,4 +277,4 @@ class Server:
 
 def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio would print as a traceback, such as having run out of sockets, in one line."""
-    print(f"error: {context.get('exception') or context.get('message')}", file=sys.stderr)
+    say(f"error: {context.get('exception') or context.get('message')}")

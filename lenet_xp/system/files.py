@@ -1,6 +1,7 @@
 """Files are written whole or not at all: a reader never sees half a file."""
 
 import csv
+import errno
 import io
 import json
 import math
@@ -17,6 +18,19 @@ import numpy as np
 from lenet_xp.errors import InputError
 
 FilePath = str | os.PathLike[str]
+
+ELSEWHERE = "choose another place"
+MAKE_SPACE = "free some space or choose another place"
+ADVICE = {
+    MAKE_SPACE: (errno.ENOSPC, errno.EDQUOT),
+    "raise the limit (ulimit -f) or choose another place": (errno.EFBIG,),
+    "change its permissions or choose another place": (errno.EACCES, errno.EPERM),
+    "choose a place that is not read-only": (errno.EROFS,),
+    "give a shorter name": (errno.ENAMETOOLONG,),
+    "create its folder, or choose another place": (errno.ENOENT,),
+    "choose another place, for its path leads through a file": (errno.ENOTDIR,),
+    "try again, or choose a disk that works": (errno.EIO, errno.ESTALE),
+}
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
@@ -69,19 +83,29 @@ def make_folder(path: FilePath) -> Path:
 
 
 def write_text(path: FilePath, text: str) -> None:
-    """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError."""
+    """Write `text` to `path` as UTF-8, whole or not at all. Raises InputError.
+
+    Bytes of a file's name that are no text become escapes such as \\udce9, which JSON has, too.
+    """
     with atomic_write(path) as handle:
-        handle.write(text.encode("utf-8"))
+        handle.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: FilePath, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON in the order given, with a newline at its end.
+    """Write `value` to `path` as UTF-8 JSON, whole or not at all.
+
+    Raises InputError, and TypeError as `json_text` does.
+    """
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON in the order given, with a newline at its end.
 
     NumPy scalars and arrays, paths and tuples are converted. NaN and infinities, which JSON lacks,
-    become null. Raises InputError, and TypeError for a value that JSON cannot hold.
+    become null. Raises TypeError for a value that JSON cannot hold.
     """
-    text = json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    return json.dumps(_as_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -92,8 +116,13 @@ def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any
 
 
 def _cannot_write(path: FilePath, error: OSError) -> InputError:
-    reason = f"{error.strerror or error}; free some space or choose another place"
-    return InputError(f"cannot write {os.fspath(path)}: {reason}")
+    advice = next((words for words, codes in ADVICE.items() if error.errno in codes), ELSEWHERE)
+    return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {advice}")
+
+
+def is_full(error: InputError) -> bool:
+    """Whether this is a refusal for want of space, which removing files may mend."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in ADVICE[MAKE_SPACE]
 
 
 def _as_json(value: Any) -> Any:

@@ -118,7 +118,7 @@ def write_container(
 ) -> None:
     """Write header and arrays, whole or not at all; they are on disk then. Raises InputError."""
     header = header | {"sha256": _digest(header, arrays)}
-    text = json.dumps(header, ensure_ascii=False).encode()
+    text = json.dumps(header, ensure_ascii=False).encode("utf-8", "surrogatepass")
     with atomic_write(path) as handle:
         np.savez(handle, header=np.frombuffer(text, np.uint8), **dict[str, Any](arrays))
 

@@ -1,13 +1,14 @@
-"""Progress on standard error: a bar on a terminal, plain lines in a log."""
+"""Progress on standard error: a bar on a terminal, plain lines in a log; it stops no work."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
+from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
 
 DELAY = 2.0  # seconds: a shorter search is not reported
@@ -17,12 +18,12 @@ DELAY = 2.0  # seconds: a shorter search is not reported
 def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes the number of images finished since its last call."""
     label = printable(label)
-    if shown and sys.stderr.isatty():
-        with tqdm(total=total, desc=label, unit=" images", file=sys.stderr) as bar:
+    if shown and _on_terminal():
+        with _Bar(total=total, desc=label, unit=" images") as bar:
             yield bar.update
         return
     if shown:
-        print(f"{label}: {total:,} images", file=sys.stderr)
+        say(f"{label}: {total:,} images")
     yield lambda count: None
 
 
@@ -30,8 +31,8 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
 def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes the number of files just found; silent for the first DELAY."""
     label = printable(label)
-    if shown and sys.stderr.isatty():
-        with tqdm(desc=label, unit=" files", file=sys.stderr, delay=DELAY, leave=False) as bar:
+    if shown and _on_terminal():
+        with _Bar(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
             yield bar.update
         return
     start, reported = time.monotonic(), not shown
@@ -39,7 +40,7 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     def advance(count: int) -> None:
         nonlocal reported
         if not reported and time.monotonic() - start > DELAY:
-            print(f"{label} ...", file=sys.stderr)
+            say(f"{label} ...")
             reported = True
 
     yield advance
@@ -52,8 +53,8 @@ class LinesAndBar:
     """
 
     def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
-        self._bar: tqdm | None = None
+        self.live = _on_terminal()
+        self._bar: _Bar | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +65,7 @@ class LinesAndBar:
     def say(self, text: str) -> None:
         """Remove the bar and print one line."""
         self._close()
-        print(printable(text), file=sys.stderr, flush=True)
+        say(printable(text))
 
     def move(self, label: str, done: int, total: int, unit: str, note: str, start: int = 0) -> None:
         """Set the bar to `done`; a new bar begins at `start`, from which its speed is measured."""
@@ -72,11 +73,51 @@ class LinesAndBar:
             return
         if self._bar is None:
             style = {"unit": f" {unit}", "leave": False, "dynamic_ncols": True}
-            self._bar = tqdm(total=total, initial=start, desc=label, file=sys.stderr, **style)
-        self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update(done - self._bar.n)
+            self._bar = _Bar(total=total, initial=start, desc=label, **style)
+            self._done = start
+        self._bar.update(done - self._done, note)
+        self._done = done
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            self._bar.__exit__()
             self._bar = None
+
+
+class _Bar:
+    """A bar of tqdm's; where it fails, as on a terminal that went away, it is gone."""
+
+    def __init__(self, **style: Any):
+        self._try(lambda: setattr(self, "_bar", tqdm(file=sys.stderr, **style)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._try(lambda: self._bar.close())
+
+    def update(self, count: int, note: str = "") -> None:
+        """Move by so many, with a note behind."""
+        if note:
+            self._try(lambda: self._bar.set_postfix_str(note, refresh=False))
+        self._try(lambda: self._bar.update(count))
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception:
+            self._bar: Any = _Nothing()
+
+
+class _Nothing:
+    """In place of a bar."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **options: None
+
+
+def _on_terminal() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it was closed
+        return False

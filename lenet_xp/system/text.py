@@ -1,6 +1,9 @@
 """Text from untrusted sources, made safe for a terminal and for files; and tables of text."""
 
+import difflib
+import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 
@@ -14,6 +17,26 @@ _UNFIT = re.compile(f"[{_CONTROL_SIGNS}\ud800-\udfff]")  # surrogates cannot be 
 def printable(text: str) -> str:
     """Return `text` for a terminal, with its control characters as escapes."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def reason_of(error: BaseException, limit: int = 120) -> str:
+    """Return an error's text in one line of at most `limit` signs; its type where it has none."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
+def in_shell(word: object) -> str:
+    """Return a path or another word as one word of a command to copy; it is no option."""
+    text = os.fspath(word) if isinstance(word, os.PathLike) else str(word)
+    text = f".{os.sep}{text}" if text.startswith("-") else text
+    if os.name == "nt":  # where no name holds a quotation mark
+        return f'"{text}"' if re.search(r"[\s&()^%]", text) else text
+    return shlex.quote(text)
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Return "did you mean ...?" with the known word most like this one, or all that are known."""
+    close = difflib.get_close_matches(word.lower(), known, 1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:

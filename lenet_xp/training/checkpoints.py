@@ -22,8 +22,9 @@ import numpy as np
 
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.system.files import make_folder
+from lenet_xp.system.files import atomic_write, is_full, make_folder
 from lenet_xp.system.npz_file import MAX_CONTAINER, Damaged, read_container, write_container
+from lenet_xp.system.text import in_shell, reason_of
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
@@ -56,7 +57,8 @@ class Checkpoints:
     def save(self, state: State, run: dict[str, Any]) -> None:
         """Write a state, then remove the oldest checkpoints; `run` describes the run.
 
-        Raises InputError where it cannot be written; then no checkpoint is removed.
+        On a full disk all but the newest make room. Raises InputError where it cannot be written;
+        then the newest stays.
         """
         make_folder(self.folder)
         header = {
@@ -66,8 +68,42 @@ class Checkpoints:
             "values": state.values,
             "run": run,
         }
-        write_container(self.folder / f"step-{state.step:010d}.npz", header, state.arrays)
-        for old in self._newest_first()[self.keep :]:
+        path = self.folder / f"step-{state.step:010d}.npz"
+        try:
+            write_container(path, header, state.arrays)
+        except InputError as error:
+            if not is_full(error) or not self._newest_first()[1:]:
+                raise
+            self.prune(1)
+            write_container(path, header, state.arrays)
+        self.prune(self.keep)
+
+    def save_last(self, state: State, run: dict[str, Any]) -> None:
+        """Write the state in which a training ends; on a full disk, in the place of all older ones.
+
+        Raises InputError where it cannot be written; then the older ones are back in their places.
+        """
+        try:
+            self.save(state, run)
+        except InputError as error:
+            files = [path for path in (*self._newest_first(), self.folder / BEST) if path.is_file()]
+            older = {path: path.read_bytes() for path in files}
+            room = sum(map(len, older.values()))
+            if not is_full(error) or room < sum(each.nbytes for each in state.arrays.values()):
+                raise
+            for path in older:
+                path.unlink()
+            try:
+                self.save(state, run)
+            except BaseException:
+                for path, content in older.items():
+                    with suppress(InputError), atomic_write(path) as handle:
+                        handle.write(content)
+                raise
+
+    def prune(self, keep: int) -> None:
+        """Remove all but so many of the newest checkpoints."""
+        for old in self._newest_first()[keep:]:
             old.unlink(missing_ok=True)
 
     def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
@@ -82,7 +118,7 @@ class Checkpoints:
             except InputError:
                 raise
             except Exception as error:  # damaged bytes have a dozen ways to go wrong
-                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                reason = reason_of(error)
                 say(f"checkpoint {path.name} is damaged ({reason}); falling back to the one before")
         if files:
             raise InputError(f"{self.folder}: every checkpoint is damaged; start the run again")
@@ -105,6 +141,10 @@ class Checkpoints:
         newest = self._newest_first()[:1]
         return words + "".join(f"; the last good checkpoint is {path}" for path in newest)
 
+    def way_on(self, do: str = "go on") -> str:
+        """How to go on with the run, as the end of a sentence; "" where nothing is kept of it."""
+        return f"; {do} with: {resume_command(self.folder.parent)}" if self.any() else ""
+
     def clear(self) -> None:
         """Remove all checkpoints and the best model, and the folder if it is then empty."""
         for path in (*self._newest_first(), self.folder / BEST):
@@ -114,6 +154,11 @@ class Checkpoints:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.npz"), reverse=True)
+
+
+def resume_command(run: Path) -> str:
+    """The command, ready to copy, that goes on with the run in a folder."""
+    return f"lenet-xp train --resume {in_shell(run)}"
 
 
 def _read(path: Path) -> tuple[State, dict[str, Any]]:
@@ -261,6 +306,7 @@ class CheckpointTimer:
         self._interval, self._request, self._say = interval, request, say
         self._saved = time.monotonic()  # a clock that cannot be set back
         self._warned = False
+        self._latest: Callable[[], State] | None = None
 
     def restored(self) -> State | None:
         """The state to go on from; None to begin."""
@@ -268,21 +314,31 @@ class CheckpointTimer:
 
     def after_step(self, state: Callable[[], State]) -> None:
         """Save if the interval is over; save and raise Stopped if the run is asked to stop."""
+        self._latest = state
         if self._request.signum is not None:
-            self._save(state())
-            raise Stopped(
-                f"stopped; go on with: lenet-xp train --resume {self._checkpoints.folder.parent}",
-                self._request.signum,
-            )
+            warning = "what was learned since the last checkpoint is lost"
+            self._save(state(), warning, last=True)
+            way_on = self._checkpoints.way_on() or "; start the run again"
+            raise Stopped(f"stopped{way_on}", self._request.signum)
         if time.monotonic() - self._saved >= self._interval:
-            try:
-                self._save(state())
-            except InputError as error:  # the training is worth more than its copy
-                if not self._warned:
-                    self._say(f"WARNING: training goes on without checkpoints: {error}")
+            warning = "" if self._warned else "training goes on without checkpoints"
+            if not self._save(state(), warning):  # the training is worth more than its copy
                 self._warned = True
             self._saved = time.monotonic()
 
-    def _save(self, state: State) -> None:
-        if np.isfinite(state.arrays["values"]).all():  # the last good one stays
-            self._checkpoints.save(state, self._run)
+    def after_last_epoch(self) -> None:
+        """Save the end of the training: results that cannot be written then need no more of it."""
+        if self._latest is not None:
+            self._save(self._latest(), "the end of the training is not kept", last=True)
+
+    def _save(self, state: State, warning: str, last: bool = False) -> bool:
+        """Save a state; False where it cannot be written, which a warning says, if one is given."""
+        try:
+            if np.isfinite(state.arrays["values"]).all():  # or the last good one stays
+                save = self._checkpoints.save_last if last else self._checkpoints.save
+                save(state, self._run)
+        except InputError as error:
+            if warning:
+                self._say(f"WARNING: {warning}: {error}")
+            return False
+        return True

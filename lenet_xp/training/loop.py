@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,10 +25,11 @@ from lenet_xp.training.batches import (
     steps_at_once,
 )
 from lenet_xp.training.checkpoints import START_AGAIN, State, check_values
-from lenet_xp.training.recipes import Recipe
+from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
+ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
 SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult
 
 
@@ -97,7 +99,7 @@ LabelledImages = tuple[np.ndarray, np.ndarray]  # images (N, S, S) uint8 and lab
 
 def fit(
     model: LeNet5,
-    recipe: Recipe,
+    recipe: str | Recipe,
     train: LabelledImages,
     val: LabelledImages,
     preprocessing: Preprocessing,
@@ -106,18 +108,23 @@ def fit(
     on_progress: Callable[[EpochProgress], None] = lambda progress: None,
     on_epoch: Callable[[dict[str, Any], LeNet5], None] = lambda row, model: None,
     checkpointer: Checkpointer | None = None,
+    on_doubt: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
 
+    recipe: a `Recipe`, or the name of one, "classic" or "best".
     train, val: images (N, S, S) uint8 and labels (N,). The batches of an epoch depend on the seed
     and the epoch's number alone. So a run is repeatable to the bit on one machine, backend and
     number of threads, and so is a run that goes on from a checkpoint.
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
     the model that was validated; with averaging that is a replica at the mean of the weights.
-    Raises TrainingDiverged, and ValueError for images of another shape or dtype, and for labels out
-    of range or not one for each image.
+    on_doubt is called with a line where nothing was learned, or the loss is worse than guessing; by
+    default that is a UserWarning.
+    Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
+    dtype, for labels out of range or not one for each image, and for less than one thread.
     """
+    recipe = named_recipe(recipe)
     classes, size = model.config["num_classes"], preprocessing.size
     train, val = (_checked(part, classes, size) for part in (train, val))
     threads = worker_count(model.ops, threads)
@@ -136,7 +143,31 @@ def fit(
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
     if result.best_values is not None:  # None only where no epoch ran
         model.values[...] = model.ops.asarray(result.best_values)
+    if doubt := _doubt(result, val[1], recipe, classes):
+        on_doubt(doubt)
     return result
+
+
+def _doubt(result: FitResult, labels: np.ndarray, recipe: Recipe, classes: int) -> str:
+    """What is wrong with a training whose numbers are finite; "" where nothing seems to be."""
+    if not result.history:
+        return ""
+    loss, guessing = min(row["val_loss"] for row in result.history), math.log(classes)
+    if loss > 2 * guessing:
+        rate = max(row["learning_rate"] for row in result.history)
+        return (
+            f"the training ran away: the validation loss never fell below {loss:.3g}, and guessing "
+            f"has {guessing:.3g}; {recipe.excess(rate)}"
+        )
+    chance = np.bincount(labels).max() / len(labels)
+    limit = chance + 2 * math.sqrt(chance * (1 - chance) / len(labels))  # two deviations
+    if result.best_accuracy > limit or len(labels) < ENOUGH or chance == 1:
+        return ""
+    less = f", or with less weight_decay than {recipe.weight_decay:g}" * bool(recipe.weight_decay)
+    return (
+        f"hardly anything was learned: the validation accuracy is {result.best_accuracy:.2%}, and "
+        f"always the same answer has {chance:.2%}; train longer or at another learning rate{less}"
+    )
 
 
 class _Loop:
@@ -231,7 +262,7 @@ class _Loop:
         )
         return (
             f"{where} not finite since step {step:,} (epoch {number}): "
-            f"the learning rate {trainer.schedule(step - 1):g} is too high; try a tenth of it"
+            f"{trainer.recipe.excess(trainer.schedule(step - 1))}"
         )
 
     def _state(self) -> State:

@@ -8,9 +8,11 @@ from lenet_xp.layers import ACTIVATIONS
 from lenet_xp.ops import Array, Ops
 from lenet_xp.optim import SGD, Adam
 from lenet_xp.schedules import SCHEDULES, Schedule
+from lenet_xp.system.text import nearest
 
 LARGEST_BATCH = 100_000
 MOST_EPOCHS = 100_000
+OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: above it, all is lost
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
@@ -71,6 +73,12 @@ class Recipe:
         """The recipe's learning rate over a run of so many steps."""
         return SCHEDULES[self.schedule](self.learning_rate, steps)
 
+    def excess(self, rate: float) -> str:
+        """What to change where the parameters ran away at a learning rate."""
+        if rate * self.weight_decay > OVERSHOOT and self.weight_decay > rate:
+            return f"weight_decay {self.weight_decay:g} is too high; try a tenth of it"
+        return f"the learning rate {rate:g} is too high; try a tenth of it"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the run record."""
         return asdict(self)
@@ -105,3 +113,13 @@ BEST = Recipe(
     distortion=Distortion(rotation=7.0, shear=0.12, scale=0.08, shift=1.2, elastic=0.9),
 )
 RECIPES = {recipe.name: recipe for recipe in (CLASSIC, BEST)}
+
+
+def named_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe of that name, or the recipe given. Raises ValueError for anything else."""
+    if isinstance(recipe, str) and recipe in RECIPES:
+        return RECIPES[recipe]
+    if isinstance(recipe, Recipe):
+        return recipe
+    hint = f"; {nearest(recipe, list(RECIPES))}" if isinstance(recipe, str) else ""
+    raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {recipe!r:.60}{hint}")

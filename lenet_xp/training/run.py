@@ -26,8 +26,9 @@ from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import remove_leftovers, write_csv, write_json
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
+from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
-from lenet_xp.training.checkpoints import Checkpoints, State, StopRequest
+from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
@@ -66,9 +67,10 @@ def train_run(
     """Train, score the weights chosen on validation once on the test set, write the results.
 
     Returns the content of metrics.json. Writes RESULTS (tables only with plots), then calls `draw`
-    for the pictures while the folder is still locked and can be resumed, so that a run ends with
-    all its results or goes on. An earlier run's results are replaced once the training is over.
-    Until then there are checkpoints to go on from, and the best model so far beside them.
+    for the pictures. Pictures that cannot be drawn are told to the reporter and do not fail the
+    run; its last checkpoint stays, from which a resumed run draws them. An earlier run's results
+    are replaced once the training is over. Until all is written there are checkpoints to go on
+    from, and the best model so far beside them.
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
     """
     with saving.locked(plan.out), saving.stop_requests() as request:
@@ -77,8 +79,8 @@ def train_run(
         check_writable(plan.out)
         if _checkpoints(plan.out).any() and not (plan.resume or plan.overwrite):
             raise InputError(
-                f"{plan.out}: holds an unfinished run; go on with --resume {plan.out}, "
-                "choose another --out, or add --overwrite"
+                f"{plan.out}: holds an unfinished run; choose another --out, add --overwrite, or "
+                f"go on with: {saving.resume_command(plan.out)}"
             )
         dataset = load_dataset(
             plan.data,
@@ -94,10 +96,12 @@ def train_run(
             reporter.say(_overlap_words(split, overlap))
         run = _Run(plan, ops, dataset, split, reporter, request)
         saved, result = run.trained()
-        record, finished = run.write_results(saved, overlap, result)
-        if plan.plots:
-            draw(finished)
-        _checkpoints(plan.out).clear()
+        try:
+            record, finished = run.write_results(saved, overlap, result)
+        except (InputError, WorkerFailed) as error:
+            raise type(error)(f"{error}{_checkpoints(plan.out).way_on()}") from error
+        if not plan.plots or run.drawn(draw, finished):
+            _checkpoints(plan.out).clear()
         return record
 
 
@@ -117,8 +121,9 @@ def _newest(
 class _Epochs:
     """What follows each epoch: a line, a copy of the best model, a warning of a collapse."""
 
-    def __init__(self, plan: Plan, saved: SavedModel, images: int, reporter: Reporter):
-        self.plan, self.saved, self.images, self.reporter = plan, saved, images, reporter
+    def __init__(self, run: "_Run", saved: SavedModel, images: int, timer: CheckpointTimer):
+        self.plan, self.reporter, self.timer = run.plan, run.reporter, timer
+        self.saved, self.images = saved, images
         self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
 
     def __call__(self, row: dict[str, Any], validated_model: LeNet5) -> None:
@@ -136,6 +141,8 @@ class _Epochs:
                 f"WARNING: validation accuracy fell to {accuracy:.2%} from {best:.2%}: the "
                 f"learning rate may be too high; the weights of epoch {self.best['epoch']} are kept"
             )
+        if row["epoch"] == self.plan.recipe.epochs:
+            self.timer.after_last_epoch()
 
 
 @dataclass(frozen=True)
@@ -200,12 +207,12 @@ class _Run:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
         plan, reporter, checkpoints = self.plan, self.reporter, _checkpoints(self.plan.out)
         state, description = self._start(checkpoints)
-        after_epoch = _Epochs(plan, saved, len(train[1]), reporter)
-        if state is not None and (rows := state.values["history"]):
-            after_epoch.best = max(rows, key=lambda row: row["val_accuracy"])
-        timer = saving.CheckpointTimer(
+        timer = CheckpointTimer(
             checkpoints, description, state, plan.checkpoint_every, self.request, reporter.say
         )
+        after_epoch = _Epochs(self, saved, len(train[1]), timer)
+        if state is not None and (rows := state.values["history"]):
+            after_epoch.best = max(rows, key=lambda row: row["val_accuracy"])
         try:
             return fit(
                 *(saved.model, plan.recipe, train, val, saved.preprocessing),
@@ -214,12 +221,12 @@ class _Run:
                 on_progress=reporter.progress,
                 on_epoch=after_epoch,
                 checkpointer=timer,
+                on_doubt=lambda text: reporter.say(f"WARNING: {text}"),
             )
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
         except WorkerFailed as error:
-            on = f"; go on with --resume {plan.out}" if checkpoints.any() else ""
-            raise WorkerFailed(f"{error}{on}") from error
+            raise WorkerFailed(f"{error}{checkpoints.way_on()}") from error
 
     def _start(self, checkpoints: Checkpoints) -> tuple[State | None, dict[str, Any]]:
         """The state to go on from, if there is one, and the description of its run."""
@@ -262,9 +269,7 @@ class _Run:
         rows = [list(row.values()) for row in result.history]
         write_csv(out / "history.csv", list(result.history[0]), rows)
         images, labels = self.part(split.test)
-        probabilities = predict_probabilities(
-            saved.model, images, saved.preprocessing, plan.threads
-        )
+        probabilities = saved.as_trained(images, plan.threads)
         writers = known_writers(dataset)
         groups = None if writers is None else writers[split.test]
         scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
@@ -274,6 +279,18 @@ class _Run:
         if plan.plots:
             write_tables(out, scores)
         return record, finished
+
+    def drawn(self, draw: Callable[[Finished], None], finished: Finished) -> bool:
+        """Draw the pictures; False, and a line on how to do it later, where that fails."""
+        try:
+            draw(finished)
+        except Exception as error:  # matplotlib is missing or broken, the disk is full, ...
+            checkpoints = _checkpoints(self.plan.out)
+            checkpoints.prune(1)
+            problem = f"not all pictures could be drawn ({reason_of(error)})"
+            self.reporter.say(f"WARNING: {problem}{checkpoints.way_on('draw them later')}")
+            return False
+        return True
 
 
 def _absolute(data: str) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import re
 import resource
@@ -21,6 +22,7 @@ from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system import files
 from lenet_xp.system.npz_file import read_container, write_container
+from lenet_xp.training.step import CapturedSteps
 
 __all__ = ["call"]  # the fixture
 
@@ -196,7 +198,7 @@ class FullDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_a_full_disk(call, place, monkeypatch, number):
     monkeypatch.setattr(files.os, "fsync", FullDisk(number))
     outcome = call(*train("data"), "--no-cache")
@@ -204,11 +206,21 @@ def test_a_full_disk(call, place, monkeypatch, number):
     last = outcome.err.splitlines()[-1]
     assert last.startswith("error: cannot write a/run/") and "No space left" in last
     # Only whole files are left, and no metrics.json says that the run is finished.
-    whole = ["checkpoints/best.npz", "model.npz", "history.csv"]
+    whole = ["checkpoints/best.npz", "checkpoints/step-0000000001.npz", "model.npz", "history.csv"]
     whole = whole[: max(number - 1, 0)]
     assert [p for p in files_in(place) if p.startswith("a/")] == sorted(f"a/run/{p}" for p in whole)
     if number == 0:  # found before the data were read
         assert outcome.err.count("\n") == 1 and not (place / "a").exists()
+    kept = number > 2  # the end of the training
+    assert last.endswith("; go on with: lenet-xp train --resume a/run") == kept
+    monkeypatch.undo()
+    if kept:
+        monkeypatch.chdir(place)
+        monkeypatch.setattr(CapturedSteps, "__call__", None)  # there is nothing to train
+        outcome = call("train", "--resume", "a/run")
+        assert outcome.status == 0, outcome.err
+        assert json.loads((place / "a/run/metrics.json").read_text())["epochs"] == 1
+        assert not (place / "a/run/checkpoints").exists()
 
 
 def test_a_file_size_limit_is_found_before_the_work(place):

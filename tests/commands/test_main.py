@@ -61,7 +61,7 @@ def test_the_version_is_the_packages(lenet_xp):
     [
         ("trian", "lenet-xp train"),
         ("Evaluate", "lenet-xp evaluate"),
-        (str(ROOT / "README.md"), "lenet-xp predict '"),
+        (str(ROOT / "README.md"), "lenet-xp predict /"),
         ("qqq", "lenet-xp --help"),
         ("--data", "lenet-xp --help"),
         ("x" * 5000, "lenet-xp --help"),

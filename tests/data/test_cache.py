@@ -179,5 +179,8 @@ def test_where_it_is(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "lenet_xp"
+    for ignored in ("", "relative/cache", "."):  # as the standard says
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert cache_folder() == tmp_path / ".cache" / "lenet_xp"
     one, other = (cache_path(each, Preprocessing(), False) for each in "ab")
     assert one.parent == cache_folder() and one != other

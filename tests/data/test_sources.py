@@ -363,7 +363,7 @@ def test_amhcd_offline_names_the_page(monkeypatch):
 
 def test_amhcd_without_kagglehub_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert_refused("amhcd", "pip install 'lenet-xp[amhcd]'", "https://www.kaggle.com")
+    assert_refused("amhcd", "pip install kagglehub", "https://www.kaggle.com")
 
 
 def test_generated_letters_are_preprocessed_like_all_others():

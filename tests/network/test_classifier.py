@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -305,3 +306,86 @@ def test_workers_use_one_core_unless_told(monkeypatch):
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: "somebody")
     assert classifier._threads(None) == 1
     assert classifier._threads(3) == 3
+
+
+# Units and layouts
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "words"),
+    [
+        (lambda x: x, lambda x: x / 255, "uses almost none of"),
+        (lambda x: x.astype(float), lambda x: x / 255, "uses almost none of"),
+        (lambda x: x / 255, lambda x: x, "far outside"),
+        (lambda x: x / 255, lambda x: x.astype(float), "far outside"),
+        (lambda x: x / 127.5 - 1, lambda x: x, "far outside"),
+        (lambda x: x[:, 8:24, 8], lambda x: x[:, 8:24, 8] / 255, "uses almost none of"),  # tables
+        (lambda x: x[:, 8:24, 8] / 255, lambda x: x[:, 8:24, 8], "far outside"),
+    ],
+)
+def test_other_units_than_in_fit_are_warned_of_once(few, given, asked, words):
+    images, names, _ = few
+    model = quick(epochs=1).fit(given(images), names)
+    with pytest.warns(UserWarning, match=words) as caught:
+        model.predict(asked(images))
+    assert len(caught) == 1 and "give X in the same units" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(given(images))
+        model.predict_proba(given(images)[:1])
+
+
+def test_usual_differences_are_not_warned_of(few):
+    images, names, _ = few
+    rng = np.random.default_rng(0)
+    cases = [
+        (images, images[:0]),
+        (images, np.zeros_like(images)),  # blank
+        (images, images // 8),  # faint
+        (images / 255, images / 200),
+        (images / 255, images / 255 + 0.5),
+        (rng.normal(size=(36, 9)), rng.standard_t(2, size=(400, 9))),  # heavy tails
+        (rng.normal(size=(36, 2)), np.full((2, 2), 0.1)),
+        (np.where(np.arange(6) == 2, 5.0, rng.normal(size=(36, 6))), rng.normal(size=(9, 6))),
+    ]
+    for given, asked in cases:
+        model = quick(epochs=1).fit(given, names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if len(asked):
+                model.predict(asked)
+
+
+def test_one_channel_may_stand_on_either_side_and_three_are_refused(few):
+    images, names, _ = few
+    model = quick(epochs=1).fit(images[..., None], names)
+    expected = quick(epochs=1).fit(images, names).predict_proba(images)
+    for X in (images, images[..., None], images[:, None], images[..., None].tolist()):
+        assert np.array_equal(model.predict_proba(X), expected)
+    for X in (np.repeat(images[..., None], 3, axis=-1), images[:, None, None]):
+        for ask in (model.predict, lambda X: quick().fit(X, names)):
+            with pytest.raises(ValueError, match="one channel: give grey ones"):
+                ask(X)
+
+
+def test_decay_that_is_too_high_is_named(few):
+    images, names, _ = few
+    for optimiser in ("sgd", "momentum", "nesterov", "adamw"):
+        heavy = replace(CLASSIC, optimiser=optimiser, weight_decay=500.0, learning_rate=0.1)
+        model = quick(recipe=heavy, epochs=60)
+        with pytest.raises(TrainingDiverged, match=r"weight_decay 500 is too high; try a tenth"):
+            model.fit(images, names)
+    hot = replace(CLASSIC, activation="relu", weight_decay=0.01, learning_rate=1e30)
+    with pytest.raises(TrainingDiverged, match=r"learning rate 1e\+30 is too high"):
+        quick(recipe=hot).fit(images, names)
+
+
+def test_a_fit_that_learned_nothing_says_so(drawn):
+    images, names, _ = drawn
+    with pytest.warns(UserWarning, match=r"ran away.*learning rate 1e\+09 is too high"):
+        quick(recipe="classic", epochs=1, learning_rate=1e9).fit(images, names)
+    with pytest.warns(UserWarning, match=r"hardly anything was learned.*train longer"):
+        quick(recipe="classic", epochs=1, learning_rate=1e-9).fit(images, names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quick(recipe="classic", epochs=15, learning_rate=0.3).fit(images, names)

@@ -1,5 +1,8 @@
 """Each layer against the oracle, against finite differences, and in what it promises."""
 
+import copy
+import pickle
+
 import numpy as np
 import oracle
 import pytest
@@ -18,7 +21,8 @@ from lenet_xp.layers import (
     ScaledTanh,
     Tanh,
 )
-from lenet_xp.model import Sequential
+from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.ops import get_ops
 
 IMAGE = (2, 7, 6)
 LAYERS = {
@@ -230,3 +234,35 @@ def test_a_layer_alone_refuses_images_in_front(layer):
         layer.forward(
             np.ones((5, 1, 8, 1) if not isinstance(layer, Linear) else (5, 4), np.float32)
         )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Conv2D(1, 2, 3),
+        Linear(4, 2),
+        AvgPool2D(),
+        MaxPool2D(),
+        Tanh(),
+        ScaledTanh(),
+        ReLU(),
+        Flatten(),
+    ],
+    ids=lambda layer: layer.kind,
+)
+def test_backward_before_forward_says_what_is_missing(layer):
+    with pytest.raises(RuntimeError, match=f"{layer.kind}: .*call forward first"):
+        layer.backward(np.ones((2, 4, 4, 3), np.float32))
+    with pytest.raises(RuntimeError, match="call forward first"):
+        copy.deepcopy(layer).backward(np.ones((2, 4, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_backward_before_forward_of_a_network(fused):
+    model = LeNet5(3, ops=get_ops("numpy"), fused=fused)
+    for each in (model, model.replica(), pickle.loads(pickle.dumps(model))):
+        with pytest.raises(RuntimeError, match="call forward first"):
+            each.backward(np.ones((3, 2), np.float32))
+    logits = model.forward(np.ones((1, 32, 32, 2), np.float32))
+    model.backward(logits)
+    assert np.abs(model.gradients).max() > 0

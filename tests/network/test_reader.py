@@ -6,6 +6,7 @@ import pickle
 import time
 import timeit
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,3 +228,15 @@ def test_a_prepared_letter_takes_little_more_than_the_network_alone(reader, imag
             seconds = timeit.timeit(run, number=10, timer=time.thread_time)
             least[name] = min(least[name], seconds)
     assert least["read"] < 3 * least["bare"]
+
+
+def test_one_picture_is_no_list_of_pictures_and_any_iterable_is(reader):
+    path = Path(lenet_xp.__file__).parents[1] / "docs" / "letter.png"
+    for one in (str(path), path, b"docs/letter.png"):
+        with pytest.raises(InputError, match="this is one picture; give a list"):
+            reader.read_many(one)
+    for several in ([path, path], (path, str(path)), (each for each in (path, path))):
+        assert [each.name for each in reader.read_many(several)] == ["yaz", "yaz"]
+    assert reader.read_many(iter(())) == []
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        reader.read_many([path], threads=0)

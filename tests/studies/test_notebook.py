@@ -79,22 +79,44 @@ def test_every_cell_runs_and_the_journey_is_whole(executed, committed):
     assert [cell.source for cell in executed.cells] == [cell.source for cell in committed.cells]
 
 
-def test_a_notebook_that_installs_the_package_has_it(committed, monkeypatch):
-    """The first cell where lenet_xp is not installed: IPython's %pip, here a function."""
-    cell = cell_with(committed, "%pip")
-    installed = []
-    real = builtins.__import__
+@pytest.fixture
+def set_up(committed, monkeypatch, tmp_path):
+    """A function that runs the set-up where lenet_xp is not installed; what it gives to %pip."""
+    source = re.sub(
+        r"%pip install (.*)", r"installed.append(f'\1')", cell_with(committed, "%pip").source
+    )
 
-    def import_module(name, *given):
-        if name == "lenet_xp" and not installed:
-            raise ImportError(name)
-        return real(name, *given)
+    def run(folder=tmp_path, given=""):
+        installed, real = [], builtins.__import__
 
-    monkeypatch.setattr(builtins, "__import__", import_module)
-    source = re.sub(r"%pip install (.*)", r"installed.append(r'\1')", cell.source)
-    names = {"installed": installed}
-    exec(source, names)
-    assert installed == ['-q "{REPOSITORY}[amhcd]"'] and "lenet_xp" in names
+        def import_module(name, *rest):
+            if name == "lenet_xp" and not installed:
+                raise ImportError(name)
+            return real(name, *rest)
+
+        monkeypatch.chdir(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "__import__", import_module)
+            names = {"installed": installed}
+            exec(source.replace('SOURCE = ""', f"SOURCE = {given!r}"), names)
+        assert "lenet_xp" in names
+        return installed
+
+    return run
+
+
+def test_a_notebook_in_a_clone_installs_the_clone(set_up):
+    assert set_up(ROOT / "notebooks") == set_up(ROOT) == [f'-q "{ROOT}"']
+
+
+def test_a_notebook_alone_takes_an_uploaded_wheel_or_an_address(set_up, tmp_path):
+    """As on Colab, where there is no clone."""
+    with pytest.raises(ImportError, match=r"upload its wheel.*SOURCE"):
+        set_up()
+    assert set_up(given="git+https://host/x") == ['-q "git+https://host/x"']
+    (tmp_path / "lenet_xp-0.2.0-py3-none-any.whl").touch()
+    assert set_up() == [f'-q "{tmp_path / "lenet_xp-0.2.0-py3-none-any.whl"}"']
+    assert set_up(given="git+https://host/x") == ['-q "git+https://host/x"']
 
 
 @pytest.mark.parametrize(("spec", "data"), [(None, "synthetic"), ("found", "amhcd")])

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from lenet_xp.errors import InputError
-from lenet_xp.system.files import atomic_write, make_folder, write_csv, write_json, write_text
+from lenet_xp.system.files import (
+    atomic_write,
+    is_full,
+    make_folder,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_writes_what_the_block_wrote(tmp_path):
@@ -98,16 +105,24 @@ def _refused(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    "case", ["missing folder", "file as folder", "folder", "pipe", "long name", "read-only system"]
+    ("case", "advice"),
+    [
+        ("missing folder", "create its folder"),
+        ("file as folder", "its path leads through a file"),
+        ("folder", "choose another place"),
+        ("pipe", "choose another place"),
+        ("long name", "give a shorter name"),
+        ("read-only system", "choose another place"),
+    ],
 )
-def test_what_the_system_refuses_is_one_line_that_names_the_file(tmp_path, case):
+def test_what_the_system_refuses_is_one_line_that_names_the_file(tmp_path, case, advice):
     path = _refused(tmp_path)[case]
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(InputError) as caught:
         write_text(path, "text")
     message = str(caught.value)
     assert message.startswith(f"cannot write {path}: ")
-    assert message.endswith("; free some space or choose another place")
+    assert advice in message.rpartition(";")[2] and "free some space" not in message
     assert "\n" not in message
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -117,6 +132,29 @@ def test_an_unwritable_folder_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="Permission denied"):
         write_text(tmp_path / "a.txt", "text")
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EFBIG, "ulimit"),
+        (errno.EACCES, "change its permissions"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "a disk that works"),
+        (errno.ENXIO, "choose another place"),
+    ],
+)
+def test_the_advice_fits_the_reason(tmp_path, monkeypatch, number, advice):
+    def refused(_descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(InputError) as caught:
+        write_text(tmp_path / "a.txt", "new")
+    assert advice in str(caught.value).rpartition(";")[2]
+    assert is_full(caught.value) == (advice == "free some space")
 
 
 def test_a_disk_that_fills_when_the_bytes_are_flushed(tmp_path, monkeypatch):

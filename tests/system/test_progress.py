@@ -1,11 +1,12 @@
 """Progress: plain lines in a log, a bar on a terminal, and no control characters in either."""
 
 import io
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from lenet_xp.system import progress
+from lenet_xp.system import progress, streams
 
 
 class Terminal(io.StringIO):
@@ -16,7 +17,8 @@ class Terminal(io.StringIO):
 @pytest.fixture(params=["log", "terminal"])
 def stderr(request, monkeypatch):
     stream = Terminal() if request.param == "terminal" else io.StringIO()
-    monkeypatch.setattr(progress, "sys", SimpleNamespace(stderr=stream))
+    for module in (progress, streams):
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=stream))
     return stream
 
 
@@ -63,3 +65,52 @@ def test_lines_stay_and_the_bar_goes(stderr):
         assert text.endswith("\r")  # the last bar is wiped
     else:
         assert text == "epoch 1\\x07 is over\n"
+
+
+class Broken(Terminal):
+    """A terminal that goes away: the first so many writes reach it."""
+
+    def __init__(self, writes, error):
+        super().__init__()
+        self.left, self.error = writes, error
+
+    def write(self, text):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 3])
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "gone"), OSError(5, "EIO"), ValueError()])
+def test_a_terminal_that_goes_away_stops_no_work(monkeypatch, writes, error):
+    monkeypatch.setattr(progress, "DELAY", -1.0)
+    monkeypatch.setattr(sys, "stderr", Broken(writes, error))
+    done = 0
+    with progress.progress_bar(9, "a") as advance, progress.search_report("b") as found:
+        for _ in range(9):
+            advance(1)
+            found(1)
+            done += 1
+    with progress.LinesAndBar() as lines:
+        for count in range(1, 5):
+            lines.move("c", count, 4, "images", "note")
+            lines.say("a line")
+            done += 1
+    assert done == 13
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_without_standard_error_nothing_is_shown_anywhere(monkeypatch, capsys, closed):
+    """A program may have none (pythonw), or have closed it; its output is not taken instead."""
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(progress, "DELAY", -1.0)
+    monkeypatch.setattr(sys, "stderr", stream if closed else None)
+    with progress.progress_bar(9, "a") as advance, progress.search_report("b") as found:
+        advance(9)
+        found(9)
+    with progress.LinesAndBar() as lines:
+        lines.say("a line")
+        lines.move("c", 1, 4, "images", "note")
+    assert not lines.live and capsys.readouterr().out == ""

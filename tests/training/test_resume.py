@@ -230,7 +230,7 @@ def test_a_worker_that_is_killed_costs_a_line_and_no_bit(data, tmp_path, monkeyp
     monkeypatch.setattr(WorkerProcess, "begin", begins)
     assert terminal.run(lambda _: train_run(plan(data, out), get_ops("numpy"), Quiet()), []) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("error: a worker process failed: it died; go on with --resume")
+    assert line.startswith("error: a worker process failed: it died; go on with: lenet-xp train")
     monkeypatch.undo()
     begin_or_resume(data, out)
     assert np.array_equal(final(out), final(expected))

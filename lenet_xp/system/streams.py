@@ -1,0 +1,143 @@
+"""The standard streams of a command, which may be closed, full, broken or of a narrow code page.
+
+Only a command owns its process; library code leaves the streams alone.
+"""
+
+import codecs
+import errno
+import io
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TextIO
+
+from lenet_xp.system.text import printable
+
+READER_LEFT = 141  # status: what a shell gives a program that SIGPIPE ended
+
+
+def with_streams(work: Callable[[], int]) -> int:
+    """Run `work` with streams that cannot surprise it, and return its exit status.
+
+    Standard error never raises. Nor does standard output where it is full or closed: the work goes
+    on, and its success becomes one line and status 2, as any OSError does. Where the reader of a
+    pipe has left, the status is 141. SystemExit passes.
+    """
+    _prepare()
+    output = _raw(sys.stdout)
+    status, left = 0, None
+    try:
+        try:
+            status = work()
+        except SystemExit as leaving:  # argparse's, also after --help
+            left, status = leaving, int(bool(leaving.code))
+        sys.stdout.flush()
+        if output and output.failure and not status:
+            raise output.failure
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return READER_LEFT  # nobody would read a message
+        where = "standard output" if output and error is output.failure else error.filename
+        reason = error.strerror or str(error)
+        say("error: " + printable(f"{where}: {reason}" if where else reason))
+        return 2
+    if left:
+        raise left
+    return status
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, or nothing where it is missing or broken."""
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:  # print would take standard output instead
+            print(text, file=sys.stderr, flush=True)
+
+
+def tell(*lines: str) -> None:
+    """Print lines beside the result, such as where it is; none where standard output is closed."""
+    if sys.stdout.writable():
+        print(*lines, sep="\n", flush=True)
+
+
+class _Output(io.FileIO):
+    """Standard output: where a write fails, `failure` says why, and all that follows is lost.
+
+    BrokenPipeError is raised, because what goes into a pipe is often all that a command is for.
+    """
+
+    shut = False  # whether it was closed before the process began
+    failure: OSError | None = None
+
+    def writable(self) -> bool:
+        return not self.shut
+
+    def write(self, data: Any) -> int:
+        if self.shut:
+            self.failure = OSError(errno.EBADF, "it is closed")
+        try:
+            if self.failure is None:
+                return super().write(data)
+        except OSError as error:
+            self.failure = error
+            if isinstance(error, BrokenPipeError):
+                raise
+        return len(data)
+
+
+class _NeverFails(io.FileIO):
+    """Standard error: writes succeed, though nobody may read them."""
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            return super().write(data) or len(data)
+        return len(data)
+
+
+def _prepare() -> None:
+    """Fill the descriptors that are closed, so that no file takes them, and replace the streams."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    codecs.register_error("lenet_xp.escape", _escape)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lasts as long as the process
+    if sys.stdout is None or _is_own(sys.stdout, sys.__stdout__, 1):
+        raw = _Output(1, "w", closefd=False)
+        shut, sys.stdout = sys.stdout is None, _text(raw, sys.stdout)
+        raw.shut = shut
+    if sys.stderr is None or _is_own(sys.stderr, sys.__stderr__, 2):
+        sys.stderr = _text(_NeverFails(2, "w", closefd=False), sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown
+            stream.reconfigure(errors="lenet_xp.escape")
+
+
+def _is_own(stream: TextIO, first: TextIO | None, descriptor: int) -> bool:
+    """Whether nobody has replaced a stream, as tests and notebooks do."""
+    with suppress(OSError, ValueError):
+        return stream is first and stream.fileno() == descriptor
+    return False
+
+
+def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
+    """A text stream on a descriptor, with the encoding and the buffering of another, if any."""
+    lines = raw.fileno() == 2 or bool(like and like.isatty())
+    through = bool(getattr(like, "write_through", False))
+    encoding = like.encoding if like else "utf-8"
+    buffer = io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffer, encoding, line_buffering=lines or through, write_through=True)
+
+
+def _raw(stream: TextIO) -> _Output | None:
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw if isinstance(raw, _Output) else None
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Signs that an encoding lacks as \uXXXX, which JSON reads, too."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    pairs = (units[place : place + 4] for place in range(0, len(units), 4))
+    return "".join(f"\\u{unit}" for unit in pairs), error.end
