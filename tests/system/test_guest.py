@@ -346,7 +346,7 @@ def test_a_program_without_a_guarded_main_may_fit(tmp_path):
     script = tmp_path / "a script.py"
     script.write_text(PRELUDE + "print('once', trained()[:8])\n")
     done = subprocess.run(
-        [sys.executable, script],
+        [sys.executable, "-W", "ignore", script],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
