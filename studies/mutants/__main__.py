@@ -1,0 +1,136 @@
+"""Put small faults into the package, one at a time, and count those that no test notices.
+
+Only the tests of a fault's room run, on a copy of the tree. Each outcome is written at once, and the
+same command goes on where one was stopped; survivors are tried again when the tests have changed.
+Why a fault changes nothing that a test could notice stands in OUT/reasons.json.
+"""
+
+import argparse
+import hashlib
+import queue
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+
+from lenet_xp.commands.terminal import parser, run, whole_number
+from lenet_xp.errors import InputError
+from lenet_xp.system.environment import git_commit, versions
+from lenet_xp.system.files import make_folder, write_json, write_text
+from studies.mutants.record import Log, Reasons, as_text, summary
+from studies.mutants.rooms import DEFAULT, ROOMS, Mutant, mutants, sample
+from studies.mutants.trial import SURVIVED, Outcome, Tree, copy_of
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = """\
+  python -m studies.mutants --count 200 --seed 7 --out results/mutants
+      200 faults of all rooms, with the record in results/mutants
+  python -m studies.mutants --room data --room pages --count 20 --seed 1
+      a few of two rooms
+  python -m studies.mutants --file lenet_xp/data/splits.py --count 1000
+      all faults of one file"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: see --help."""
+    p = parser("python -m studies.mutants", __doc__, EXAMPLES)
+    p.add_argument("--count", type=whole_number(1), default=60, metavar="N", help="(default: 60)")
+    p.add_argument("--seed", type=whole_number(0), default=0, help="of the sample (default: 0)")
+    p.add_argument(
+        "--room", action="append", choices=ROOMS, help=f"repeatable; default: {', '.join(DEFAULT)}"
+    )
+    p.add_argument("--file", action="append", metavar="PATH", help="only this source; repeatable")
+    p.add_argument("--jobs", type=whole_number(1, 64), default=2, help="at a time (default: 2)")
+    p.add_argument(
+        "--limit",
+        type=whole_number(1),
+        default=120,
+        metavar="SECONDS",
+        help="of a mutant's tests, or three times their time without a fault if that is more",
+    )
+    p.add_argument("--out", type=Path, default=Path("mutants"), help="for the record")
+    check(p.parse_args(arguments))
+
+
+def check(options: argparse.Namespace, root: Path = ROOT) -> None:
+    """Try the sample of mutants that is not known yet; write the record of those that are."""
+    found = mutants(root, options.room or DEFAULT, options.file or ())
+    chosen = sample(root, found, options.count, options.seed)
+    out = make_folder(options.out)
+    log, reasons = Log(out / "mutants.jsonl"), Reasons(out / "reasons.json")
+    tests = {each.room: tests_digest(root, each) for each in chosen}
+    try:
+        unknown = [each for each in chosen if not log.known(each, tests[each.room])]
+        _try(unknown, tests, log, reasons, options, root)
+    finally:
+        lines = [line for each in chosen if (line := log.known(each, tests[each.room]))]
+        record = {"seed": options.seed, "count": options.count, "possible": len(found)}
+        record |= {"versions": versions(), "git_commit": git_commit(), **summary(lines, reasons)}
+        write_json(out / "mutants.json", record)
+        write_text(out / "mutants.txt", as_text(record))
+    print(as_text(record), end="")
+
+
+def tests_digest(root: Path, mutant: Mutant) -> str:
+    """A digest of the tests of a mutant's room and of what all tests share."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in (*sorted((root / "tests").glob("*.py")), *(root / e for e in sorted(mutant.tests))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _try(
+    unknown: list[Mutant],
+    tests: dict[str, str],
+    log: Log,
+    reasons: Reasons,
+    options: argparse.Namespace,
+    root: Path,
+) -> None:
+    """Judge mutants, each as soon as a copy of the tree is free, and log what became of them."""
+    with ExitStack() as stack:
+        trees = [stack.enter_context(copy_of(root)) for _ in range(min(options.jobs, len(unknown)))]
+        limits = {}
+        for each in unknown:
+            if each.room not in limits:
+                limits[each.room] = max(3 * _sound(trees[0], each), options.limit)
+        free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+        for tree in trees:
+            free.put(tree)
+
+        def judged(mutant: Mutant) -> Outcome:
+            tree = free.get()
+            try:
+                return tree.judge(mutant, limits[mutant.room])
+            finally:
+                free.put(tree)
+
+        pool = ThreadPoolExecutor(max(len(trees), 1))
+        try:
+            running: dict[Future[Outcome], Mutant] = {pool.submit(judged, e): e for e in unknown}
+            for number, ended in enumerate(as_completed(running), 1):
+                mutant, outcome = running[ended], ended.result()
+                line = log.add(mutant, tests[mutant.room], outcome)
+                said = f"{number}/{len(unknown)} {outcome.seconds:5.1f} s {outcome.status:9} "
+                said += f"{line['place']}: {mutant.after}"
+                if outcome.status == SURVIVED:
+                    said += f"\n    before: {mutant.before}\n    {reasons.of(line) or 'no reason'}"
+                print(said, file=sys.stderr, flush=True)
+        finally:  # Ctrl-C too: nothing begins, and what runs is ended
+            pool.shutdown(wait=False, cancel_futures=True)
+            for tree in trees:
+                tree.stop()
+            pool.shutdown()
+
+
+def _sound(tree: Tree, mutant: Mutant) -> float:
+    """The seconds that the tests of a mutant's room take without a fault."""
+    print(f"{mutant.room}: the tests without a fault", file=sys.stderr, flush=True)
+    outcome = tree.test(mutant.tests, 3600)
+    if outcome.status != SURVIVED:
+        raise InputError(f"{outcome.by or mutant.room}: fails without a fault; mend it first")
+    return outcome.seconds
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
