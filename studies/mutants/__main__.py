@@ -1,8 +1,8 @@
 """Put small faults into the package, one at a time, and count those that no test notices.
 
-Only the tests of a fault's room run, on a copy of the tree. Each outcome is written at once, and the
-same command goes on where one was stopped; survivors are tried again when the tests have changed.
-Why a fault changes nothing that a test could notice stands in OUT/reasons.json.
+Only the tests of a fault's room run, on a copy of the tree. Each outcome is written at once, and
+the same command goes on where one was stopped; survivors are tried again when the tests have
+changed. Why a fault changes nothing that a test could notice stands in OUT/reasons.json.
 """
 
 import argparse

@@ -1,12 +1,14 @@
 """The small faults that can be put into a source, one at a time.
 
-A fault replaces a stretch of the text, so that the lines before and after can be shown. Annotations,
-decorators, error messages, assertions, `__repr__` and the strictness of `zip` are left alone.
+A fault replaces a stretch of the text, so that the lines before and after can be shown.
+Annotations, decorators, error messages, assertions, `__repr__` and the strictness of `zip` are left
+alone.
 """
 
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 COMPARISONS = {
@@ -62,8 +64,12 @@ class Change(NamedTuple):
         last = len(source) if last < 0 else last
         before = source[first:last]
         after = source[first : self.start] + self.new + source[self.end : last]
-        texts = (" ".join(COMMENT.sub("", text.decode()).split()) for text in (before, after))
-        return source.count(b"\n", 0, self.start) + 1, *texts
+        number = source.count(b"\n", 0, self.start) + 1
+        return number, _one_line(before), _one_line(after)
+
+
+def _one_line(text: bytes) -> str:
+    return " ".join(COMMENT.sub("", text.decode()).split())
 
 
 def changes(source: bytes) -> list[Change]:
@@ -182,14 +188,14 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        for left, right in zip(node.values, node.values[1:], strict=False):
+        for left, right in pairwise(node.values):
             swaps = {"and": "or", "or": "and"}
             self._operator(left, right, re.compile(rb"\band\b|\bor\b"), swaps)
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
         operands = [node.left, *node.comparators]
-        for left, right in zip(operands, operands[1:], strict=False):
+        for left, right in pairwise(operands):
             self._operator(left, right, COMPARISON, COMPARISONS)
         self.generic_visit(node)
 

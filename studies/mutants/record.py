@@ -1,4 +1,4 @@
-"""What became of the mutants: a line each as they end, then the record and the survivors by name."""
+"""What became of the mutants: a line for each, then the record and the survivors by name."""
 
 import json
 import os

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -116,9 +117,7 @@ def mutants(root: Path, rooms: Iterable[str], files: Iterable[str] = ()) -> list
                 source = path.read_bytes()
                 found += [Mutant.of(room, file, source, each) for each in changes(source)]
     if missing := wanted - {each.file for each in found}:
-        raise InputError(
-            f"--file {min(missing)}: is no source of these rooms with a line to change"
-        )
+        raise InputError(f"--file {min(missing)}: is no source of these rooms; see --room")
     return found
 
 
@@ -134,12 +133,6 @@ def sample(root: Path, found: list[Mutant], count: int, seed: int) -> list[Mutan
         name = (each.file, each.before, each.after)
         seen[name] = seen.get(name, 0) + 1
         ranks.append(hashlib.blake2b(repr((seed, name, seen[name])).encode()).digest())
-    order = sorted(range(len(found)), key=ranks.__getitem__)
-    chosen: list[Mutant] = []
-    for place in order:
-        mutant = found[place]
-        if len(chosen) < count and compiles(
-            mutant.change.applied((root / mutant.file).read_bytes())
-        ):
-            chosen.append(mutant)
-    return chosen
+    order = (found[place] for place in sorted(range(len(found)), key=ranks.__getitem__))
+    valid = (e for e in order if compiles(e.change.applied((root / e.file).read_bytes())))
+    return list(islice(valid, count))
