@@ -21,6 +21,9 @@ from studies.mutants.record import Log, Reasons, as_text, summary
 from studies.mutants.rooms import DEFAULT, ROOMS, Mutant, mutants, sample
 from studies.mutants.trial import SURVIVED, Outcome, Tree, copy_of
 
+Tests = tuple[str, ...]
+TESTS = "tests/*.py"  # what the tests of all rooms share
+PATIENCE = 3600  # seconds: for the tests without a fault
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = """\
   python -m studies.mutants --count 200 --seed 7 --out results/mutants
@@ -58,12 +61,12 @@ def check(options: argparse.Namespace, root: Path = ROOT) -> None:
     chosen = sample(root, found, options.count, options.seed)
     out = make_folder(options.out)
     log, reasons = Log(out / "mutants.jsonl"), Reasons(out / "reasons.json")
-    tests = {each.room: tests_digest(root, each) for each in chosen}
+    digests = {each.tests: digest(root, TESTS, *each.tests) for each in chosen}
     try:
-        unknown = [each for each in chosen if not log.known(each, tests[each.room])]
-        _try(unknown, tests, log, reasons, options, root)
+        unknown = [each for each in chosen if not log.known(each, digests[each.tests])]
+        _try(unknown, digests, log, reasons, options.limit, options.jobs, root)
     finally:
-        lines = [line for each in chosen if (line := log.known(each, tests[each.room]))]
+        lines = [line for each in chosen if (line := log.known(each, digests[each.tests]))]
         record = {"seed": options.seed, "count": options.count, "possible": len(found)}
         record |= {"versions": versions(), "git_commit": git_commit(), **summary(lines, reasons)}
         write_json(out / "mutants.json", record)
@@ -71,29 +74,29 @@ def check(options: argparse.Namespace, root: Path = ROOT) -> None:
     print(as_text(record), end="")
 
 
-def tests_digest(root: Path, mutant: Mutant) -> str:
-    """A digest of the tests of a mutant's room and of what all tests share."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in (*sorted((root / "tests").glob("*.py")), *(root / e for e in sorted(mutant.tests))):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def digest(root: Path, *patterns: str) -> str:
+    """A digest of all files of the tree that fit one of the patterns."""
+    hashed = hashlib.blake2b(digest_size=12)
+    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()
 
 
 def _try(
     unknown: list[Mutant],
-    tests: dict[str, str],
+    digests: dict[Tests, str],
     log: Log,
     reasons: Reasons,
-    options: argparse.Namespace,
+    limit: int,
+    jobs: int,
     root: Path,
 ) -> None:
     """Judge mutants, each as soon as a copy of the tree is free, and log what became of them."""
     with ExitStack() as stack:
-        trees = [stack.enter_context(copy_of(root)) for _ in range(min(options.jobs, len(unknown)))]
-        limits = {}
-        for each in unknown:
-            if each.room not in limits:
-                limits[each.room] = max(3 * _sound(trees[0], each), options.limit)
+        trees = [stack.enter_context(copy_of(root)) for _ in range(min(jobs, len(unknown)))]
+        limits = {tests: float(limit) for tests in {each.tests for each in unknown}}
+        for tests in limits:
+            limits[tests] = max(3 * _sound(trees[0], tests, log), limit)
         free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
         for tree in trees:
             free.put(tree)
@@ -101,7 +104,7 @@ def _try(
         def judged(mutant: Mutant) -> Outcome:
             tree = free.get()
             try:
-                return tree.judge(mutant, limits[mutant.room])
+                return tree.judge(mutant, limits[mutant.tests])
             finally:
                 free.put(tree)
 
@@ -110,7 +113,7 @@ def _try(
             running: dict[Future[Outcome], Mutant] = {pool.submit(judged, e): e for e in unknown}
             for number, ended in enumerate(as_completed(running), 1):
                 mutant, outcome = running[ended], ended.result()
-                line = log.add(mutant, tests[mutant.room], outcome)
+                line = log.add(mutant, digests[mutant.tests], outcome)
                 said = f"{number}/{len(unknown)} {outcome.seconds:5.1f} s {outcome.status:9} "
                 said += f"{line['place']}: {mutant.after}"
                 if outcome.status == SURVIVED:
@@ -123,13 +126,17 @@ def _try(
             pool.shutdown()
 
 
-def _sound(tree: Tree, mutant: Mutant) -> float:
-    """The seconds that the tests of a mutant's room take without a fault."""
-    print(f"{mutant.room}: the tests without a fault", file=sys.stderr, flush=True)
-    outcome = tree.test(mutant.tests, 3600)
-    if outcome.status != SURVIVED:
-        raise InputError(f"{outcome.by or mutant.room}: fails without a fault; mend it first")
-    return outcome.seconds
+def _sound(tree: Tree, tests: Tests, log: Log) -> float:
+    """The seconds that some tests take without a fault; they must pass, or they would kill all."""
+    name = digest(tree.root, "lenet_xp/**/*.py", TESTS, *tests)
+    if name not in log.lines:
+        print(f"without a fault: {' '.join(tests)}", file=sys.stderr, flush=True)
+        outcome = tree.test(tests, PATIENCE)
+        if outcome.status != SURVIVED:
+            what = outcome.by or " ".join(tests)
+            raise InputError(f"{what}: fails without a fault; mend it first")
+        log.add_sound(name, tests, outcome.seconds)
+    return float(log.lines[name]["seconds"])
 
 
 if __name__ == "__main__":

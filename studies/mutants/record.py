@@ -37,20 +37,28 @@ class Log:
 
     def add(self, mutant: Mutant, tests: str, outcome: Outcome) -> Line:
         """Append what became of a mutant; the line is on the disk before the next one is tried."""
-        line = {
-            "digest": mutant.digest,
-            "tests": tests,
-            "room": mutant.room,
-            "place": f"{mutant.file}:{mutant.line}",
-            "before": mutant.before,
-            "after": mutant.after,
-            **outcome._asdict(),
-        }
+        return self._append(
+            {
+                "digest": mutant.digest,
+                "tests": tests,
+                "room": mutant.room,
+                "place": f"{mutant.file}:{mutant.line}",
+                "before": mutant.before,
+                "after": mutant.after,
+                **outcome._asdict(),
+            }
+        )
+
+    def add_sound(self, digest: str, tests: Sequence[str], seconds: float) -> Line:
+        """Append how long some tests take without a fault; digest: of them and all sources."""
+        return self._append({"digest": digest, "sound": tests, "seconds": seconds})
+
+    def _append(self, line: Line) -> Line:
         with self.path.open("a", encoding="utf-8") as handle:
             handle.write("\n" * self._cut_short() + json.dumps(line, ensure_ascii=False) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
-        self.lines[mutant.digest] = line
+        self.lines[line["digest"]] = line
         return line
 
     def _cut_short(self) -> bool:

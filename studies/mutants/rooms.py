@@ -1,73 +1,79 @@
 """The rooms of the package and the tests that stand for each, and a sample of their faults."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from lenet_xp.errors import InputError
 from studies.mutants.changes import Change, changes, compiles
 
 
-@dataclass(frozen=True)
-class Room:
-    """Where a room's sources are and which tests must notice a fault in them, quick ones first."""
+class Part(NamedTuple):
+    """Some sources of a room, and the tests that must notice a fault in them, quick ones first."""
 
     sources: tuple[str, ...]
     tests: tuple[str, ...]
+
+
+def _sources(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"lenet_xp/{folder}{name}.py" for name in names)
 
 
 def _tests(folder: str, *names: str) -> tuple[str, ...]:
     return tuple(f"tests/{folder}/test_{name}.py" for name in names)
 
 
-_LAYERS = _tests("network", "schedules", "losses", "optim", "layers", "model", "fused")
+_LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
+_OPS = _tests("ops", "overrides", "backends", "ops")
+_WHOLE = _tests("ops", "contract", "recording")
+_PAGES = _tests("pages", "pages")
+# A file belongs to the first part that names it or its folder.
 ROOMS = {
-    "network": Room(
-        tuple(
-            f"lenet_xp/{name}.py"
-            for name in ("layers", "losses", "optim", "schedules", "model", "fused")
-        ),
-        (
-            *_LAYERS,
-            *_tests("network", "torch_references", "model_file", "classifier"),
-            *_tests("training", "training"),
+    "network": (
+        Part(_sources("", "schedules"), _tests("network", "schedules")),
+        Part(
+            _sources("", "layers", "losses", "optim", "model", "fused"),
+            (*_LAYERS, *_tests("network", "model_file"), *_tests("training", "training")),
         ),
     ),
-    "ops": Room(
-        ("lenet_xp/ops",),
-        (
-            *_tests("ops", "overrides", "backends", "ops"),
-            *_LAYERS,
-            *_tests("ops", "contract", "recording", "cuda_build"),
+    "ops": (
+        Part(("lenet_xp/ops/cuda",), (*_OPS, *_WHOLE, *_tests("ops", "cuda_build"))),
+        Part(("lenet_xp/ops",), (*_OPS, *_LAYERS, *_WHOLE)),
+    ),
+    "training": (
+        Part(
+            ("lenet_xp/training",),
+            (
+                *_tests("training", "training", "epoch_parity"),
+                *_tests("system", "worker_processes"),
+                *_tests("training", "resume"),
+            ),
         ),
     ),
-    "training": Room(
-        ("lenet_xp/training",), _tests("training", "training", "epoch_parity", "resume")
-    ),
-    "data": Room(
-        ("lenet_xp/data",),
-        (
-            *_tests("data", "pen", "augment", "cache", "sources", "splits", "audit", "writers"),
-            *_tests("commands", "bad_input"),
+    "data": (
+        Part(_sources("data/", "augment"), _tests("data", "pen", "augment")),
+        Part(_sources("data/", "splits", "writers"), _tests("data", "splits", "writers")),
+        Part(
+            ("lenet_xp/data",),
+            (*_tests("data", "cache", "sources", "audit"), *_tests("commands", "bad_input")),
         ),
     ),
-    "pictures": Room(
-        ("lenet_xp/pictures",),
-        (
-            *_tests("pictures", "features", "image_file", "rules", "quiet", "preprocess"),
-            *_tests("pages", "pages"),
+    "pictures": (
+        Part(_sources("pictures/", "from_numbers"), _tests("pictures", "features")),
+        Part(
+            ("lenet_xp/pictures",),
+            (*_tests("pictures", "image_file", "rules", "quiet", "preprocess"), *_PAGES),
         ),
     ),
-    "pages": Room(("lenet_xp/pages",), _tests("pages", "pages")),
-    "scores": Room(
-        ("lenet_xp/scores",),
-        _tests(
-            "scores",
-            *("intervals", "groups", "metrics", "summary", "rejection", "tables", "calibration"),
-            "cost",
+    "pages": (Part(("lenet_xp/pages",), _PAGES),),
+    "scores": (
+        Part(_sources("scores/", "intervals"), _tests("scores", "intervals")),
+        Part(
+            ("lenet_xp/scores",),
+            _tests("scores", "groups", "metrics", "summary", "rejection", "tables", "calibration"),
         ),
     ),
 }
@@ -79,6 +85,7 @@ class Mutant:
     """A source file with one fault; see Change.lines for line, before and after."""
 
     room: str
+    tests: tuple[str, ...]
     file: str
     change: Change
     line: int
@@ -87,35 +94,36 @@ class Mutant:
     digest: str  # of the file and the change
 
     @classmethod
-    def of(cls, room: str, file: str, source: bytes, change: Change) -> Self:
+    def of(
+        cls, room: str, tests: tuple[str, ...], file: str, source: bytes, change: Change
+    ) -> Self:
         start, end, new = change
         digest = hashlib.blake2b(b"%d %d %b\n" % (start, end, new) + source, digest_size=12)
         digest.update(file.encode())
-        return cls(room, file, change, *change.lines(source), digest.hexdigest())
-
-    @property
-    def tests(self) -> list[str]:
-        """The room's tests; first those that are named after the file or its folder."""
-        stem = Path(self.file).stem
-        return sorted(ROOMS[self.room].tests, key=lambda test: f"test_{stem}" not in test)
+        return cls(room, tests, file, change, *change.lines(source), digest.hexdigest())
 
 
-def sources(root: Path, room: str) -> Iterator[Path]:
-    """The source files of a room, sorted."""
-    for name in ROOMS[room].sources:
-        path = root / name
-        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+def sources(root: Path, room: str) -> dict[str, tuple[str, ...]]:
+    """The source files of a room, each with its tests; first those that are named after it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in ROOMS[room]:
+        for name in part.sources:
+            path = root / name
+            for each in [path] if path.is_file() else sorted(path.rglob("*.py")):
+                own = [test for test in part.tests if f"/test_{each.stem}" in test]
+                tests = tuple(dict.fromkeys([*own, *part.tests]))
+                found.setdefault(each.relative_to(root).as_posix(), tests)
+    return found
 
 
 def mutants(root: Path, rooms: Iterable[str], files: Iterable[str] = ()) -> list[Mutant]:
     """All mutants of some rooms, or of those files of them that are named."""
     found, wanted = [], set(files)
     for room in rooms:
-        for path in sources(root, room):
-            file = path.relative_to(root).as_posix()
+        for file, tests in sources(root, room).items():
             if not wanted or file in wanted:
-                source = path.read_bytes()
-                found += [Mutant.of(room, file, source, each) for each in changes(source)]
+                source = (root / file).read_bytes()
+                found += [Mutant.of(room, tests, file, source, each) for each in changes(source)]
     if missing := wanted - {each.file for each in found}:
         raise InputError(f"--file {min(missing)}: is no source of these rooms; see --room")
     return found
