@@ -36,6 +36,10 @@ EXAMPLES = """\
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command: see --help."""
+    check(options(arguments), ROOT)
+
+
+def options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("python -m studies.mutants", __doc__, EXAMPLES)
     p.add_argument("--count", type=whole_number(1), default=60, metavar="N", help="(default: 60)")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the sample (default: 0)")
@@ -52,22 +56,22 @@ def main(arguments: list[str] | None = None) -> None:
         help="of a mutant's tests, or three times their time without a fault if that is more",
     )
     p.add_argument("--out", type=Path, default=Path("mutants"), help="for the record")
-    check(p.parse_args(arguments))
+    return p.parse_args(arguments)
 
 
-def check(options: argparse.Namespace, root: Path = ROOT) -> None:
+def check(given: argparse.Namespace, root: Path) -> None:
     """Try the sample of mutants that is not known yet; write the record of those that are."""
-    found = mutants(root, options.room or DEFAULT, options.file or ())
-    chosen = sample(root, found, options.count, options.seed)
-    out = make_folder(options.out)
+    found = mutants(root, given.room or DEFAULT, given.file or ())
+    chosen = sample(root, found, given.count, given.seed)
+    out = make_folder(given.out)
     log, reasons = Log(out / "mutants.jsonl"), Reasons(out / "reasons.json")
     digests = {each.tests: digest(root, TESTS, *each.tests) for each in chosen}
     try:
         unknown = [each for each in chosen if not log.known(each, digests[each.tests])]
-        _try(unknown, digests, log, reasons, options.limit, options.jobs, root)
+        _try(unknown, digests, log, reasons, given.limit, given.jobs, root)
     finally:
         lines = [line for each in chosen if (line := log.known(each, digests[each.tests]))]
-        record = {"seed": options.seed, "count": options.count, "possible": len(found)}
+        record = {"seed": given.seed, "count": given.count, "possible": len(found)}
         record |= {"versions": versions(), "git_commit": git_commit(), **summary(lines, reasons)}
         write_json(out / "mutants.json", record)
         write_text(out / "mutants.txt", as_text(record))

@@ -29,6 +29,7 @@ def _tests(folder: str, *names: str) -> tuple[str, ...]:
 _LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
 _OPS = _tests("ops", "overrides", "backends", "ops")
 _WHOLE = _tests("ops", "contract", "recording")
+_PICTURES = ("ink", "frame", "image_file", "rules", "quiet", "preprocess")
 _PAGES = _tests("pages", "lines", "output", "page", "pages")
 # A file belongs to the first part that names it or its folder.
 ROOMS = {
@@ -65,7 +66,7 @@ ROOMS = {
         Part(_sources("pictures/", "from_numbers"), _tests("pictures", "features")),
         Part(
             ("lenet_xp/pictures",),
-            (*_tests("pictures", "image_file", "rules", "quiet", "preprocess"), *_PAGES),
+            (*_tests("pictures", *_PICTURES), *_PAGES),
         ),
     ),
     "pages": (Part(("lenet_xp/pages",), _PAGES),),
