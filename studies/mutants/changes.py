@@ -218,6 +218,8 @@ class _Finder(ast.NodeVisitor):
         if name in NAMES:
             end = self._span(node.func)[1]
             self.found.append(Change(end - len(name), end, NAMES[name].encode()))
+        if name == "reshape":  # takes any negative number for "the rest"
+            node.args = [each for each in node.args if not isinstance(each, ast.UnaryOp)]
         self.generic_visit(node)
 
     def visit_keyword(self, node: ast.keyword) -> None:

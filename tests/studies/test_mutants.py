@@ -63,6 +63,7 @@ def after(line: str) -> set[str]:
         ("x = 100", {"x = 200", "x = 50"}),
         ("x = 0.5", {"x = 1.0", "x = 0.25"}),
         ("x = -1", {"x = -2", "x = -0"}),
+        ("x = a.reshape(-1, 3)", {"x = a.reshape(-1, 4)", "x = a.reshape(-1, 2)"}),
         ("x = True", {"x = False"}),
         ("x = a[b:]", {"x = a[b + 1:]"}),
         (
