@@ -29,7 +29,7 @@ def _tests(folder: str, *names: str) -> tuple[str, ...]:
 _LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
 _OPS = _tests("ops", "overrides", "backends", "ops")
 _WHOLE = _tests("ops", "contract", "recording")
-_PICTURES = ("ink", "frame", "image_file", "rules", "quiet", "preprocess")
+_PICTURES = ("ink", "frame", "levels", "image_file", "rules", "quiet", "preprocess")
 _PAGES = _tests("pages", "lines", "output", "page", "pages")
 # A file belongs to the first part that names it or its folder.
 ROOMS = {
@@ -59,7 +59,7 @@ ROOMS = {
         Part(_sources("data/", "splits", "writers"), _tests("data", "splits", "writers")),
         Part(
             ("lenet_xp/data",),
-            (*_tests("data", "cache", "sources", "audit"), *_tests("commands", "bad_input")),
+            (*_tests("data", "npz", "cache", "sources", "audit"), *_tests("commands", "bad_input")),
         ),
     ),
     "pictures": (
