@@ -29,7 +29,7 @@ def _tests(folder: str, *names: str) -> tuple[str, ...]:
 _LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
 _OPS = _tests("ops", "overrides", "backends", "ops")
 _WHOLE = _tests("ops", "contract", "recording")
-_PICTURES = ("ink", "frame", "levels", "image_file", "rules", "quiet", "preprocess")
+_PICTURES = ("ink", "frame", "levels", "ruled_lines", "image_file", "rules", "quiet", "preprocess")
 _PAGES = _tests("pages", "lines", "output", "page", "pages")
 # A file belongs to the first part that names it or its folder.
 ROOMS = {
