@@ -12,7 +12,10 @@ from studies.mutants.changes import Change, changes, compiles
 
 
 class Part(NamedTuple):
-    """Some sources of a room, and the tests that must notice a fault in them, quick ones first."""
+    """Some sources of a room, and patterns of the tests that must notice a fault in them.
+
+    Tests run in this order, so the quick ones that notice most stand in front.
+    """
 
     sources: tuple[str, ...]
     tests: tuple[str, ...]
@@ -27,10 +30,11 @@ def _tests(folder: str, *names: str) -> tuple[str, ...]:
 
 
 _LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
-_OPS = _tests("ops", "overrides", "backends", "ops")
+_OPS = _tests("ops", "overrides", "backends", "plans", "ops")
 _WHOLE = _tests("ops", "contract", "recording")
-_PICTURES = ("ink", "frame", "levels", "ruled_lines", "image_file", "rules", "quiet", "preprocess")
-_PAGES = _tests("pages", "lines", "output", "page", "pages")
+_INK = _tests("pictures", "ink", "frame", "levels", "ruled_lines", "*")
+_PAGES = _tests("pages", "lines", "output", "page", "*")
+_TRAINING = _tests("training", "training", "epoch_parity")
 # A file belongs to the first part that names it or its folder.
 ROOMS = {
     "network": (
@@ -41,17 +45,13 @@ ROOMS = {
         ),
     ),
     "ops": (
-        Part(("lenet_xp/ops/cuda",), (*_OPS, *_WHOLE, *_tests("ops", "cuda_build"))),
+        Part(("lenet_xp/ops/cuda",), (*_OPS, *_WHOLE, *_tests("ops", "*"))),
         Part(("lenet_xp/ops",), (*_OPS, *_LAYERS, *_WHOLE)),
     ),
     "training": (
         Part(
             ("lenet_xp/training",),
-            (
-                *_tests("training", "training", "epoch_parity"),
-                *_tests("system", "worker_processes"),
-                *_tests("training", "resume"),
-            ),
+            (*_TRAINING, *_tests("system", "worker_processes"), *_tests("training", "*")),
         ),
     ),
     "data": (
@@ -59,23 +59,17 @@ ROOMS = {
         Part(_sources("data/", "splits", "writers"), _tests("data", "splits", "writers")),
         Part(
             ("lenet_xp/data",),
-            (*_tests("data", "npz", "cache", "sources", "audit"), *_tests("commands", "bad_input")),
+            (*_tests("data", "npz", "cache", "sources", "*"), *_tests("commands", "bad_input")),
         ),
     ),
     "pictures": (
         Part(_sources("pictures/", "from_numbers"), _tests("pictures", "features")),
-        Part(
-            ("lenet_xp/pictures",),
-            (*_tests("pictures", *_PICTURES), *_PAGES),
-        ),
+        Part(("lenet_xp/pictures",), (*_INK, *_PAGES)),
     ),
     "pages": (Part(("lenet_xp/pages",), _PAGES),),
     "scores": (
         Part(_sources("scores/", "intervals"), _tests("scores", "intervals")),
-        Part(
-            ("lenet_xp/scores",),
-            _tests("scores", "groups", "metrics", "summary", "rejection", "tables", "calibration"),
-        ),
+        Part(("lenet_xp/scores",), _tests("scores", "groups", "metrics", "summary", "*")),
     ),
 }
 DEFAULT = ("network", "ops", "training", "data", "pictures", "pages")
@@ -111,10 +105,16 @@ def sources(root: Path, room: str) -> dict[str, tuple[str, ...]]:
         for name in part.sources:
             path = root / name
             for each in [path] if path.is_file() else sorted(path.rglob("*.py")):
-                own = [test for test in part.tests if f"/test_{each.stem}" in test]
-                tests = tuple(dict.fromkeys([*own, *part.tests]))
-                found.setdefault(each.relative_to(root).as_posix(), tests)
+                patterns = (f"tests/*/test_{each.stem}.py", *part.tests)
+                tests = [test for pattern in patterns for test in sorted(root.glob(pattern))]
+                found.setdefault(
+                    _name(each, root), tuple(dict.fromkeys(_name(e, root) for e in tests))
+                )
     return found
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 def mutants(root: Path, rooms: Iterable[str], files: Iterable[str] = ()) -> list[Mutant]:

@@ -112,7 +112,10 @@ def test_every_file_of_a_room_has_tests_that_are_there(room):
     assert found
     for file, tests in found.items():
         assert (ROOT / file).is_file() and tests
-        assert all((ROOT / test).is_file() for test in tests)
+        assert all((ROOT / test).is_file() for test in tests) and len(set(tests)) == len(tests)
+    for part in ROOMS[room]:
+        for pattern in (*part.sources, *part.tests):
+            assert list(ROOT.glob(pattern)), pattern
 
 
 def test_a_sample_is_seeded_and_a_smaller_one_begins_it():
@@ -136,7 +139,7 @@ def tree(tmp_path, monkeypatch):
     (root / "lenet_xp" / "__init__.py").touch()
     (root / "lenet_xp" / "data.py").write_text(SOURCE)
     (root / "tests" / "test_data.py").write_text(TESTS)
-    part = Part(("lenet_xp/data.py",), ("tests/test_data.py",))
+    part = Part(("lenet_xp/data.py",), ("tests/test_*.py",))
     monkeypatch.setitem(ROOMS, "data", (part,))
     return root
 
