@@ -177,7 +177,9 @@ def test_an_overlap_of_any_two_sides_is_one(sides, shared):
     """The groups of the sides' images are given; the images lie side after side."""
     ends = np.cumsum([len(side) for side in sides])
     places = np.split(np.arange(ends[-1]), ends[:-1])
-    found = find_overlap(np.concatenate(sides), Split("made", *places))
+    split = Split("made", *places)
+    assert split.fold == 0
+    found = find_overlap(np.concatenate(sides), split)
     assert found == shared and bool(found) == (shared != Overlap(0, 0, 0))
 
 
