@@ -100,7 +100,8 @@ def _try(
         trees = [stack.enter_context(copy_of(root)) for _ in range(min(jobs, len(unknown)))]
         limits = {tests: float(limit) for tests in {each.tests for each in unknown}}
         for tests in limits:
-            limits[tests] = max(3 * _sound(trees[0], tests, log), limit)
+            sound = sum(_sound(trees[0], test, log) for test in tests)
+            limits[tests] = max(3 * sound, limit)
         free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
         for tree in trees:
             free.put(tree)
@@ -130,16 +131,15 @@ def _try(
             pool.shutdown()
 
 
-def _sound(tree: Tree, tests: Tests, log: Log) -> float:
-    """The seconds that some tests take without a fault; they must pass, or they would kill all."""
-    name = digest(tree.root, "lenet_xp/**/*.py", TESTS, *tests)
+def _sound(tree: Tree, test: str, log: Log) -> float:
+    """The seconds that a test file takes without a fault; it must pass, or it would kill all."""
+    name = digest(tree.root, "lenet_xp/**/*.py", TESTS, test)
     if name not in log.lines:
-        print(f"without a fault: {' '.join(tests)}", file=sys.stderr, flush=True)
-        outcome = tree.test(tests, PATIENCE)
+        outcome = tree.test([test], PATIENCE)
+        print(f"{outcome.seconds:5.1f} s without a fault: {test}", file=sys.stderr, flush=True)
         if outcome.status != SURVIVED:
-            what = outcome.by or " ".join(tests)
-            raise InputError(f"{what}: fails without a fault; mend it first")
-        log.add_sound(name, tests, outcome.seconds)
+            raise InputError(f"{outcome.by or test}: fails without a fault; mend it first")
+        log.add_sound(name, test, outcome.seconds)
     return float(log.lines[name]["seconds"])
 
 

@@ -49,9 +49,9 @@ class Log:
             }
         )
 
-    def add_sound(self, digest: str, tests: Sequence[str], seconds: float) -> Line:
-        """Append how long some tests take without a fault; digest: of them and all sources."""
-        return self._append({"digest": digest, "sound": tests, "seconds": seconds})
+    def add_sound(self, digest: str, test: str, seconds: float) -> Line:
+        """Append how long a test file takes without a fault; digest: of it and all sources."""
+        return self._append({"digest": digest, "sound": test, "seconds": seconds})
 
     def _append(self, line: Line) -> Line:
         with self.path.open("a", encoding="utf-8") as handle:
