@@ -61,7 +61,7 @@ def shared_numbers(settings):
 def test_a_stage_fits_while_its_arrays_and_a_thread_do():
     verdicts = set()
     for out, channels, kernel, pool, stride, size in product(
-        (6, 16, 64, 150, 400), (1, 6, 30, 60, 120), (3, 5, 7), (2, 3), (1, 2), (4, 8)
+        range(6, 500, 13), (1, 6, 30, 60, 120), (3, 5, 7), (2, 3), (1, 2), (4, 8)
     ):
         settings = StageSettings((out, channels, kernel, kernel), stride, 0, "tanh", pool)
         patch = (kernel + (pool - 1) * stride) ** 2

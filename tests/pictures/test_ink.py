@@ -112,7 +112,7 @@ def test_boxes_overlap_as_their_pixels_do():
 def letter_of(*parts, shape=(500, 500)):
     """The boxes that make up a letter: parts are left, top, width, height and weight."""
     labels = np.zeros(shape, np.int32)
-    largest_first = sorted(enumerate(parts, 1), key=lambda each: -each[1][2])
+    largest_first = sorted(enumerate(parts, 1), key=lambda each: -each[1][2] * each[1][3])
     for number, (left, top, wide, high, _) in largest_first:
         labels[top : top + high, left : left + wide] = number
     boxes = np.array([(0, 0, *shape[::-1]), *(part[:4] for part in parts)])
@@ -136,7 +136,11 @@ BODY = (200, 200, 50, 100, 1000.0)
         ((260, 200, 10, 10, 25.0), False),
         ((220, 240, 5, 5, 12.0), True),  # within the body below one
         ((220, 240, 5, 5, 8.0), False),
-        ((200, 240, 5, 5, 12.0), False),  # at its border
+        ((200, 240, 5, 5, 12.0), False),  # at its border, or across it
+        ((230, 240, 40, 5, 12.0), False),
+        ((180, 240, 40, 5, 12.0), False),
+        ((220, 290, 5, 20, 12.0), False),
+        ((220, 190, 5, 20, 12.0), False),
         ((310, 200, 10, 10, 100.0), True),  # 0.6 of the longer side away
         ((315, 200, 10, 10, 100.0), False),
         ((130, 200, 10, 10, 100.0), True),
