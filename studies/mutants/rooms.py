@@ -32,9 +32,9 @@ def _tests(folder: str, *names: str) -> tuple[str, ...]:
 _LAYERS = _tests("network", "losses", "optim", "layers", "fused", "model", "torch_references")
 _OPS = _tests("ops", "overrides", "backends", "plans", "ops")
 _WHOLE = _tests("ops", "contract", "recording")
-_INK = _tests("pictures", "ink", "frame", "levels", "ruled_lines", "*")
+_INK = _tests("pictures", "ink", "frame", "levels", "letter", "ruled_lines", "*")
 _PAGES = _tests("pages", "lines", "output", "page", "*")
-_TRAINING = _tests("training", "training", "epoch_parity")
+_TRAINING = _tests("training", "recipes", "training", "epoch_parity")
 # A file belongs to the first part that names it or its folder.
 ROOMS = {
     "network": (
