@@ -203,6 +203,18 @@ def test_a_seed_split_that_leaks_a_whole_side_is_refused():
         honest_split(leaking(split.train, (0, 2)), "seed")
 
 
+def test_a_tenth_that_holds_each_class_once_is_enough():
+    def source(count):
+        labels = np.arange(count + 3) % 3
+        images = np.zeros((count + 3, 1, 1), np.uint8)
+        return Dataset("made", images, labels, (*"abc",), source_train=count)
+
+    split = make_split(source(30))
+    assert sorted(source(30).labels[split.val]) == [0, 1, 2]
+    with pytest.raises(InputError, match="too few"):
+        make_split(source(27))
+
+
 def test_two_images_of_a_class_are_enough_where_the_draw_parts_them():
     labels = np.repeat(np.arange(5), (2, 11, 11, 11, 20))
     data = Dataset(
