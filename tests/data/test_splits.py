@@ -126,8 +126,31 @@ def test_each_image_is_tested_in_one_of_the_folds():
     ("name", "fold"), [("seed", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
 )
 def test_a_fold_that_is_none_is_refused(name, fold):
-    with pytest.raises(InputError, match=f"'{name}' has no fold {fold}"):
+    folds = "0 to 4" if name == "kfold" else "only 0"
+    with pytest.raises(InputError, match=f"'{name}' has no fold {fold}; it has {folds}$"):
         make_split(dataset(), name, fold)
+
+
+def test_the_folds_need_five_different_images_of_each_class():
+    for count in (4, 5):
+        labels = np.repeat(np.arange(3), (40, count, 40))
+        images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1)
+        data = Dataset("made", images, labels, (*"abc",))
+        if count == 5:
+            for fold in range(5):
+                tested = data.labels[make_split(data, "kfold", fold).test]
+                assert np.bincount(tested).tolist() == [8, 1, 8]
+        else:
+            with pytest.raises(InputError, match=r"too few .* \(4 of class 'b'\)"):
+                make_split(data, "kfold")
+
+
+def test_as_many_images_as_the_error_asks_for_are_enough():
+    with pytest.raises(InputError, match="give at least 15 of each"):
+        make_split(dataset((3, 3, 3)), "seed")
+    for classes in (2, 3, 8):
+        split = make_split(dataset((15,) * classes), "seed")
+        assert len(split.test) == 3 * classes
 
 
 def test_the_seed_split_keeps_its_test_set_and_loses_what_leaks():
