@@ -123,7 +123,7 @@ def test_each_image_is_tested_in_one_of_the_folds():
 
 
 @pytest.mark.parametrize(
-    ("name", "fold"), [("seed", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
+    ("name", "fold"), [("seed", 1), ("source", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
 )
 def test_a_fold_that_is_none_is_refused(name, fold):
     folds = "0 to 4" if name == "kfold" else "only 0"
