@@ -228,6 +228,13 @@ def test_what_is_on_is_drawn_and_nothing_else_is():
         np.testing.assert_array_equal(changes.coefficients, expected)
 
 
+def test_what_changes_no_strokes_is_geometric():
+    moving = {"rotation": 5.0, "shear": 0.1, "scale": 0.1, "shift": 1.0, "elastic": 0.5}
+    assert Distortion(**moving).geometric and Distortion().geometric
+    for changing in ({"pen": 0.1}, {"blur": 0.1}, {"pen": 0.1, "blur": 0.1}):
+        assert not Distortion(**moving, **changing).geometric
+
+
 def test_every_effect_has_the_strength_that_is_asked_for():
     changes = EVERYTHING.draw(np.random.default_rng(6), 20_000)
     assert changes.widths.std() == pytest.approx(0.3, rel=0.1)  # both ends are cut off

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import FOLDS, Overlap, honest_split, make_split
+from lenet_xp.data.splits import FOLDS, Overlap, Split, find_overlap, honest_split, make_split
 from lenet_xp.data.writers import writers_of
 from lenet_xp.errors import InputError
 
@@ -123,11 +123,34 @@ def test_each_image_is_tested_in_one_of_the_folds():
 
 
 @pytest.mark.parametrize(
-    ("name", "fold"), [("seed", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
+    ("name", "fold"), [("seed", 1), ("source", 1), ("random", 1), ("kfold", 5), ("kfold", -1)]
 )
 def test_a_fold_that_is_none_is_refused(name, fold):
-    with pytest.raises(InputError, match=f"'{name}' has no fold {fold}"):
+    folds = "0 to 4" if name == "kfold" else "only 0"
+    with pytest.raises(InputError, match=f"'{name}' has no fold {fold}; it has {folds}$"):
         make_split(dataset(), name, fold)
+
+
+def test_the_folds_need_five_different_images_of_each_class():
+    for count in (4, 5):
+        labels = np.repeat(np.arange(3), (40, count, 40))
+        images = np.arange(len(labels), dtype=np.uint8).reshape(-1, 1, 1)
+        data = Dataset("made", images, labels, (*"abc",))
+        if count == 5:
+            for fold in range(5):
+                tested = data.labels[make_split(data, "kfold", fold).test]
+                assert np.bincount(tested).tolist() == [8, 1, 8]
+        else:
+            with pytest.raises(InputError, match=r"too few .* \(4 of class 'b'\)"):
+                make_split(data, "kfold")
+
+
+def test_as_many_images_as_the_error_asks_for_are_enough():
+    with pytest.raises(InputError, match="give at least 15 of each"):
+        make_split(dataset((3, 3, 3)), "seed")
+    for classes in (2, 3, 8):
+        split = make_split(dataset((15,) * classes), "seed")
+        assert len(split.test) == 3 * classes
 
 
 def test_the_seed_split_keeps_its_test_set_and_loses_what_leaks():
@@ -162,6 +185,70 @@ def test_an_overlap_is_kept_on_request_and_else_refused():
     assert honest_split(clean)[1] == Overlap(0, 0, 0)
     with pytest.raises(InputError, match="none is left"):
         honest_split(dataset())  # two hundred times the same image
+
+
+@pytest.mark.parametrize(
+    ("sides", "shared"),
+    [
+        (([0, 1], [2], [1, 3]), Overlap(1, 0, 0)),
+        (([0, 1], [2, 4], [4, 4, 3]), Overlap(0, 1, 0)),
+        (([0, 1, 1], [1], [3]), Overlap(0, 0, 2)),
+        (([0], [1], [2]), Overlap(0, 0, 0)),
+    ],
+)
+def test_an_overlap_of_any_two_sides_is_one(sides, shared):
+    """The groups of the sides' images are given; the images lie side after side."""
+    ends = np.cumsum([len(side) for side in sides])
+    places = np.split(np.arange(ends[-1]), ends[:-1])
+    split = Split("made", *places)
+    assert split.fold == 0
+    found = find_overlap(np.concatenate(sides), split)
+    assert found == shared and bool(found) == (shared != Overlap(0, 0, 0))
+
+
+def test_a_seed_split_that_leaks_a_whole_side_is_refused():
+    """All validation images, or all training images of a class, are also test images."""
+    clean = dataset()
+    images = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1).repeat(8, 1)
+    split = make_split(clean, "seed")
+
+    def leaking(side, keep):
+        pictures = images.copy()
+        for label in range(3):
+            tested = split.test[clean.labels[split.test] == label][0]
+            leaked = side[clean.labels[side] == label]
+            pictures[leaked if label not in keep else leaked[:0]] = images[tested]
+        return Dataset("leaky", pictures, clean.labels, clean.class_names)
+
+    with pytest.raises(InputError, match=r"leaky.* none is left to validate on"):
+        honest_split(leaking(split.val, ()), "seed")
+    with pytest.raises(InputError, match=r"leaky.* none is left of class 'b' to train on"):
+        honest_split(leaking(split.train, (0, 2)), "seed")
+
+
+def test_a_tenth_that_holds_each_class_once_is_enough():
+    def source(count):
+        labels = np.arange(count + 3) % 3
+        images = np.zeros((count + 3, 1, 1), np.uint8)
+        return Dataset("made", images, labels, (*"abc",), source_train=count)
+
+    split = make_split(source(30))
+    assert sorted(source(30).labels[split.val]) == [0, 1, 2]
+    with pytest.raises(InputError, match="too few"):
+        make_split(source(27))
+
+
+def test_two_images_of_a_class_are_enough_where_the_draw_parts_them():
+    labels = np.repeat(np.arange(5), (2, 11, 11, 11, 20))
+    data = Dataset(
+        "made",
+        np.zeros((60, 1, 1), np.uint8),
+        np.append(labels, range(5)),
+        (*"abcde",),
+        source_train=55,
+    )
+    split = make_split(data, "source")
+    assert [np.count_nonzero(data.labels[side] == 0) for side in (split.train, split.val)] == [1, 1]
 
 
 @pytest.fixture(scope="module")

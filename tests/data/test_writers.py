@@ -111,6 +111,45 @@ def test_another_data_set_has_no_writers(data):
     assert "\n" not in str(caught.value)
 
 
+def test_writers_who_share_an_image_are_dealt_together():
+    """The folds are as full as they can be; who belongs together is found with plain sets."""
+    data = made()
+    images = np.arange(len(data), dtype=np.uint32).view(np.uint8).reshape(-1, 2, 2)
+    links = [(0, 2), (2, 3), (5, 6), (7, 8), (9, 10), (10, 11), (12, 20), (27, 34), (40, 58)]
+    for number, (one, other) in enumerate(links):  # a sample of another letter for each link
+        first, second = (780 * number + 13 * writer + 6 for writer in (one, other))
+        images[second] = images[first]
+    data = replace(data, images=images)
+    writers = writers_of(data)
+    together = [{writer} for writer in range(60)]
+    for link in [
+        *(
+            (writers[780 * n + 13 * a + 6], writers[780 * n + 13 * b + 6])
+            for n, (a, b) in enumerate(links)
+        ),
+        *doubtful_writers(),
+    ]:
+        joined = set().union(*(each for each in together if each & {*link}))
+        together = [each for each in together if not each & {*link}] + [joined]
+    tested, validating = [], []
+    for fold in range(5):
+        split = make_split(data, "writer", fold)
+        train, val, test = (
+            {*writers[side].tolist()} for side in (split.train, split.val, split.test)
+        )
+        assert len(split.train) + len(split.val) + len(split.test) == len(data)
+        assert all(sum(bool(unit & side) for side in (train, val, test)) == 1 for unit in together)
+        assert len(test) == 12 and 0 < len(val) <= 6
+        # Nobody more would fit: a unit that trains is larger than the room left in validation.
+        assert all(len(val) + len(unit) > 6 for unit in together if unit <= train)
+        tested.append(test)
+        validating.append(val)
+    assert set().union(*tested) == {*range(60)}
+    assert len({frozenset(each) for each in validating}) == 5
+    spread = [np.ptp(sorted(each)) for each in (*tested, *validating)]
+    assert np.median(spread) > 30  # drawn from everywhere, not as they are numbered
+
+
 def test_links_join_over_any_number_of_steps():
     assert linked(7, [(5, 1), (3, 2), (6, 5), (2, 6)]).tolist() == [0, 1, 1, 1, 4, 1, 1]
     assert linked(3, []).tolist() == [0, 1, 2]

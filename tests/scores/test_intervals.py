@@ -81,6 +81,13 @@ def test_writers_who_differ_widen_the_interval():
     assert high - low > 3 * (naive[1] - naive[0])
 
 
+def test_two_writers_say_something_of_others():
+    """Both twice, one of each, in one, two and one of four resamples: accuracies 0.2, 0.5, 0.8."""
+    correct, groups = np.arange(20) % 10 < np.repeat([2, 8], 10), np.repeat([4, 9], 10)
+    assert bootstrap_interval(correct, groups) == pytest.approx((0.2, 0.8))
+    assert bootstrap_interval(correct, groups, level=0.4) == pytest.approx((0.5, 0.5))
+
+
 def test_one_writer_says_nothing_of_others():
     with pytest.raises(ValueError, match="two groups"):
         bootstrap_interval(np.ones(9, dtype=bool), np.zeros(9, dtype=np.int64))

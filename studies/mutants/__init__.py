@@ -1,0 +1,1 @@
+"""The mutation check: which small faults in the package the tests notice."""

@@ -1,0 +1,103 @@
+"""npz files in Keras' layout: every shape and type that is read, and each limit from both sides."""
+
+import numpy as np
+import pytest
+
+from lenet_xp.data import npz
+from lenet_xp.data.sources import load_dataset
+from lenet_xp.errors import InputError
+
+RNG = np.random.default_rng(0)
+X_TRAIN, X_TEST = (RNG.integers(0, 256, (n, 28, 28), np.uint8) for n in (6, 3))
+Y_TRAIN, Y_TEST = np.array([0, 1, 2, 0, 1, 2]), np.array([2, 0, 1])
+
+
+def loaded(tmp_path, **changes):
+    arrays = {"x_train": X_TRAIN, "y_train": Y_TRAIN, "x_test": X_TEST, "y_test": Y_TEST} | changes
+    np.savez(tmp_path / "a.npz", **arrays)
+    return load_dataset(tmp_path / "a.npz", cache=False, progress=False)
+
+
+def test_images_labels_and_names_come_training_first(tmp_path):
+    found = loaded(tmp_path)
+    assert found.labels.tolist() == [*Y_TRAIN, *Y_TEST] and found.labels.dtype == np.int64
+    assert (found.class_names, found.source_train) == (("0", "1", "2"), 6)
+    assert len({image.tobytes() for image in found.images}) == 9
+    swapped = loaded(tmp_path, x_test=X_TRAIN[:3])
+    np.testing.assert_array_equal(swapped.images[6:], found.images[:3])
+
+
+def test_grey_colour_and_alpha_are_read(tmp_path):
+    """Opaque colours whose three channels are equal are grey."""
+    expected = loaded(tmp_path).images
+    for channels in (1, 3, 4):
+        parts = {}
+        for name, x in (("x_train", X_TRAIN), ("x_test", X_TEST)):
+            parts[name] = np.repeat(x[..., None], channels, axis=3)
+            parts[name][..., 3:] = 255
+        found = loaded(tmp_path, **parts).images
+        assert np.abs(found.astype(int) - expected).max() <= 2
+    for channels in (2, 5):
+        with pytest.raises(InputError, match=r"x_test: has shape \(3, 28, 28, .\)"):
+            loaded(tmp_path, x_test=np.repeat(X_TEST[..., None], channels, axis=3))
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i4", "u8"])
+def test_labels_of_any_whole_numbers_are_read_flat_or_as_a_column(tmp_path, kind):
+    flat = loaded(tmp_path, y_train=Y_TRAIN.astype(kind), y_test=Y_TEST[:, None].astype(kind))
+    assert flat.labels.tolist() == [*Y_TRAIN, *Y_TEST]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"y_train": Y_TRAIN.astype(float)}, "y_train: is .* of float64"),
+        ({"y_train": Y_TRAIN[:, None].repeat(2, 1)}, r"y_train: is \(6, 2\)"),
+        ({"y_train": Y_TRAIN[:5]}, "x_train holds 6 images, y_train 5 labels"),
+        ({"y_train": np.array([0, 0, 0, 0, 0, 0])}, "y_train has labels 0..0 of 1 kinds"),
+        ({"y_train": Y_TRAIN + 1}, "labels 1..3 of 3 kinds"),
+        ({"y_train": Y_TRAIN * 2}, "labels 0..4 of 3 kinds"),
+        ({"y_test": np.array([0, 1, 3])}, "y_test has the label 3"),
+        ({"y_test": np.array([0, 1, -1])}, "y_test has the label"),
+        ({"x_test": X_TEST.astype(np.int16)}, "x_test: is of int16"),
+        ({"x_test": X_TEST[:0], "y_test": Y_TEST[:0]}, r"x_test: has shape \(0, 28, 28\)"),
+        ({"x_test": X_TEST[:, 0]}, r"x_test: has shape \(3, 28\)"),
+        ({"x_test": X_TEST[:, :3]}, r"x_test: has shape \(3, 3, 28\)"),
+        ({"x_test": X_TEST[:, :, :3]}, r"x_test: has shape \(3, 28, 3\)"),
+        ({"x_test": X_TEST / 255 - 0.1}, "x_test: has values -0.1"),
+        ({"x_test": X_TEST * 1.01 + 1}, "x_test: has values .* to 25"),
+        ({"x_test": np.full((3, 28, 28), np.nan)}, "x_test: has values"),
+        ({"class_names": np.array(["a", "b"])}, "class_names must be 3 different strings"),
+        ({"class_names": np.array(["a", "b", "b"])}, "class_names must be 3 different strings"),
+        ({"class_names": np.array([1, 2, 3])}, "class_names must be 3 different strings"),
+        ({"class_names": np.array(["a", "b", "c\n"])}, "no printable text"),
+    ],
+)
+def test_what_is_refused_and_why(tmp_path, changes, word):
+    with pytest.raises(InputError, match=word) as caught:
+        loaded(tmp_path, **changes)
+    assert "\n" not in str(caught.value) and "a.npz" in str(caught.value)
+
+
+def test_what_is_just_as_small_or_large_as_allowed_is_read(tmp_path):
+    assert len(loaded(tmp_path, x_test=X_TEST[:, :4, :4])) == 9
+    for scale in (1.0, 1 / 255):  # floats of 0..255 and of 0..1
+        full = X_TEST.copy()
+        full[:, 0, 0] = 255
+        found = loaded(tmp_path, x_test=full * scale).images[6:]
+        np.testing.assert_array_equal(found, loaded(tmp_path, x_test=full).images[6:])
+    named = loaded(tmp_path, class_names=np.array(["ya", "yab", "yach"]))
+    assert named.class_names == ("ya", "yab", "yach")
+    assert len(loaded(tmp_path, y_train=Y_TRAIN % 2, y_test=Y_TEST % 2).class_names) == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_IMAGES", 9), ("MAX_VALUES", 9 * 28 * 28), ("MAX_PIXELS", 28 * 28)]
+)
+def test_limits_hold_for_both_parts_together(tmp_path, monkeypatch, limit, value):
+    assert len(loaded(tmp_path)) == 9
+    monkeypatch.setattr(npz, limit, value)
+    assert len(loaded(tmp_path)) == 9
+    monkeypatch.setattr(npz, limit, value - 1)
+    with pytest.raises(InputError, match="at most"):
+        loaded(tmp_path)

@@ -1,0 +1,211 @@
+"""A page's letters: the likeliest grouping against a search of all, and what is told of each.
+
+The network is a stand-in whose probabilities are chosen here.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.pages import page as reading
+from lenet_xp.pages.page import PageLetter, read_page
+from lenet_xp.pictures.preprocess import Preprocessing
+
+NAMES = tuple(letter.name for letter in letters())
+RINGS = (NAMES.index("ya"), NAMES.index("yar"))
+
+
+@dataclass
+class Network:
+    """Reads every image as one letter and keeps what it was shown."""
+
+    letter: str = "yad"
+    certainty: float = 0.96
+    class_names: tuple[str, ...] = NAMES
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    shown: list[np.ndarray] = field(default_factory=list)
+
+    def probabilities(self, images, threads):
+        self.shown += list(images)
+        row = np.full(len(NAMES), (1 - self.certainty) / (len(NAMES) - 1))
+        row[NAMES.index(self.letter)] = self.certainty
+        return np.tile(row, (len(images), 1))
+
+
+def page(*bars, shape=(600, 900)):
+    grey = np.full(shape, 235, np.uint8)
+    for left, top, right, bottom in bars:
+        grey[top:bottom, left:right] = 40
+    return grey
+
+
+def normal(height, mean, deviation):
+    """Proportional to how probable a height is, but no less than the page's lower bound."""
+    return max(np.exp(-(((height - mean) / deviation) ** 2) / 2), np.exp(-12))
+
+
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def probability_of(grouping, boxes, rows, height):
+    """How probable a grouping is: (first, last + 1) of each letter, rows by such a pair."""
+    total = 0.0
+    for first, end in grouping:
+        tall = (boxes[first:end, 3].max() - boxes[first:end, 1].min()) / height
+        ring = max(normal(tall, 1, 0.2), normal(tall, 0.5, 0.12))
+        fits = [ring if k in RINGS else normal(tall, 1, 0.2) for k in range(len(NAMES))]
+        total += np.log(
+            max(p * f for p, f in zip(np.maximum(rows[first, end], 1e-6), fits, strict=True))
+        )
+        for part in range(max(first, 1), end):
+            gap = (boxes[part, 0] - boxes[:part, 2].max()) / height
+            between = logistic((gap - 0.16) / 0.04)
+            total += np.log(between if part == first else 1 - between)
+    return total
+
+
+def groupings(spans, count):
+    """All ways to put the parts 0 to count - 1 into spans, in order."""
+    if not count:
+        return [()]
+    return [
+        (*rest, span) for span in spans if span[1] == count for rest in groupings(spans, span[0])
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_grouping_of_a_line_is_likelier(seed):
+    rng = np.random.default_rng(seed)
+    height, count = 100.0, int(rng.integers(1, 7))
+    widths, gaps = rng.uniform(20, 70, count), rng.uniform(4, 28, count)
+    left = np.cumsum(widths + gaps) - widths
+    tops = rng.choice([0, 0, 0, 45, 52], count) + rng.uniform(0, 20, count)
+    boxes = np.stack([left, tops, left + widths, rng.uniform(90, 115, count)], axis=1)
+    spans = [
+        (first, end)
+        for first in range(count)
+        for end in range(first + 1, count + 1)
+        if end - first == 1 or (end - first <= 4 and boxes[end - 1, 2] - boxes[first, 0] <= 190)
+    ]
+    assert sorted(reading._spans(boxes, height)) == sorted(spans)
+    rows = rng.dirichlet(np.full(len(NAMES), 0.03), len(spans))
+    groups = reading._Groups(boxes, spans, rows, NAMES)
+    by_span = dict(zip(spans, rows, strict=True))
+    best = max(groupings(spans, count), key=lambda g: probability_of(g, boxes, by_span, height))
+    assert [spans[group] for group in groups.best(height)] == list(best)
+
+
+@pytest.mark.parametrize(("gap", "letters"), [(12, 1), (15, 1), (17, 2), (20, 2)])
+def test_two_equal_parts_are_one_letter_up_to_a_gap_of_a_sixth_of_the_height(gap, letters):
+    boxes = np.array([[0, 0, 60, 100], [60 + gap, 0, 120 + gap, 100]], float)
+    spans = [(0, 1), (0, 2), (1, 2)]
+    rows = np.eye(len(NAMES))[[3, 3, 3]]
+    assert len(reading._Groups(boxes, spans, rows, NAMES).best(100)) == letters
+
+
+@pytest.mark.parametrize(("end", "whole"), [(189, True), (190, True), (192, False)])
+def test_a_letter_of_parts_is_less_than_two_heights_wide(end, whole):
+    boxes = np.array([[0, 0, 60, 100], [100, 0, end, 100]], float)
+    assert ((0, 2) in reading._spans(boxes, 100)) == whole
+    wide = np.array([[0, 0, 400, 100]], float)  # of one part it may have any width
+    assert reading._spans(wide, 100) == [(0, 1)]
+
+
+def test_four_parts_make_a_letter_and_five_do_not():
+    boxes = np.array([[20 * n, 0, 20 * n + 15, 100] for n in range(6)], float)
+    spans = reading._spans(boxes, 100)
+    assert {end - first for first, end in spans} == {1, 2, 3, 4}
+    assert len(spans) == 6 + 5 + 4 + 3
+
+
+def test_the_height_of_a_line_is_the_median_of_what_are_no_rings():
+    boxes = np.array([[0, 0, 9, 90], [20, 0, 29, 100], [40, 0, 49, 120], [60, 50, 90, 100]], float)
+    rows = np.eye(len(NAMES))[[3, 4, 5, RINGS[0]]]
+    groups = reading._Groups(boxes, [(n, n + 1) for n in range(4)], rows, NAMES)
+    assert groups.height([0, 1, 2, 3]) == 100 and groups.height([0, 1, 3]) == 95
+    assert groups.height([0, 3]) is None and groups.height([3]) is None
+
+
+@pytest.mark.parametrize(("probability", "certain"), [(0.91, True), (0.9, True), (0.89, False)])
+def test_a_letter_is_certain_from_nine_in_ten(probability, certain):
+    row = np.array([1 - probability, probability])
+    assert PageLetter((0, 0, 1, 1), 0, 0, False, row).certain == certain
+
+
+def test_lines_places_boxes_and_spaces():
+    """A gap of 110 pixels is wider than the letters are high, one of 90 is not."""
+    upper = [(100, 60, 160, 160), (250, 60, 310, 160), (420, 60, 480, 160)]
+    lower = [(100, 300, 160, 400), (200, 300, 260, 400)]
+    found = read_page(page(*upper, *lower), Network())
+    assert [(e.line, e.position) for e in found] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert [e.space_before for e in found] == [False, False, True, False, False]
+    for each, (left, top, right, bottom) in zip(found, upper + lower, strict=True):
+        assert np.abs(np.subtract(each.box, (left, top, right - left, bottom - top))).max() <= 2
+
+
+def test_boxes_are_in_pixels_of_the_picture_where_it_is_read_smaller():
+    bars = [(600, 400, 900, 900), (1500, 400, 1800, 900), (2600, 400, 2900, 900)]
+    found = read_page(page(*bars, shape=(1400, 3600)), Network())
+    assert len(found) == 3
+    for each, (left, top, right, bottom) in zip(found, bars, strict=True):
+        assert np.abs(np.subtract(each.box, (left, top, right - left, bottom - top))).max() <= 5
+
+
+@pytest.mark.parametrize(("high", "kept"), [(40, False), (62, True)])
+def test_a_line_of_less_than_half_the_height_is_dirt_and_takes_no_number(high, kept):
+    tall = [(100, 60, 160, 160), (200, 60, 260, 160), (300, 60, 360, 160)]
+    low = [(100, 500, 140, 500 + high), (160, 500, 200, 500 + high)]
+    last = [(100, 900, 160, 1000), (200, 900, 260, 1000)]
+    found = read_page(page(*tall, *low, *last, shape=(1200, 800)), Network())
+    lines = [each.line for each in found]
+    assert lines == ([0, 0, 0, 1, 1, 2, 2] if kept else [0, 0, 0, 1, 1])
+
+
+def test_a_ring_is_ya_or_yar_by_the_height_of_its_line_if_that_is_known():
+    class Reader(Network):
+        """Sees a ring in what is wide and low, else another letter."""
+
+        def probabilities(self, images, threads):
+            rows = super().probabilities(images, threads)
+            for row, image in zip(rows, images, strict=True):
+                if np.ptp(np.flatnonzero(image.max(0) > 128)) > 25:  # stretched, no bar
+                    row[:] = 0.02 / 31
+                    row[RINGS[0]], row[RINGS[1]] = 0.48, 0.5
+            return rows
+
+    bars = [(100, 100, 120, 200), (200, 100, 220, 200)]
+    low, full = (300, 145, 350, 195), (400, 100, 450, 200)
+    found = read_page(page(*bars, low, full), Reader())
+    assert [int(each.probabilities.argmax()) for each in found[2:]] == [*RINGS]
+    assert all(each.probabilities[[*RINGS]].sum() == pytest.approx(0.98) for each in found[2:])
+    for alone in ([low], [full], [bars[0], full]):
+        ring = read_page(page(*alone), Reader())[-1].probabilities
+        assert ring[RINGS[0]] == ring[RINGS[1]] == pytest.approx(0.49)
+
+
+def test_a_letter_is_shown_to_the_network_without_its_neighbours_ink():
+    """The boxes of slanted strokes overlap; a bar keeps its shape."""
+    grey = page((700, 100, 720, 300))
+    for left in (100, 250):
+        for step in range(200):
+            grey[100 + step, left + step : left + step + 24] = 40
+    network = Network()
+    read_page(grey, network)
+    aside = np.abs(np.subtract.outer(np.arange(32), np.arange(32))) > 8
+    single = [image for image in network.shown if not image[aside].any()]
+    assert len(single) == 2 and all(np.diagonal(e).min() > 90 for e in single)
+    bar = network.shown[-1]
+    assert 1 <= (bar.max(0) > 128).sum() <= 6 and bar[:, 14:18].any()
+
+
+def test_neighbouring_lines_do_not_change_each_other():
+    upper = [(100, 60, 160, 160), (200, 60, 260, 160)]
+    lower = [(100, 300, 180, 420), (220, 300, 300, 420)]
+    together = read_page(page(*upper, *lower), Network())
+    alone = read_page(page(*upper), Network())
+    assert [each.box for each in together[:2]] == [each.box for each in alone]
+    assert all(one.box[0] < other.box[0] for one, other in pairwise(together[2:]))

@@ -1,0 +1,118 @@
+"""The search for the one letter of a picture: which widths are tried, and which result is taken."""
+
+import numpy as np
+import pytest
+
+from lenet_xp.pictures import letter as finding
+from lenet_xp.pictures.letter import Candidate, find_letter
+
+
+def cross(picture_side, side, stroke, at=None):
+    """A dark cross on a light square."""
+    picture = np.full((picture_side, picture_side), 230, np.uint8)
+    left = top = (picture_side - side) // 2 if at is None else at
+    middle = (side - stroke) // 2
+    picture[top + middle : top + middle + stroke, left : left + side] = 30
+    picture[top : top + side, left + middle : left + middle + stroke] = 30
+    return picture
+
+
+@pytest.fixture
+def widths(monkeypatch):
+    """The kernels that ink is searched for with, in pixels."""
+    tried = []
+    search = finding.find_ink
+
+    def searching(levels, kernel, ruled):
+        tried.append(kernel)
+        return search(levels, kernel, ruled)
+
+    monkeypatch.setattr(finding, "find_ink", searching)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (40, [18, 32, 58]),  # three agree, and the letter is no longer than 145
+        (140, [18, 32, 58]),
+        (150, [18, 32, 58, 104]),  # 104 suits a letter of up to 262
+        (255, [18, 32, 58, 104]),
+        (300, [18, 32, 58, 104, 188]),
+    ],
+)
+def test_wider_kernels_are_tried_until_three_agree_and_one_suits(side, expected, widths):
+    found = find_letter(cross(500, side, 10), "dark-on-light")
+    assert widths == expected
+    assert np.abs(np.array(found.shape) - side).max() <= 3
+
+
+def test_no_kernel_is_wider_than_two_fifths_of_the_picture(widths):
+    """A letter that nearly fills it: the kernel that would suit it is not tried."""
+    find_letter(cross(200, 170, 6), "dark-on-light")
+    assert widths == [18, 32, 58]  # 104 would exceed 86
+    widths.clear()
+    find_letter(cross(250, 215, 6), "dark-on-light")
+    assert widths == [18, 32, 58, 104]
+
+
+def test_a_picture_without_ink_is_searched_until_a_kernel_exceeds_it(widths):
+    blank = np.full((300, 200), 230, np.uint8)
+    assert find_letter(blank, "dark-on-light").tolist() == [[0]]
+    assert widths == [18, 32, 58, 104, 188, 340]
+
+
+@pytest.mark.parametrize(
+    ("picture", "side", "looks"),
+    [
+        (1880, 80, 1),  # read at 1280 of 1880 pixels: the original is not half as large again
+        (1960, 90, 2),
+        (1960, 110, 1),  # more than 64 pixels of the 1280
+        (1280, 40, 1),
+        (4000, 190, 2),
+        (4000, 210, 1),
+    ],
+)
+def test_a_small_letter_of_a_large_picture_is_searched_for_again(picture, side, looks, monkeypatch):
+    seen = []
+    shrink = finding.shrunk
+
+    def shrinking(grey, longest):
+        seen.append(grey.shape)
+        assert longest == 1280
+        return shrink(grey, longest)
+
+    monkeypatch.setattr(finding, "shrunk", shrinking)
+    found = find_letter(cross(picture, side, 12, at=300), "dark-on-light")
+    assert len(seen) == looks
+    if looks == 2:
+        assert np.abs(np.array(seen[1]) - 3 * side).max() <= 0.12 * side  # with as much around it
+        assert np.abs(np.array(found.shape) - side).max() <= 6
+    corner = cross(picture, side, 12, at=8)
+    assert (
+        np.abs(np.array(find_letter(corner, "dark-on-light").shape) / found.shape - 1).max() < 0.1
+    )
+
+
+def candidate(kernel, box):
+    return Candidate(kernel, np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), box)
+
+
+HERE, NEAR, THERE = (10, 10, 100, 50), (10, 10, 100, 40), (300, 10, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("found", "kernel"),
+    [
+        ([(18, HERE), (32.4, HERE), (58.3, HERE)], 32.4),  # nearest to 40, in ratio
+        ([(18, HERE), (27, HERE), (61, HERE)], 27),  # 40 / 27 < 61 / 40
+        ([(18, HERE), (26, HERE), (60, HERE)], 60),
+        ([(18, HERE), (40, THERE), (90, HERE)], 18),  # where two agree
+        ([(18, THERE), (40, NEAR), (90, HERE)], 40),  # boxes that share 0.8 are one place
+        ([(90, HERE), (40, (10, 10, 100, 34)), (95, HERE)], 90),  # 0.68 are not
+        ([(7, THERE)], 7),
+    ],
+)
+def test_the_kernel_that_suits_best_is_taken_where_most_agree(found, kernel):
+    assert finding._most_agreed([candidate(*each) for each in found]).kernel == kernel
+    assert finding._most_agreed([]) is None

@@ -1,0 +1,73 @@
+"""Decoding in parts: the same pixels however large the parts, and a word before any is decoded."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lenet_xp.pictures import image_file
+from lenet_xp.pictures.image_file import decode
+
+RNG = np.random.default_rng(0)
+PIXELS = {
+    "grey": RNG.integers(0, 256, (23, 10), np.uint8),
+    "rgb": RNG.integers(0, 256, (23, 10, 3), np.uint8),
+    "rgba": RNG.integers(0, 256, (23, 10, 4), np.uint8),
+    "deep": RNG.integers(0, 65536, (23, 10), np.uint16),
+}
+
+
+def encoded(pixels, kind="PNG"):
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", PIXELS)
+@pytest.mark.parametrize("part", [1, 9, 10, 35, 229, 230, 231, 2**20])
+def test_pixels_are_the_same_in_parts_of_any_size(kind, part, monkeypatch):
+    monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
+    found = decode(encoded(PIXELS[kind]), "a.png")
+    assert found.dtype == PIXELS[kind].dtype
+    np.testing.assert_array_equal(found, PIXELS[kind])
+
+
+def test_a_palette_is_the_same_in_parts(monkeypatch):
+    picture = Image.fromarray(PIXELS["rgb"]).quantize(16)
+    file = BytesIO()
+    picture.save(file, "PNG")
+    for part in (1, 35, 2**20):
+        monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
+        np.testing.assert_array_equal(
+            decode(file.getvalue(), "a"), np.asarray(picture.convert("RGB"))
+        )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
+def test_the_number_of_pixels_is_told_before_they_are_decoded(kind):
+    class Refused(MemoryError):
+        pass
+
+    def admit(pixels):
+        told.append(pixels)
+        raise Refused
+
+    told = []
+    with pytest.raises(Refused):
+        decode(encoded(PIXELS["grey"], kind), "a", admit)
+    assert told == [230]
+    assert decode(encoded(PIXELS["grey"], kind), "a", told.append).shape == (23, 10)
+    assert told == [230, 230]
+
+
+def test_a_jpeg_may_have_comments_and_fill_bytes_before_its_frame():
+    data = encoded(np.kron(PIXELS["grey"], np.ones((4, 4), np.uint8)), "JPEG")
+    plain = decode(data, "a")
+    assert plain.shape == (92, 40)
+    for extra in (
+        b"\xff\xfe\x00\x09comment",
+        b"\xff\xff\xff\xfe\x00\x02",
+        b"\xff\xe5\x01\x02" + b"\xff\xc0" * 128,
+    ):
+        np.testing.assert_array_equal(decode(data[:2] + extra + data[2:], "a"), plain)
