@@ -90,8 +90,6 @@ class ImageFile:
     """
 
     def __init__(self, data: bytes, name: str):
-        if not data:
-            raise InputError(f"{name}: is empty; copy or download it again")
         self.data, self.name = data, name
         self._is_jpeg = data.startswith(jpeg.START)
 
@@ -143,6 +141,8 @@ class ImageFile:
 
     @cached_property
     def _picture(self) -> Image.Image:
+        if not self.data:
+            raise InputError(f"{self.name}: is empty; copy or download it again")
         return open_picture(self.data)  # reads the header only
 
     def _decoded(self, number: int, admit: Callable[[int], object]) -> np.ndarray:
