@@ -5,6 +5,8 @@ cuts out of them is hardly further from the pixels beside it than those are from
 has an edge: it is many times as far from the paper around it as that paper varies.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA, MIN_TILE
@@ -13,12 +15,15 @@ from lenet_xp.system.opencv import cv2
 # grey levels: a picture that spans less is blank, paper and noise; AMHCD's faintest image spans 57
 MIN_RANGE = 16
 MAX_BETWEEN = 0.2  # of a picture's pixels: levels between paper and ink; more need a closer look
-MIN_MINORITY = 0.05  # of a picture's pixels: ink, or paper if there is less; so may less
+MIN_MINORITY = 0.02  # of a picture's pixels: ink, or paper if there is less, perhaps dust
 
 MIN_DISTANCE = 6.0  # noise sigmas: ink from the paper beside it
 SMALL = 3 * MIN_TILE  # pixels: shorter side of a picture that tells too little of its paper's noise
 MIN_DISTANCE_IN_SMALL = 12.0  # noise sigmas: ink from the paper beside it in such a picture
 MIN_DISTANCE_IN_DATA = 8.0  # noise sigmas: the same in a picture of a data set
+STRONG_SPAN = 100  # grey levels: spanned by more than paper, unless by noise alone or the light
+MIN_STRONG_DISTANCE = 3.0  # noise sigmas: the same in a picture of a data set that spans as much
+MIN_JUDGED_SIDE = 20  # pixels: a smaller picture shows too little of its paper to be judged by it
 SMOOTHING_SIGMA = 0.8  # pixels: Gaussian smoothing before levels are compared
 RESIDUE_TO_NOISE = 0.44  # times: the noise that this smoothing leaves per noise that it takes
 MIN_NOISE = 1.0  # grey levels: noise that rounding and compression alone make
@@ -41,9 +46,12 @@ def are_blank(greys: np.ndarray) -> np.ndarray:
     between = ((above > span // 4) & (above < span - span // 4)).mean((1, 2))
     lighter = (above > span // 2).mean((1, 2))
     doubtful = (between > MAX_BETWEEN) | (np.minimum(lighter, 1 - lighter) < MIN_MINORITY)
+    doubtful &= min(greys.shape[1:]) >= MIN_JUDGED_SIDE
     blank = span[:, 0, 0] < MIN_RANGE
     for place in np.flatnonzero(doubtful & ~blank):
-        blank[place] = _halves_apart(greys[place]) < MIN_DISTANCE_IN_DATA
+        strong = span[place, 0, 0] >= STRONG_SPAN
+        least = MIN_STRONG_DISTANCE if strong else MIN_DISTANCE_IN_DATA
+        blank[place] = _halves_apart(greys[place]) < least
     return np.asarray(blank)
 
 
@@ -84,12 +92,17 @@ def _darker(levels: np.ndarray) -> np.ndarray:
 
 def _fall_of_light(levels: np.ndarray, paper: np.ndarray) -> np.ndarray:
     """The quadratic surface, (H, W) float32, through levels (H, W) where paper, (H, W) bool, is."""
-    height, width = levels.shape
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1)
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+    terms = _quadratic_terms(*levels.shape)
     known = terms * paper.reshape(-1)
     weights = np.linalg.lstsq(known @ terms.T, known @ levels.reshape(-1).astype(float))[0]
-    return np.asarray((weights @ terms).reshape(height, width), np.float32)
+    return np.asarray((weights @ terms).reshape(levels.shape), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _quadratic_terms(height: int, width: int) -> np.ndarray:
+    """1, x, y, xx, xy and yy of every pixel of a picture, (6, H * W)."""
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1)
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
 
 
 def _distance(levels: np.ndarray, ink: np.ndarray, reach: int, edge: int) -> float:
