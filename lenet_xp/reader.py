@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,13 +19,14 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import read_page
 from lenet_xp.pictures.frame import DATASET_SIDE
-from lenet_xp.pictures.image_file import MAX_PIXELS, read_image
+from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
+from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
-from lenet_xp.pictures.preprocess import grey_levels
 from lenet_xp.system.files import FilePath
 
-# A path, or pixels: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA of uint8 or uint16.
-Picture = FilePath | np.ndarray
+# A file, whose first page is read, or pixels that `grey_levels` takes: (H, W) grey, (H, W, 3)
+# RGB or (H, W, 4) RGBA of numbers.
+Picture = FilePath | ImageFile | np.ndarray
 
 PROGRESS = 500  # pictures: more of them are reported on, where a report is asked for
 BLANK = Reading(())
@@ -61,7 +63,7 @@ class Reader:
         return self.saved.class_names
 
     def read(self, picture: Picture) -> Reading:
-        """The one letter of a picture of any size.
+        """The one letter of a picture of any size; of a file of several pages, on the first.
 
         Raises InputError for a file or an array that is no usable picture.
         """
@@ -75,9 +77,9 @@ class Reader:
         height: of the letter, in heights of its line, if known: `ya` and `yar` differ only in size.
         Raises InputError as `read` does.
         """
-        grey = _grey(picture)
+        grey, pages = _grey(picture)
         letter = self.saved.preprocessing.apply(grey)
-        return letter, self._read(letter, _is_photo(grey), height)
+        return letter, replace(self._read(letter, _is_photo(grey), height), pages=pages)
 
     def read_prepared(self, letter: np.ndarray) -> Reading:
         """The reading of (S, S) uint8 that `saved.preprocessing` made, as images of a data set."""
@@ -114,10 +116,10 @@ class Reader:
         top: how many alternatives each reading holds, by default all. progress: whether to report
         on standard error where there are many.
         """
-        photos = np.zeros(len(pictures), bool)
+        photos, pages = np.zeros(len(pictures), bool), np.ones(len(pictures), int)
 
         def grey(place: int, admit: Admit) -> np.ndarray:
-            image = _grey(pictures[place], admit)
+            image, pages[place] = _grey(pictures[place], admit)
             photos[place] = _is_photo(image)
             return image
 
@@ -128,17 +130,17 @@ class Reader:
         rows = self.saved.probabilities(letters, threads)
         rows[photos] = shared_out(rows[photos], None, self.class_names)
         readings = (
-            Reading(best_first(row, self.class_names, top)) if letter.any() else BLANK
-            for row, letter in zip(rows, letters, strict=True)
+            Reading(best_first(row, self.class_names, top) if letter.any() else (), pages=count)
+            for row, letter, count in zip(rows, letters, pages[usable].tolist(), strict=True)
         )
         return readings, problems
 
     def read_page(self, photo: Picture) -> PageReading:
-        """The letters of a photo or scan of lines of separate letters.
+        """The letters of a photo or scan, its first page, of lines of separate letters.
 
         Raises InputError for a file or an array that is no usable picture.
         """
-        return PageReading.of(read_page(_grey(photo), self.saved), self.class_names)
+        return PageReading.of(read_page(_grey(photo)[0], self.saved), self.class_names)
 
     def _read(self, letter: np.ndarray, photo: bool, height: float | None) -> Reading:
         if not letter.any():
@@ -163,12 +165,17 @@ def _is_photo(grey: np.ndarray) -> bool:
     return bool(max(grey.shape) > DATASET_SIDE)
 
 
-def _grey(picture: Picture, admit: Callable[[int], object] = bool) -> np.ndarray:
-    """A picture as (H, W) uint8; `admit` is called with its pixels before a file is decoded."""
-    if not isinstance(picture, str | os.PathLike):
-        return grey_levels(np.asarray(picture))
-    with suppress(OSError, ValueError):  # read_image says what is wrong
-        if os.stat(picture).st_size > LARGE_FILE:
-            admit(MAX_PIXELS)  # before its bytes are read
-            admit = bool
-    return grey_levels(read_image(picture, admit))
+def _grey(picture: Picture, admit: Callable[[int], object] = bool) -> tuple[np.ndarray, int]:
+    """A picture as (H, W) uint8, and the number of its file's pages, of which it is the first.
+
+    admit: called with its pixels before a file is decoded.
+    """
+    if isinstance(picture, str | os.PathLike):
+        with suppress(OSError, ValueError):  # ImageFile.open says what is wrong
+            if os.stat(picture).st_size > LARGE_FILE:
+                admit(MAX_PIXELS)  # before its bytes are read
+                admit = bool
+        picture = ImageFile.open(picture)
+    if isinstance(picture, ImageFile):
+        return picture.grey(0, admit), picture.pages
+    return grey_levels(np.asarray(picture)), 1

@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lenet_xp.commands.terminal import (
     add_backend_options,
@@ -19,11 +22,12 @@ from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import pictures_in
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_IN_PROCESSES
+from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pictures.image_file import read_image
+from lenet_xp.pages.output import PageReading
+from lenet_xp.pictures.image_file import MAX_BYTES, MAX_PAGES, ImageFile
 from lenet_xp.pictures.many import first_problem
-from lenet_xp.pictures.preprocess import grey_levels
-from lenet_xp.reader import Reader
+from lenet_xp.reader import Picture, Reader
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.streams import say
@@ -32,11 +36,12 @@ from lenet_xp.system.text import printable
 JSON_VERSION = 1
 JSON_FIELDS = """\
 with --json: {"version": 1, "results": [...], "skipped": [...]}
-  results: for each image its file; blank, true where it holds no ink; readings, the likeliest
-      first, each with name, glyph, latin and probability
-  with --page: for each image its file; blank, true where it holds no letter; text and latin;
-      certain_from, a probability; letters, each with line and position from 0, space_before, box
-      in pixels, uncertain, readings
+  results: for each image its file; pages, how many pages or frames that holds, of which the first
+      was read; blank, true where it holds no ink; readings, the likeliest first, each with name,
+      glyph, latin and probability
+  with --page: for each page its file; page, from 1, of pages; blank, true where it holds no
+      letter; text and latin; certain_from, a probability; letters, each with line and position from
+      0, space_before, box in pixels, uncertain, readings
   skipped: file and reason of what folders hold and is no image that is read, and with
       --skip-bad of each unreadable image"""
 EXAMPLES = """\
@@ -45,7 +50,11 @@ EXAMPLES = """\
   lenet-xp predict photos/ --model runs/best/model.npz --top 5 --json
       a folder of images, with a model of your own, for a program to read
   lenet-xp predict --page letter.jpg --out read/
-      a photo or scan of lines of separate letters"""
+      a photo or scan of lines of separate letters
+  lenet-xp predict - < letter.png
+      standard input"""
+
+STANDARD_INPUT = Path("-")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -56,14 +65,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         nargs="+",
         metavar="IMAGE_OR_FOLDER",
-        help="folders are searched; a .npz in front of them is taken for --model",
+        help="folders are searched; - is standard input; a .npz in front is taken for --model",
     )
     add_model_option(p, positional=False)
     p.add_argument(
         "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
     )
     p.add_argument(
-        "--page", action="store_true", help="read lines of separate letters from each image"
+        "--page", action="store_true", help="read lines of separate letters from each page"
     )
     p.add_argument(
         "--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files"
@@ -96,26 +105,82 @@ def predict(arguments: list[str] | None = None) -> None:
 
 def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
     """Print what each file is read as."""
-    readings, problems = reader.try_many(files, options.threads, options.top, progress=True)
+    pictures = _pictures(files)
+    readings, problems = reader.try_many(pictures, options.threads, options.top, progress=True)
     if problems and not options.skip_bad:
         raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
-    skipped = [_skipped(files[place], problems[place]) for place in sorted(problems)]
-    good = [file for place, file in enumerate(files) if place not in problems]
-    _report_skipped(skipped, good)
+    names = [_name(file) for file in files]
+    skipped = [_skipped(names[place], problems[place]) for place in sorted(problems)]
+    good = [name for place, name in enumerate(names) if place not in problems]
+    _report_skipped(skipped, len(good))
+    pages: dict[str, int] = {}
+    blanks: list[bool] = []
+
+    def noted() -> Iterator[tuple[str, Reading]]:
+        for name, reading in zip(good, readings, strict=True):
+            pages[name] = reading.pages
+            blanks.append(reading.blank)
+            yield name, reading
+
     if options.json:
         results = (
-            {"file": str(file), "blank": reading.blank, "readings": reading.best()}
-            for file, reading in zip(good, readings, strict=True)
+            {"file": name, "pages": each.pages, "blank": each.blank, "readings": each.best()}
+            for name, each in noted()
         )
         _print_json(results, [*options.left_out, *skipped])
-        return
-    names = [printable(str(file)) for file in good]
-    width = max(map(len, names))
-    for name, reading in zip(names, readings, strict=True):
-        words = "   ".join(
-            f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
-        )
-        print(f"{name:<{width}}  {words or '(no ink)'}")
+    else:
+        width = max(len(printable(name)) for name in good)
+        for name, reading in noted():
+            words = "   ".join(
+                f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
+            )
+            print(f"{printable(name):<{width}}  {words or '(no ink)'}")
+    _report_unread_pages(pages)
+    _report_blanks(blanks, len(files))
+
+
+def _pictures(files: list[Path]) -> list[Picture]:
+    """Files as a reader takes them: paths, and the bytes of standard input."""
+    if files.count(STANDARD_INPUT) > 1:
+        raise InputError("standard input can be read once; give - once")
+    return [_standard_input() if file == STANDARD_INPUT else file for file in files]
+
+
+def _standard_input() -> ImageFile:
+    name = _name(STANDARD_INPUT)
+    how = "give an image, as in lenet-xp predict - < letter.png"
+    if sys.stdin is None or sys.stdin.closed:
+        raise InputError(f"{name}: is closed; {how}")
+    if sys.stdin.isatty():
+        raise InputError(f"{name}: is a terminal; {how}")
+    try:
+        data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror}); {how}") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name}: has over {MAX_BYTES >> 20} MiB; give a smaller image")
+    return ImageFile(data, name)
+
+
+def _name(file: Path) -> str:
+    return "standard input" if file == STANDARD_INPUT else str(file)
+
+
+def _report_unread_pages(pages: dict[str, int]) -> None:
+    """Say on standard error which files hold more than the page that was read."""
+    several = [name for name, count in pages.items() if count > 1]
+    if several:
+        count = pages[several[0]]
+        many = f"over {MAX_PAGES}" if count > MAX_PAGES else count
+        more = f", and {len(several) - 1} more files hold several" if len(several) > 1 else ""
+        line = f"{several[0]}: holds {many} pages or frames{more}; only the first was read"
+        say(printable(f"{line}, --page reads pages"))
+
+
+def _report_blanks(blanks: list[bool], files: int) -> None:
+    """Say on standard error that nothing was read, where no picture of several holds ink."""
+    if files > 1 and all(blanks):
+        say(f"none of the {len(blanks)} images that could be read holds ink")
 
 
 def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]) -> None:
@@ -125,11 +190,11 @@ def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]
     print(f'], "skipped": {json.dumps(skipped, ensure_ascii=False)}}}')
 
 
-def _skipped(file: Path, problem: str) -> dict[str, str]:
-    return {"file": str(file), "reason": problem.removeprefix(f"{file}: ")}
+def _skipped(name: str, problem: str) -> dict[str, str]:
+    return {"file": name, "reason": problem.removeprefix(f"{name}: ")}
 
 
-def _report_skipped(skipped: list[dict[str, str]], good: list[Path]) -> None:
+def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
     """Name what was left out on standard error; InputError where nothing is left."""
     for each in skipped:
         say(printable(f"skipped {each['file']}: {each['reason']}"))
@@ -169,40 +234,67 @@ def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[L
 
 
 def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
-    """Read each file as a page and print what it says; with --out also write it.
+    """Read each page of each file and print what it says; with --out also write it.
 
-    Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json. If two
-    files have one name, the second one gives NAME-2.page.png, and so on.
+    Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json; of
+    several pages NAME.page1.png and so on. If two files have one name, the second one gives
+    NAME-2.page.png, and so on.
     """
-    skipped, records, good = [], [], []
+    skipped, records, blanks = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
-        for file, name in zip(files, _names(files), strict=True):
-            try:
-                picture = grey_levels(read_image(file))
-            except InputError as error:
-                if not options.skip_bad:
-                    problem = first_problem({0: str(error)}) if len(files) > 1 else str(error)
-                    raise InputError(problem) from error
-                skipped.append(_skipped(file, str(error)))
-                continue
-            page = reader.read_page(picture)
-            good.append(file)
-            record = {"file": str(file), **page.as_dict(options.top)}
-            if options.out is not None:
-                folder = make_folder(options.out)
-                page.draw(picture, folder / f"{name}.page.png")
-                write_json(folder / f"{name}.page.json", record)
-            if options.json:
-                records.append(record)
-            else:
-                count = len(page.letters)
-                print(printable(f"{file}: {count} letter{'s' * (count != 1)}"))
-                if count:
-                    print(page.text, page.latin, sep="\n")
+        for file, picture, stem in zip(files, _pictures(files), _names(files), strict=True):
+            for number, pages, grey in _pages(file, picture):
+                several = pages > 1
+                name = f"{_name(file)} page {number} of {pages}" if several else _name(file)
+                if isinstance(grey, str):
+                    problem = f"{name}: {grey}"
+                    if not options.skip_bad:
+                        alone = len(files) == 1 and not several
+                        raise InputError(problem if alone else first_problem({0: problem}))
+                    skipped.append({"file": name, "reason": grey})
+                    continue
+                page = reader.read_page(grey)
+                blanks.append(page.blank)
+                place = {"file": _name(file), "page": number, "pages": pages}
+                record = {**place, **page.as_dict(options.top)}
+                if options.out is not None:
+                    folder = make_folder(options.out)
+                    target = f"{stem}.page{number if several else ''}"
+                    page.draw(grey, folder / f"{target}.png")
+                    write_json(folder / f"{target}.json", record)
+                if options.json:
+                    records.append(record)
+                else:
+                    _print_page(name, page)
             advance(1)
-    _report_skipped(skipped, good)
+    _report_skipped(skipped, len(blanks))
     if options.json:
         _print_json(records, [*options.left_out, *skipped])
+    _report_blanks(blanks, len(blanks) + len(skipped))
+
+
+def _pages(file: Path, picture: Picture) -> Iterator[tuple[int, int, np.ndarray | str]]:
+    """Each page of a file: its number from 1, how many there are, its grey levels or problem."""
+    name = _name(file)
+    try:
+        image = picture if isinstance(picture, ImageFile) else ImageFile.open(file)
+        image.check_pages()
+    except InputError as error:
+        yield 1, 1, str(error).removeprefix(f"{name}: ")
+        return
+    for number in range(image.pages):
+        try:
+            grey: np.ndarray | str = image.grey(number)
+        except InputError as error:
+            grey = str(error).removeprefix(f"{name}: ")
+        yield number + 1, image.pages, grey
+
+
+def _print_page(name: str, page: PageReading) -> None:
+    count = len(page.letters)
+    print(printable(f"{name}: {count} letter{'s' * (count != 1)}"))
+    if count:
+        print(page.text, page.latin, sep="\n")
 
 
 def _names(files: list[Path]) -> list[str]:
@@ -210,9 +302,9 @@ def _names(files: list[Path]) -> list[str]:
     names: dict[str, None] = {}
     bearers: Counter[str] = Counter()
     for file in files:
-        name = file.stem
+        name = stem = _name(file) if file == STANDARD_INPUT else file.stem
         while name in names:
-            bearers[file.stem] += 1
-            name = f"{file.stem}-{bearers[file.stem] + 1}"
+            bearers[stem] += 1
+            name = f"{stem}-{bearers[stem] + 1}"
         names[name] = None
     return list(names)

@@ -1,7 +1,7 @@
 """What a picture of a letter was read as: every letter that it may be, the likeliest first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,11 +27,13 @@ class Alternative(NamedTuple):
 class Reading:
     """What a picture was read as. alternatives: the likeliest first; () for a blank.
 
+    pages: how many pages or frames its file holds; the first was read.
     They are all classes, unless fewer were asked for. The name, glyph, Latin letter and probability
     of a reading are those of its first alternative.
     """
 
     alternatives: tuple[Alternative, ...]
+    pages: int = field(default=1, kw_only=True)
 
     @property
     def blank(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lenet_xp.pictures.ink import find_ink, stroke_width
+from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
 from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
 
 PAGE_SIDE = 2400  # pixels: longer side at which a page is read
@@ -59,6 +60,8 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     sides, height = size.max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
+    mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
+    kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height))
     scale = max(grey.shape) / max(page.shape)
     return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], scale)
 

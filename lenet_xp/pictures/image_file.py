@@ -1,25 +1,29 @@
 """Reads image files: from bytes to a checked array of pixels.
 
 Every limit is checked on the header, before any pixel is decoded. OpenCV decodes JPEG and Pillow
-the other formats. A file that cannot be read raises InputError, one line with the file's name.
+the other formats; content decides which it is. A file of several pages or frames gives any of them.
+A file that cannot be read raises InputError, one line with the file's name.
 """
 
 import os
-import re
 import stat
 from collections.abc import Callable
-from contextlib import suppress
-from io import BytesIO
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
+from lenet_xp.pictures import jpeg
+from lenet_xp.pictures.formats import HEIC, KINDS, count_frames, name_of, open_picture
+from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
+from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.system.opencv import cv2, stderr_muted
 
-MIN_SIDE = 4  # pixels: shorter side
 MAX_PIXELS = 50_000_000  # pixels: width times height
 MAX_BYTES = 256 * 2**20  # bytes: size of a file
+_ORIENTATION, _SAMPLE_FORMAT = 0x0112, 339  # tags of EXIF and of TIFF
 _TOO_LARGE = f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a smaller image"
 
 # pixels: size of a PGM or PPM whose levels are text or do not end at 255; Pillow decodes those in
@@ -27,23 +31,13 @@ _TOO_LARGE = f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a sma
 MAX_SLOW_PIXELS = 2_000_000
 _SLOW_DECODERS = ("ppm", "ppm_plain")
 
-# Each scan of a progressive JPEG covers its whole area, however few bytes it has: 400 KB can take
-# minutes. Encoders write 10 scans.
-MAX_SCANS = 100  # scans of a JPEG
-MAX_SCANNED_PIXELS = 1_000_000_000  # pixels: over all scans of a JPEG
+MAX_PAGES = 200  # pages or frames of a file
+MAX_ALL_PIXELS = 1_000_000_000  # pixels: over all pages of a file
 
 # pixels: converted at a time; Pillow's own conversion to an array holds a picture three times
 _STRIP_PIXELS = 2**20
 
-# Pillow's whole list has formats that start another program.
-_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-
-_JPEG_START = b"\xff\xd8\xff"
-_JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
-_JPEG_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers: start of frame
-_JPEG_END = 0xD9  # marker: end of image
-_JPEG_SCAN = 0xDA  # marker: start of scan
+Result = TypeVar("Result")
 
 
 def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
@@ -51,13 +45,7 @@ def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bo
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
-    name = os.fspath(path)
-    try:
-        data = read_file(name)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{name}: cannot be read ({reason}); give an image file") from error
-    return decode(data, name, admit)
+    return ImageFile.open(path).page(0, admit)
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -79,92 +67,137 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.ndarray:
     """The pixels of an image file's bytes: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
-    The dtype is uint8, or uint16 for 16-bit grey. EXIF rotation is applied, palettes are resolved,
-    JPEGs become grey. Bytes that are cut short or no image, and images under 4 pixels a side or
-    over 50 megapixels raise InputError with `name` in front.
+    The dtype is uint8, or that of the file's numbers: uint16, int32, uint32 or float32. Of several
+    pages or frames it is the first. EXIF rotation is applied, palettes are resolved, JPEGs become
+    grey. Bytes that are cut short or no image, and images under 4 pixels a side or over 50
+    megapixels raise InputError with `name` in front.
     admit: called with the number of pixels before they are decoded.
     """
-    if not data:
-        raise InputError(f"{name}: is empty; copy or download it again")
-    with stderr_muted:
-        if data.startswith(_JPEG_START):
-            return _decode_jpeg(data, name, admit)
-        return _decode_other(data, name, admit)
+    return ImageFile(data, name).page(0, admit)
 
 
-def _decode_jpeg(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
-    """The grey levels of a JPEG, (H, W) uint8."""
-    width, height, position = _jpeg_frame(data, name)
-    _check_size(width, height, name)
-    # OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey.
-    scans = _jpeg_scans(data, position, name)
-    limit = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
-    if scans > limit:
-        raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
-    admit(width * height)
-    image = None
-    with suppress(cv2.error):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise InputError(f"{name}: its JPEG data are damaged; copy or download it again")
-    return image
+class ImageFile:
+    """An image file's bytes: their pages, or frames of an animation, one at a time.
 
+    data: the bytes. name: of the file, which begins every InputError.
+    """
 
-def _jpeg_frame(data: bytes, name: str) -> tuple[int, int, int]:
-    """Width, height and position of a JPEG's frame header."""
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _JPEG_FRAMES:
-            height = int.from_bytes(data[position + 5 : position + 7])
-            width = int.from_bytes(data[position + 7 : position + 9])
-            return width, height, position
-        if marker == 0xFF:  # a fill byte
-            position += 1
-        elif marker in _JPEG_NO_LENGTH:
-            position += 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4])
-    raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
+    def __init__(self, data: bytes, name: str):
+        self.data, self.name = data, name
+        self._is_jpeg = data.startswith(jpeg.START)
 
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "ImageFile":
+        """The file at a path, read whole; InputError as `read_image` raises it."""
+        name = os.fspath(path)
+        try:
+            data = read_file(name)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{name}: cannot be read ({reason}); give an image file") from error
+        return cls(data, name)
 
-def _jpeg_scans(data: bytes, position: int, name: str) -> int:
-    """The number of scans between a position and the end of the image."""
-    scans = 0
-    while found := _JPEG_SEGMENT.search(data, position):
-        marker, position = data[found.end() - 1], found.end()
-        if marker == _JPEG_END:
-            return scans
-        scans += marker == _JPEG_SCAN
-        # The segment is skipped, for it may hold a thumbnail with scans and an end of its own.
-        position += int.from_bytes(data[position : position + 2])
-    raise InputError(f"{name}: is cut short; copy or download it again")
+    @cached_property
+    def pages(self) -> int:
+        """The number of pages or frames; they are counted up to MAX_PAGES + 1."""
+        return self._counted[0]
 
+    def check_pages(self) -> None:
+        """Raise InputError where there are too many pages to read them all."""
+        pages, pixels = self._counted
+        if pages > MAX_PAGES:
+            raise InputError(f"{self.name}: has over {MAX_PAGES} pages; split it")
+        if pages > 1 and pixels > MAX_ALL_PIXELS:
+            most = MAX_ALL_PIXELS // 1_000_000
+            raise InputError(f"{self.name}: its pages have over {most:,} megapixels; split it")
 
-def _decode_other(data: bytes, name: str, admit: Callable[[int], object]) -> np.ndarray:
-    """The pixels of an image in one of `_FORMATS`, as `decode` returns them."""
-    try:
-        picture = Image.open(BytesIO(data), formats=_FORMATS)  # reads the header only
+    def page(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:
+        """The pixels of a page, counted from 0, as `decode` returns those of the first.
+
+        Later pages cost less in their order: frames of an animation build on one another.
+        """
+        with stderr_muted:
+            if self._is_jpeg:
+                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit)
+            return self._guarded(lambda: self._decoded(number, admit))
+
+    def grey(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:
+        """The grey levels of a page, (H, W) uint8; see `page`."""
+        return grey_levels(self.page(number, admit))
+
+    @cached_property
+    def _counted(self) -> tuple[int, int]:
+        """The number of pages and the pixels of all."""
+        if self._is_jpeg:
+            return 1, 0
+        return self._guarded(lambda: count_frames(self._picture, self.data, MAX_PAGES + 1))
+
+    @cached_property
+    def _picture(self) -> Image.Image:
+        if not self.data:
+            raise InputError(f"{self.name}: is empty; copy or download it again")
+        return open_picture(self.data)  # reads the header only
+
+    def _decoded(self, number: int, admit: Callable[[int], object]) -> np.ndarray:
+        picture, name = self._picture, self.name
+        if number != picture.tell():
+            picture.seek(number)
         _check_size(*picture.size, name)
         _check_kind(picture, name)
         admit(picture.width * picture.height)
-        ImageOps.exif_transpose(picture, in_place=True)
-        return _pixels(picture)
-    except (InputError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"{name}: is not an image that can be read; give JPEG, PNG, BMP, GIF, TIFF, WebP or PGM"
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{name}: {_TOO_LARGE}") from error
-    except Exception as error:  # each of six decoders has exceptions of its own for damaged data
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
+        deep = _is_deep(picture)
+        picture.load()
+        pixels = _pixels(picture)
+        if deep and int(pixels[..., :3].max()) < 128:  # else eight bits hold the range well enough
+            pixels = self._deep_pixels(number, pixels)
+        if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
+            raise InputError(f"{name}: holds NaN or infinities; give finite numbers")
+        return _turned(pixels, picture.getexif().get(_ORIENTATION, 1))
+
+    def _deep_pixels(self, number: int, pixels: np.ndarray) -> np.ndarray:
+        """The 16 bits of colours of which Pillow took the upper eight, `pixels`."""
+        data = np.frombuffer(self.data, np.uint8)
+        _, found = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, None, (number, number + 1))
+        if not found or found[0].shape[:2] != pixels.shape[:2] or found[0].ndim != 3:
+            return pixels
+        order = [2, 1, 0, 3][: found[0].shape[2]]
+        return np.ascontiguousarray(found[0][:, :, order])
+
+    def _guarded(self, work: Callable[[], Result]) -> Result:
+        """What some work on the picture returns; its errors as InputError with the file's name."""
+        name = self.name
+        try:
+            return work()
+        except (InputError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            raise InputError(f"{name}: {_unknown(self.data)}") from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise InputError(f"{name}: {_TOO_LARGE}") from error
+        except Exception as error:  # each decoder has exceptions of its own for damaged data
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
+
+
+def _unknown(data: bytes) -> str:
+    """What is wrong with a file that is no picture that can be read, and what to do."""
+    kind = name_of(data)
+    if kind == HEIC:
+        return "is a HEIC picture, which needs pip install pillow-heif; or save it as JPEG"
+    if kind == "AVIF":
+        return "is an AVIF picture, which needs pip install -U pillow; or save it as JPEG"
+    if kind == "PDF":
+        return "is a PDF, not an image; save its pages as PNG or TIFF"
+    return f"is {kind + ', ' if kind else ''}not an image that can be read; give {KINDS}"
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
     """The pixels of a picture, as `decode` returns them."""
+    if picture.mode == "F":
+        return _by_strips(picture, np.float32, np.asarray)
+    if picture.mode == "I" and picture.format == "TIFF":  # as signed, whatever they are
+        unsigned = 1 in np.atleast_1d(getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, 2))
+        return _by_strips(picture, np.int32, np.asarray).view(np.uint32 if unsigned else np.int32)
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
         return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
@@ -172,6 +205,23 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     if picture.mode == mode:  # `convert` would make a copy
         return _by_strips(picture, np.uint8, np.asarray)
     return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether a picture, not yet decoded, has colours of 16 bits; Pillow takes the upper eight."""
+    tiles = getattr(picture, "tile", ())
+    return picture.mode[0] in "RL" and any(";16" in str(each[3]) for each in tiles)
+
+
+def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
+    """Pixels (H, W, ...) turned and mirrored upright, as the number of an EXIF orientation says."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def _by_strips(
@@ -193,8 +243,6 @@ def _by_strips(
 
 def _check_kind(picture: Image.Image, name: str) -> None:
     """Raise InputError for a kind of picture that cannot be decoded, or only slowly."""
-    if picture.mode == "F":
-        raise InputError(f"{name}: its pixels are floating-point numbers; give whole ones")
     slow = any(tile[0] in _SLOW_DECODERS for tile in getattr(picture, "tile", ()))
     if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
         raise InputError(

@@ -12,6 +12,7 @@ import numpy as np
 
 from lenet_xp.pictures.frame import crop_to_letter, ink_under, pad_bar
 from lenet_xp.pictures.ink import MARGIN, MIN_SIDE_WITH_MARGIN, Ink, find_ink
+from lenet_xp.pictures.no_ink import is_ink
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
 
 SEARCH_SIDE = 1280  # pixels: longer side of the overview in which a letter is searched for
@@ -62,7 +63,7 @@ def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
     """
     overview = shrunk(grey, SEARCH_SIDE)
     found = _most_agreed(_candidates_of_best_polarity(overview, polarity))
-    if found is None:
+    if found is None or not _is_ink(overview, found):
         return np.zeros((1, 1), np.uint8)
     scale = max(grey.shape) / max(overview.shape)
     side = max(found.box[2:])
@@ -71,6 +72,17 @@ def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
         right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
         return find_letter(grey[top:bottom, left:right], polarity)
     return pad_bar(crop_to_letter(ink_under(found.levels, found.mask), found.mask, found.box))
+
+
+def _is_ink(grey: np.ndarray, found: Candidate) -> bool:
+    """Whether a candidate in a picture (H, W) uint8 is ink; only what is around it is looked at."""
+    left, top, width, height = found.box
+    side = max(width, height)
+    rows, columns = (
+        slice(max(0, top - side), top + height + side),
+        slice(max(0, left - side), left + width + side),
+    )
+    return is_ink(grey[rows, columns], found.mask[rows, columns], side)
 
 
 def _candidates_of_best_polarity(grey: np.ndarray, polarity: str) -> list[Candidate]:

@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.frame import DATASET_SIDE, frame, is_framed
 from lenet_xp.pictures.letter import find_letter
+from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.pictures.no_ink import MIN_RANGE, are_blank
 from lenet_xp.pictures.sheet import shrunk
 from lenet_xp.system.opencv import cv2
 
 POLARITIES = ("auto", "dark-on-light", "light-on-dark")
 BOXES = ("auto", "keep")
 
-# grey levels: a picture that spans less is blank, paper and noise; AMHCD's faintest image spans 57
-MIN_RANGE = 16
 OVERVIEW_SIDE = 256  # pixels: longer side at which range and polarity are measured
 
 # of the target's side: a picture at least as large is padded, not scaled. LeCun et al. (1998) put
@@ -69,8 +69,8 @@ class Preprocessing:
     def apply(self, image: ArrayLike) -> np.ndarray:
         """One picture of any size as (size, size) uint8, ink 255 on paper 0.
 
-        image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16.
-        A picture without ink gives zeros. Other shapes and dtypes raise InputError.
+        image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA of numbers;
+        see `grey_levels`. A picture without ink gives zeros. Others raise InputError.
         """
         return np.asarray(self.apply_all([image])[0])
 
@@ -95,7 +95,10 @@ class Preprocessing:
         overviews = greys
         if max(greys.shape[1:]) > OVERVIEW_SIDE:
             overviews = np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys])
-        blank = np.ptp(overviews.reshape(len(greys), -1), axis=1) < MIN_RANGE
+        if max(greys.shape[1:]) > DATASET_SIDE:
+            blank = np.array([not find_letter(grey, self.polarity).any() for grey in greys])
+        else:
+            blank = are_blank(greys)
         dark = np.full(len(greys), self.polarity == "dark-on-light")
         if self.polarity == "auto":
             dark = ink_is_dark(overviews)
@@ -169,28 +172,6 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
     rim_mean = (whole - inner.sum((1, 2), dtype=np.uint32)) / rim_size
     middle = (levels.min(1).astype(float) + levels.max(1)) / 2
     return np.asarray(whole / (height * width) + rim_mean >= 2 * middle)
-
-
-def grey_levels(image: np.ndarray) -> np.ndarray:
-    """A picture (H, W[, 1|3|4]), uint8 or uint16, as (H, W) uint8; transparent parts are white.
-
-    Other shapes and dtypes raise InputError.
-    """
-    if image.dtype == np.uint16:
-        image = (image // 257).astype(np.uint8)
-    channels = 1 if image.ndim == 2 else image.shape[2] if image.ndim == 3 else 0
-    if image.dtype != np.uint8 or channels not in (1, 3, 4) or min(image.shape[:2]) < 4:
-        raise InputError(
-            f"picture: shape {image.shape} of {image.dtype} cannot be used; give (H, W), (H, W, 3) "
-            "or (H, W, 4) of uint8 or uint16, at least 4 pixels a side"
-        )
-    image = np.ascontiguousarray(image)
-    if channels == 3:
-        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if channels == 4:
-        grey, alpha = cv2.cvtColor(image[:, :, :3], cv2.COLOR_RGB2GRAY), image[:, :, 3]
-        return cv2.add(cv2.multiply(grey, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
-    return image.reshape(image.shape[:2])
 
 
 def _fit(ink: np.ndarray, size: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Image files: what is read, and what is refused with the file's name."""
 
+import io
 import resource
 import struct
 import subprocess
@@ -8,11 +9,12 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import decode, read_image
+from lenet_xp.pictures.image_file import MAX_PAGES, ImageFile, decode, read_image
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.opencv import cv2
 
 
 def letter(height=64, width=48):
@@ -188,3 +190,120 @@ def test_without_opencvs_libraries_one_line_says_what_to_install():
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode and last.startswith("lenet_xp.errors.InputError: OpenCV cannot be")
     assert "apt-get install" in last and "opencv-python-headless" in last
+
+
+def encoded(picture, suffix, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, suffix, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("height, width", [(64, 48), (203, 301), (900, 700)])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"restart_marker_blocks": 5}, {"quality": 100}, {"optimize": True}],
+    ids=str,
+)
+def test_a_jpeg_that_lacks_only_its_end_mark_is_read(height, width, options):
+    noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4), np.uint8)
+    picture = cv2.resize(noise, (width, height))
+    data = encoded(picture, "jpeg", **options)
+    whole = decode(data, "a")
+    np.testing.assert_array_equal(decode(data[:-2], "a"), whole)
+    np.testing.assert_array_equal(decode(data[:-1], "a"), whole)
+    for kept in (0.97, 0.9, 0.6, 0.3):
+        with pytest.raises(InputError, match="cut short"):
+            decode(data[: int(kept * len(data))], "a")
+
+
+def test_a_progressive_jpeg_that_lacks_scans_is_cut_short():
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    data = encoded(picture, "jpeg", progressive=True)
+    scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
+    for end in scans[1:]:
+        with pytest.raises(InputError, match="cut short"):
+            decode(data[:end], "a")
+
+
+def test_avif_and_heic_are_read(monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    picture = Image.fromarray(letter()).convert("RGB")
+    pillow_heif.from_pillow(picture).save(buffer, quality=100)
+    assert np.abs(ImageFile(buffer.getvalue(), "a").grey().astype(int) - letter()).max() < 40
+    assert "HEIF" not in Image.OPEN  # Pillow was not told of it
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"a\.jpg: is a HEIC picture, which needs pip install pil"):
+        decode(buffer.getvalue(), "a.jpg")
+
+
+def test_avif_is_read_where_pillow_can(monkeypatch):
+    if not features.check("avif"):
+        pytest.skip("needs Pillow with AVIF")
+    data = encoded(letter(), "avif", quality=100)
+    assert np.abs(ImageFile(data, "a").grey().astype(int) - letter()).max() < 40
+    monkeypatch.setattr(features, "check", lambda name: False)
+    with pytest.raises(InputError, match="is an AVIF picture, which needs pip install -U pillow"):
+        decode(data, "a")
+
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"%PDF-1.7\n%...", "is a PDF, not an image; save its pages as PNG"),
+        (b"8BPS\0\1" + b"\0" * 40, "is Adobe Photoshop, not an image that can be read; give JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is Encapsulated Postscript, not an image"),
+        (b"\0\0\1\0\1\0" + b"\0" * 40, "is Windows Icon, not an image"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(data, words):
+    with pytest.raises(InputError, match=words):
+        decode(data, "a")
+
+
+def pages(*pictures, suffix):
+    """A file of several pages or frames."""
+    first, *others = (Image.fromarray(each) for each in pictures)
+    buffer = io.BytesIO()
+    options = {"lossless": True} if suffix == "webp" else {}
+    first.save(buffer, suffix, save_all=True, append_images=others, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["tiff", "gif", "png", "webp"])
+def test_each_page_or_frame_is_read(suffix):
+    turned = [letter(), letter()[::-1].copy(), letter()[:, ::-1].copy()]
+    file = ImageFile(pages(*turned, suffix=suffix), "a")
+    assert file.pages == 3
+    for number in (0, 1, 2, 1):
+        assert np.abs(file.grey(number).astype(int) - turned[number]).max() <= 4
+    assert ImageFile(encoded(letter(), suffix), "a").pages == 1
+    np.testing.assert_array_equal(decode(file.data, "a"), ImageFile(file.data, "a").page(0))
+
+
+def test_pages_are_bounded():
+    small = [np.full((8, 8), level, np.uint8) for level in range(MAX_PAGES + 1)]
+    for suffix in ("tiff", "gif"):
+        ImageFile(pages(*small[:-1], suffix=suffix), "a").check_pages()
+        file = ImageFile(pages(*small, suffix=suffix), "a.tif")
+        assert file.page().shape[:2] == (8, 8)
+        with pytest.raises(InputError, match=r"a\.tif: has over 200 pages; split it"):
+            file.check_pages()
+
+
+def test_a_file_of_huge_frames_is_refused_before_they_are_decoded():
+    data = bytearray(pages(*(np.full((8, 8), n, np.uint8) for n in range(150)), suffix="gif"))
+    data[6:10] = struct.pack("<HH", 7000, 7000)
+    file = ImageFile(bytes(data), "a.gif")
+    assert file.pages == 150
+    with pytest.raises(InputError, match=r"its pages have over 1,000 megapixels"):
+        file.check_pages()
+
+
+def test_a_damaged_second_page_does_not_hide_the_first():
+    data = pages(letter(), letter(), suffix="tiff")
+    file = ImageFile(data[: len(data) * 3 // 4], "a")
+    assert np.array_equal(file.grey(0), letter())
+    assert file.pages == 2
+    with pytest.raises(InputError, match="a: is damaged"):
+        file.grey(1)

@@ -1,105 +1,155 @@
-"""Levels, polarity, size and contrast of small pictures against plain Python, pixel by pixel."""
+"""Numbers of any range become grey levels, and transparency shows the ink."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import lenet_xp
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.preprocess import Preprocessing, grey_levels, ink_is_dark
+from lenet_xp.pictures.image_file import read_image
+from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.system.opencv import cv2
+
+LETTER = Path(__file__).resolve().parents[2] / "docs" / "letter.png"
 
 
-def test_the_polarity_is_what_most_of_the_picture_and_of_its_rim_are():
-    rng = np.random.default_rng(0)
-    for side, rim in ((10, 1), (31, 1), (32, 2), (64, 4)):
-        pictures = rng.integers(60, 200, (60, side, side)).astype(np.uint8)
-        pictures[:, rim:-rim, rim:-rim] //= rng.integers(1, 3, (60, 1, 1)).astype(np.uint8)
-        expected = []
-        for picture in pictures.tolist():
-            everything = [level for row in picture for level in row]
-            edge = [
-                picture[y][x]
-                for y in range(side)
-                for x in range(side)
-                if min(x, y, side - 1 - x, side - 1 - y) < rim
-            ]
-            means = [sum(levels) / len(levels) for levels in (everything, edge)]
-            expected.append(sum(means) >= min(everything) + max(everything))
-        assert ink_is_dark(pictures).tolist() == expected
-        assert 5 < sum(expected) < 60
-    assert ink_is_dark(np.full((1, 10, 10), 7, np.uint8)).tolist() == [True]
+def written():
+    """A letter on white: (H, W) uint8."""
+    grey = np.asarray(Image.open(LETTER).convert("L"))
+    return np.where(grey > 235, 255, grey).astype(np.uint8)
 
 
-def test_grey_levels_of_colours_are_their_luma():
-    rgb = np.random.default_rng(0).integers(0, 256, (9, 8, 3)).astype(np.uint8)
-    luma = rgb @ (0.299, 0.587, 0.114)
-    assert np.abs(grey_levels(rgb) - luma).max() <= 1
-    opaque = np.dstack([rgb, np.full((9, 8), 255, np.uint8)])
-    np.testing.assert_array_equal(grey_levels(opaque), grey_levels(rgb))
-    deep = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    np.testing.assert_array_equal(grey_levels(deep), np.arange(256).reshape(16, 16))
-    assert grey_levels(np.zeros((4, 4), np.uint8)).shape == (4, 4)
-    for shape in ((3, 4), (4, 3), (4, 4, 5), (4, 4, 2), (2, 4, 4, 1), (16,)):
-        with pytest.raises(InputError, match="cannot be used"):
-            grey_levels(np.zeros(shape, np.uint8))
+GREY = written()
+PART, INK, SHAPE = GREY / 255, 255 - GREY, GREY < 128
 
 
-@pytest.mark.parametrize(
-    ("shape", "padded"),
-    [((28, 28), True), ((32, 28), True), ((28, 31), True), ((27, 28), False), ((28, 33), False)],
-)
-def test_a_picture_of_at_least_seven_eighths_is_padded_and_another_scaled(shape, padded):
-    picture = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    picture[0, 0], picture[-1, -1] = 0, 255
-    found = Preprocessing(polarity="light-on-dark", box="keep").apply(picture)
-    high, wide = shape
-    top, left = (32 - high) // 2, (32 - wide) // 2
-    expected = np.zeros((32, 32), np.uint8)
-    if padded:
-        expected[top : top + high, left : left + wide] = picture
-    assert np.array_equal(found, expected) == padded
+def filled(level):
+    return np.full_like(GREY, level)
 
 
-def test_a_picture_of_twice_the_size_is_the_mean_of_four_pixels():
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64)).astype(np.uint8)
-    plain = Preprocessing(polarity="light-on-dark", box="keep", contrast=False)
-    mean = pictures.reshape(5, 32, 2, 32, 2).mean((2, 4))
-    assert np.abs(plain.apply_all(pictures) - mean).max() <= 0.75
-    assert np.abs(plain.apply_all(pictures[:1]) - mean[:1]).max() <= 0.75
-    turned = Preprocessing(polarity="dark-on-light", box="keep", contrast=False)
-    assert np.abs(turned.apply_all(pictures) - (255 - mean)).max() <= 0.75
+def rgba(colours, alpha):
+    return np.dstack([colours, colours, colours, alpha]).astype(np.uint8)
 
 
-def test_the_contrast_is_stretched_for_each_picture_by_itself():
-    rng = np.random.default_rng(0)
-    pictures = [
-        rng.integers(low, high, (32, 32)).astype(np.uint8) for low, high in ((50, 90), (0, 200))
-    ]
-    found = Preprocessing(polarity="light-on-dark", box="keep").apply_all(pictures)
-    for picture, result in zip(pictures, found, strict=True):
-        span = int(picture.max()) - int(picture.min())
-        expected = (picture.astype(int) - picture.min()) * 255 / span
-        assert np.abs(result - expected).max() <= 0.51
+def with_corners(picture):
+    """A picture of which a corner is cut off."""
+    alpha = cv2.rectangle(filled(255), (0, 0), (40, 40), 0, -1)
+    return rgba(picture, alpha)
 
 
-@pytest.mark.parametrize(
-    ("good", "bad"),
-    [
-        ({"size": 8}, {"size": 7}),
-        ({"size": 1024}, {"size": 1025}),
-        ({"mean": 0}, {"mean": -0.01}),
-        ({"mean": 1.0}, {"mean": 1.01}),
-        ({"std": 1.0}, {"std": 1.01}),
-        ({"std": 1e-9}, {"std": 0}),
-    ],
-)
-def test_the_limits_of_the_parameters(good, bad):
-    ((name, value),) = good.items()
-    assert getattr(Preprocessing(**good), name) == value
-    with pytest.raises(InputError, match=f"preprocessing: {name} is"):
-        Preprocessing(**bad)
+WIDE, THIN = cv2.dilate(INK, np.ones((5, 5))), cv2.erode(INK, np.ones((3, 3)))
+DEEP = np.dstack([PART * 4095] * 3).astype(np.uint16)
+ARRAYS = {
+    "black ink on transparency": rgba(filled(0), INK),
+    "white ink on transparency": rgba(filled(255), INK),
+    "yellow ink on transparency": np.dstack([filled(250), filled(230), filled(30), INK]),
+    "blue ink on transparency": np.dstack([filled(20), filled(30), filled(200), INK]),
+    "middle grey ink": rgba(filled(128), INK),
+    "cut out of a sheet, soft edges": rgba(GREY, WIDE),
+    "cut out of a board, soft edges": rgba(255 - GREY, WIDE),
+    "white with a black rim": rgba(THIN, WIDE),
+    "a stencil": rgba(filled(255), GREY),
+    "a sheet without a corner": with_corners(GREY),
+    "a board without a corner": with_corners(255 - GREY),
+    "half transparent": rgba(GREY, filled(128)),
+    "opaque": rgba(GREY, filled(255)),
+    "10 bits": (PART * 1023).astype(np.uint16),
+    "12 bits": (PART * 4095).astype(np.uint16),
+    "12 bits of colour": DEEP,
+    "12 bits, white on transparency": np.dstack([DEEP * 0 + 4095, INK.astype(np.uint16) * 16]),
+    "16 bits": GREY.astype(np.uint16) * 257,
+    "8 bits in 16": GREY.astype(np.uint16),
+    "32 bits": (PART * 3e9).astype(np.uint32),
+    "64 bits": (PART * 1e15).astype(np.int64),
+    "signed": (PART * 4095 - 2048).astype(np.int16),
+    "signed bytes": (PART * 255 - 128).astype(np.int8),
+    "0 to 1": PART,
+    "0 to 1 in float32": PART.astype(np.float32),
+    "0 to 255 in float16": (PART * 255).astype(np.float16),
+    "-1 to 1": 2 * PART - 1,
+    "any range": 12000 * PART - 300,
+    "truth values": ~SHAPE,
+    "0 and 1": (~SHAPE).astype(np.int64),
+}
+FILES = {
+    "12 bits.png": (ARRAYS["12 bits"], "I;16"),
+    "12 bits.tif": (ARRAYS["12 bits"], "I;16"),
+    "32 bits.tif": ((PART * 100_000).astype(np.int32), "I"),
+    "signed.tif": ((PART * 4095 - 2048).astype(np.int32), "I"),
+    "float.tif": ((PART * 12 - 3).astype(np.float32), "F"),
+    "LA.png": (np.dstack([filled(255), INK]), "LA"),
+    "RGBA.webp": (rgba(filled(255), INK), "RGBA"),
+    "LA.tif": (np.dstack([filled(255), INK]), "LA"),
+}
 
 
-def test_a_large_picture_with_its_box_kept_is_scaled_whole():
-    picture = np.full((600, 600), 240, np.uint8)
-    picture[150:300, 150:300] = 20
-    found = Preprocessing(box="keep").apply(picture)
-    assert (found[9:15, 9:15] == 255).all() and not found[:7].any() and not found[17:].any()
+@pytest.fixture(scope="module")
+def reader():
+    return lenet_xp.load_model()
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_letter_is_read_in_each_form(reader, name):
+    assert reader.read(ARRAYS[name]).name == "yaz"
+    assert grey_levels(ARRAYS[name]).dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_letter_is_read_from_each_file(reader, tmp_path, name):
+    pixels, mode = FILES[name]
+    path = tmp_path / name
+    options = {"lossless": True} if name.endswith("webp") else {}
+    picture = Image.fromarray(pixels)
+    assert picture.mode == mode
+    picture.save(path, **options)
+    assert reader.read(path).name == "yaz"
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("name", ["12 bits of colour", "12 bits, white on transparency"])
+def test_colours_of_12_bits_keep_them(reader, tmp_path, suffix, name):
+    pixels = ARRAYS[name]
+    channels = pixels.shape[2]
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), pixels[:, :, [2, 1, 0, 3][:channels]])
+    read = read_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(read, pixels)
+    assert reader.read(tmp_path / f"a.{suffix}").name == "yaz"
+
+
+@pytest.mark.parametrize("ink", [(5, 5, 5), (250, 250, 250)])
+@pytest.mark.parametrize("name", ["p.png", "p.gif"])
+def test_a_palette_shows_its_ink(reader, tmp_path, name, ink):
+    picture = Image.fromarray(SHAPE.astype(np.uint8))
+    picture = picture.convert("P") if picture.mode != "P" else picture
+    picture.putpalette([*ink, *ink])  # only transparency tells them apart
+    picture.save(tmp_path / name, transparency=0)
+    assert reader.read(tmp_path / name).name == "yaz"
+
+
+def test_one_bit(reader, tmp_path):
+    Image.fromarray(GREY).point(lambda level: 255 * (level > 128), "1").save(tmp_path / "b.tif")
+    assert reader.read(tmp_path / "b.tif").name == "yaz"
+
+
+def test_levels_that_fill_their_bits_are_only_divided():
+    every = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    np.testing.assert_array_equal(grey_levels(every), every // 257)
+    np.testing.assert_array_equal(grey_levels(every.astype(np.int64)), every // 257)
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for same in (levels, levels.astype(np.uint16), levels.astype(float), levels / 255):
+        np.testing.assert_array_equal(grey_levels(same), levels)
+    opaque = np.dstack([levels] * 3 + [np.full_like(levels, 255)])
+    np.testing.assert_array_equal(grey_levels(opaque), grey_levels(opaque[:, :, :3]))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused(tmp_path, odd):
+    numbers = PART.astype(np.float32).copy()
+    numbers[3, 3] = odd
+    with pytest.raises(InputError, match="NaN or infinities"):
+        grey_levels(numbers)
+    Image.fromarray(numbers).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: holds NaN or infinities"):
+        read_image(tmp_path / "a.tif")

@@ -84,7 +84,7 @@ def test_colour_alpha_and_16_bits_read_as_the_grey_picture_does():
 @pytest.mark.parametrize(
     "picture",
     [
-        np.zeros((64, 64)),
+        np.zeros((64, 64), complex),
         np.zeros((64, 64, 2), np.uint8),
         np.zeros(64, np.uint8),
         np.zeros((3, 64), np.uint8),

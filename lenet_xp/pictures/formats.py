@@ -1,0 +1,99 @@
+"""The formats of image files: which are read, how many pages they hold, what the others are."""
+
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError, features
+
+# Pillow's whole list has formats that start another program, that need many times the memory of
+# their pixels, or whose header does not tell their size.
+FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+KINDS = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or PGM"
+
+HEIC = "HEIC"
+_HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")  # how the names of its kinds begin
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """The picture of an image file's bytes, of which only the header is read.
+
+    Raises UnidentifiedImageError for another format, or one that lacks its library.
+    """
+    if name_of_box(data) == HEIC:
+        try:
+            from pillow_heif import HeifImageFile  # Pillow itself is not told of it
+        except ImportError as error:
+            raise UnidentifiedImageError(HEIC) from error
+        picture: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
+        return picture
+    known = FORMATS if features.check("avif") else FORMATS[:-1]
+    return Image.open(BytesIO(data), formats=known)
+
+
+def name_of_box(data: bytes) -> str:
+    """HEIC, AVIF or "": what the first box of a file of that family says."""
+    if data[4:8] != b"ftyp":
+        return ""
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(data[3], 64), 4))]
+    if any(brand.startswith(b"avi") for brand in brands):
+        return "AVIF"
+    return HEIC if any(brand.startswith(_HEIC_BRANDS) for brand in brands) else ""
+
+
+def name_of(data: bytes) -> str:
+    """The name of the format that a file seems to have; "" if neither we nor Pillow know it."""
+    if name_of_box(data) or data.startswith(b"%PDF"):
+        return name_of_box(data) or "PDF"
+    Image.init()
+    for each in Image.ID:
+        factory, accept = Image.OPEN[each]
+        with suppress(Exception):  # some look further than a short file goes
+            if accept is not None and accept(data[:16]) is True:
+                return str(getattr(factory, "format_description", None) or each)
+    return ""
+
+
+def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
+    """The number of a picture's pages or frames, up to `limit`, and the pixels of all together."""
+    if picture.format == "GIF":
+        count = _gif_frames(data, limit)
+    elif picture.format != "TIFF":
+        count = min(getattr(picture, "n_frames", 1), limit)
+    else:
+        return _tiff_pages(picture, limit)
+    return count, count * picture.width * picture.height
+
+
+def _tiff_pages(picture: Image.Image, limit: int) -> tuple[int, int]:
+    count, pixels, now = 0, 0, picture.tell()
+    try:
+        while count < limit:
+            picture.seek(count)
+            count, pixels = count + 1, pixels + picture.width * picture.height
+    except EOFError:
+        pass
+    except Exception:  # a damaged page, which its reading will report
+        count += 1
+    picture.seek(now)
+    return count, pixels
+
+
+def _gif_frames(data: bytes, limit: int) -> int:
+    """The frames of a GIF; Pillow would decode each to count them up to a limit."""
+    count, at = 0, 13 + _table_size(data[10:11])
+    while count < limit and data[at : at + 1] in (b",", b"!"):
+        if data[at : at + 1] == b",":
+            count += 1
+            at += 11 + _table_size(data[at + 9 : at + 10])
+        else:
+            at += 2
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return max(count, 1)
+
+
+def _table_size(flags: bytes) -> int:
+    """The bytes of a GIF's table of colours, by the flags that announce it."""
+    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 128 else 0
