@@ -147,7 +147,7 @@ def test_a_picture_from_standard_input(call, place, monkeypatch, page):
     outcome = given("yan.png", "--skip-bad", data=b"")
     assert outcome.status == 0 and "skipped standard input: is empty" in outcome.err
     monkeypatch.setattr(sys, "stdin", None)
-    call("predict", "-", *page).assert_refused("standard input: is closed")
+    call("predict", "-", *page).assert_refused("standard input: is empty")
 
 
 def test_standard_input_of_a_process(place):
@@ -156,4 +156,4 @@ def test_standard_input_of_a_process(place):
         outcome = finish(start("predict", "-", cwd=place, stdin=data))
     assert outcome.status == 0 and outcome.out.startswith("standard input  ⵏ yan")
     outcome = finish(start("predict", "-", cwd=place, preexec_fn=lambda: os.close(0)))
-    outcome.assert_refused("standard input: is closed")
+    outcome.assert_refused("standard input: is empty")

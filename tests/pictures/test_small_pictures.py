@@ -8,6 +8,13 @@ from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.pictures.preprocess import Preprocessing, ink_is_dark
 
 
+def blocks(rng, *shape, low=0, high=256):
+    """Pictures of blocks of 4 x 4 pixels at random levels: noise alone would be no ink."""
+    *count, height, width = shape
+    coarse = rng.integers(low, high, (*count, -(-height // 4), -(-width // 4))).astype(np.uint8)
+    return np.ascontiguousarray(coarse.repeat(4, -2).repeat(4, -1)[..., :height, :width])
+
+
 def test_the_polarity_is_what_most_of_the_picture_and_of_its_rim_are():
     rng = np.random.default_rng(0)
     for side, rim in ((10, 1), (31, 1), (32, 2), (64, 4)):
@@ -48,7 +55,7 @@ def test_grey_levels_of_colours_are_their_luma():
     [((28, 28), True), ((32, 28), True), ((28, 31), True), ((27, 28), False), ((28, 33), False)],
 )
 def test_a_picture_of_at_least_seven_eighths_is_padded_and_another_scaled(shape, padded):
-    picture = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    picture = blocks(np.random.default_rng(0), *shape)
     picture[0, 0], picture[-1, -1] = 0, 255
     found = Preprocessing(polarity="light-on-dark", box="keep").apply(picture)
     high, wide = shape
@@ -60,7 +67,7 @@ def test_a_picture_of_at_least_seven_eighths_is_padded_and_another_scaled(shape,
 
 
 def test_a_picture_of_twice_the_size_is_the_mean_of_four_pixels():
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64)).astype(np.uint8)
+    pictures = blocks(np.random.default_rng(0), 5, 64, 64)
     plain = Preprocessing(polarity="light-on-dark", box="keep", contrast=False)
     mean = pictures.reshape(5, 32, 2, 32, 2).mean((2, 4))
     assert np.abs(plain.apply_all(pictures) - mean).max() <= 0.75
@@ -70,10 +77,9 @@ def test_a_picture_of_twice_the_size_is_the_mean_of_four_pixels():
 
 
 def test_the_contrast_is_stretched_for_each_picture_by_itself():
-    rng = np.random.default_rng(0)
-    pictures = [
-        rng.integers(low, high, (32, 32)).astype(np.uint8) for low, high in ((50, 90), (0, 200))
-    ]
+    pictures = [np.full((32, 32), low, np.uint8) for low in (50, 0)]
+    for picture, level in zip(pictures, (90, 200), strict=True):
+        picture[4:28, 12:16], picture[10:14, 4:28] = level, level - 7
     found = Preprocessing(polarity="light-on-dark", box="keep").apply_all(pictures)
     for picture, result in zip(pictures, found, strict=True):
         span = int(picture.max()) - int(picture.min())
