@@ -210,7 +210,9 @@ def photograph(
     def make(part: int) -> None:
         for number in range(part * PART, min((part + 1) * PART, count)):
             letter, rng = number % len(images), np.random.default_rng([seed, number])
-            found[number] = preprocessing.apply(_page(images[letter], names[letter], rng))
+            found[number] = preprocessing.apply(
+                _page(images[letter], names[letter], rng), inked=True
+            )
 
     cores = min(parts, cores) if can_fork() else 1
     with ExitStack() as stack:

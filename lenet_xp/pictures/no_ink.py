@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA, MIN_TILE
+from lenet_xp.pictures.sheet import OVERVIEW_SIDE, shrunk
 from lenet_xp.system.opencv import cv2
 
 # grey levels: a picture that spans less is blank, paper and noise; AMHCD's faintest image spans 57
@@ -17,9 +18,13 @@ MIN_RANGE = 16
 MAX_BETWEEN = 0.2  # of a picture's pixels: levels between paper and ink; more need a closer look
 MIN_MINORITY = 0.02  # of a picture's pixels: ink, or paper if there is less, perhaps dust
 
-MIN_DISTANCE = 6.0  # noise sigmas: ink from the paper beside it
+MIN_DISTANCE = 4.0  # noise sigmas: ink from the paper beside it
+TINY = 32  # pixels: longer side of a letter that a few pixels of noise may look like
+MIN_DISTANCE_OF_TINY = 9.0  # noise sigmas: the ink of such a letter from the paper beside it
 SMALL = 3 * MIN_TILE  # pixels: shorter side of a picture that tells too little of its paper's noise
 MIN_DISTANCE_IN_SMALL = 12.0  # noise sigmas: ink from the paper beside it in such a picture
+# noise sigmas: its darker from its lighter pixels, where shadows or lines are beside the ink
+MIN_DISTANCE_OF_HALVES = 9.0
 MIN_DISTANCE_IN_DATA = 8.0  # noise sigmas: the same in a picture of a data set
 STRONG_SPAN = 100  # grey levels: spanned by more than paper, unless by noise alone or the light
 MIN_STRONG_DISTANCE = 3.0  # noise sigmas: the same in a picture of a data set that spans as much
@@ -55,16 +60,20 @@ def are_blank(greys: np.ndarray) -> np.ndarray:
     return np.asarray(blank)
 
 
-def is_ink(grey: np.ndarray, mask: np.ndarray, side: int) -> bool:
+def is_ink(grey: np.ndarray, mask: np.ndarray, side: int, picture_side: int) -> bool:
     """Whether what was found under a mask is ink, rather than noise, a shadow or dust.
 
-    grey, mask: (H, W) uint8. side: pixels, longer side of a letter.
+    grey, mask: (H, W) uint8, of a picture or of a part of it. side: pixels, longer side of a
+    letter. picture_side: pixels, shorter side of the whole picture.
     """
     reach, levels = max(MIN_REACH, int(side * REACH)), grey.astype(np.float32)
-    if min(grey.shape) >= SMALL:
-        return _distance(levels, mask > 0, reach, 2) >= MIN_DISTANCE
-    found = max(_distance(levels, mask > 0, reach, 1), _halves_apart(grey))
-    return found >= MIN_DISTANCE_IN_SMALL
+    if picture_side < SMALL:
+        found = max(_distance(levels, mask > 0, reach, 1), _halves_apart(grey))
+        return found >= MIN_DISTANCE_IN_SMALL
+    least = MIN_DISTANCE if side >= TINY else MIN_DISTANCE_OF_TINY
+    if _distance(levels, mask > 0, reach, 2) >= least:
+        return True
+    return _halves_apart(shrunk(grey, OVERVIEW_SIDE)) >= MIN_DISTANCE_OF_HALVES
 
 
 def _halves_apart(grey: np.ndarray) -> float:
