@@ -5,8 +5,6 @@ cuts out of them is hardly further from the pixels beside it than those are from
 has an edge: it is many times as far from the paper around it as that paper varies.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA, MIN_TILE
@@ -71,6 +69,7 @@ def is_ink(grey: np.ndarray, mask: np.ndarray, side: int, picture_side: int) -> 
         found = max(_distance(levels, mask > 0, reach, 1), _halves_apart(grey))
         return found >= MIN_DISTANCE_IN_SMALL
     least = MIN_DISTANCE if side >= TINY else MIN_DISTANCE_OF_TINY
+    levels -= _fall_of_light(levels, mask == 0)
     if _distance(levels, mask > 0, reach, 2) >= least:
         return True
     return _halves_apart(shrunk(grey, OVERVIEW_SIDE)) >= MIN_DISTANCE_OF_HALVES
@@ -101,17 +100,20 @@ def _darker(levels: np.ndarray) -> np.ndarray:
 
 def _fall_of_light(levels: np.ndarray, paper: np.ndarray) -> np.ndarray:
     """The quadratic surface, (H, W) float32, through levels (H, W) where paper, (H, W) bool, is."""
-    terms = _quadratic_terms(*levels.shape)
-    known = terms * paper.reshape(-1)
-    weights = np.linalg.lstsq(known @ terms.T, known @ levels.reshape(-1).astype(float))[0]
-    return np.asarray((weights @ terms).reshape(levels.shape), np.float32)
+    step = 1 + int((levels.size / MAX_SAMPLE) ** 0.5)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in levels.shape)
+    known = np.nonzero(paper[::step, ::step])
+    terms = np.stack(_quadratic_terms(y[::step][known[0]], x[::step][known[1]])).astype(float)
+    sample = levels[::step, ::step][known].astype(float)
+    weights = np.linalg.lstsq(terms @ terms.T, terms @ sample)[0].astype(np.float32)
+    light = np.zeros(levels.shape, np.float32)
+    for weight, term in zip(weights, _quadratic_terms(y[:, None], x), strict=True):
+        light += weight * term
+    return light
 
 
-@lru_cache(maxsize=4)
-def _quadratic_terms(height: int, width: int) -> np.ndarray:
-    """1, x, y, xx, xy and yy of every pixel of a picture, (6, H * W)."""
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1)
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    return np.ones_like(x), x, y, x * x, x * y, y * y
 
 
 def _distance(levels: np.ndarray, ink: np.ndarray, reach: int, edge: int) -> float:
