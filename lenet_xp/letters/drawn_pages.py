@@ -247,7 +247,8 @@ def _part(how: _How, part: slice) -> np.ndarray:
     letters = []
     for number in range(part.start, part.stop):
         letter, rng = number % len(images), np.random.default_rng([seed, number])
-        letters.append(preprocessing.apply(_page(images[letter], names[letter], rng)))
+        page = _page(images[letter], names[letter], rng)
+        letters.append(preprocessing.apply(page, inked=True))
     return np.stack(letters)
 
 

@@ -61,7 +61,7 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
     mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
-    kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height))
+    kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height), side)
     scale = max(grey.shape) / max(page.shape)
     return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], scale)
 

@@ -55,22 +55,23 @@ class Candidate:
     box: Box
 
 
-def find_letter(grey: np.ndarray, polarity: str = "auto") -> np.ndarray:
+def find_letter(grey: np.ndarray, polarity: str = "auto", inked: bool = False) -> np.ndarray:
     """The one letter of a larger picture, framed: (h, w) uint8 of any size, ink bright on 0.
 
     grey: (H, W) uint8. polarity: see `make_sheet`. Among several letters, the one with the most ink
-    counts. A picture without ink gives a single 0.
+    counts. A picture without ink gives a single 0. inked: whether it is
+    known to hold ink.
     """
     overview = shrunk(grey, SEARCH_SIDE)
     found = _most_agreed(_candidates_of_best_polarity(overview, polarity))
-    if found is None or not _is_ink(overview, found):
+    if found is None or not (inked or _is_ink(overview, found)):
         return np.zeros((1, 1), np.uint8)
     scale = max(grey.shape) / max(overview.shape)
     side = max(found.box[2:])
     if scale >= MIN_ENLARGEMENT and side < MIN_LETTER_SIDE:
         left, top = (max(0, int((start - side) * scale)) for start in found.box[:2])
         right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
-        return find_letter(grey[top:bottom, left:right], polarity)
+        return find_letter(grey[top:bottom, left:right], polarity, inked=True)
     return pad_bar(crop_to_letter(ink_under(found.levels, found.mask), found.mask, found.box))
 
 
@@ -82,7 +83,7 @@ def _is_ink(grey: np.ndarray, found: Candidate) -> bool:
         slice(max(0, top - side), top + height + side),
         slice(max(0, left - side), left + width + side),
     )
-    return is_ink(grey[rows, columns], found.mask[rows, columns], side)
+    return is_ink(grey[rows, columns], found.mask[rows, columns], side, min(grey.shape))
 
 
 def _candidates_of_best_polarity(grey: np.ndarray, polarity: str) -> list[Candidate]:

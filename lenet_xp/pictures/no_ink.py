@@ -5,11 +5,10 @@ cuts out of them is hardly further from the pixels beside it than those are from
 has an edge: it is many times as far from the paper around it as that paper varies.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from lenet_xp.pictures.ink import MAD_TO_SIGMA, MIN_TILE
+from lenet_xp.pictures.sheet import OVERVIEW_SIDE, shrunk
 from lenet_xp.system.opencv import cv2
 
 # grey levels: a picture that spans less is blank, paper and noise; AMHCD's faintest image spans 57
@@ -17,9 +16,13 @@ MIN_RANGE = 16
 MAX_BETWEEN = 0.2  # of a picture's pixels: levels between paper and ink; more need a closer look
 MIN_MINORITY = 0.02  # of a picture's pixels: ink, or paper if there is less, perhaps dust
 
-MIN_DISTANCE = 6.0  # noise sigmas: ink from the paper beside it
+MIN_DISTANCE = 4.0  # noise sigmas: ink from the paper beside it
+TINY = 32  # pixels: longer side of a letter that a few pixels of noise may look like
+MIN_DISTANCE_OF_TINY = 9.0  # noise sigmas: the ink of such a letter from the paper beside it
 SMALL = 3 * MIN_TILE  # pixels: shorter side of a picture that tells too little of its paper's noise
 MIN_DISTANCE_IN_SMALL = 12.0  # noise sigmas: ink from the paper beside it in such a picture
+# noise sigmas: its darker from its lighter pixels, where shadows or lines are beside the ink
+MIN_DISTANCE_OF_HALVES = 9.0
 MIN_DISTANCE_IN_DATA = 8.0  # noise sigmas: the same in a picture of a data set
 STRONG_SPAN = 100  # grey levels: spanned by more than paper, unless by noise alone or the light
 MIN_STRONG_DISTANCE = 3.0  # noise sigmas: the same in a picture of a data set that spans as much
@@ -55,16 +58,21 @@ def are_blank(greys: np.ndarray) -> np.ndarray:
     return np.asarray(blank)
 
 
-def is_ink(grey: np.ndarray, mask: np.ndarray, side: int) -> bool:
+def is_ink(grey: np.ndarray, mask: np.ndarray, side: int, picture_side: int) -> bool:
     """Whether what was found under a mask is ink, rather than noise, a shadow or dust.
 
-    grey, mask: (H, W) uint8. side: pixels, longer side of a letter.
+    grey, mask: (H, W) uint8, of a picture or of a part of it. side: pixels, longer side of a
+    letter. picture_side: pixels, shorter side of the whole picture.
     """
     reach, levels = max(MIN_REACH, int(side * REACH)), grey.astype(np.float32)
-    if min(grey.shape) >= SMALL:
-        return _distance(levels, mask > 0, reach, 2) >= MIN_DISTANCE
-    found = max(_distance(levels, mask > 0, reach, 1), _halves_apart(grey))
-    return found >= MIN_DISTANCE_IN_SMALL
+    if picture_side < SMALL:
+        found = max(_distance(levels, mask > 0, reach, 1), _halves_apart(grey))
+        return found >= MIN_DISTANCE_IN_SMALL
+    least = MIN_DISTANCE if side >= TINY else MIN_DISTANCE_OF_TINY
+    levels -= _fall_of_light(levels, mask == 0)
+    if _distance(levels, mask > 0, reach, 2) >= least:
+        return True
+    return _halves_apart(shrunk(grey, OVERVIEW_SIDE)) >= MIN_DISTANCE_OF_HALVES
 
 
 def _halves_apart(grey: np.ndarray) -> float:
@@ -92,17 +100,20 @@ def _darker(levels: np.ndarray) -> np.ndarray:
 
 def _fall_of_light(levels: np.ndarray, paper: np.ndarray) -> np.ndarray:
     """The quadratic surface, (H, W) float32, through levels (H, W) where paper, (H, W) bool, is."""
-    terms = _quadratic_terms(*levels.shape)
-    known = terms * paper.reshape(-1)
-    weights = np.linalg.lstsq(known @ terms.T, known @ levels.reshape(-1).astype(float))[0]
-    return np.asarray((weights @ terms).reshape(levels.shape), np.float32)
+    step = 1 + int((levels.size / MAX_SAMPLE) ** 0.5)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in levels.shape)
+    known = np.nonzero(paper[::step, ::step])
+    terms = np.stack(_quadratic_terms(y[::step][known[0]], x[::step][known[1]])).astype(float)
+    sample = levels[::step, ::step][known].astype(float)
+    weights = np.linalg.lstsq(terms @ terms.T, terms @ sample)[0].astype(np.float32)
+    light = np.zeros(levels.shape, np.float32)
+    for weight, term in zip(weights, _quadratic_terms(y[:, None], x), strict=True):
+        light += weight * term
+    return light
 
 
-@lru_cache(maxsize=4)
-def _quadratic_terms(height: int, width: int) -> np.ndarray:
-    """1, x, y, xx, xy and yy of every pixel of a picture, (6, H * W)."""
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1)
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
+def _quadratic_terms(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    return np.ones_like(x), x, y, x * x, x * y, y * y
 
 
 def _distance(levels: np.ndarray, ink: np.ndarray, reach: int, edge: int) -> float:

@@ -66,15 +66,17 @@ class Preprocessing:
                 value = getattr(self, name)
                 raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")
 
-    def apply(self, image: ArrayLike) -> np.ndarray:
+    def apply(self, image: ArrayLike, inked: bool = False) -> np.ndarray:
         """One picture of any size as (size, size) uint8, ink 255 on paper 0.
+
+        inked: whether a large picture is known to hold ink, however it looks.
 
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA of numbers;
         see `grey_levels`. A picture without ink gives zeros. Others raise InputError.
         """
-        return np.asarray(self.apply_all([image])[0])
+        return np.asarray(self.apply_all([image], inked)[0])
 
-    def apply_all(self, images: Iterable[ArrayLike]) -> np.ndarray:
+    def apply_all(self, images: Iterable[ArrayLike], inked: bool = False) -> np.ndarray:
         """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
 
         Pictures of one size are computed together: for small ones, calls cost more than pixels.
@@ -85,13 +87,13 @@ class Preprocessing:
             places[grey.shape].append(place)
         result = np.empty((len(greys), self.size, self.size), np.uint8)
         for same in places.values():
-            result[same] = self._apply_stack(np.stack([greys[place] for place in same]))
+            result[same] = self._apply_stack(np.stack([greys[place] for place in same]), inked)
         return result
 
-    def _apply_stack(self, greys: np.ndarray) -> np.ndarray:
+    def _apply_stack(self, greys: np.ndarray, inked: bool) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
         if self.box == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
-            return np.stack([self._apply_photo(grey) for grey in greys])
+            return np.stack([self._apply_photo(grey, inked) for grey in greys])
         overviews = greys
         if max(greys.shape[1:]) > OVERVIEW_SIDE:
             overviews = np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys])
@@ -112,11 +114,11 @@ class Preprocessing:
         result[blank] = 0
         return result
 
-    def _apply_photo(self, grey: np.ndarray) -> np.ndarray:
+    def _apply_photo(self, grey: np.ndarray, inked: bool) -> np.ndarray:
         """The letter of a photo, (H, W) uint8, as (size, size) uint8."""
         if np.ptp(shrunk(grey, OVERVIEW_SIDE)) < MIN_RANGE:
             return np.zeros((self.size, self.size), np.uint8)
-        return self.fit(find_letter(grey, self.polarity))
+        return self.fit(find_letter(grey, self.polarity, inked))
 
     def fit(self, ink: np.ndarray) -> np.ndarray:
         """A framed letter, (h, w) uint8 with ink bright on 0, as (size, size) uint8."""
