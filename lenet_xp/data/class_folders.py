@@ -116,7 +116,9 @@ def find_tree(
     beside = _beside(name, trees, root, checksum)
     if len(class_names) == 1:
         raise InputError(f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, at least 2")
-    _check_empty_folders(name, root, class_names, folders, others)
+    elsewhere = {path.rpartition("/")[0] + "/" for path, _ in beside}
+    unread = [each for each in folders if not any(e.startswith(f"{each}/") for e in elsewhere)]
+    _check_empty_folders(name, root, class_names, unread, others)
     index = {class_name: label for label, class_name in enumerate(class_names)}
     return Tree(
         tuple(trees[root][image] for image in chosen),

@@ -28,6 +28,7 @@ from numpy.typing import DTypeLike
 
 from lenet_xp.errors import WorkerFailed
 from lenet_xp.system.own_process import is_owned
+from lenet_xp.system.text import reason_of
 
 POLLING_TIME = 0.5e-3  # seconds: for how long a process polls its socket before it sleeps on it
 HOST_CHECK = 2.0  # seconds: between two looks at whether the host still lives
@@ -58,22 +59,23 @@ class WorkerProcess:
 
     def __init__(self, job: Job, shapes: Shapes):
         self._job, self._shapes = job, dict(shapes)
-        self._memory = os.memfd_create("lenet_xp")
-        self.arrays = _mapped(self._memory, self._shapes)
+        self._memory = -1
         self.pid = 0
         self._child = False  # whether this process must wait for it
 
     def launch(self) -> None:
-        """Begin to start it. Raises WorkerFailed where the system cannot."""
-        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with other:
-            try:
+        """Begin to start it, which makes `arrays`. Raises WorkerFailed where it cannot be."""
+        try:
+            self._memory = os.memfd_create("lenet_xp")
+            self.arrays = _mapped(self._memory, self._shapes)
+            self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with other:
                 if _may_fork():
                     self._fork(other)
                 else:
                     _server().start(self._job, self._shapes, other.fileno(), self._memory)
-            except OSError as error:
-                raise _cannot_start(error) from error
+        except Exception as error:  # the system's, the host's, or that of a job with no pickle
+            raise _cannot_start(error) from error
 
     def wait(self) -> None:
         """Wait until it is ready; WorkerFailed if it cannot be."""
@@ -247,8 +249,8 @@ def _may_fork() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _cannot_start(error: OSError) -> WorkerFailed:
-    reason = error.strerror or str(error) or type(error).__name__
+def _cannot_start(error: Exception) -> WorkerFailed:
+    reason = getattr(error, "strerror", None) or reason_of(error)
     return WorkerFailed(
         f"the system cannot start a worker process ({reason}); give fewer with --threads"
     )
@@ -263,15 +265,12 @@ class _Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, job: Job, shapes: Shapes, channel: int, memory: int) -> None:
-        """Have a worker process started that speaks through `channel`. Raises OSError."""
+        """Have a worker process started that speaks through `channel`, or raise an error."""
         request = os.memfd_create("lenet_xp")
         try:
             with os.fdopen(os.dup(request), "wb") as file:
                 pickle.dump((os.getpid(), shapes), file)
-                try:
-                    pickle.dump(job, file)
-                except Exception as error:  # a layer of the user's own, for one, made in a function
-                    raise OSError(f"{type(error).__name__}: {error}") from error
+                pickle.dump(job, file)
             os.lseek(request, 0, os.SEEK_SET)
             module = getattr(job, "func", job).__module__  # a partial has its function's
             with self._lock:
@@ -286,17 +285,20 @@ class _Server:
 
     def end(self) -> None:
         """End the server; its workers go on until their channels close."""
-        if self._control is not None and self._process is not None:
-            self._control.close()
+        if self._control is not None:
+            with suppress(OSError), self._control:
+                self._control.shutdown(socket.SHUT_RDWR)  # a child of the host may have a copy
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_TIME)
         self._control = self._process = None
 
     def _running(self) -> socket.socket:
         if self._control is None:
-            self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with other:
-                how = {"path": sys.path, "control": other.fileno(), "host": os.getpid()}
+                path = [each for each in sys.path if isinstance(each, str)]  # as Python itself does
+                how = {"path": path, "control": other.fileno(), "host": os.getpid()}
                 program = (
                     f"import json, sys; how = json.loads({json.dumps(json.dumps(how))}); "
                     "sys.path[:] = how['path']; "
@@ -312,6 +314,7 @@ class _Server:
                     pass_fds=[other.fileno()],
                     start_new_session=True,  # Ctrl-C is for the host alone
                 )
+            self._control = control
         return self._control
 
 

@@ -431,3 +431,18 @@ def test_amhcd_itself(shared):
     assert data.files[779:781] == ("ya/ya_780.jpeg", "yab/yab_1.jpeg")
     top_of_ya = data.images[data.labels == 0][:, :12]
     assert np.median(top_of_ya.mean((1, 2))) < 3
+
+
+def test_a_set_that_holds_a_copy_of_itself_is_read_once(tmp_path):
+    """The copy's folder is no class folder that lacks images."""
+    for root in (tmp_path, tmp_path / "copy"):
+        for name in ("ya", "yab"):
+            (root / name).mkdir(parents=True)
+            picture = np.full((20, 20), 200 if name == "ya" else 100, np.uint8)
+            cv2.imwrite(str(root / name / "1.png"), picture)
+    dataset = load_dataset(tmp_path, cache=False)
+    assert dataset.class_names == ("ya", "yab") and len(dataset) == 2
+    assert dataset.left_out == (
+        ("copy/ya/1.png", "is the same as ya/1.png"),
+        ("copy/yab/1.png", "is the same as yab/1.png"),
+    )

@@ -325,6 +325,32 @@ def _wait_for_end(pid):
 
 
 @linux
+def test_a_host_ends_at_once_though_its_child_lives():
+    """A child has a copy of the host's end of the server's socket."""
+    host("""
+from lenet_xp.system import processes
+processes.END_TIME = 600  # seconds: the server is waited for
+trained()
+child = os.fork()
+if child == 0:
+    time.sleep(600)
+    os._exit(0)
+import atexit
+atexit._run_exitfuncs()
+os.kill(child, signal.SIGKILL)
+""")
+
+
+@linux
+def test_paths_of_imports_that_are_no_text_are_left_to_python():
+    host("""
+from pathlib import Path
+sys.path.append(Path("/nowhere"))
+assert trained() == in_thread(trained)
+""")
+
+
+@linux
 def test_layers_that_another_process_cannot_have_are_trained_in_threads():
     host("""
 from lenet_xp.layers import Tanh

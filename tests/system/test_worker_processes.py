@@ -4,6 +4,7 @@
 process, where a server starts them.
 """
 
+import gc
 import os
 import signal
 import time
@@ -197,6 +198,29 @@ def test_a_fork_that_the_system_refuses_is_told_in_words(stack, monkeypatch):
     expected = r"cannot start a worker process \(Resource temp.*\); give fewer with --threads"
     with owned(), pytest.raises(WorkerFailed, match=expected):
         start_all(stack, [WorkerProcess(working, SHAPES)])
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("os.memfd_create", OSError(38, "Function not implemented")),  # old kernels, sandboxes
+        ("mmap.mmap", OSError(12, "Cannot allocate memory")),
+        ("socket.socketpair", OSError(24, "Too many open files")),
+        ("subprocess.Popen", RuntimeError("this host starts no processes")),
+    ],
+)
+def test_where_a_process_cannot_be_had_none_is_left(place, error, stack, monkeypatch):
+    def refuse(*arguments, **options):
+        raise type(error)(*error.args)
+
+    module, name = place.split(".")
+    monkeypatch.setattr(processes, "_servers", {})
+    monkeypatch.setattr(getattr(processes, module, os), name, refuse)
+    before = os.listdir("/proc/self/fd")
+    started = start_all(stack, [WorkerProcess(working, SHAPES)])
+    gc.collect()  # of the error, which knows the process
+    assert not started
+    assert os.listdir("/proc/self/fd") == before
 
 
 # Inference
