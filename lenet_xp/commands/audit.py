@@ -67,6 +67,7 @@ def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
         "unreadable": [{"file": file, "reason": reason} for file, reason in dataset.skipped],
         "left_out": [{"file": file, "reason": reason} for file, reason in dataset.left_out],
         "blank": list(dataset.blank),
+        "remarks": list(dataset.remarks),
         "duplicates": {
             "groups": len(twins),
             "surplus": sum(len(part) for part in twins) - len(twins),
@@ -126,6 +127,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"{found['dataset']}: {found['images']:,} images, {len(counts)} classes, {each} of each",
         *_account(found["unreadable"], "unreadable"),
         *_account(found["left_out"], "left out"),
+        *found["remarks"],
         f"no ink: {len(blank):,} pictures, which stay in the data",
         *_listed(blank),
         f"duplicates: {duplicates['groups']:,} images stand there more than once, "

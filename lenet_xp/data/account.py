@@ -65,11 +65,23 @@ def told(left_out: Sequence[LeftOut], taken: int) -> str:
     return f"left out {files}: {path[:MAX_TOLD]}: {why[:MAX_TOLD]}"
 
 
+def remarks_on(coloured: Sequence[str], several_pages: Sequence[str]) -> tuple[str, ...]:
+    """Lines on pictures of which not all is read, by their names; none where there are none."""
+    lines = []
+    if coloured:
+        lines.append(f"colours are read as grey levels, as those of {coloured[0][:MAX_TOLD]}")
+    if several_pages:
+        files = f"{len(several_pages):,} file{'s' * (len(several_pages) > 1)} of several"
+        lines.append(f"only the first page is read of {files}: {several_pages[0][:MAX_TOLD]}")
+    return tuple(lines)
+
+
 def account_lines(dataset: Dataset) -> list[str]:
     """What a user is told of a data set: unreadable images, other files, pictures without ink."""
     lines = [f"skipped {file}: {reason}" for file, reason in dataset.skipped]
     if dataset.left_out:
         lines.append(told(dataset.left_out, len(dataset) + len(dataset.skipped)))
+    lines += dataset.remarks
     if blank := dataset.blank:
         count = f"{len(blank):,} of {len(dataset):,}"
         lines.append(f"no ink in {count} pictures, which stay in the data: {blank[0]}")

@@ -65,10 +65,11 @@ def read_cache(path: Path) -> Dataset | None:
     try:
         with open_npz(path, _ARRAYS) as (stored, _):
             images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)
-        name, class_names, names, source_train, *accounts = json.loads(bytes(about))
+        name, class_names, names, source_train, *accounts, remarks = json.loads(bytes(about))
         skipped, left_out = (tuple((file, why) for file, why in each) for each in accounts)
         texts = tuple(class_names), tuple(names)
-        dataset = Dataset(name, images, labels, *texts, source_train, skipped, left_out)
+        told = tuple(remarks)
+        dataset = Dataset(name, images, labels, *texts, source_train, skipped, left_out, told)
         return dataset if _is_whole(dataset) else None
     except Exception:  # also where one byte of it has changed: it is made again
         return None
@@ -78,7 +79,8 @@ def _is_whole(dataset: Dataset) -> bool:
     """Whether everything has the types and shapes that `write_cache` is given."""
     images, labels, own_train = dataset.images, dataset.labels, dataset.source_train
     count = len(images)
-    texts = [dataset.name, *dataset.files, *chain(*dataset.skipped, *dataset.left_out)]
+    texts = [dataset.name, *dataset.files, *dataset.remarks]
+    texts += chain(*dataset.skipped, *dataset.left_out)
     return (
         images.dtype == np.uint8
         and labels.dtype == np.int64
@@ -97,7 +99,8 @@ def _is_whole(dataset: Dataset) -> bool:
 def write_cache(path: Path, dataset: Dataset) -> None:
     """Keep a data set at `path`; where that cannot be written, do nothing."""
     d = dataset
-    about = json.dumps([d.name, d.class_names, d.files, d.source_train, d.skipped, d.left_out])
+    accounts = d.skipped, d.left_out, d.remarks
+    about = json.dumps([d.name, d.class_names, d.files, d.source_train, *accounts])
     text = np.frombuffer(about.encode(), np.uint8)
     with suppress(InputError):
         make_folder(path.parent)

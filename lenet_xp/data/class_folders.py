@@ -11,14 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lenet_xp.data.account import LeftOut, is_aside, is_dotted, told
+from lenet_xp.data.account import LeftOut, is_aside, is_dotted, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import MAX_PIXELS, decode
+from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
 from lenet_xp.pictures.kinds import named_image
 from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.system.text import problem_with
 
+ASKED_FOR_COLOURS = 16  # pictures of a source: they tell whether it is in colour
 _EXPECTED = "a folder of images for each class is expected"
 _LOOSE = "stands in no class folder"
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
@@ -57,14 +58,23 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     """
     tree = source.tree()
 
+    name, count = request.name, len(tree.paths)
+    asked = range(0, count, max(1, count // ASKED_FOR_COLOURS))
+    coloured: set[int] = set()
+    several_pages: set[int] = set()
+
     def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
-        if source.size(path) <= LARGE_FILE:
-            return decode(source.read(path), path, admit)
-        admit(MAX_PIXELS)
-        return decode(source.read(path), path)
+        if large := source.size(path) > LARGE_FILE:
+            admit(MAX_PIXELS)  # before its bytes are read
+        image = ImageFile(source.read(path), path)
+        pixels = image.page(0, bool if large else admit)
+        if index in asked and image.has_colours(pixels):
+            coloured.add(index)
+        if image.pages > 1:
+            several_pages.add(index)
+        return pixels
 
-    name, count = request.name, len(tree.paths)
     images, errors = prepare(count, picture, request.preprocessing, name, request.progress)
     if errors and not request.skip_bad:
         raise InputError(f"{name}: {first_problem(errors)}")
@@ -83,6 +93,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         files=tuple(files[i] for i in good),
         skipped=tuple((files[i], reason) for i, reason in reasons),
         left_out=tree.left_out,
+        remarks=remarks_on(*([files[i] for i in sorted(s)] for s in (coloured, several_pages))),
     )
 
 
@@ -155,6 +166,11 @@ def _beside(
         if all(f"{root}/".startswith(f"{folder}/") for folder in folders):
             left_out += [(path, _LOOSE) for path in trees[other].values()]
             continue
+        within = _class_folder_around(other, root, chosen)
+        if within and 2 * len(trees[other]) <= len(chosen):
+            why = f"stands in a folder within the class folder {within}; move it up to have it read"
+            left_out += [(path, why) for path in trees[other].values()]
+            continue
         alone = f"stands in a second set of class folders, beside {root or '.'}"
         twins = {
             path: f"is the same as {chosen[image]}"
@@ -168,6 +184,14 @@ def _beside(
             )
         left_out += [(path, twins.get(path, alone)) for path in trees[other].values()]
     return left_out
+
+
+def _class_folder_around(folder: str, root: str, images: Iterable[tuple[str, str]]) -> str | None:
+    """The class folder of the tree at `root` that is a folder or holds it, if there is one."""
+    prefix = f"{root}/" if root else ""
+    first = folder.removeprefix(prefix).partition("/")[0]
+    inside = folder.startswith(prefix) and any(class_name == first for class_name, _ in images)
+    return prefix + first if inside else None
 
 
 def _check_empty_folders(

@@ -35,6 +35,7 @@ class Dataset:
     source_train: number of images in front of the source's own test set, or None without one.
     skipped: (file, reason) of each unreadable image, left out on request.
     left_out: (path, reason) of everything else in the source that was not read.
+    remarks: lines on what of its pictures was not read: colours, later pages.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset:
     source_train: int | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from lenet_xp.data.account import remarks_on
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
+from lenet_xp.pictures.levels import has_colours
 from lenet_xp.pictures.many import Admit, prepare
 from lenet_xp.system.npz_file import LazyArray, open_npz
 from lenet_xp.system.text import problem_with, reason_of
 
 MAX_VALUES = 400_000_000  # bytes: values of all pictures together
+ASKED = 16  # pictures of an array: they tell whether it is in colour
 MAX_NAMES = 4 * 2**20  # bytes: the array of class names
 
 _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -41,10 +44,13 @@ def load_npz(request: Request) -> Dataset:
         admit(chosen.size)
         return chosen
 
+    named = {"x_train": train[:ASKED], "x_test": test[:ASKED]}
     images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
-    left_out = tuple((name, _OTHER) for name in sorted(others))
     return Dataset(
-        *(request.name, images, labels, class_names), source_train=len(train), left_out=left_out
+        *(request.name, images, labels, class_names),
+        source_train=len(train),
+        left_out=tuple((name, _OTHER) for name in sorted(others)),
+        remarks=remarks_on([name for name, x in named.items() if has_colours(x)], []),
     )
 
 

@@ -8,6 +8,7 @@ from lenet_xp.system.opencv import cv2
 MIN_SIDE = 4  # pixels: shorter side of a picture
 STRIP = 2**20  # numbers: converted at a time, for their floating-point copies are large
 
+MIN_COLOUR = 40  # levels: between the channels of a pixel that has a colour
 MIN_SPREAD = 128  # grey levels: what is visible spans as much if it holds paper and ink
 TAIL_OF_PAGE = 0.001  # of the visible pixels: left out at either end, where most is visible
 TAIL_OF_LETTER = 0.05  # of the visible pixels: the same where less is
@@ -36,6 +37,14 @@ def grey_levels(image: np.ndarray) -> np.ndarray:
     if channels == 3:
         return cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY)
     return levels.reshape(image.shape[:2])
+
+
+def has_colours(pixels: np.ndarray) -> bool:
+    """Whether numbers (..., 3) or (..., 4) are colours, rather than grey levels three times."""
+    if pixels.ndim < 3 or pixels.shape[-1] not in (3, 4):
+        return False
+    levels = _eight_bits(pixels[..., :3]).astype(np.int16)
+    return bool(np.ptp(levels, axis=-1).max() >= MIN_COLOUR)
 
 
 def _eight_bits(numbers: np.ndarray) -> np.ndarray:

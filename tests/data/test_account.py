@@ -82,6 +82,7 @@ CASES = [
     ("an archive in it", {"letters.zip": b"PK\3\4" + bytes(99), "ya/a.tar.gz": b"\x1f\x8b"}, LEFT),
     ("a loose picture", {"preview.png": image(1)}, LEFT),
     ("a loose picture under another name", {"preview": PHOTO}, LEFT),
+    ("pictures deeper in a class", {"ya/more/1.png": PHOTO, "yan/a/b/2.png": image(2)}, LEFT),
     ("a film", {"ya/ya.mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt  "}, LEFT),
     ("icons", {"ya/folder.ico": ICON, "favicon.ico": ICON}, LEFT),
     ("a dotted picture", {"ya/.ya_7.png": image(7)}, LEFT),
@@ -510,3 +511,56 @@ def test_pictures_without_ink_and_without_names(tmp_path):
     labels = np.arange(20) % 2
     np.savez(tmp_path / "a.npz", x_train=x, y_train=labels, x_test=x[:4], y_test=labels[:4])
     assert load(tmp_path / "a.npz").blank == ("0#4", "1#7")
+
+
+def coloured(kind, **options):
+    buffer = io.BytesIO()
+    picture = np.full((40, 40, 3), 250, np.uint8)
+    picture[10:14, 4:36] = 20, 20, 200  # a stroke of blue ink
+    Image.fromarray(picture).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def pages(count):
+    buffer = io.BytesIO()
+    first, *rest = (Image.open(io.BytesIO(image(number))) for number in range(count))
+    first.save(buffer, "TIFF", save_all=True, append_images=rest)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
+@MAKERS
+def test_colours_that_become_grey_are_told(tmp_path, call, made, kind):
+    content = {f"{name}/{n}.png": coloured(kind) for name in ("ya", "yan") for n in range(9)}
+    source = made(tmp_path / "source", content)
+    expected = "colours are read as grey levels, as those of ya/0.png"
+    for _ in range(2):  # the second time out of the cache
+        assert load(source).remarks == (expected,)
+    assert expected in call("audit", "--data", source).out
+    grey = {f"{n}/{n}.png": image(int(n[-1])) for n in ("ya1", "yan2")}
+    rgb = io.BytesIO()
+    Image.open(io.BytesIO(image(1))).convert("RGB").save(rgb, kind)  # grey all the same
+    assert load(made(tmp_path / "grey", grey | {"ya1/2.png": rgb.getvalue()})).remarks == ()
+
+
+def test_colours_of_arrays_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.full((8, 28, 28, 3), 255, np.uint8)
+    x[:, 5:9, 5:20] = rng.integers(0, 99, (8, 1, 1, 1))
+    y = np.arange(8) % 2
+    arrays = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    np.savez(tmp_path / "grey.npz", **arrays)
+    assert load(tmp_path / "grey.npz").remarks == ()
+    x[:, 5:9, 5:20, 2] = 200
+    np.savez(tmp_path / "blue.npz", **arrays)
+    assert load(tmp_path / "blue.npz").remarks == (
+        "colours are read as grey levels, as those of x_train",
+    )
+
+
+@MAKERS
+def test_pages_of_which_the_first_alone_is_read_are_told(tmp_path, made):
+    content = letters() | {"ya/scan.tif": pages(3), "yan/a.tif": pages(2), "yan/b.tif": pages(1)}
+    data = load(made(tmp_path / "source", content))
+    assert data.remarks == ("only the first page is read of 2 files of several: ya/scan.tif",)
+    assert len(data) == 9
