@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 
 import numpy as np
 
@@ -68,8 +69,11 @@ def prepare(
 
 @contextmanager
 def _opencv_alone() -> Iterator[None]:
-    """OpenCV without threads of its own, which would compete with these, in a command's process."""
-    if not is_owned():
+    """OpenCV without threads of its own, which would compete with these, in a command's process.
+
+    In a child it would wait for ever for the threads that its parent had.
+    """
+    if not is_owned() or parent_process() is not None:
         yield
         return
     inner = cv2.getNumThreads()

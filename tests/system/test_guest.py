@@ -434,3 +434,26 @@ def test_a_machine_without_control_groups_has_all_its_cores(tmp_path, monkeypatc
     monkeypatch.setattr(own_process, "_OWN_GROUPS", tmp_path / "none")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 6}, raising=False)
     assert own_process.usable_cores() == 3
+
+
+@linux
+def test_a_command_in_a_child_of_a_host_that_has_read_photographs(tmp_path):
+    """OpenCV's threads stay behind in the parent, and whoever sets their number waits for them."""
+    host(
+        """
+import multiprocessing
+import cv2
+from lenet_xp.commands.predict import predict
+from lenet_xp.commands.terminal import run
+cv2.setNumThreads(2)
+for number in range(3):
+    cv2.imwrite(f"{number}.png", np.kron(pictures[number], np.ones((30, 30), np.uint8)))
+lenet_xp.load_model().read("0.png")
+context = multiprocessing.get_context("fork")
+child = context.Process(target=lambda: sys.exit(run(predict, ["0.png", "1.png", "2.png"])))
+child.start()
+child.join()
+assert child.exitcode == 0
+""",
+        cwd=tmp_path,
+    )
