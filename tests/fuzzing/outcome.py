@@ -16,9 +16,12 @@ MAX_LINE = 4000  # characters of an error
 # Lines that may precede an error on standard error: progress, and warnings by design.
 DESIGNED = re.compile(
     r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
-    r"left out .*|no ink in .*|(searching|reading) .* \.\.\.|"
+    r"left out .*|no ink in .*|none of the .* holds ink|colours are read as grey levels.*|"
+    r".*: holds (over )?\d+ pages or frames.*|only the first page is read .*|"
+    r"(searching|reading) .* \.\.\.|"
     r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"
-    r"WARNING: (running on NumPy|validation accuracy fell|training goes on).*|"
+    r"WARNING: (running on NumPy|validation accuracy fell|training goes on|the training ran away|"
+    r"hardly anything was learned|not all pictures could be drawn).*|"
     r"AMHCD from https://.*|It is free .*|.* academic .*"
 )
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")

@@ -269,7 +269,7 @@ def test_a_run_stops_and_goes_on_to_the_bit_as_it_began(tmp_path, monkeypatch):
     def stop(keeper: CheckpointTimer, state: Callable) -> None:
         states.append(state)
         if len(states) == 10:  # of 14 steps in one epoch and the next
-            keeper._save(state())
+            keeper._save(state(), "")
             raise Stopped("stopped", 2)
 
     with monkeypatch.context() as patched:

@@ -224,6 +224,8 @@ def test_ctrl_c_ends_the_tests_and_leaves_a_record(tmp_path):
         env=os.environ | {"TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
         text=True,
+        # It is ignored in background jobs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     log = tmp_path / "out" / "mutants.jsonl"
     give_up = time.monotonic() + 120

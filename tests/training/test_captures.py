@@ -8,6 +8,7 @@ import pytest
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.own_process import owned
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import Batch
 from lenet_xp.training.recipes import CLASSIC
@@ -27,7 +28,7 @@ def test_steps_of_four_sizes_are_kept(largest):
     labels = np.arange(largest) % 33
     model = LeNet5(ops=ops)
     losses, hits = ops.zeros((largest,)), ops.zeros((largest,))
-    with Trainer(model, CLASSIC, Preprocessing(), WorkerThreads(1), 8) as trainer:
+    with owned(), Trainer(model, CLASSIC, Preprocessing(), WorkerThreads(1), 8) as trainer:
         for count in range(largest, largest - 7, -1):
             trainer.steps_on([Batch(images[:count], labels[:count])], losses, hits)
             assert np.all(ops.to_host(losses)[:count] > 0)
