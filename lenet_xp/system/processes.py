@@ -223,9 +223,17 @@ def _receive(channel: socket.socket) -> bytes:
     # A process that sleeps on its socket takes some tenths of a millisecond to wake on a virtual
     # machine, a twentieth of a training step. While it polls, any other process may have its core.
     until = time.perf_counter() + POLLING_TIME
-    while not select.select([channel], [], [], 0)[0] and time.perf_counter() < until:
+    poll = poller(channel)
+    while not poll.poll(0) and time.perf_counter() < until:
         os.sched_yield()
     return channel.recv(MAX_MESSAGE)
+
+
+def poller(channel: socket.socket) -> "select.poll":
+    """What tells whether a message waits; `select` knows no descriptors above 1,023."""
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return poll
 
 
 def _mapped(memory: int, shapes: Shapes) -> Arrays:

@@ -4,13 +4,12 @@ It runs in a fresh interpreter and has one thread, so a fork copies no lock that
 """
 
 import os
-import select
 import signal
 import socket
 from contextlib import suppress
 from importlib import import_module
 
-from lenet_xp.system.processes import HOST_CHECK, MAX_MESSAGE, is_alive, live_as_asked
+from lenet_xp.system.processes import HOST_CHECK, MAX_MESSAGE, is_alive, live_as_asked, poller
 
 
 def serve(control: int, host: int) -> None:
@@ -21,8 +20,9 @@ def serve(control: int, host: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host alone answers Ctrl-C
     channel = socket.socket(fileno=control)
+    waiting = poller(channel)
     while is_alive(host):
-        if not select.select([channel], [], [], HOST_CHECK)[0]:
+        if not waiting.poll(1000 * HOST_CHECK):
             continue
         try:
             module, files, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 3)

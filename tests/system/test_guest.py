@@ -457,3 +457,21 @@ assert child.exitcode == 0
 """,
         cwd=tmp_path,
     )
+
+
+@linux
+def test_a_host_with_thousands_of_open_files():
+    host("""
+import resource
+expected = trained()
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+kept = [open(os.devnull) for _ in range(1500)]
+from lenet_xp.system.processes import _servers
+for _ in range(2):
+    assert trained() == expected
+    server = _servers[os.getpid()]
+    server.end()  # the next one has a high descriptor, too
+from lenet_xp.system import processes
+assert server._process is None and kept[-1].fileno() > 1023
+""")
