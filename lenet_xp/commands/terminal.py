@@ -14,13 +14,11 @@ from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.own_process import owned
-from lenet_xp.system.streams import say, with_streams
+from lenet_xp.system.streams import failed, say, with_streams
 from lenet_xp.system.text import printable
 from lenet_xp.training.checkpoints import Stopped
 from lenet_xp.training.loop import TrainingDiverged
 from lenet_xp.training.plan import MAX_SAMPLES, MAX_THREADS
-
-MAX_ERROR_LENGTH = 2000  # characters: of the line of an error
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:
@@ -36,12 +34,12 @@ def _status(command: Callable[[list[str] | None], None], arguments: list[str] | 
         sys.stdout.flush()  # here, where Ctrl-C ends it in one line
         return 0
     except (InputError, BackendUnavailable, TrainingDiverged, WorkerFailed) as error:
-        return _failed(str(error))
+        return failed(str(error))
     except MemoryError:
-        return _failed("out of memory; try a smaller --batch-size or less data")
+        return failed("out of memory; try a smaller --batch-size or less data")
     except UnicodeEncodeError as error:
         name = error.object[max(error.start - 40, 0) : error.end + 40]
-        return _failed(f"the name {name!r} is not valid UTF-8; rename the file")
+        return failed(f"the name {name!r} is not valid UTF-8; rename the file")
     except Stopped as stopped:
         say("\n" * sys.stderr.isatty() + str(stopped))
         return 128 + stopped.signum
@@ -49,14 +47,6 @@ def _status(command: Callable[[list[str] | None], None], arguments: list[str] | 
         # A terminal shows ^C, so the message goes below it.
         say("\n" * sys.stderr.isatty() + "stopped by Ctrl-C")
         return 130
-
-
-def _failed(message: str) -> int:
-    line = printable(" ".join(message.splitlines()))
-    if len(line) > MAX_ERROR_LENGTH:  # a name in an archive may have 65,535 bytes
-        line = f"{line[: MAX_ERROR_LENGTH // 2]} ... {line[-MAX_ERROR_LENGTH // 2 :]}"
-    say(f"error: {line}")
-    return 2
 
 
 class _Parser(argparse.ArgumentParser):

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from lenet_xp.system.text import printable
 
+MAX_ERROR_LENGTH = 2000  # characters: of the line of an error
 READER_LEFT = 141  # status: what a shell gives a program that SIGPIPE ended
 
 
@@ -40,8 +41,7 @@ def with_streams(work: Callable[[], int]) -> int:
             return READER_LEFT  # nobody would read a message
         where = "standard output" if output and error is output.failure else error.filename
         reason = error.strerror or str(error)
-        say("error: " + printable(f"{where}: {reason}" if where else reason))
-        return 2
+        return failed(f"{where}: {reason}" if where else reason)
     if left:
         raise left
     return status
@@ -52,6 +52,15 @@ def say(text: str) -> None:
     with suppress(OSError, ValueError):
         if sys.stderr is not None:  # print would take standard output instead
             print(text, file=sys.stderr, flush=True)
+
+
+def failed(message: str) -> int:
+    """Print an error in one line, shortened, and return the status 2."""
+    line = printable(" ".join(message.splitlines()))
+    if len(line) > MAX_ERROR_LENGTH:  # a name in an archive may have 65,535 bytes
+        line = f"{line[: MAX_ERROR_LENGTH // 2]} ... {line[-MAX_ERROR_LENGTH // 2 :]}"
+    say(f"error: {line}")
+    return 2
 
 
 def tell(*lines: str) -> None:

@@ -342,3 +342,9 @@ def test_records_of_another_shape(assert_refused, place):
 def test_a_control_character_on_the_command_line(call):
     outcome = call("train", "--no-such\x1b[2J")
     assert outcome.status == 2 and outcome.err.endswith("--no-such\\x1b[2J\n")
+
+
+def test_a_name_of_many_letters_is_shortened(assert_refused, call):
+    outcome = call("predict", "x" * 70_000)
+    assert outcome.status == 2 and "File name too long" in outcome.err
+    assert len(outcome.err) < 3000

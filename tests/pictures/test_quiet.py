@@ -19,6 +19,7 @@ from PIL import Image
 from lenet_xp.commands import terminal
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import decode
+from lenet_xp.system import streams
 from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system.own_process import owned
 
@@ -99,6 +100,7 @@ PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {root!r})
 from lenet_xp.system.opencv import stderr_muted
+from lenet_xp.system import streams
 from lenet_xp.system.own_process import owned
 
 before = sys.stderr
@@ -129,6 +131,7 @@ import os, sys
 os.close(2)
 sys.path.insert(0, {root!r})
 from lenet_xp.system.opencv import stderr_muted
+from lenet_xp.system import streams
 from lenet_xp.system.own_process import owned
 with owned(), stderr_muted:
     pass
@@ -165,6 +168,6 @@ def test_an_error_of_many_words_is_shortened(capsys):
 
     assert terminal.run(fails, []) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert len(line) < 2 * terminal.MAX_ERROR_LENGTH
+    assert len(line) < 2 * streams.MAX_ERROR_LENGTH
     assert line.startswith("error: x.zip: member 'nnn")
     assert line.endswith("leads out; pack it again")
