@@ -1,6 +1,7 @@
 """The formats of image files: which are read, how many pages they hold, what the others are."""
 
 from contextlib import suppress
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
@@ -22,10 +23,10 @@ def open_picture(data: bytes) -> Image.Image:
     """
     if name_of_box(data) == HEIC:
         try:
-            from pillow_heif import HeifImageFile  # Pillow itself is not told of it
+            heif = import_module("pillow_heif")  # Pillow itself is not told of it
         except ImportError as error:
             raise UnidentifiedImageError(HEIC) from error
-        picture: Image.Image = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
+        picture: Image.Image = heif.HeifImageFile(BytesIO(data))
         return picture
     known = FORMATS if features.check("avif") else FORMATS[:-1]
     return Image.open(BytesIO(data), formats=known)
