@@ -28,7 +28,8 @@ def open_picture(data: bytes) -> Image.Image:
             raise UnidentifiedImageError(HEIC) from error
         picture: Image.Image = heif.HeifImageFile(BytesIO(data))
         return picture
-    known = FORMATS if features.check("avif") else FORMATS[:-1]
+    avif = "avif" in features.modules and features.check("avif")  # an older Pillow warns of it
+    known = FORMATS if avif else FORMATS[:-1]
     return Image.open(BytesIO(data), formats=known)
 
 
