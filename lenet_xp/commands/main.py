@@ -80,8 +80,9 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     arguments: None for those of this process.
     The imports are in here: OpenCV's may raise InputError, and they take time for a Ctrl-C.
     """
-    # NumPy and OpenCV read these while they are imported: matrix products run in the thread that
-    # asks for them, and OpenCV logs no bad image, of which this package tells. The user's own stay.
+    # NumPy and OpenCV read these variables while they are imported. A matrix product then runs in
+    # the thread that asks for it. OpenCV logs no bad image: this package names it in an error. A
+    # value that the user has set stays.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:

@@ -36,14 +36,14 @@ from lenet_xp.system.text import printable
 JSON_VERSION = 1
 JSON_FIELDS = """\
 with --json: {"version": 1, "results": [...], "skipped": [...]}
-  results: for each image its file; pages, how many pages or frames that holds, of which the first
-      was read; blank, true where it holds no ink; readings, the likeliest first, each with name,
-      glyph, latin and probability
+  results: for each image its file; pages, the number of its pages or frames (the first is read);
+      blank, true where it holds no ink; readings, the likeliest first, each with name, glyph, latin
+      and probability
   with --page: for each page its file; page, from 1, of pages; blank, true where it holds no
       letter; text and latin; certain_from, a probability; letters, each with line and position from
       0, space_before, box in pixels, uncertain, readings
-  skipped: file and reason of what folders hold and is no image that is read, and with
-      --skip-bad of each unreadable image"""
+  skipped: file and reason of each file in a folder that is not read; with --skip-bad also of each
+      unreadable image"""
 EXAMPLES = """\
   lenet-xp predict letter.png
       with the model that comes with the package

@@ -12,12 +12,12 @@ from lenet_xp.pictures.kinds import kind_of, named_image
 LeftOut = tuple[str, str]  # the path of a file in its source, and why it is left out
 
 MAX_TOLD = 300  # characters: of a path in a line, for one in an archive may have 65,535 bytes
-ASIDE = ""  # the reason of what systems leave: it is no loss, and nobody is told
+ASIDE = ""  # the reason for a file that a system has left: it is no loss, and no line tells it
 NO_IMAGE = "is no image"
 DOTTED = "has a name or a folder that begins with a dot; rename it to have it read"
 _SYSTEMS_NAME = "has a name that systems give to other files; rename it to have it read"
 
-# Names, in any case, of what systems, networks, clouds and editors leave: of folders and files.
+# Names of files and folders that systems, networks, clouds and editors leave. Case is ignored.
 _SYSTEMS = re.compile(
     r"\._.*|__macosx|icon\r|\.(ds_store|localized|apdisk|appledouble|fseventsd|spotlight-v100)|"
     r"(thumbs|ehthumbs|ehthumbs_vista)\.db|desktop\.ini|\$recycle\.bin|system volume information|"
