@@ -7,13 +7,12 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError, features
 
+from lenet_xp.pictures.kinds import START, kind_of
+
 # Pillow's whole list has formats that start another program, that need many times the memory of
 # their pixels, or whose header does not tell their size.
 FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 KINDS = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or PGM"
-
-HEIC = "HEIC"
-_HEIC_BRANDS = (b"hei", b"hev", b"mif1", b"msf1")  # how the names of its kinds begin
 
 
 def open_picture(data: bytes) -> Image.Image:
@@ -21,11 +20,11 @@ def open_picture(data: bytes) -> Image.Image:
 
     Raises UnidentifiedImageError for another format, or one that lacks its library.
     """
-    if name_of_box(data) == HEIC:
+    if kind_of(data[:START]) == "heic":
         try:
             heif = import_module("pillow_heif")  # Pillow itself is not told of it
         except ImportError as error:
-            raise UnidentifiedImageError(HEIC) from error
+            raise UnidentifiedImageError from error
         picture: Image.Image = heif.HeifImageFile(BytesIO(data))
         return picture
     avif = "avif" in features.modules and features.check("avif")  # an older Pillow warns of it
@@ -33,20 +32,11 @@ def open_picture(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=known)
 
 
-def name_of_box(data: bytes) -> str:
-    """HEIC, AVIF or "": what the first box of a file of that family says."""
-    if data[4:8] != b"ftyp":
-        return ""
-    brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(data[3], 64), 4))]
-    if any(brand.startswith(b"avi") for brand in brands):
-        return "AVIF"
-    return HEIC if any(brand.startswith(_HEIC_BRANDS) for brand in brands) else ""
-
-
 def name_of(data: bytes) -> str:
     """The name of the format that a file seems to have; "" if neither we nor Pillow know it."""
-    if name_of_box(data) or data.startswith(b"%PDF"):
-        return name_of_box(data) or "PDF"
+    kind = kind_of(data[:START])
+    if kind in ("avif", "heic") or data.startswith(b"%PDF"):
+        return (kind or "PDF").upper()
     Image.init()
     for each in Image.ID:
         factory, accept = Image.OPEN[each]

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
 from lenet_xp.pictures import jpeg
-from lenet_xp.pictures.formats import HEIC, KINDS, count_frames, name_of, open_picture
+from lenet_xp.pictures.formats import KINDS, count_frames, name_of, open_picture
 from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
 from lenet_xp.pictures.levels import grey_levels, has_colours
 from lenet_xp.system.opencv import cv2, stderr_muted
@@ -192,7 +192,7 @@ class ImageFile:
 def _unknown(data: bytes) -> str:
     """What is wrong with a file that is no picture that can be read, and what to do."""
     kind = name_of(data)
-    if kind == HEIC:
+    if kind == "HEIC":
         return "is a HEIC picture, which needs pip install pillow-heif; or save it as JPEG"
     if kind == "AVIF":
         return "is an AVIF picture, which needs pip install -U pillow; or save it as JPEG"

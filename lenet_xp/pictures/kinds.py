@@ -27,7 +27,8 @@ _STARTS = (
 _BMP = re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)
 _PNM = re.compile(rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+(#[^\n]*\n\s*)*\d+\s")
 _ICO = re.compile(rb"\0\0\x01\0[^\0]\0.{3}\0", re.DOTALL)
-_BRANDS = {"avif": (b"avif", b"avis"), "heic": (b"heic", b"heix", b"hevc", b"heim", b"mif1")}
+_HEVC = b"heic heix heim heis hevc hevx hevm hevs mif1 msf1"
+_BRANDS = {"avif": [b"avif", b"avis"], "heic": _HEVC.split()}
 
 
 def named_image(name: str) -> bool:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -19,7 +19,7 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
     """Yield a function that takes the number of images finished since its last call."""
     label = printable(label)
     if shown and _on_terminal():
-        with _Bar(total=total, desc=label, unit=" images") as bar:
+        with tqdm(total=total, desc=label, unit=" images", file=_Terminal()) as bar:
             yield bar.update
         return
     if shown:
@@ -32,7 +32,8 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     """Yield a function that takes the number of files just found; silent for the first DELAY."""
     label = printable(label)
     if shown and _on_terminal():
-        with _Bar(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
+        style = {"unit": " files", "delay": DELAY, "leave": False}
+        with tqdm(desc=label, file=_Terminal(), **style) as bar:
             yield bar.update
         return
     start, reported = time.monotonic(), not shown
@@ -54,7 +55,7 @@ class LinesAndBar:
 
     def __init__(self) -> None:
         self.live = _on_terminal()
-        self._bar: _Bar | None = None
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,47 +74,29 @@ class LinesAndBar:
             return
         if self._bar is None:
             style = {"unit": f" {unit}", "leave": False, "dynamic_ncols": True}
-            self._bar = _Bar(total=total, initial=start, desc=label, **style)
-            self._done = start
-        self._bar.update(done - self._done, note)
-        self._done = done
+            self._bar = tqdm(total=total, initial=start, desc=label, file=_Terminal(), **style)
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.__exit__()
+            self._bar.close()
             self._bar = None
 
 
-class _Bar:
-    """A bar of tqdm's; where it fails, as on a terminal that went away, it is gone."""
+class _Terminal:
+    """Standard error for a bar: where a write fails, as on one that went away, nothing is shown."""
 
-    def __init__(self, **style: Any):
-        self._try(lambda: setattr(self, "_bar", tqdm(file=sys.stderr, **style)))
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
-    def __enter__(self) -> Self:
-        return self
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
 
-    def __exit__(self, *error: object) -> None:
-        self._try(lambda: self._bar.close())
-
-    def update(self, count: int, note: str = "") -> None:
-        """Move by so many, with a note behind."""
-        if note:
-            self._try(lambda: self._bar.set_postfix_str(note, refresh=False))
-        self._try(lambda: self._bar.update(count))
-
-    def _try(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except Exception:
-            self._bar: Any = _Nothing()
-
-
-class _Nothing:
-    """In place of a bar."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments, **options: None
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def _on_terminal() -> bool:
