@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 from commandline import QUICK, call, letters_folder
+from own_place import place
 from PIL import Image
 
 from lenet_xp.data import folder as folders
@@ -22,14 +23,7 @@ from lenet_xp.data.folder import pictures_in, scan
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.errors import InputError
 
-__all__ = ["call"]  # the fixture
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LENET_XP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+__all__ = ["call", "place"]  # fixtures
 
 
 def image(number, kind="PNG"):
@@ -505,9 +499,9 @@ def test_predict_goes_on_past_folders_without_images(place, call, monkeypatch):
 def test_pictures_without_ink_and_without_names(tmp_path):
     rng = np.random.default_rng(0)
     x = np.full((20, 28, 28), 255, np.uint8)
-    for place in set(range(20)) - {4, 7}:
+    for number in set(range(20)) - {4, 7}:
         top, left = rng.integers(2, 14, 2)
-        x[place, top : top + 12, left : left + 3] = 20
+        x[number, top : top + 12, left : left + 3] = 20
     labels = np.arange(20) % 2
     np.savez(tmp_path / "a.npz", x_train=x, y_train=labels, x_test=x[:4], y_test=labels[:4])
     assert load(tmp_path / "a.npz").blank == ("0#4", "1#7")

@@ -4,22 +4,15 @@ import json
 import shutil
 
 import numpy as np
-import pytest
 from commandline import QUICK, call, letters_folder
+from own_place import place
 
 from lenet_xp.commands.audit import audited
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
 
-__all__ = ["call"]  # the fixture
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    monkeypatch.setenv("LENET_XP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+__all__ = ["call", "place"]  # fixtures
 
 
 def copied(place, *pairs):
