@@ -145,3 +145,11 @@ def test_the_light_that_a_line_takes_is_a_share_on_paper_and_a_sum_on_a_blackboa
             )
         found, _ = freed(levels, dark)
         assert np.abs(found - plain).max() <= 4
+
+
+@pytest.mark.parametrize(("count", "gone"), [(3, False), (4, False), (5, True)])
+def test_a_line_in_pieces_counts_once(count, gone):
+    """Bars of letters, each broken twice, are as few as they are."""
+    levels = lined(count, 0.05, 0.95)
+    levels[:, 120:150] = levels[:, 250:280] = paper()[:, :30]
+    assert is_gone_between(levels) == gone
