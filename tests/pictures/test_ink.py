@@ -87,6 +87,21 @@ def test_noise_of_any_strength_is_no_ink_and_what_is_much_darker_is():
             assert mask[150:250, 195:205].mean() > 200 if expected else not mask.any()
 
 
+@pytest.mark.parametrize(("level", "expected"), [(9, False), (14, True)])
+def test_the_rest_of_a_stroke_stands_out_of_noise(level, expected):
+    """Noise of 12 levels, which smoothing brings to about 4: 2.2 of these are 9 levels."""
+    found = []
+    for seed in range(4):
+        levels = np.random.default_rng(seed).normal(14, 12, (400, 400))
+        levels[150:170, 100:200] += 40
+        levels[150:170, 200:300] += level
+        levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        mask = find_ink(levels, 60, np.zeros_like(levels)).mask() > 0
+        assert mask[155:165, 105:195].mean() > 0.98
+        found.append(mask[155:165, 210:295].mean())
+    assert np.mean(found) > 0.75 if expected else np.mean(found) < 0.25
+
+
 @pytest.mark.parametrize("width", [3, 5, 8, 13, 30])
 def test_the_width_of_strokes(width):
     mask = np.zeros((300, 300), np.uint8)
