@@ -6,6 +6,7 @@ import pytest
 from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.letter import intersection_over_union, letter_mask
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
+from lenet_xp.system.opencv import cv2
 
 
 def levels_of(*bars, shape=(300, 300)):
@@ -226,6 +227,18 @@ def test_strokes_vote_if_they_differ_by_more_than_four_levels(step, votes):
     assert polarity_votes(255 - paper) == ((0.0, 1.0) if votes else (0.0, 0.0))
     assert make_sheet(paper).dark
     assert make_sheet(255 - paper).dark == (not votes)
+
+
+@pytest.mark.parametrize(("side", "stroke"), [(80, 3), (80, 8), (126, 3)])
+def test_surroundings_in_a_small_picture_are_no_narrower_than_five_pixels(side, stroke):
+    """Within three, the paper beside the pixels of a ring's edge votes for the other polarity."""
+    paper = np.full((side, side), 230, np.uint8)
+    cv2.circle(paper, (side // 2, side // 2), side // 3, 60, stroke)
+    for ink, sheet in (("dark", paper), ("light", 255 - paper)):
+        votes = polarity_votes(sheet)
+        own, other = votes if ink == "dark" else votes[::-1]
+        assert own == 1 and other < 0.1
+        assert make_sheet(sheet).dark == (ink == "dark")
 
 
 def test_darkness_of_ink_is_the_share_of_light_it_takes_and_of_chalk_the_light_it_adds():
