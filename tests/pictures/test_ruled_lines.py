@@ -87,6 +87,17 @@ def test_the_ends_of_a_line_may_be_a_quarter_as_dark(end, gone):
     assert is_gone_between(levels) == gone
 
 
+@pytest.mark.parametrize("ends", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(("length", "gone"), [(7, True), (8, False)])
+def test_an_end_is_eight_pixels_long(length, gone, ends):
+    """With a fifth of a line's darkness at the edge: one whole pixel more makes it 0.3 of eight."""
+    faint = lined(2, 0, 1, depth=12)
+    levels = lined(2, 0, 1)
+    for part in (slice(0, length * ends[0]), slice(400 - length * ends[1], 400)):
+        levels[:, part] = faint[:, part]
+    assert is_gone_between(levels) == gone
+
+
 @pytest.mark.parametrize(("side", "gone"), [(119, False), (120, True)])
 def test_a_picture_of_less_than_three_runs_is_left_alone(side, gone):
     levels = lined(3, 0, 1, shape=(side, 400))
