@@ -1,4 +1,4 @@
-"""The limits of sources as the documentation names them, with files that only seem to be so large.
+"""Limits of sources at their real size, with files that only seem to be so large.
 
 A list of members of 32 MiB is read and a longer one is not; a folder may hold a million entries.
 """

@@ -269,7 +269,9 @@ def test_backward_before_forward_of_a_network(fused):
 
 
 @pytest.mark.parametrize(
-    ("layer", "fan_in"), [(Linear(60, 500), 60), (Conv2D(3, 90, (4, 5)), 60)], ids=["linear", "conv"]
+    ("layer", "fan_in"),
+    [(Linear(60, 500), 60), (Conv2D(3, 90, (4, 5)), 60)],
+    ids=["linear", "conv"],
 )
 def test_a_layer_alone_draws_weights_of_unit_gain(layer, fan_in):
     """Uniform weights of deviation 1 / sqrt(fan_in), as of LeCun's "Efficient BackProp"."""
