@@ -48,7 +48,7 @@ HOSTILE = (
     ),
     *(
         "/proc/self/fd/0",
-        "/",
+        "/proc/self",
         ".",
         "..",
         "~",
