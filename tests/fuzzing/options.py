@@ -48,7 +48,6 @@ HOSTILE = (
     ),
     *(
         "/proc/self/fd/0",
-        "/proc/self",
         ".",
         "..",
         "~",

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,9 +76,15 @@ def _serve(pipe: Connection, root: Path, seed: int, only: list[str] | None) -> N
             number = pipe.recv()
         except EOFError:
             os._exit(0)
-        case = doors.make(seed, number, attempts.base, only)
-        outcome = attempts.run(case)
-        pipe.send(Finding(number, case.door, outcome, problems(case, outcome)))
+        try:
+            case = doors.make(seed, number, attempts.base, only)
+            outcome = attempts.run(case)
+            pipe.send(Finding(number, case.door, outcome, problems(case, outcome)))
+        except (
+            Exception
+        ):  # of the fuzzing itself, such as a file that vanished while it was counted
+            words = " ".join(traceback.format_exc().split())
+            pipe.send(Finding(number, "unknown", Outcome(None), [f"fuzzing failed: {words}"]))
 
 
 def findings(
