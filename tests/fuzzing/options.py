@@ -59,7 +59,6 @@ HOSTILE = (
     *(
         "../base/letters/ya/ya_0.jpeg",
         "../base/letters.npz",
-        "../base",
         "out",
         "out/x.md",
         "out/x.onnx",
