@@ -133,7 +133,7 @@ def test_a_case_that_fuzzing_itself_cannot_make_is_tried_once_more(monkeypatch, 
 
     def make(seed, number, base, only):
         marks = sorted(tmp_path.iterdir())
-        if number == 1 and len(marks) < 1 or number == 2:
+        if (number == 1 and len(marks) < 1) or number == 2:
             (tmp_path / str(len(marks))).touch()
             raise MemoryError("no room")
         return made(seed, 3, base, only)
