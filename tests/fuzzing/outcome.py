@@ -83,10 +83,9 @@ def _results(case: Case, outcome: Outcome) -> list[str]:
     for name in outcome.files:
         path = Path(name)
         out = Path(case.out or "")
+        beside = out.with_suffix("") if out.name else out
         # A report has a folder for pictures beside it, with its name.
-        inside = case.out and (
-            path in out.parents or {out, out.with_suffix("")} & {path, *path.parents}
-        )
+        inside = case.out and (path in out.parents or {out, beside} & {path, *path.parents})
         if path.parts[0] == "cache":
             continue
         if path.suffix == ".tmp" or path.name == ".lock":
@@ -100,4 +99,4 @@ def _results(case: Case, outcome: Outcome) -> list[str]:
 
 def _kept(case: Case, name: str) -> bool:
     """Whether a run that fails may keep the file: a checkpoint, to resume from."""
-    return case.command == "train" and f"{case.out}/checkpoints/" in name
+    return case.command == "train" and (Path(case.out or "") / "checkpoints").as_posix() in name

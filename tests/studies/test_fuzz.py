@@ -105,6 +105,13 @@ def test_a_server_that_fails_is_noticed(monkeypatch):
     assert outcome.status is None and "answers [500]" in outcome.err and problems(case, outcome)
 
 
+def test_the_folder_where_one_stands_may_be_out():
+    case = Case("command line", "", "train", (), out=".")
+    assert problems(case, Outcome(0, files=["metrics.json"])) == []
+    failed = Outcome(2, err="error: no", files=["checkpoints/step-1.npz", "model.npz"])
+    assert problems(case, failed) == ["of a run that failed: model.npz"]
+
+
 def test_memory_is_noticed():
     case = Case("image", "", "predict", ())
     assert problems(case, Outcome(0, memory=10**9 + 1)) == ["memory: 1,000,000,001 bytes"]
