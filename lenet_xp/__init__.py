@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.classifier import LeNetClassifier as LeNetClassifier
+    from lenet_xp.data.sources import load_dataset as load_dataset
     from lenet_xp.errors import InputError as InputError
     from lenet_xp.layers import AvgPool2D as AvgPool2D
     from lenet_xp.layers import Conv2D as Conv2D
@@ -29,21 +30,26 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.model import Sequential as Sequential
     from lenet_xp.pages.output import LetterOnPage as LetterOnPage
     from lenet_xp.pages.output import PageReading as PageReading
+    from lenet_xp.pictures.preprocess import Preprocessing as Preprocessing
     from lenet_xp.reader import Reader as Reader
     from lenet_xp.reader import load_model as load_model
     from lenet_xp.training.loop import fit as fit
+    from lenet_xp.training.recipes import Recipe as Recipe
 
 __version__ = "0.2.0"
 
 _MODULES = {
     "classifier": "LeNetClassifier",
+    "data.sources": "load_dataset",
     "errors": "InputError",
     "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",
     "pages.output": "LetterOnPage PageReading",
+    "pictures.preprocess": "Preprocessing",
     "reader": "Reader load_model",
     "training.loop": "fit",
+    "training.recipes": "Recipe",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOMES]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp import __version__
+from lenet_xp import __version__, architecture
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Layer, Linear
@@ -101,12 +101,13 @@ def describe(saved: SavedModel) -> dict[str, str]:
     values = {
         "format": "lenet_xp export",
         "lenet_xp": __version__,
-        "network": saved.model.config,
+        "network": architecture.describe(saved.model),
         "class_names": list(saved.class_names),
         "glyphs": [each.glyph for each in known],
         "latin": [each.latin for each in known],
         "preprocessing": saved.preprocessing.to_dict(),
         "temperature": saved.temperature,
+        "threshold": saved.threshold,
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread, usable_cores
@@ -17,9 +17,9 @@ MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than th
 
 
 def predict_probabilities(
-    model: LeNet5, images: np.ndarray, preprocessing: Preprocessing, threads: int | None = None
+    model: Sequential, images: np.ndarray, preprocessing: Preprocessing, threads: int | None = None
 ) -> np.ndarray:
-    """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8.
+    """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
     threads: how many cores to use on a CPU, by default all that the process may. Where NumPy's
     products use threads of their own, fewer than MIN_IN_PROCESSES images are read by the caller's.
@@ -47,7 +47,7 @@ class BatchReader:
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         preprocessing: Preprocessing,
         workers: WorkerThreads,
         capacity: int = 0,
@@ -80,9 +80,9 @@ class BatchReader:
         self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
+        """Class probabilities (N, K) float64 of prepared images."""
         count = len(images)
-        probabilities = np.empty((count, self._model.shapes[-1][0]))
+        probabilities = np.empty((count, self._model.num_classes))
         if not count:
             return probabilities
         shares = shares_to_read(count, self._workers.count)
@@ -110,16 +110,15 @@ class BatchReader:
 class ReadingProcess(WorkerProcess):
     """Another process that reads up to `max_images` images at once, with today's parameters."""
 
-    def __init__(self, model: LeNet5, preprocessing: Preprocessing, max_images: int):
-        size = preprocessing.size
+    def __init__(self, model: Sequential, preprocessing: Preprocessing, max_images: int):
         shapes = {
-            "images": ((max_images, size, size), np.uint8),
-            "probabilities": ((max_images, model.shapes[-1][0]), np.float64),
+            "images": ((max_images, *preprocessing.shape), np.uint8),
+            "probabilities": ((max_images, model.num_classes), np.float64),
         }
         super().__init__(partial(_readings, model, preprocessing), shapes)
 
     def begin_read(self, images: np.ndarray) -> None:
-        """Start to read images (N, S, S) uint8."""
+        """Start to read prepared images."""
         self.arrays["images"][: len(images)] = images
         self.begin(len(images))
 
@@ -129,7 +128,9 @@ class ReadingProcess(WorkerProcess):
         probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
 
 
-def _readings(model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]) -> Serve:
+def _readings(
+    model: Sequential, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
+) -> Serve:
     """What a `ReadingProcess` does for a number of images."""
 
     def serve(count: int) -> None:
@@ -140,9 +141,9 @@ def _readings(model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.
 
 
 def read_in_pieces(
-    model: LeNet5, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
+    model: Sequential, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Write the probabilities of images (N, S, S) uint8, read with the model's parameters of now.
+    """Write the probabilities of prepared images, read with the model's parameters of now.
 
     probabilities: (N, K) float64, or with more rows. The images are read in pieces.
     """
@@ -168,10 +169,10 @@ class ForwardPass:
     """
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
+        self, model: Sequential, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
     ):
-        ops, size = model.ops, preprocessing.size
-        self._images = np.zeros((count, size, size), np.uint8)
+        ops = model.ops
+        self._images = np.zeros((count, *preprocessing.shape), np.uint8)
         scale, shift = preprocessing.scale_and_shift()
         self._ops = ops
         self._read = ops.capture(
@@ -180,7 +181,7 @@ class ForwardPass:
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of preprocessed images (N, S, S) uint8, N up to `count`."""
+        """Class probabilities (N, K) of prepared images, N up to `count`."""
         np.copyto(self._images[: len(images)], images)
         return self._ops.to_host(self._read()).T[: len(images)]
 

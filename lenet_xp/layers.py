@@ -54,10 +54,11 @@ class Layer:
     """What all layers share: a name, parameters by attribute, forward and backward.
 
     kind: the layer's type in one word. name: its own, by default the kind; a network numbers the
-    layers that were given none.
+    layers that were given none. options: the constructor's other arguments, which are attributes.
     """
 
     kind = "layer"
+    options: tuple[str, ...] = ()
     input_gradient = True  # the first layer of a network has nobody to hand dx to
 
     def __init__(self, name: str = ""):
@@ -108,6 +109,7 @@ class Conv2D(Layer):
     """
 
     kind = "conv2d"
+    options = ("in_channels", "out_channels", "kernel", "stride", "padding")
     weight: Param
     bias: Param
     x_shape, columns = Kept(), Kept()
@@ -171,6 +173,7 @@ class Linear(Layer):
     """Dense layer: y = W x + b, x (in, N) -> y (out, N). weight (out, in), bias (out,)."""
 
     kind = "linear"
+    options = ("in_features", "out_features")
     weight: Param
     bias: Param
     x = Kept()
@@ -217,6 +220,8 @@ def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, f
 
 class _Pool(Layer):
     """What both pools share: size x size blocks side by side, rows and columns left over cut."""
+
+    options = ("size",)
 
     def __init__(self, size: int = 2, name: str = ""):
         if size < 1:
@@ -315,3 +320,5 @@ class Flatten(Layer):
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}
+_KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten)
+LAYERS: dict[str, type[Layer]] = {f.kind: f for f in (*_KINDS, *ACTIVATIONS.values())}

@@ -54,6 +54,16 @@ class Sequential:
         if values is None:
             self._initialise(np.random.default_rng(seed))
 
+    @property
+    def num_classes(self) -> int:
+        """The numbers that the last layer gives for an image; ValueError unless there are two."""
+        if len(self.shapes[-1]) != 1 or self.shapes[-1][0] < 2:
+            raise ValueError(
+                f"{self.layers[-1].name} gives {self.shapes[-1]} for an image, but a classifier "
+                "ends with a number for each class, at least two: Flatten(), Linear(..., classes)"
+            )
+        return self.shapes[-1][0]
+
     def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
         """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
         size = sum(layer.num_parameters for layer in self.layers)
@@ -192,11 +202,6 @@ class LeNet5(Sequential):
             raise ValueError(f"num_classes must be at least 2, not {num_classes}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
-        self.config: dict[str, Any] = {
-            "num_classes": num_classes,
-            "activation": activation,
-            "squash_pools": squash_pools,
-        }
         act = ACTIVATIONS[activation]
 
         def squash() -> list[Layer]:

@@ -147,7 +147,7 @@ def held_bits(data: Path | None) -> dict[str, Any]:
                         print(title, digests[title], flush=True)
         digests |= _readings(folder, "synthetic", *generate(40, seed=3))
         if data:
-            plain = Preprocessing(size=64, polarity="light-on-dark", box="keep", contrast=False)
+            plain = Preprocessing(size=64, polarity="light-on-dark", framing="keep", contrast=False)
             dataset = load_dataset(str(data), plain)
             digests |= _readings(folder, data.stem, dataset.images, dataset.labels)
     return digests

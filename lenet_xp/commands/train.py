@@ -27,7 +27,7 @@ from lenet_xp.system.streams import tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
-from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
+from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES, Recipe, named_recipe
 from lenet_xp.training.record import Finished
 from lenet_xp.training.run import interrupted_run, train_run
 
@@ -48,6 +48,8 @@ EXAMPLES = """\
       go on where Ctrl-C, a crash or a power cut ended the run
   lenet-xp train --plain --threads 1 --epochs 1
       for a debugger: layers.py runs as it is written, no step is repeated from a capture
+  lenet-xp train --recipe my.toml --data photos/
+      another network, colours, other rates: a file as every run leaves it (recipe.toml)
   lenet-xp train --backend cupy
       on a CUDA GPU"""
 
@@ -115,9 +117,10 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
 def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
-        choices=sorted(RECIPES),
         default="classic",
-        help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most accurate",
+        metavar="NAME|FILE",
+        help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most "
+        "accurate; or a TOML file as a run leaves it, with any network",
     )
     p.add_argument(
         "--epochs", type=whole_number(1, MOST_EPOCHS), metavar="N", help="instead of the recipe's"
@@ -160,10 +163,25 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
-def _out_folder(options: argparse.Namespace) -> Path:
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe of that file or name, with what the options change of it."""
+    try:
+        recipe = named_recipe(options.recipe)
+    except ValueError as error:
+        raise InputError(f"--recipe: {error}") from error
+    if options.recipe in RECIPES and os.path.isfile(options.recipe):
+        tell(f"recipe {options.recipe}: the file of that name, not the package's own recipe")
+    if options.photos and recipe.channels != 1:
+        raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
+    return recipe.with_options(
+        epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
+    )
+
+
+def _out_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
     if options.out is None:
         data = Path(os.path.abspath(options.data)).stem
-        first = Path("runs") / f"{options.recipe}-{data}"
+        first = Path("runs") / f"{recipe.name}-{data}"
         others = (first.with_name(f"{first.name}-{number}") for number in count(2))
         return next(folder for folder in chain([first], others) if not folder.exists())
     out: Path = options.out
@@ -204,15 +222,12 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
 
 
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
-    ops = choose_ops(options)
-    recipe = RECIPES[options.recipe].with_options(
-        epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
-    )
+    ops, recipe = choose_ops(options), _recipe(options)
     plan = Plan(
         data=options.data,
         recipe=recipe,
         seed=options.seed,
-        out=_out_folder(options),
+        out=_out_folder(options, recipe),
         samples_per_class=options.samples,
         photos=options.photos,
         split=options.split,

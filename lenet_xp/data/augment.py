@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lenet_xp.system.opencv import cv2
+from lenet_xp.system.text import nearest
 
 MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
 MAX_WIDENING = 1.0  # pixels: the same, upper limit
@@ -52,6 +53,8 @@ class Distortion:
 
     def __post_init__(self) -> None:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
+        if not all(type(each) in (int, float) for each in strengths):
+            raise ValueError("strengths of a distortion are numbers")
         if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
             raise ValueError("strengths of a distortion are not negative")
         if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
@@ -68,6 +71,9 @@ class Distortion:
         for name in REMOVED:
             if values.get(name, 0) != 0:
                 raise ValueError(f"a distortion no longer has {name}, here {values[name]!r:.20}")
+        known = [field.name for field in fields(cls)]
+        for name in values.keys() - {*known, *REMOVED}:
+            raise ValueError(f"a distortion has no {name[:40]!r}; {nearest(name, known)}")
         return cls(**{name: value for name, value in values.items() if name not in REMOVED})
 
     @property
@@ -87,7 +93,10 @@ class Distortion:
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
-        """Images (N, S, S) uint8, changed: first the pen's width, then blur, then geometry."""
+        """Prepared images, changed: first the pen's width, then blur, then geometry."""
+        if images.ndim == 4:  # each channel by itself
+            channels = np.moveaxis(images, 3, 0)
+            return np.stack([self.apply(each, changes) for each in channels], axis=3)
         tall, size = tall_picture(images), images.shape[1]
         if changes.widths is not None:
             change_width(tall, size, changes.widths)

@@ -12,7 +12,7 @@ from lenet_xp.inference import feature_maps
 from lenet_xp.letters.alternatives import Alternative, Reading
 from lenet_xp.letters.ya_or_yar import RING
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.reader import Reader
 
 TOP = 5  # readings
@@ -44,8 +44,9 @@ class PictureReader:
                 if pixels > LARGE:
                     held.enter_context(self._large)
 
-            image = decode(picture, "the picture", admit)
             reader = self._photos if height is None else self._drawings
+            colour = reader.saved.preprocessing.channels == 3
+            image = ImageFile(picture, "the picture").page(0, admit, colour)
             seen, reading = reader.see_and_read(image, height)
         if reading.blank:
             return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}

@@ -1,5 +1,6 @@
 """NumPy on the CPU: the reference with a blocked stage, and captures that repeat in place."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any, TypeVar
@@ -143,10 +144,12 @@ class NumpyOps(WindowOps):
         if chosen is not None:
             gathered = np.empty((len(chosen), *images.shape[1:]), images.dtype)
             images = self._run(np.take, images, chosen, axis=0, out=gathered)
-        count, height, width = images.shape
-        transposed = np.empty((height * width, count), images.dtype)
-        self._run(np.copyto, transposed, images.reshape(count, height * width).T)
-        x = self._new(1, height, width, count)
+        count, height, width, *colours = images.shape
+        channels = math.prod(colours)
+        transposed = np.empty((channels, height * width, count), images.dtype)
+        pixels = images.reshape(count, height * width, channels)
+        self._run(np.copyto, transposed, pixels.transpose(2, 1, 0))
+        x = self._new(channels, height, width, count)
         self._run(np.copyto, x.reshape(transposed.shape), transposed)
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)

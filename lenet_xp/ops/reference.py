@@ -325,7 +325,7 @@ class Ops(Updates):
     # Pictures to the network's input
 
     def resident(self, images: np.ndarray) -> Array | None:
-        """(M, S, T) uint8 images kept on the device for `image_batch`.
+        """(M, S, T) or (M, S, T, 3) uint8 images kept on the device for `image_batch`.
 
         None where that saves nothing (the device is the host) or they do not fit.
         """
@@ -336,14 +336,18 @@ class Ops(Updates):
     ) -> Array:
         """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
 
+        In colour (N, S, T, 3) they become (3, S, T, N).
+
         chosen: indices (N,) int64 on the host; then `images` is what `resident` gave, or all
         images on the host where it gave None.
         """
         images = images if chosen is None else images[chosen]
-        count, height, width = images.shape
-        pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
-        x = self.xp.astype(pixels, self.dtype) * scale + shift
-        return self.xp.reshape(x, (1, height, width, count))
+        images = self.xp.asarray(images, device=self.device)
+        if images.ndim == 3:
+            images = images[..., None]
+        return (
+            self.xp.astype(self.xp.permute_dims(images, (3, 1, 2, 0)), self.dtype) * scale + shift
+        )
 
     def warped_batch(
         self,

@@ -112,14 +112,17 @@ class ImageFile:
             most = MAX_ALL_PIXELS // 1_000_000
             raise InputError(f"{self.name}: its pages have over {most:,} megapixels; split it")
 
-    def page(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:
+    def page(
+        self, number: int = 0, admit: Callable[[int], object] = bool, colour: bool = False
+    ) -> np.ndarray:
         """The pixels of a page, counted from 0, as `decode` returns those of the first.
 
-        Later pages cost less in their order: frames of an animation build on one another.
+        colour: whether a JPEG keeps its colours. Later pages cost less in their order: frames of an
+        animation build on one another.
         """
         with stderr_muted:
             if self._is_jpeg:
-                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit)
+                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
             return self._guarded(lambda: self._decoded(number, admit))
 
     def grey(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:

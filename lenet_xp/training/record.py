@@ -16,7 +16,14 @@ from lenet_xp.training.plan import Plan
 RESERVED = 2 * 2**20  # bytes: more than a run's results take
 RECORDED_PAIRS = 10  # confused pairs in metrics.json; confused_pairs.csv has more
 RESULTS = (
-    *("metrics.json", "model.npz", "history.csv", "learning_curves.png", "feature_maps.png"),
+    *(
+        "metrics.json",
+        "model.npz",
+        "recipe.toml",
+        "history.csv",
+        "learning_curves.png",
+        "feature_maps.png",
+    ),
     *("c1_filters.png", "calibration.json", "confusion.csv", "confusion_matrix.png"),
     *("confused_pairs.csv", "confused_pairs.png", "confused_pairs.txt", "misclassified.png"),
     *("per_class.csv", "per_class.png", "per_class.txt"),

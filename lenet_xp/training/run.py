@@ -16,14 +16,14 @@ from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.letters.drawn_pages import photograph
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import write_tables
-from lenet_xp.system.files import remove_leftovers, write_csv, write_json
+from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write_text
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import reason_of
@@ -84,6 +84,7 @@ def train_run(
             )
         dataset = load_dataset(
             plan.data,
+            plan.recipe.preprocessing(),
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,
@@ -126,7 +127,7 @@ class _Epochs:
         self.saved, self.images = saved, images
         self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
 
-    def __call__(self, row: dict[str, Any], validated_model: LeNet5) -> None:
+    def __call__(self, row: dict[str, Any], validated_model: Sequential) -> None:
         self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
         accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
         if accuracy > best:
@@ -161,17 +162,15 @@ class _Run:
         return self.dataset.images[chosen], self.dataset.labels[chosen]
 
     def trained(self) -> tuple[SavedModel, FitResult]:
-        """The trained model; its notes hold the temperature fitted to the validation images."""
+        """The trained model, with the temperature fitted to the validation images."""
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
-        preprocessing = Preprocessing().fitted(dataset.images[split.train])
-        model = LeNet5(
-            len(dataset.class_names),
-            activation=plan.recipe.activation,
-            squash_pools=plan.recipe.squash_pools,
-            seed=plan.seed,
-            ops=ops,
-            fused=plan.fused,
-        )
+        preprocessing = plan.recipe.preprocessing().fitted(dataset.images[split.train])
+        try:
+            model = plan.recipe.make_network(
+                len(dataset.class_names), ops, seed=plan.seed, fused=plan.fused
+            )
+        except ValueError as error:
+            raise InputError(f"{dataset.name}: {error}") from error
         train, val = self._training_images(preprocessing), self.part(split.val)
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
@@ -182,7 +181,7 @@ class _Run:
         result = self._fitted(saved, train, val)
         probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
         temperature = fit_temperature(log_probabilities(probabilities), val[1])
-        return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+        return replace(saved, temperature=temperature), result
 
     def _training_images(self, preprocessing: Preprocessing) -> LabelledImages:
         """The training letters, and with --photos the same as they are read off drawn pages."""
@@ -266,6 +265,7 @@ class _Run:
         plan, dataset, split, out = self.plan, self.dataset, self.split, self.plan.out
         remove_results(out)
         save_model(out / "model.npz", saved)
+        write_text(out / "recipe.toml", plan.recipe.as_toml())
         rows = [list(row.values()) for row in result.history]
         write_csv(out / "history.csv", list(result.history[0]), rows)
         images, labels = self.part(split.test)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lenet_xp.inference import read_in_pieces
 from lenet_xp.losses import SoftmaxCrossEntropy
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.processes import WorkerProcess
@@ -34,7 +34,7 @@ class CapturedSteps:
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         inputs: Sequence[InputBatch],
         losses: Array,
         hits: Array,
@@ -81,7 +81,7 @@ class GradientWorker:
     """Computes gradients with a model of its own and leaves them in `model.gradients`."""
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, on_device: DeviceImages | None = None
+        self, model: Sequential, preprocessing: Preprocessing, on_device: DeviceImages | None = None
     ):
         self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
         self._total = model.ops.zeros(model.values.shape)
@@ -123,18 +123,18 @@ class GradientProcess(WorkerProcess):
     """
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, max_images: int, max_read: int = 0
+        self, model: Sequential, preprocessing: Preprocessing, max_images: int, max_read: int = 0
     ):
-        size, values = preprocessing.size, (model.values.shape, model.values.dtype)
+        values = model.values.shape, model.values.dtype
         shapes = {
             "values": values,
             "gradients": values,
-            "images": ((max(max_images, max_read), size, size), np.uint8),
+            "images": ((max(max_images, max_read), *preprocessing.shape), np.uint8),
             "labels": ((max_images,), np.int64),
             "losses": ((max_images,), model.values.dtype),
             "hits": ((max_images,), model.values.dtype),
             "scale": ((1,), np.float64),
-            "probabilities": ((max_read, model.shapes[-1][0]), np.float64),
+            "probabilities": ((max_read, model.num_classes), np.float64),
         }
         super().__init__(partial(_gradients, model, preprocessing), shapes)
 
@@ -157,7 +157,7 @@ class GradientProcess(WorkerProcess):
         losses[...], hits[...] = self.arrays["losses"][:count], self.arrays["hits"][:count]
 
     def begin_read(self, values: np.ndarray, images: np.ndarray) -> None:
-        """Start to read images (N, S, S) uint8 with the parameters `values`."""
+        """Start to read prepared images with the parameters `values`."""
         self.arrays["values"][...], self.arrays["images"][: len(images)] = values, images
         self.begin(-len(images))
 
@@ -168,7 +168,7 @@ class GradientProcess(WorkerProcess):
 
 
 def _gradients(
-    model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
+    model: Sequential, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
 ) -> Callable[[int], None]:
     """What a `GradientProcess` does for a number of images: gradients, or below 0 a reading."""
     own = model.replica(values=arrays["values"], gradients=arrays["gradients"])

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from lenet_xp.inference import BatchReader, largest_share, shares_to_read
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.optim import RunningMean
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -30,7 +30,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         recipe: Recipe,
         preprocessing: Preprocessing,
         workers: WorkerThreads,
@@ -154,7 +154,7 @@ class Trainer:
         return [self.model.gradients for _ in own] + [process.gradients for process in busy]
 
     def read(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
+        """Class probabilities (N, K) of prepared images by the model that is validated."""
         given = self.validated_model, self.preprocessing, self.workers
         if self.processes and not self._first:
             return self._read_in_processes(images)
@@ -167,7 +167,7 @@ class Trainer:
 
     def _read_in_processes(self, images: np.ndarray) -> np.ndarray:
         count, model = len(images), self.validated_model
-        probabilities = np.empty((count, model.shapes[-1][0]))
+        probabilities = np.empty((count, model.num_classes))
         shares = shares_to_read(count, self.workers.count)
         busy = self.processes[: len(shares)]
         for process, share in zip(busy, shares, strict=True):

@@ -25,7 +25,7 @@ onnx = pytest.importorskip("onnx", reason="needs the packages of the extra 'expo
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("safetensors")
 
-PREPROCESSING = Preprocessing(polarity="dark-on-light", box="keep", mean=0.21, std=0.33)
+PREPROCESSING = Preprocessing(polarity="dark-on-light", framing="keep", mean=0.21, std=0.33)
 NETWORKS = [(kind, squash) for kind in sorted(ACTIVATIONS) for squash in (True, False)]
 ENDINGS = ("onnx", "safetensors")
 

@@ -19,7 +19,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
 
 NAMES = ("ya", "yab", "ⵣ or yaz")
-PREPROCESSING = Preprocessing(polarity="dark-on-light", box="keep", mean=0.25, std=0.3)
+PREPROCESSING = Preprocessing(polarity="dark-on-light", framing="keep", mean=0.25, std=0.3)
 NOTES = {"seed": 7, "recipe": {"name": "classic"}, "samples_per_class": None}
 
 

@@ -44,8 +44,8 @@ def test_every_format_gives_the_same_picture(tmp_path, suffix):
     options = {"quality": 100} if suffix == "jpeg" else {"lossless": True}
     options = options if suffix in ("jpeg", "webp") else {}
     image = read_image(saved(tmp_path / f"a.{suffix}", letter(), **options))
-    found = Preprocessing(box="keep").apply(image).astype(int)
-    assert np.abs(found - Preprocessing(box="keep").apply(letter())).max() <= 4
+    found = Preprocessing(framing="keep").apply(image).astype(int)
+    assert np.abs(found - Preprocessing(framing="keep").apply(letter())).max() <= 4
 
 
 def test_a_name_does_not_decide_the_format(tmp_path):

@@ -30,7 +30,7 @@ def test_no_letter_is_read_from_no_ink(reader, name):
         picture = BLANKS[name](height, width, np.random.default_rng(number))
         assert reader.read(picture).blank, (height, width)
         assert reader.read_page(picture).letters == (), (height, width)
-        assert not Preprocessing(box="keep").apply(picture).any(), (height, width)
+        assert not Preprocessing(framing="keep").apply(picture).any(), (height, width)
 
 
 @pytest.mark.parametrize("name", ["paper, noise", "coarse paper", "vignette, noise"])
