@@ -42,9 +42,9 @@ class Preprocessing:
     polarity: "dark-on-light", "light-on-dark", or "auto" to decide it for each picture.
     framing: "auto" crops to ink that fills only a small part of its picture; "keep" never crops.
     contrast: whether each picture's lightest and darkest level become 0 and 255.
+    mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
     channels: 1, or 3 for (size, size, 3) uint8 of red, green and blue; polarity, framing and
     contrast then count for nothing.
-    mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
     Values out of range raise InputError.
     """
 
@@ -52,9 +52,9 @@ class Preprocessing:
     polarity: str = "auto"
     framing: str = "auto"
     contrast: bool = True
-    channels: int = 1
     mean: float = 0.0
     std: float = 1.0
+    channels: int = 1
 
     def __post_init__(self) -> None:
         size, mean, std = self.size, self.mean, self.std

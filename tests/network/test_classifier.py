@@ -138,7 +138,7 @@ def test_the_recipe_and_what_replaces_it(few, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "worst"}, "recipe must be classic or best, not 'worst'"),
+        ({"recipe": "worst"}, "recipe must be classic, best or a TOML file, not 'worst'"),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"learning_rate": -1.0}, "learning_rate must be a positive"),
@@ -364,7 +364,7 @@ def test_one_channel_may_stand_on_either_side_and_three_are_refused(few):
         assert np.array_equal(model.predict_proba(X), expected)
     for X in (np.repeat(images[..., None], 3, axis=-1), images[:, None, None]):
         for ask in (model.predict, lambda X: quick().fit(X, names)):
-            with pytest.raises(ValueError, match="one channel: give grey ones"):
+            with pytest.raises(ValueError, match="one channel: give grey pictures"):
                 ask(X)
 
 

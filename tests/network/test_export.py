@@ -9,6 +9,7 @@ from commandline import ROOT, call, files_in
 from tolerances import EXPORT
 
 from lenet_xp import export
+from lenet_xp.architecture import describe
 from lenet_xp.errors import InputError
 from lenet_xp.export import export_model
 from lenet_xp.layers import ACTIVATIONS
@@ -36,7 +37,7 @@ def make(activation="tanh", squash_pools=True, names=None, dtype="float32", temp
     config = {"activation": activation, "squash_pools": squash_pools}
     model = LeNet5(len(names), **config, seed=4, ops=get_ops("numpy", dtype))
     model.values[...] += np.random.default_rng(5).normal(scale=0.1, size=model.values.shape)
-    return SavedModel(model, PREPROCESSING, names, {"temperature": temperature})
+    return SavedModel(model, PREPROCESSING, names, {}, temperature=temperature)
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +99,15 @@ def description(path):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_file_says_all_that_its_use_needs(tmp_path, ending):
     path = tmp_path / f"model.{ending}"
-    export_model(make("relu", False, ("yaz", "yagw", 'ⵣ, or "yaz"')), path)
+    saved = make("relu", False, ("yaz", "yagw", 'ⵣ, or "yaz"'))
+    export_model(saved, path)
     told = description(path)
     assert told["class_names"] == ["yaz", "yagw", 'ⵣ, or "yaz"']
     assert told["glyphs"] == ["ⵣ", "ⴳⵯ", 'ⵣ, or "yaz"']
     assert told["latin"][:2] == ["z", "gʷ"]
     assert Preprocessing.from_dict(told["preprocessing"]) == PREPROCESSING
     assert told["temperature"] == 1.7
-    assert told["network"] == {"num_classes": 3, "activation": "relu", "squash_pools": False}
+    assert told["network"] == describe(saved.model) and told["threshold"] == 0.0
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -8,6 +8,7 @@ import oracle
 import pytest
 from tolerances import FINITE_DIFFERENCE, NETWORK, assert_close
 
+from lenet_xp.architecture import describe
 from lenet_xp.layers import Flatten, Linear, MaxPool2D, Tanh
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5, Sequential
@@ -173,7 +174,7 @@ def test_summary(ops):
 def test_replica_shares_values_but_not_gradients(ops):
     model = LeNet5(10, activation="relu", squash_pools=False, ops=ops)
     replica = model.replica()
-    assert replica.config == model.config and replica.ops is not ops
+    assert describe(replica) == describe(model) and replica.ops is not ops
     assert replica.values is model.values and replica.gradients is not model.gradients
     images, _ = batch(ops)
     logits = ops.to_host(model.forward(images))
@@ -230,8 +231,8 @@ def test_a_network_is_pickled_and_copied(again, backend, request):
     model.backward(dlogits)  # leaves arrays behind in every layer
     assert len(pickle.dumps(model)) < 4 * 63_661 + 5_000
     twin = again(model)
-    assert (twin.config, type(twin.ops), twin.ops.dtype_name) == (
-        model.config,
+    assert (describe(twin), type(twin.ops), twin.ops.dtype_name) == (
+        describe(model),
         type(ops),
         "float32",
     )

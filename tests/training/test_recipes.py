@@ -89,9 +89,11 @@ def test_a_recipe_is_read_as_it_was_written():
         assert Recipe.from_dict(recipe.to_dict() | {"label_smoothing": 0.0}) == recipe
     with pytest.raises(ValueError, match=r"label_smoothing 0.1"):
         Recipe.from_dict(CLASSIC.to_dict() | {"label_smoothing": 0.1})
-    for values in (None, [], "classic", {}, CLASSIC.to_dict() | {"dropout": 0.1}):
+    for values in (None, [], "classic"):
         with pytest.raises(TypeError):
             Recipe.from_dict(values)
+    with pytest.raises(ValueError, match="epochs is missing"):
+        Recipe.from_dict({})
     changed = CLASSIC.with_options(epochs=3, batch_size=None)
     assert (changed.epochs, changed.batch_size) == (3, 64)
 
