@@ -129,7 +129,7 @@ class CupyArrays(Ops):
         self._launch_on_tiles("image_batch", arguments, numbers, count)
         if len(shape) == 2:
             return x[None]
-        return self.xp.ascontiguousarray(self.xp.transpose(x, (2, 0, 1, 3)))
+        return self.xp.ascontiguousarray(x.transpose(2, 0, 1, 3))
 
     def warped_batch(
         self,
