@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lenet_xp.layers import LAYERS, Conv2D, Layer
+from lenet_xp.layers import LAYERS, Conv2D, Layer, is_ours
 from lenet_xp.model import Sequential
 from lenet_xp.system.text import nearest, problem_with
 
@@ -33,7 +33,7 @@ def describe(network: Sequential) -> dict[str, Any]:
 
 
 def _table(layer: Layer) -> dict[str, Any]:
-    if LAYERS.get(layer.kind) is not type(layer):
+    if not is_ours(layer):
         raise ValueError(
             f"{layer.name} is a {type(layer).__name__}, none of the package's layers, which alone "
             f"can be written as data: {', '.join(LAYERS)}"

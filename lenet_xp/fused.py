@@ -9,7 +9,7 @@ and `Ops.fuses_dense`.
 from collections.abc import Sequence
 from itertools import takewhile
 
-from lenet_xp.layers import LAYERS, Activation, AvgPool2D, Conv2D, Kept, Layer, Linear
+from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear, is_ours
 from lenet_xp.ops import Array, Ops
 from lenet_xp.ops.settings import StageSettings
 
@@ -19,16 +19,11 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
     fused: list[Layer | Stage | Dense] = []
     place = 0
     while place < len(layers):
-        run = list(takewhile(_is_ours, layers[place : place + 4]))
+        run = list(takewhile(is_ours, layers[place : place + 4]))
         found = _stage(run, ops) or _dense(run[:2], ops)
         fused.append(found or layers[place])
         place += len(found.layers) if found else 1
     return fused
-
-
-def _is_ours(layer: Layer) -> bool:
-    """Whether it is a layer of `layers.py`: the methods of a user's subclass may do otherwise."""
-    return LAYERS.get(layer.kind) is type(layer)
 
 
 class Stage:

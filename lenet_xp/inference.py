@@ -175,7 +175,7 @@ class ForwardPass:
         self._images = np.zeros((count, *preprocessing.shape), np.uint8)
         scale, shift = preprocessing.scale_and_shift()
         self._ops = ops
-        self._read = ops.capture(
+        self._read = model.capture(
             lambda: ops.softmax(model.forward(ops.image_batch(self._images, scale, shift))),
             frozen=frozen,
         )

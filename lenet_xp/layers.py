@@ -322,3 +322,8 @@ class Flatten(Layer):
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}
 _KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten)
 LAYERS: dict[str, type[Layer]] = {f.kind: f for f in (*_KINDS, *ACTIVATIONS.values())}
+
+
+def is_ours(layer: Layer) -> bool:
+    """Whether it is a layer of this file: the methods of a user's subclass may do otherwise."""
+    return LAYERS.get(layer.kind) is type(layer)

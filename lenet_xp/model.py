@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from lenet_xp.layers import (
     Layer,
     Linear,
     Param,
+    is_ours,
 )
 from lenet_xp.ops import Array, Ops, get_ops
 
@@ -122,6 +124,17 @@ class Sequential:
         """Fill `gradients` from the gradient of the loss with respect to the last y."""
         for layer in reversed(self._running):
             dy = layer.backward(dy)
+
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
+        """`ops.capture` of a computation with this network.
+
+        A user's own layer may do arithmetic that `ops` does not see, so with one in the network
+        each repetition computes all anew.
+        """
+        if all(map(is_ours, self.layers)):
+            return self.ops.capture(compute, frozen)
+        compute()
+        return compute
 
     def parameters(self) -> dict[str, Param]:
         """Every parameter by its dotted name, C1.weight first, in the order of the flat vector."""

@@ -23,7 +23,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.system.progress import LinesAndBar
-from lenet_xp.system.streams import tell
+from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
@@ -170,7 +170,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     except ValueError as error:
         raise InputError(f"--recipe: {error}") from error
     if options.recipe in RECIPES and os.path.isfile(options.recipe):
-        tell(f"recipe {options.recipe}: the file of that name, not the package's own recipe")
+        say(f"recipe {options.recipe}: the file of that name, not the package's own recipe")
     if options.photos and recipe.channels != 1:
         raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
     return recipe.with_options(

@@ -220,7 +220,7 @@ def named_recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str):
-        if os.path.isfile(recipe):
+        if os.path.isfile(recipe) or recipe.endswith(".toml") or os.sep in recipe:
             return read_recipe(recipe)
         if recipe in RECIPES:
             return RECIPES[recipe]

@@ -63,7 +63,7 @@ class CapturedSteps:
         for k, pair in enumerate(rates):
             self._rates[k][:] = pair
         if self._repeat is None:  # a capture runs the steps, too
-            self._repeat = self._model.ops.capture(self._compute)
+            self._repeat = self._model.capture(self._compute)
         else:
             self._repeat()
 
