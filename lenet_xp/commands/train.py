@@ -27,7 +27,14 @@ from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
-from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES, Recipe, named_recipe
+from lenet_xp.training.recipes import (
+    CLASSIC,
+    LARGEST_BATCH,
+    MOST_EPOCHS,
+    RECIPES,
+    Recipe,
+    named_recipe,
+)
 from lenet_xp.training.record import Finished
 from lenet_xp.training.run import interrupted_run, train_run
 
@@ -117,7 +124,8 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
 def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
-        default="classic",
+        type=_recipe,
+        default=CLASSIC,
         metavar="NAME|FILE",
         help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most "
         "accurate; or a TOML file as a run leaves it, with any network",
@@ -163,19 +171,15 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    """The recipe of that file or name, with what the options change of it."""
+def _recipe(word: str) -> Recipe:
+    """The recipe of that file or name."""
     try:
-        recipe = named_recipe(options.recipe)
+        recipe = named_recipe(word)
     except ValueError as error:
-        raise InputError(f"--recipe: {error}") from error
-    if options.recipe in RECIPES and os.path.isfile(options.recipe):
-        say(f"recipe {options.recipe}: the file of that name, not the package's own recipe")
-    if options.photos and recipe.channels != 1:
-        raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
-    return recipe.with_options(
-        epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
-    )
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if word in RECIPES and recipe is not RECIPES[word]:
+        say(f"recipe {word}: the file of that name, not the package's own recipe")
+    return recipe
 
 
 def _out_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
@@ -222,7 +226,12 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
 
 
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
-    ops, recipe = choose_ops(options), _recipe(options)
+    recipe = options.recipe.with_options(
+        epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
+    )
+    if options.photos and recipe.channels != 1:
+        raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
+    ops = choose_ops(options)
     plan = Plan(
         data=options.data,
         recipe=recipe,

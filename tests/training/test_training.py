@@ -310,7 +310,8 @@ def test_recipes_on_record_can_be_trained_again(path):
         names = told.keys() | strengths.keys()
         assert dict.fromkeys(names, 0.0) | told == dict.fromkeys(names, 0.0) | strengths
     assert recorded.pop("label_smoothing", 0.0) == 0.0
-    assert now == {"averaging": 0.0} | recorded
+    added = {"averaging": 0.0, "network": None, "size": 32, "channels": 1}
+    assert now == added | recorded
 
 
 @pytest.mark.parametrize("smoothing", (0.1, float("nan"), None, "0.0"))

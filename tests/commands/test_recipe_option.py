@@ -57,7 +57,7 @@ def test_colours_are_kept_where_the_recipe_says_so(call, coloured, tmp_path):  #
     read = call("predict", coloured / "red", "--model", out / "model.npz", "--json")
     assert read.status == 0
     results = json.loads(read.out)["results"]
-    assert len(results) == 24 and {each["name"] for each in results} == {"red"}
+    assert len(results) == 24 and {each["readings"][0]["name"] for each in results} == {"red"}
 
 
 def test_without_it_they_become_grey_and_a_line_says_so(call, coloured, tmp_path):  # noqa: F811
@@ -92,7 +92,7 @@ def test_a_run_leaves_the_recipe_that_it_used(call, tmp_path):  # noqa: F811
     ops = get_ops("numpy")
     one, two = (load_model(tmp_path / each / "model.npz", ops).model for each in ("run", "again"))
     np.testing.assert_array_equal(one.values, two.values)
-    assert list(one.parameters())[0] == "L0.weight" and one.num_classes == 33
+    assert next(iter(one.parameters())) == "L0.weight" and one.num_classes == 33
 
 
 def test_a_path_wins_in_words(call, tmp_path, monkeypatch):  # noqa: F811
@@ -105,7 +105,8 @@ def test_a_path_wins_in_words(call, tmp_path, monkeypatch):  # noqa: F811
 
 
 def test_wrong_recipes_are_one_line(call, coloured, tmp_path):  # noqa: F811
-    call("train", "--recipe", "bset").assert_refused("--recipe", "did you mean best?")
+    mistyped = call("train", "--recipe", "bset")
+    assert mistyped.status == 2 and "did you mean best?" in mistyped.err.splitlines()[-1]
     call("train", "--recipe", tmp_path / "no.toml").assert_refused("no.toml", "No such file")
     wrong = recipe_file(tmp_path, "epochs = 3\nepoch = 2\n")
     call("train", "--recipe", wrong).assert_refused(wrong, "did you mean epochs?")
