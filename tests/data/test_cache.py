@@ -1,5 +1,7 @@
 """The cache: met again, never believed when damaged or out of date, and never in the way."""
 
+import errno
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -10,6 +12,7 @@ import pytest
 from lenet_xp.data import sources
 from lenet_xp.data.cache import cache_folder, cache_path, read_cache, write_cache
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.errors import InputError
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
@@ -184,3 +187,44 @@ def test_where_it_is(monkeypatch, tmp_path):
         assert cache_folder() == tmp_path / ".cache" / "lenet_xp"
     one, other = (cache_path(each, Preprocessing(), False) for each in "ab")
     assert one.parent == cache_folder() and one != other
+
+
+def test_a_file_of_other_contents_is_not_believed(tmp_path):
+    """Zips that are whole, as another program or version might leave them under the name."""
+    images = np.zeros((3, 8, 8), np.uint8)
+    good = Dataset("a", images, np.arange(3), ("x", "y", "z"), ("1", "2", "3"), 2)
+    path = tmp_path / "kept.npz"
+    write_cache(path, good)
+    assert read_cache(path) is not None
+    for change in (
+        {"images": images.astype(np.int8)},
+        {"images": images[:, :6]},
+        {"images": images[0]},
+        {"images": images[..., None]},
+        {"images": images[:2]},
+        {"images": images[:0], "labels": good.labels[:0], "files": ()},
+        {"labels": good.labels.astype(np.int32)},
+        {"labels": good.labels - 1},
+        {"labels": good.labels + 1},
+        {"labels": good.labels[:, None]},
+        {"files": ("1", "2")},
+        {"files": ("1", "2", 3)},
+        {"class_names": ("x", "y", "z\n")},
+        {"source_train": 4},
+        {"source_train": -1},
+        {"source_train": True},
+        {"remarks": (1,)},
+    ):
+        write_cache(path, replace(good, **change))
+        assert read_cache(path) is None, change
+
+
+def test_a_file_that_the_disk_cannot_give_is_named(tmp_path, monkeypatch):
+    path = shutil.make_archive(str(tmp_path / "a"), "zip", letters(tmp_path / "letters"))
+
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(hashlib, "file_digest", broken)
+    with pytest.raises(InputError, match=r"a\.zip: cannot be read \(Input/output error\)"):
+        load(path)

@@ -1,5 +1,7 @@
 """npz files in Keras' layout: every shape and type that is read, and each limit from both sides."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,18 @@ def test_limits_hold_for_both_parts_together(tmp_path, monkeypatch, limit, value
     monkeypatch.setattr(npz, limit, value - 1)
     with pytest.raises(InputError, match="at most"):
         loaded(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "word"), [(399, "399 images, y_train 6"), (400, "at most")])
+def test_four_hundred_million_values_are_read_and_no_more(tmp_path, count, word):
+    """A file that declares so much and holds none of it: the shapes alone are read."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, array in (("x_test", X_TEST), ("y_train", Y_TRAIN), ("y_test", Y_TEST)):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.save(file, array)
+        with archive.open("x_train.npy", "w") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (count, 1000, 1000)}
+            np.lib.format.write_array_header_1_0(file, header)
+        archive.getinfo("x_train.npy").file_size = 2**29
+    with pytest.raises(InputError, match=word):
+        load_dataset(tmp_path / "a.npz", cache=False, progress=False)

@@ -213,3 +213,8 @@ def test_identical_images_of_amhcd_join_few_writers(shared):
     assert (len(parts), sum(map(len, parts)) - len(parts)) == (84, 86)
     # In yaq and yagw, too, whose order is their own: an independent sign that it is right.
     assert members_of(groups, writers_of(data)) == [(11, 58), (27, 34), (45, 46)]
+
+
+def test_nobody_can_change_the_table_that_all_read():
+    with pytest.raises(ValueError, match="read-only"):
+        writer_table()["ya"].writers[0] = 1

@@ -266,3 +266,16 @@ def test_backward_before_forward_of_a_network(fused):
     logits = model.forward(np.ones((1, 32, 32, 2), np.float32))
     model.backward(logits)
     assert np.abs(model.gradients).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "fan_in"),
+    [(Linear(60, 500), 60), (Conv2D(3, 90, (4, 5)), 60)],
+    ids=["linear", "conv"],
+)
+def test_a_layer_alone_draws_weights_of_unit_gain(layer, fan_in):
+    """Uniform weights of deviation 1 / sqrt(fan_in), as of LeCun's "Efficient BackProp"."""
+    weights = layer.weight.value
+    assert weights.std() == pytest.approx(fan_in**-0.5, rel=0.02)
+    assert 0.99 < np.abs(weights).max() / (3 / fan_in) ** 0.5 <= 1
+    assert not layer.bias.value.any()

@@ -109,6 +109,8 @@ def test_same_seed_same_weights_on_every_backend(ops):
         values = ops.to_host(LeNet5(seed=3, ops=ops).values)
         assert np.array_equal(values, host.astype(ops.dtype_name))
     assert not np.array_equal(ops.to_host(LeNet5(seed=4, ops=ops).values), values)
+    plain = [ops.to_host(LeNet5(ops=ops, **seed).values) for seed in ({}, {"seed": 0})]
+    np.testing.assert_array_equal(*plain)
 
 
 @pytest.mark.parametrize(

@@ -174,3 +174,11 @@ def test_huge_logits_stay_finite(ops):
     assert_close(ops, hits, np.array([1.0, 0.0, 0.0]))
     assert_close(ops, gradient, np.array([[0.0, -1.0, 1.0], [0.0, 1.0, -1.0]]))
     assert_close(ops, ops.softmax(logits), np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
+
+
+def test_windows_lie_side_by_side_and_within_the_image_unless_told_otherwise(ops, rng):
+    x = rng.normal(size=(2, 3, 6, 7))
+    columns = ops.im2col(ops.asarray(to_chwn(x)), (3, 2))
+    assert_close(ops, columns, oracle.im2col(x, (3, 2), 1, 0))
+    folded = ops.col2im(columns, (3, 6, 7, 2), (3, 2))
+    assert_close(ops, folded, ops.to_host(ops.col2im(columns, (3, 6, 7, 2), (3, 2), 1, 0)))

@@ -103,6 +103,7 @@ def test_a_centred_ring_low_in_its_picture_keeps_its_blank_half(left, top, high,
         (ring(64, 10), True),  # the hole has 0.37 of the square
         (ring(64, 15), False),  # and here 0.22
         (ring(64, 9, gap=6), True),
+        (ring(64, 9, gap=16), False),
         (ring(64, 9, gap=24), False),
         (ring(64, 9, dot=6), False),
         (ring(64, 40), False),

@@ -6,6 +6,7 @@ import pytest
 from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.letter import intersection_over_union, letter_mask
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
+from lenet_xp.system.opencv import cv2
 
 
 def levels_of(*bars, shape=(300, 300)):
@@ -85,6 +86,21 @@ def test_noise_of_any_strength_is_no_ink_and_what_is_much_darker_is():
             levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
             mask = find_ink(levels, 60, np.zeros_like(levels)).mask()
             assert mask[150:250, 195:205].mean() > 200 if expected else not mask.any()
+
+
+@pytest.mark.parametrize(("level", "expected"), [(9, False), (14, True)])
+def test_the_rest_of_a_stroke_stands_out_of_noise(level, expected):
+    """Noise of 12 levels, which smoothing brings to about 4: 2.2 of these are 9 levels."""
+    found = []
+    for seed in range(4):
+        levels = np.random.default_rng(seed).normal(14, 12, (400, 400))
+        levels[150:170, 100:200] += 40
+        levels[150:170, 200:300] += level
+        levels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        mask = find_ink(levels, 60, np.zeros_like(levels)).mask() > 0
+        assert mask[155:165, 105:195].mean() > 0.98
+        found.append(mask[155:165, 210:295].mean())
+    assert np.mean(found) > 0.75 if expected else np.mean(found) < 0.25
 
 
 @pytest.mark.parametrize("width", [3, 5, 8, 13, 30])
@@ -211,6 +227,18 @@ def test_strokes_vote_if_they_differ_by_more_than_four_levels(step, votes):
     assert polarity_votes(255 - paper) == ((0.0, 1.0) if votes else (0.0, 0.0))
     assert make_sheet(paper).dark
     assert make_sheet(255 - paper).dark == (not votes)
+
+
+@pytest.mark.parametrize(("side", "stroke"), [(80, 3), (80, 8), (126, 3)])
+def test_surroundings_in_a_small_picture_are_no_narrower_than_five_pixels(side, stroke):
+    """Within three, the paper beside the pixels of a ring's edge votes for the other polarity."""
+    paper = np.full((side, side), 230, np.uint8)
+    cv2.circle(paper, (side // 2, side // 2), side // 3, 60, stroke)
+    for ink, sheet in (("dark", paper), ("light", 255 - paper)):
+        votes = polarity_votes(sheet)
+        own, other = votes if ink == "dark" else votes[::-1]
+        assert own == 1 and other < 0.1
+        assert make_sheet(sheet).dark == (ink == "dark")
 
 
 def test_darkness_of_ink_is_the_share_of_light_it_takes_and_of_chalk_the_light_it_adds():

@@ -116,3 +116,24 @@ HERE, NEAR, THERE = (10, 10, 100, 50), (10, 10, 100, 40), (300, 10, 100, 100)
 def test_the_kernel_that_suits_best_is_taken_where_most_agree(found, kernel):
     assert finding._most_agreed([candidate(*each) for each in found]).kernel == kernel
     assert finding._most_agreed([]) is None
+
+
+@pytest.mark.parametrize(("left", "top"), [(200, 1500), (1500, 200)])
+def test_a_small_letter_off_the_middle_is_searched_for_where_it_is(left, top):
+    picture = np.full((2000, 2000), 230, np.uint8)
+    picture[top : top + 80, left : left + 80] = cross(80, 80, 12)
+    found = find_letter(picture, "dark-on-light")
+    expected = find_letter(cross(200, 80, 12), "dark-on-light")
+    assert found.shape == pytest.approx(expected.shape, abs=2)
+    assert found.mean() == pytest.approx(expected.mean(), rel=0.1)
+
+
+def test_ink_that_is_found_keeps_its_darkness():
+    """Pencil and ink in one letter: each has the share of light that it takes."""
+    picture = cross(300, 200, 20)
+    for level in (30, 60, 90, 120, 150):
+        picture[50:250, 140:160][30:50] = level
+        found = find_letter(picture, "dark-on-light")
+        assert found.shape == pytest.approx((200, 200), abs=2)
+        assert found[36:44, 95:105].mean() == pytest.approx(255 * (1 - level / 230), abs=6)
+        assert found[150:190, 95:105].mean() == pytest.approx(255 * (1 - 30 / 230), abs=6)

@@ -9,7 +9,7 @@ from PIL import Image
 import lenet_xp
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import read_image
-from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.pictures.levels import grey_levels, has_colours
 from lenet_xp.system.opencv import cv2
 
 LETTER = Path(__file__).resolve().parents[2] / "docs" / "letter.png"
@@ -153,3 +153,17 @@ def test_what_is_not_finite_is_refused(tmp_path, odd):
     Image.fromarray(numbers).save(tmp_path / "a.tif")
     with pytest.raises(InputError, match=r"a\.tif: holds NaN or infinities"):
         read_image(tmp_path / "a.tif")
+
+
+def test_colours_are_told_from_grey_levels_three_times():
+    grey = np.dstack([GREY] * 3)
+    orange = np.full((20, 20, 3), (230, 120, 30), np.uint8)
+    tinted = grey.copy()
+    tinted[5, 7] = 90, 130, 110  # one pixel is enough
+    for pictures, expected in ((grey, False), (orange, True), (tinted, True)):
+        assert has_colours(pictures) == has_colours(pictures[None]) == expected
+        assert has_colours(np.dstack([pictures, pictures[..., 0]])) == expected
+        assert has_colours(pictures / 255) == expected
+    tinted[5, 7, 1] = 129  # levels apart: 39
+    assert not has_colours(tinted)
+    assert not has_colours(GREY) and not has_colours(orange[..., :1])

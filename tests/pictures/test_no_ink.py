@@ -93,6 +93,20 @@ def test_a_mask_is_ink_only_where_it_has_an_edge():
     assert not is_ink(BLANKS["paper, noise"](300, 300, np.random.default_rng(0)), ink, 300, 300)
 
 
+@pytest.mark.parametrize(("blur", "expected"), [(10, True), (25, False)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_faint_ink_out_of_focus_is_ink_and_what_is_softer_is_a_shadow(blur, expected, scale):
+    """A cross of 200 pixels, and the same of 400: its paper begins where the blur ends."""
+    picture = np.full((300 * scale, 300 * scale), 240.0, np.float32)
+    across, along = slice(140 * scale, 160 * scale), slice(50 * scale, 250 * scale)
+    picture[across, along] = picture[along, across] = 210
+    picture = cv2.GaussianBlur(picture, (0, 0), blur * scale)
+    mask = np.where(picture < (240 + picture.min()) / 2, 255, 0).astype(np.uint8)
+    picture += np.random.default_rng(0).normal(0, 1, picture.shape)
+    picture = picture.clip(0, 255).astype(np.uint8)
+    assert is_ink(picture, mask, 200 * scale, 300 * scale) == expected
+
+
 def test_no_real_letter_becomes_a_blank(shared):
     pictures = []
     with zipfile.ZipFile(shared / "amhcd_64.zip") as archive:

@@ -87,6 +87,17 @@ def test_the_ends_of_a_line_may_be_a_quarter_as_dark(end, gone):
     assert is_gone_between(levels) == gone
 
 
+@pytest.mark.parametrize("ends", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(("length", "gone"), [(7, True), (8, False)])
+def test_an_end_is_eight_pixels_long(length, gone, ends):
+    """With a fifth of a line's darkness at the edge: one whole pixel more makes it 0.3 of eight."""
+    faint = lined(2, 0, 1, depth=12)
+    levels = lined(2, 0, 1)
+    for part in (slice(0, length * ends[0]), slice(400 - length * ends[1], 400)):
+        levels[:, part] = faint[:, part]
+    assert is_gone_between(levels) == gone
+
+
 @pytest.mark.parametrize(("side", "gone"), [(119, False), (120, True)])
 def test_a_picture_of_less_than_three_runs_is_left_alone(side, gone):
     levels = lined(3, 0, 1, shape=(side, 400))
@@ -145,3 +156,11 @@ def test_the_light_that_a_line_takes_is_a_share_on_paper_and_a_sum_on_a_blackboa
             )
         found, _ = freed(levels, dark)
         assert np.abs(found - plain).max() <= 4
+
+
+@pytest.mark.parametrize(("count", "gone"), [(3, False), (4, False), (5, True)])
+def test_a_line_in_pieces_counts_once(count, gone):
+    """Bars of letters, each broken twice, are as few as they are."""
+    levels = lined(count, 0.05, 0.95)
+    levels[:, 120:150] = levels[:, 250:280] = paper()[:, :30]
+    assert is_gone_between(levels) == gone
