@@ -16,6 +16,7 @@ from lenet_xp.pictures.image_file import decode
 from lenet_xp.reader import Reader
 
 TOP = 5  # readings
+MAX_MAPS = 64  # of a layer: more are not shown
 LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
 
 
@@ -56,7 +57,7 @@ class PictureReader:
             "sized": height is not None,
             "readings": [each._asdict() for each in _likeliest(reading)],
             "seen": _levels(seen),
-            "maps": [_layer(name, values) for name, values in maps.items()],
+            "maps": [_layer(name, values[:MAX_MAPS]) for name, values in maps.items()],
         }
 
 
