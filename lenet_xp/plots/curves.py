@@ -29,12 +29,12 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     )
     epochs = _series(history, "epoch")
     losses = [_series(history, f"{part}_loss") for part, *_ in PARTS]
-    _draw_parts(loss, epochs, losses, LOSSES, [f"{loss:g}" for loss in LOSSES])
+    _draw_parts(loss, epochs, losses, {loss: f"{loss:g}" for loss in LOSSES})
     title(loss, "Loss")
     # A logarithmic axis of the error: half the errors are one step up.
     rates = [np.maximum(1 - _series(history, f"{part}_accuracy"), MIN_ERROR) for part, *_ in PARTS]
     labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
-    _draw_parts(accuracy, epochs, rates, 1 - ACCURACIES, labels)
+    _draw_parts(accuracy, epochs, rates, dict(zip(1 - ACCURACIES, labels, strict=True)))
     accuracy.invert_yaxis()
     title(accuracy, "Accuracy")
     rate.plot(epochs, _series(history, "learning_rate"), color=GREEN, marker=".")
@@ -50,11 +50,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def _draw_parts(
-    axes: Axes,
-    epochs: np.ndarray,
-    values: Sequence[np.ndarray],
-    ticks: np.ndarray,
-    labels: Sequence[str],
+    axes: Axes, epochs: np.ndarray, values: Sequence[np.ndarray], labels: Mapping[float, str]
 ) -> None:
     """Draw the values of PARTS on a logarithmic axis, labelled at the ticks that enclose them."""
     for (_, name, colour, line), each in zip(PARTS, values, strict=True):
@@ -65,7 +61,8 @@ def _draw_parts(
     seen = np.concatenate(values)
     seen = seen[np.isfinite(seen) & (seen > 0)]
     axes.set_yscale("log")
-    axes.set_yticks(ticks, labels)
+    ticks = np.array(list(labels))
+    axes.set_yticks(ticks, list(labels.values()))
     axes.yaxis.set_minor_locator(NullLocator())
     low, high = (seen.min() * 1.001, seen.max() * 0.999) if len(seen) else (1.0, 1.0)
     below, above = ticks[ticks <= low], ticks[ticks >= high]

@@ -51,7 +51,8 @@ def per_class_scores(scores: Scores, ax: Axes | None = None) -> Figure:
     axes.set_ylim(len(ranked) - 0.4, -0.6)
     canvas.style_axes(axes, "both")
     axes.set_xlabel("%")
-    place, corner, columns = ("lower right", (1, 1), 3) if ax is None else ("best", None, 1)
-    axes.legend(loc=place, bbox_to_anchor=corner, ncols=columns, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
+    if ax is not None:
+        axes.legend(frameon=False)  # inside, for beside the title may be too little room
     canvas.title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")
     return canvas.finished(axes, known)
