@@ -131,6 +131,14 @@ def test_a_diagram_in_the_users_axes_is_legible_in_the_users_font():
     assert pictures[0] == pictures[1] and pictures[0][0] == ("ⵣ $x^$", ["DejaVu Sans"])
 
 
+def test_a_legend_stays_clear_of_the_title_in_narrow_axes():
+    user = Figure(figsize=(7, 4))
+    ax = user.subplots(1, 2)[1]
+    plots.per_class_scores(SCORES, ax=ax)
+    saved(user)
+    assert not ax.get_legend().get_window_extent().overlaps(ax._left_title.get_window_extent())
+
+
 def test_a_notebook_shows_a_figure_once_with_and_without_pyplot():
     nbformat, nbclient = map(pytest.importorskip, ("nbformat", "nbclient"))
     pytest.importorskip("ipykernel")
