@@ -189,10 +189,10 @@ class ForwardPass:
 def feature_maps(
     model: Sequential, image: np.ndarray, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
-    """The outputs of C1, S2, C3 and S4 for an image (S, S) uint8: name -> (maps, H, W)."""
+    """Those outputs of `trace` that are maps, for an image (S, S) uint8: name -> (maps, H, W)."""
     ops = model.ops
     outputs = model.trace(ops.image_batch(image[None], *preprocessing.scale_and_shift()))
-    return {name: ops.to_host(outputs[name])[..., 0] for name in ("C1", "S2", "C3", "S4")}
+    return {name: ops.to_host(y)[..., 0] for name, y in outputs.items() if len(y.shape) == 4}
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import lenet_xp
+from lenet_xp import plots
 from lenet_xp.commands import main
+from lenet_xp.scores.summary import Scores
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.fr.md")
@@ -182,9 +184,15 @@ def test_the_example_of_reading_prints_what_it_says(monkeypatch, capsys):
     assert run_example(example, capsys) == said
 
 
-def test_the_examples_of_training_run(capsys):
-    scikit, layers = code_blocks(text_of("docs/training.md"), "python")
+def test_the_examples_of_training_run(capsys, monkeypatch, tmp_path):
+    pictures, diagrams, scikit, layers = code_blocks(text_of("docs/training.md"), "python")
     rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    scores = Scores(np.arange(20) % 3, rng.dirichlet((1, 1, 1), 20), ("ya", "yab", "yaz"))
+    run_example(pictures, capsys)
+    assert (tmp_path / "maps.png").stat().st_size > 10_000
+    run_example(diagrams, capsys, scores=scores, plots=plots)
     shown = run_example(
         scikit.replace("n_jobs=2", "n_jobs=1"),
         capsys,

@@ -129,7 +129,7 @@ def evaluate(arguments: list[str] | None = None) -> None:
 def _draw(out: Path, scores: Scores, images: np.ndarray) -> None:
     """Draw the scores; where that fails, a warning, for the tables are written."""
     try:
-        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
+        from lenet_xp.commands.pictures import draw_scores  # matplotlib is slow to import
 
         draw_scores(out, scores, images)
     except Exception as error:  # matplotlib is missing or broken, the disk is full, ...

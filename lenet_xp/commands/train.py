@@ -204,9 +204,9 @@ def train(arguments: list[str] | None = None) -> None:
 
 
 def _draw(run: Finished) -> None:
-    from lenet_xp.plots.run import draw_run  # matplotlib is slow to import
+    from lenet_xp.commands.pictures import draw_run  # matplotlib is slow to import
 
-    draw_run(run.out, run.saved, run.dataset, run.split, run.history, run.scores)
+    draw_run(run)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:

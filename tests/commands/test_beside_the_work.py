@@ -300,7 +300,7 @@ def test_a_disk_that_fills_while_drawing_costs_pictures_alone(
         monkeypatch.setattr(canvas, "atomic_write", write)
         assert call(*again).status == 0
         drawn = {name for name in files_in(folder) if name.endswith(".png")}
-        own = {"learning_curves.png", "feature_maps.png", "c1_filters.png"}
+        own = {"learning_curves.png", "feature_maps.png", "filters.png"}
         assert drawn == (DRAWN if command is run else DRAWN - own)
     assert (tmp_path / "scores" / "scores.json").exists()
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lenet_xp.commands.pictures import draw_scores
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.plots.run import draw_scores
 from lenet_xp.scores.rejection import rejection_curve
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import (
