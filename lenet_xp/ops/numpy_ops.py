@@ -219,7 +219,12 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: LossPlace | None = None,
+        targets: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -231,12 +236,17 @@ class NumpyOps(WindowOps):
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
         run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
+        if targets is None:
+            targets = one_hot
+        else:
+            run(np.multiply, targets, p, out=work)
+            run(np.add.reduce, work, axis=0, out=shifted)
         run(np.exp, p, out=p)
         run(np.add.reduce, p, axis=0, out=row)
         run(np.divide, p, row, out=p)
         run(np.log, row, out=losses)
         run(np.subtract, losses, shifted, out=losses)
-        run(np.subtract, p, one_hot, out=p)
+        run(np.subtract, p, targets, out=p)
         run(np.multiply, p, self.dtype(scale), out=p)
         if into is not None:
             for vector, part in zip(into[:2], (losses, hits), strict=True):

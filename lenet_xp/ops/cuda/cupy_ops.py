@@ -144,7 +144,12 @@ class CupyOps(CupyArrays):
         return p
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: LossPlace | None = None,
+        targets: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         classes, count = logits.shape
         gradient, start = self._new(classes, count), NULL
@@ -154,10 +159,11 @@ class CupyOps(CupyArrays):
             losses, hits = map(self._output, into[:2])
             start = self._on_device(into[2], np.int64)
         labels = self.xp.ascontiguousarray(labels)
-        arrays = self._input(logits), labels, losses, hits, start, gradient
+        soft = () if targets is None else (self._input(targets),)
+        arrays = self._input(logits), *soft, labels, losses, hits, start, gradient
         arguments = *arrays, float(scale), classes, count
-        grid = (ceil_div(count, LANES),)
-        self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
+        name = "soft_cross_entropy" if soft else "softmax_cross_entropy"
+        self._kernels.launch("loss", name, (ceil_div(count, LANES),), WARPS, arguments)
         return losses, hits, gradient
 
     def sgd_update(
