@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.classifier import LeNetClassifier as LeNetClassifier
     from lenet_xp.errors import InputError as InputError
+    from lenet_xp.gradient_check import check_gradients as check_gradients
+    from lenet_xp.inference import input_gradient as input_gradient
     from lenet_xp.layers import AvgPool2D as AvgPool2D
     from lenet_xp.layers import Conv2D as Conv2D
     from lenet_xp.layers import Flatten as Flatten
@@ -38,6 +40,8 @@ __version__ = "0.2.0"
 _MODULES = {
     "classifier": "LeNetClassifier",
     "errors": "InputError",
+    "gradient_check": "check_gradients",
+    "inference": "input_gradient",
     "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",

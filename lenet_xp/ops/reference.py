@@ -20,7 +20,7 @@ from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.updates import Updates
 
 Array = Any  # an array of whichever module the ops object carries
-LossPlace = tuple[Array, Array, np.ndarray]  # vectors for losses and hits, and where to begin
+Place = tuple[Array, Array, np.ndarray] | None  # vectors for losses and hits, where to begin
 
 AMPLITUDE, STEEPNESS = 1.7159, 2.0 / 3.0  # of the scaled tanh, LeCun et al. 1998, Appendix A
 
@@ -299,12 +299,7 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: LossPlace | None = None,
-        targets: Array | None = None,
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 

@@ -10,7 +10,7 @@ import numpy as np
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div, source
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
-from lenet_xp.ops.reference import Array, LossPlace
+from lenet_xp.ops.reference import Array, Place
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
@@ -144,12 +144,7 @@ class CupyOps(CupyArrays):
         return p
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: LossPlace | None = None,
-        targets: Array | None = None,
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         classes, count = logits.shape
         gradient, start = self._new(classes, count), NULL
