@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.classifier import LeNetClassifier as LeNetClassifier
     from lenet_xp.data.sources import load_dataset as load_dataset
     from lenet_xp.errors import InputError as InputError
+    from lenet_xp.gradient_check import check_gradients as check_gradients
+    from lenet_xp.inference import input_gradient as input_gradient
     from lenet_xp.layers import AvgPool2D as AvgPool2D
     from lenet_xp.layers import Conv2D as Conv2D
     from lenet_xp.layers import Flatten as Flatten
@@ -42,6 +44,8 @@ _MODULES = {
     "classifier": "LeNetClassifier",
     "data.sources": "load_dataset",
     "errors": "InputError",
+    "gradient_check": "check_gradients",
+    "inference": "input_gradient",
     "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",

@@ -2,9 +2,11 @@
 
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from lenet_xp.losses import check_labels
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -193,6 +195,29 @@ def feature_maps(
     ops = model.ops
     outputs = model.trace(ops.image_batch(image[None], *preprocessing.scale_and_shift()))
     return {name: ops.to_host(y)[..., 0] for name, y in outputs.items() if len(y.shape) == 4}
+
+
+def input_gradient(
+    model: Sequential, images: np.ndarray, preprocessing: Preprocessing, classes: Any = None
+) -> np.ndarray:
+    """The gradient (N, C, S, S) of a class's logit with respect to the network's input.
+
+    images: (N, S, S) or (N, S, S, 3) uint8, as `Preprocessing.apply` gives them. classes: a number
+    or (N,), by default those read. ValueError for what does not fit. Source: Simonyan et al. 2014.
+    """
+    twin, scaling = model.replica(), preprocessing.scale_and_shift()
+    twin.layers[0].input_gradient = True
+    ops, count = twin.ops, twin.num_classes
+    if classes is not None:
+        classes = check_labels(np.broadcast_to(classes, len(images)), count)
+    result = np.empty((len(images), *twin.input_shape), ops.dtype_name)
+    for start in range(0, len(images), ops.images_per_piece):
+        piece = slice(start, start + ops.images_per_piece)
+        logits = ops.to_host(twin.forward(ops.image_batch(images[piece], *scaling)))
+        chosen = logits.argmax(axis=0) if classes is None else classes[piece]
+        dx = twin.backward(ops.asarray(np.arange(count)[:, None] == chosen))
+        result[piece] = np.moveaxis(ops.to_host(dx), -1, 0)
+    return result
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:

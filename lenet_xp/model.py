@@ -120,10 +120,11 @@ class Sequential:
             x = layer.forward(x)
         return x
 
-    def backward(self, dy: Array) -> None:
-        """Fill `gradients` from the gradient of the loss with respect to the last y."""
+    def backward(self, dy: Array) -> Array | None:
+        """Fill `gradients` from the loss's gradient by the last y; dx if the first layer has it."""
         for layer in reversed(self._running):
             dy = layer.backward(dy)
+        return dy
 
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         """`ops.capture` of a computation with this network.
@@ -145,11 +146,11 @@ class Sequential:
         }
 
     def trace(self, x: Array) -> dict[str, Array]:
-        """The output of each layer for x, by name; an activation's stands under what it follows."""
-        outputs, name = {}, "input"
+        """Each layer's output by name; an activation's replaces that of what it follows, if any."""
+        outputs, name = {}, ""
         for layer in self.layers:
             x = layer.forward(x)
-            name = name if isinstance(layer, Activation) else layer.name
+            name = name if name and isinstance(layer, Activation) else layer.name
             outputs[name] = x
         return outputs
 

@@ -33,6 +33,12 @@ class Inputs:
     def labels(self, classes: int, count: int) -> Array:
         return self._lend(self.rng.integers(0, classes, count))
 
+    def targets(self, classes: int, count: int) -> Array:
+        """Columns that are distributions; some classes have no part in theirs."""
+        parts = self.rng.uniform(size=(classes, count)) ** 2 + np.eye(classes, count)
+        parts *= (self.rng.random((classes, count)) < 0.7) | (np.eye(classes, count) > 0)
+        return self._lend(parts / parts.sum(axis=0))
+
     def mutable(self, *shape: int) -> Array:
         """Positive values, which the operation changes."""
         return self.ops.asarray(self.rng.uniform(0.5, 1.5, shape))
@@ -220,18 +226,40 @@ def _(ops, draw):
     )
 
 
-@case("softmax_cross_entropy", count=(3, 40))
-@case("capture", count=(3,))
-def _(ops, draw, count):
+@case("softmax_cross_entropy", soft=(False, True), count=(3, 40))
+@case("capture", soft=(False, True), count=(3,))
+def _(ops, draw, soft, count):
     """Losses and hits go into longer vectors; a repetition writes to another place."""
     logits, labels, place = draw(5, count), draw.labels(5, count), np.array([2])
     losses, hits = ops.zeros((2 * count + 9,)), ops.zeros((2 * count + 9,))
+    into, targets = (losses, hits, place), draw.targets(5, count) if soft else None
     repeat = ops.capture(
-        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into=(losses, hits, place))
+        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into, targets=targets)
     )
     place[0] = count + 5
     repeat()
     return losses * 1.0, hits * 1.0
+
+
+@case("softmax_cross_entropy", size=((33, 70), (2, 1), (7, 32)))
+def _(ops, draw, size):
+    """With targets; those of another distribution come last, from memory in another order."""
+    logits, labels = draw(*size), draw.labels(*size)
+    soft = ops.softmax_cross_entropy(logits, labels, 0.5, targets=draw.targets(*size))
+    other = ops.reshape(draw.targets(*size).T, size[::-1]).T
+    return *soft, *ops.softmax_cross_entropy(logits, labels, 0.5, targets=other)
+
+
+@case("capture")
+def _(ops, draw):
+    """A captured loss reads the targets of now."""
+    logits, labels, targets = draw(5, 40), draw.labels(5, 40), ops.zeros((5, 40))
+    repeat = ops.capture(lambda: ops.softmax_cross_entropy(logits, labels, 0.5, targets=targets))
+    results = []
+    for _ in range(2):
+        targets[...] = draw.targets(5, 40)
+        results += [each * 1.0 for each in repeat()]
+    return tuple(results)
 
 
 @case("capture", method=("sgd", "nesterov", "adam", "average"))

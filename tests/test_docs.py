@@ -206,6 +206,17 @@ def test_the_examples_of_training_run(capsys, monkeypatch, tmp_path):
     assert "63,661" in shown and shown.endswith("(33, 8)\n")
 
 
+def test_the_examples_of_looking_inside_run(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = text_of("docs/inside.md")
+    checked, gradient, soft = code_blocks(text, "python")
+    (said,) = code_blocks(text, "")
+    table = [line.split() for line in run_example(checked, capsys).splitlines()]
+    assert [row[::2] for row in table] == [line.split()[::2] for line in said.splitlines()]
+    assert run_example(gradient, capsys) == "(1, 1, 32, 32)\n"
+    assert run_example(soft, capsys) == "(8,) (33, 8)\n"
+
+
 def keys_of(value):
     """The names in nested JSON, without the values."""
     if isinstance(value, dict):

@@ -22,7 +22,11 @@ FLOORS = (
     {"reader": "pictures in, letters out"},
     {"plots": "pictures", "pages": "text lines", "training": "training", "export": "ONNX files"},
     {"model_file": "saved model"},
-    {"inference": "probabilities", "architecture": "networks as data"},
+    {
+        "inference": "probabilities",
+        "architecture": "networks as data",
+        "gradient_check": "finite differences",
+    },
     {"scores": "scores", "data": "data sets", "model": "LeNet-5"},
     {"letters": "alphabet", "fused": "fused layers"},
     {"pictures": "preprocessing", "losses": "loss", "optim": "optimisers", "layers": "layers"},

@@ -9,7 +9,7 @@ import numpy as np
 
 from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, LossPlace, Ops, activation_entry
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
@@ -222,7 +222,7 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -234,12 +234,15 @@ class NumpyOps(WindowOps):
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
         run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
+        if targets is not None:
+            run(np.multiply, targets, p, out=work)
+            run(np.add.reduce, work, axis=0, out=shifted)
         run(np.exp, p, out=p)
         run(np.add.reduce, p, axis=0, out=row)
         run(np.divide, p, row, out=p)
         run(np.log, row, out=losses)
         run(np.subtract, losses, shifted, out=losses)
-        run(np.subtract, p, one_hot, out=p)
+        run(np.subtract, p, one_hot if targets is None else targets, out=p)
         run(np.multiply, p, self.dtype(scale), out=p)
         if into is not None:
             for vector, part in zip(into[:2], (losses, hits), strict=True):
