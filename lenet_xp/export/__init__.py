@@ -7,7 +7,6 @@ file that describes the model, for runtimes that show no metadata.
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 
 from lenet_xp import __version__
 from lenet_xp.errors import InputError
-from lenet_xp.export.onnx_graph import IMAGES, OUTPUTS, encode_onnx, in_int8
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import SavedModel
@@ -26,9 +24,11 @@ from lenet_xp.system.files import FilePath, atomic_write, write_json
 from lenet_xp.system.text import reason_of
 
 FORMAT = "lenet_xp export"
+OURS = f'{{\n  "format": "{FORMAT}"'.encode()  # how the .json of an export begins
 TOLERANCE = 1e-5  # largest error: of probabilities; of logits, relative to the largest above 1
+IMAGES, OUTPUTS = "images", ("logits", "probabilities")
 FIRST, BATCH = (1, 8), 64  # images: where the first verified batches end, and in later ones
-CALIBRATION, TRIAL = (8, 1), (10, 2)  # samples of each letter, and the seed, for int8
+CALIBRATION, TRIAL = (8, 1, 0), (10, 2, 0)  # letters for int8, as `trial_images` takes it
 LEAST_SAME = 0.95  # share: of the trial letters that int8 must read as the model does
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
 
@@ -77,19 +77,17 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
     suffix, beside = check_format(path), Path(path).with_suffix(".json")
     if int8 and suffix != ".onnx":
         raise InputError(f"{path}: only an .onnx file can have int8 parameters")
-    if beside.is_file() and not _is_ours(beside):
-        raise InputError(f"{beside}: goes with {path}, but another file has that name; rename one")
     encode, open_file = _FORMATS[suffix]
     description = describe(saved)
     with atomic_write(path) as handle:
+        if beside.is_file() and not beside.read_bytes().startswith(OURS):
+            raise InputError(f"{beside}: goes with {path}, but is another file; rename one of them")
         try:
             with np.errstate(over="ignore"):  # float64 as float32
-                content = encode(saved, description)
-            if int8:
-                content = in_int8(content, _letters(saved, *CALIBRATION))
+                content = encode(saved, description, int8)
             handle.write(content)
             handle.flush()
-            images = _letters(saved, *TRIAL) if int8 else trial_images(saved)
+            images = trial_images(saved, *TRIAL) if int8 else trial_images(saved)
             told, read = open_file(Path(handle.name), saved)
             if told != description:
                 raise InputError("its description is not the model's")
@@ -102,13 +100,6 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
         os.fsync(handle.fileno())  # so that only its new name can fail after the other file's
         write_json(beside, {name: json.loads(text) for name, text in description.items()})
     return done
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file is the .json of an export."""
-    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
-        return bool(json.loads(path.read_bytes())["format"] == FORMAT)
-    return False
 
 
 def describe(saved: SavedModel) -> dict[str, str]:
@@ -154,20 +145,14 @@ def _compared(saved: SavedModel, read: Read, images: np.ndarray, int8: bool) -> 
     return gaps[1], same
 
 
-def trial_images(saved: SavedModel) -> np.ndarray:
-    """Return noise, an empty, a full image and a sample of each letter, as the model takes them."""
-    letters = _letters(saved, 1, 0)
-    noise = np.random.default_rng(0).integers(0, 256, (80, *letters.shape[1:]), dtype=np.uint8)
-    noise[0], noise[1] = 0, 255
-    return np.concatenate([noise, letters])
-
-
-def _letters(saved: SavedModel, samples: int, seed: int) -> np.ndarray:
-    """Return generated letters as the model takes them, (N, S, S) or (N, S, S, C) uint8."""
+def trial_images(saved: SavedModel, samples: int = 1, seed: int = 0, noise: int = 80) -> np.ndarray:
+    """Return noise, its first two images empty and full, and letters, as the model takes them."""
     letters = saved.preprocessing.apply_all(generate(samples, seed)[0])
-    channels = saved.model.input_shape[0]
-    grey = channels == 1 or letters.ndim == 4
-    return letters if grey else np.repeat(letters[..., None], channels, axis=3)
+    if letters.ndim == 3 and saved.model.input_shape[0] > 1:
+        letters = np.repeat(letters[..., None], saved.model.input_shape[0], axis=3)
+    images = np.random.default_rng(0).integers(0, 256, (noise, *letters.shape[1:]), dtype=np.uint8)
+    images[:1], images[1:2] = 0, 255
+    return np.concatenate([images, letters])
 
 
 def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,6 +165,13 @@ def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
     logits = twin.forward(ops.asarray(pixels * scale + shift))
     plain = ops.to_host(ops.softmax(logits)).T
     return ops.to_host(logits).T, apply_temperature(plain, saved.temperature)
+
+
+def _encode_onnx(saved: SavedModel, description: dict[str, str], int8: bool) -> bytes:
+    from lenet_xp.export.onnx_graph import encode_onnx, in_int8  # needs onnx
+
+    content = encode_onnx(saved, description)
+    return in_int8(content, trial_images(saved, *CALIBRATION)) if int8 else content
 
 
 def _open_onnx(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
@@ -195,7 +187,7 @@ def _open_onnx(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
     return description, lambda images: tuple(session.run(list(OUTPUTS), {IMAGES: images}))
 
 
-def _encode_safetensors(saved: SavedModel, description: dict[str, str]) -> bytes:
+def _encode_safetensors(saved: SavedModel, description: dict[str, str], int8: bool) -> bytes:
     """Return the bytes: float32 arrays with PyTorch's layouts, and its order of C5's inputs."""
     from safetensors.numpy import save
 
@@ -211,19 +203,16 @@ def _open_safetensors(path: Path, saved: SavedModel) -> tuple[dict[str, str], Re
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         description = file.metadata()
-    ops = get_ops("numpy", "float64")
-    model = saved.model.replica(ops.zeros(saved.model.values.shape), ops=ops)
-    parameters = model.parameters()
+    parameters, ops = saved.model.parameters(), get_ops("numpy", "float64")
     shapes = {name: array.shape for name, array in arrays.items()}
     if shapes != {name: tuple(parameter.shape) for name, parameter in parameters.items()}:
         raise ValueError("its arrays do not have the names and shapes of the model's")
-    for name, parameter in parameters.items():
-        parameter.value[...] = ops.asarray(arrays[name])
-    again = replace(saved, model=model)
+    values = ops.asarray(np.concatenate([np.zeros(0), *(arrays[n].ravel() for n in parameters)]))
+    again = replace(saved, model=saved.model.replica(values, ops=ops))
     return description, lambda images: _exact(again, images)
 
 
 _FORMATS = {
-    ".onnx": (encode_onnx, _open_onnx),
+    ".onnx": (_encode_onnx, _open_onnx),
     ".safetensors": (_encode_safetensors, _open_safetensors),
 }

@@ -1,5 +1,6 @@
 """The network as an ONNX graph, in float32 and, by ONNX Runtime's quantiser, in int8.
 
+Importing this module takes the package onnx.
 The graph takes uint8 images from `Preprocessing.apply` and standardises them itself. It uses
 operator set 17, which runtimes have supported since 2022.
 """
@@ -10,16 +11,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from lenet_xp import __version__
 from lenet_xp.errors import InputError
+from lenet_xp.export import IMAGES, OUTPUTS
 from lenet_xp.layers import Conv2D, Layer, Linear, ScaledTanh
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 
 OPSET = 17  # version: of ONNX's operators
 IR_VERSION = 8  # version: of ONNX's file format
-IMAGES, OUTPUTS = "images", ("logits", "probabilities")
 OPERATORS = {"avgpool2d": "AveragePool", "maxpool2d": "MaxPool", "tanh": "Tanh", "relu": "Relu"}
 OPERATORS["flatten"] = "Flatten"  # in the order channels, rows, columns, which is ONNX's
 IN_INT8 = ["Conv", "Gemm"]  # what has parameters; int8 elsewhere saves nothing
@@ -31,9 +34,6 @@ def encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
 
     Raises InputError for a layer that is not the package's.
     """
-    import onnx
-    from onnx import TensorProto, helper
-
     (channels, *size), classes = saved.model.input_shape, len(saved.class_names)
     graph = _Graph()
     scale, shift = saved.preprocessing.scale_and_shift()
@@ -72,57 +72,45 @@ def in_int8(content: bytes, images: np.ndarray) -> bytes:
     images: like the graph's input; they show which numbers occur between the layers.
     Raises the exceptions of ONNX Runtime.
     """
-    import onnx
-    from onnxruntime.quantization import quantize_static
+    from onnxruntime.quantization import quantize_static  # slow to import
 
     model = onnx.load_from_string(content)
     description = {each.key: each.value for each in model.metadata_props}
-    onnx.helper.set_model_props(model, PREPARED)
+    helper.set_model_props(model, PREPARED)
     batches = iter([{IMAGES: images}])
     reader = SimpleNamespace(get_next=lambda: next(batches, None))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(model, path, reader, op_types_to_quantize=IN_INT8)
         model = onnx.load(path)
-    onnx.helper.set_model_props(model, description)
+    helper.set_model_props(model, description)
     return bytes(model.SerializeToString())
 
 
 class _Graph:
-    """Nodes and constants of a graph; a tensor has the name of the node that computes it."""
+    """Nodes and constants of a graph."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self._names = {IMAGES, *OUTPUTS}
 
     def constant(self, name: str, value: object, dtype: type = np.float32) -> str:
-        from onnx import numpy_helper
-
-        name = self._free(name)
         self.constants.append(numpy_helper.from_array(np.array(value).astype(dtype), name))
         return name
 
     def add(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        output = self._free(name or kind)
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        name = name or f"{kind}_{len(self.nodes)}"
+        output = f"{name}.y"  # no other tensor's name, whatever a layer is called
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
         return output
-
-    def _free(self, name: str) -> str:
-        """Return the name, with signs at its end where a layer or a constant has it already."""
-        while name in self._names:
-            name += "_"
-        self._names.add(name)
-        return name
 
 
 def _layer(graph: _Graph, layer: Layer, x: str) -> str:
     """Add the nodes of a plain layer on tensor x; return the name of its output."""
     if isinstance(layer, ScaledTanh):
-        x = graph.add("Tanh", graph.add("Mul", x, graph.constant("slope", STEEPNESS)))
-        return graph.add("Mul", x, graph.constant("amplitude", AMPLITUDE), name=layer.name)
+        x = graph.add("Mul", x, graph.constant(f"{layer.name}.slope", STEEPNESS))
+        amplitude = graph.constant(f"{layer.name}.amplitude", AMPLITUDE)
+        return graph.add("Mul", graph.add("Tanh", x), amplitude, name=layer.name)
     if not isinstance(layer, Conv2D | Linear):
         if layer.kind not in OPERATORS:
             raise InputError(f"ONNX has no operator for the layer {layer.name} ({layer.kind})")

@@ -40,6 +40,7 @@ __all__ = ["call"]  # the fixture
 onnx = pytest.importorskip("onnx", reason="needs the packages of the extra 'export'")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("safetensors")
+onnx_graph = pytest.importorskip("lenet_xp.export.onnx_graph")
 
 PREPROCESSING = Preprocessing(polarity="dark-on-light", box="keep", mean=0.21, std=0.33)
 NETWORKS = [(kind, squash) for kind in sorted(ACTIVATIONS) for squash in (True, False)]
@@ -224,9 +225,9 @@ def test_int8_of_any_network(tmp_path, monkeypatch, name):
 
 
 def test_int8_that_reads_otherwise_is_not_kept(tmp_path, monkeypatch, shipped):
-    quantised = export.in_int8
-    mirrored = lambda content, images: quantised(content, images // 64)  # noqa: E731
-    monkeypatch.setattr(export, "in_int8", mirrored)
+    quantised = onnx_graph.in_int8
+    dim = lambda content, images: quantised(content, images // 64)  # noqa: E731
+    monkeypatch.setattr(onnx_graph, "in_int8", dim)
     with pytest.raises(InputError, match=r"int8 reads only \d+% of gen.*; export it without"):
         export_model(shipped, tmp_path / "int8.onnx", int8=True)
     assert files_in(tmp_path) == []
@@ -306,7 +307,7 @@ def test_a_json_of_another_kind_is_not_replaced(tmp_path, content):
     other = tmp_path / "model.json"
     other.write_bytes(content)
     for ending in ENDINGS:
-        with pytest.raises(InputError, match=r"model\.json: .*another file"):
+        with pytest.raises(InputError, match=r"model\.json: .*is another file"):
             export_model(make(), tmp_path / f"model.{ending}")
     assert other.read_bytes() == content and files_in(tmp_path) == ["model.json"]
 
@@ -354,8 +355,8 @@ def encode_as(monkeypatch, ending, encode):
 def damaged(encode, old, new):
     """encode, but for one float32 in its bytes."""
 
-    def wrong(saved, description):
-        content, old_bytes = encode(saved, description), np.float32(old).tobytes()
+    def wrong(*what):
+        content, old_bytes = encode(*what), np.float32(old).tobytes()
         assert old_bytes in content
         return content.replace(old_bytes, np.float32(new).tobytes(), 1)
 
@@ -390,7 +391,7 @@ def test_a_wrong_temperature_is_noticed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_cannot_be_opened_leaves_nothing(tmp_path, monkeypatch, ending):
-    encode_as(monkeypatch, ending, lambda saved, description: b"half a file")
+    encode_as(monkeypatch, ending, lambda *what: b"half a file")
     with pytest.raises(InputError, match="not written, for"):
         export_model(make(), tmp_path / f"model.{ending}")
     assert files_in(tmp_path) == []
