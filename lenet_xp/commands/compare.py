@@ -20,12 +20,9 @@ COLUMNS = (  # title, name in the record, format
     *(("data", "dataset", "s"), ("split", "split", "s"), ("parameters", "parameters", ",d")),
     *(("recipe", "recipe", "s"), ("epochs", "epochs", "d"), ("images", "images", ",d")),
     *(("accuracy", "accuracy", ".2%"), ("from", "low", ".2%"), ("to", "high", ".2%")),
-    *(
-        ("macro F1", "macro_f1", ".2%"),
-        ("loss", "loss_scaled", ".4f"),
-        ("ECE", "ece_scaled", ".2%"),
-    ),
-    *(("seconds", "train_seconds", ",.0f"), ("device", "device", "s")),
+    *(("macro F1", "macro_f1", ".2%"), ("loss", "loss_scaled", ".4f")),
+    *(("ECE", "ece_scaled", ".2%"), ("seconds", "train_seconds", ",.0f")),
+    ("device", "device", "s"),
 )
 
 

@@ -32,9 +32,7 @@ def export(arguments: list[str] | None = None) -> None:
         metavar="FILE",
         help="a name that ends in .onnx or .safetensors; an existing file is replaced",
     )
-    p.add_argument(
-        "--int8", action="store_true", help="int8 parameters (.onnx only): a smaller file"
-    )
+    p.add_argument("--int8", action="store_true", help="int8 parameters, for .onnx only")
     options = p.parse_args(arguments)
     check_format(options.to)
     saved = load_model(options.model, get_ops("numpy", "float64"))  # float64 holds every float32

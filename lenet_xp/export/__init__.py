@@ -92,6 +92,8 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
             if told != description:
                 raise InputError("its description is not the model's")
             done = Exported(len(content), *_compared(saved, read, images, int8))
+        except OSError:  # of the disk: atomic_write finds the words
+            raise
         except Exception as error:  # the packages' exceptions have no other common base
             update = f"train the model again, or update {' and '.join(PACKAGES[suffix])}"
             way_on = "export it without int8" if int8 else update

@@ -14,7 +14,6 @@ from lenet_xp.system.text import reason_of
 
 PREDICTIONS = "predictions.csv"
 FIRST, LAST = ("file", "true", "read"), ("writer",)  # columns; between them one for each class
-
 Readings = dict[tuple[str, str], bool]  # whether an image, by file and true class, was read right
 
 
@@ -23,14 +22,14 @@ def write_predictions(folder: Path, scores: Scores, files: Mapping[int, str]) ->
 
     files: place in the data set and name of each image. The writer is empty where unknown.
     """
-    names, keys = scores.class_names, list(files)
+    names, places = scores.class_names, list(files)
 
     def rows() -> Iterator[list[Any]]:
-        for i in np.argsort(keys):
-            label, read = names[scores.labels[i]], names[scores.predictions[i]]
+        for i in np.argsort(places):
+            true, read = names[scores.labels[i]], names[scores.predictions[i]]
             shares = (f"{each:.6g}" for each in scores.scaled[i])
             writer = "" if scores.groups is None else scores.groups[i]
-            yield [files[keys[i]], label, read, *shares, writer]
+            yield [files[places[i]], true, read, *shares, writer]
 
     write_csv(folder / PREDICTIONS, (*FIRST, *names, *LAST), rows())
 

@@ -23,10 +23,7 @@ MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too
 
 
 def write_tables(out_dir: FilePath, scores: Scores, files: Mapping[int, str]) -> None:
-    """Write every table of `scores` into `out_dir`, a new or an old folder.
-
-    files: place in the data set and name of each image.
-    """
+    """Write all tables into `out_dir`, new or old. files: place and name of each image."""
     folder = make_folder(out_dir)
     write_per_class(folder, scores)
     write_confused_pairs(folder, scores)

@@ -329,6 +329,17 @@ def test_a_full_disk_leaves_both_files_as_they_were(tmp_path, monkeypatch, faili
     assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
 
 
+def test_a_file_that_grows_too_large_is_not_the_models_fault(tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    done = finish(start("export", "--to", "letters.onnx", cwd=tmp_path, preexec_fn=limit))
+    done.assert_refused("letters.onnx", "raise the limit")
+    assert files_in(tmp_path) == []
+
+
 @pytest.mark.parametrize("place", ("model.onnx", "model.json"))
 def test_a_folder_in_the_place_of_a_file_leaves_neither(tmp_path, place):
     (tmp_path / place).mkdir()
