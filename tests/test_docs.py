@@ -133,7 +133,7 @@ def options_of(command):
         with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
             main.start(command, ["--help"])
         shown = out.getvalue()
-    return set(re.findall(r"--[a-z][a-z-]+", shown.partition("\n\n")[0])) | {"--help"}
+    return set(re.findall(r"--[a-z][a-z0-9-]+", shown.partition("\n\n")[0])) | {"--help"}
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != OLD])

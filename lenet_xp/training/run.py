@@ -277,7 +277,8 @@ class _Run:
         record = record_of(plan, finished, overlap, result)
         write_json(out / "metrics.json", record)
         if plan.plots:
-            write_tables(out, scores)
+            names = dataset.names
+            write_tables(out, scores, {int(i): names[i] for i in split.test})
         return record, finished
 
     def drawn(self, draw: Callable[[Finished], None], finished: Finished) -> bool:
