@@ -6,12 +6,14 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import files_in
 
 import lenet_xp
 from lenet_xp import plots
@@ -209,12 +211,45 @@ def test_the_examples_of_training_run(capsys, monkeypatch, tmp_path):
 def test_the_examples_of_looking_inside_run(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     text = text_of("docs/inside.md")
-    checked, gradient, soft = code_blocks(text, "python")
+    checked, gradient, picture, soft = code_blocks(text, "python")
     (said,) = code_blocks(text, "")
     table = [line.split() for line in run_example(checked, capsys).splitlines()]
     assert [row[::2] for row in table] == [line.split()[::2] for line in said.splitlines()]
     assert run_example(gradient, capsys) == "(1, 1, 32, 32)\n"
+    run_example(gradient + picture + "assert figure.axes\n", capsys)
     assert run_example(soft, capsys) == "(8,) (33, 8)\n"
+
+
+def test_a_network_of_ones_own_in_ten_minutes(tmp_path, monkeypatch, capsys):
+    text = text_of("docs/own-network.md")
+    layers, training, keeping, mnist = code_blocks(text, "python")
+    shutil.copy(ROOT / "docs" / "letter.png", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (summary,) = code_blocks(text, "")
+    shown = run_example(layers + training + keeping, capsys)
+    assert shown.startswith(summary)
+    accuracy, letter = re.fullmatch(
+        r"validation accuracy (\d+)%\n(\w+)\n", shown[len(summary) :]
+    ).groups()
+    assert int(accuracy) > 60 and letter in lenet_xp.load_model().class_names
+    assert main.start("predict", ["--model", "mine.npz", "letter.png"]) == 0
+
+    (recipe,) = code_blocks(text, "toml")
+    Path("small.toml").write_text(recipe)
+    for line in indented(unfenced(text)):
+        command, *words = shlex.split(line.removeprefix("lenet-xp "))
+        assert main.start(command, [*words, *["--no-plots"] * (command == "train")]) == 0, line
+    assert files_in(tmp_path / "runs") and (tmp_path / "small.onnx").exists()
+
+    rng = np.random.default_rng(0)
+    digits = {
+        f"{name}_{part}": rng.integers(0, 10 if name == "y" else 256, shape, np.uint8)
+        for part, count in (("train", 60), ("test", 10))
+        for name, shape in (("x", (count, 28, 28)), ("y", (count,)))
+    }
+    np.savez("mnist.npz", **digits)
+    score = run_example(mnist.replace("epochs=20", "epochs=1"), capsys)
+    assert 0 <= float(score) <= 1
 
 
 def keys_of(value):
