@@ -170,7 +170,7 @@ class Preprocessing:
         """The inverse of `to_dict`: missing names have defaults, unknown ones raise InputError."""
         if not isinstance(values, dict):
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")
-        if "box" in values:  # before version 0.3
+        if "box" in values:  # its name in model files of version 1
             values = {"framing" if k == "box" else k: value for k, value in values.items()}
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:

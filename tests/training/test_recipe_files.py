@@ -1,13 +1,16 @@
 """Recipes as TOML files: they say all that a recipe is, and nothing else."""
 
+import json
 import tomllib
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from any_network import KINDS
 
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
+from lenet_xp.training.plan import Plan
 from lenet_xp.training.recipes import BEST, CLASSIC, RECIPES, Recipe, named_recipe, read_recipe
 
 EVERYTHING = Recipe(
@@ -140,6 +143,11 @@ def test_what_is_no_file_is_told(tmp_path):
             read_recipe(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_recipe(tmp_path)
+
+
+def test_a_checkpoint_keeps_it():
+    plan = Plan("letters", EVERYTHING, Path("runs"))
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 def test_another_number_of_classes_is_an_error():
