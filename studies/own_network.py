@@ -1,7 +1,7 @@
 """Run the ten lines of docs/own-network.md on MNIST, and keep what they give in results/.
 
-The lines are taken from the page itself. The weights of the best of 20 epochs on validation are kept;
-the test images are scored once, by the last line. Takes a few minutes on two cores.
+The lines are taken from the page itself. The weights of the best of 20 epochs on validation are
+kept; the test images are scored once, by the last line. Takes a few minutes on two cores.
 """
 
 import re
@@ -27,7 +27,8 @@ EXAMPLES = """\
 
 def example() -> str:
     """The page's block that reads mnist.npz."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    text = PAGE.read_text(encoding="utf-8")
+    blocks: list[str] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return next(block for block in blocks if "mnist.npz" in block)
 
 
