@@ -243,7 +243,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     skipped, records, blanks = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
         for file, picture, stem in zip(files, _pictures(files), _names(files), strict=True):
-            for number, pages, grey in _pages(file, picture):
+            for number, pages, grey in _pages(file, picture, not options.skip_bad):
                 several = pages > 1
                 name = f"{_name(file)} page {number} of {pages}" if several else _name(file)
                 if isinstance(grey, str):
@@ -273,8 +273,13 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     _report_blanks(blanks, len(blanks) + len(skipped))
 
 
-def _pages(file: Path, picture: Picture) -> Iterator[tuple[int, int, np.ndarray | str]]:
-    """Each page of a file: its number from 1, how many there are, its grey levels or problem."""
+def _pages(
+    file: Path, picture: Picture, whole: bool
+) -> Iterator[tuple[int, int, np.ndarray | str]]:
+    """Each page of a file: its number from 1, how many there are, its grey levels or problem.
+
+    whole: where a page of several has a problem, give that page alone.
+    """
     name = _name(file)
     try:
         image = picture if isinstance(picture, ImageFile) else ImageFile.open(file)
@@ -282,12 +287,14 @@ def _pages(file: Path, picture: Picture) -> Iterator[tuple[int, int, np.ndarray 
     except InputError as error:
         yield 1, 1, str(error).removeprefix(f"{name}: ")
         return
-    for number in range(image.pages):
-        try:
-            grey: np.ndarray | str = image.grey(number)
-        except InputError as error:
-            grey = str(error).removeprefix(f"{name}: ")
-        yield number + 1, image.pages, grey
+    for trial in [True] * (whole and image.pages > 1) + [False]:
+        for number in range(image.pages):
+            try:
+                grey: np.ndarray | str = image.grey(number)
+            except InputError as error:
+                grey = str(error).removeprefix(f"{name}: ")
+            if not trial or isinstance(grey, str):
+                yield number + 1, image.pages, grey
 
 
 def _print_page(name: str, page: PageReading) -> None:

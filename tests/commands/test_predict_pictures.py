@@ -98,8 +98,9 @@ def test_a_damaged_page_is_named_and_the_others_are_read(call, place):
     scan("scan.tif", yan(200), yan(200))
     data = (place / "scan.tif").read_bytes()
     (place / "scan.tif").write_bytes(data[: len(data) * 3 // 4])
-    refused = call("predict", "--page", "scan.tif")
+    refused = call("predict", "--page", "scan.tif", "--out", "out")
     assert refused.status == 2 and refused.err.count("\n") == 1
+    assert refused.out == "" and not (place / "out").exists()  # nothing of the first page either
     assert refused.err.startswith("error: scan.tif page 2 of 2: is damaged")
     outcome = call("predict", "--page", "scan.tif", "--skip-bad", "--json")
     assert outcome.status == 0

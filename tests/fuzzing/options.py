@@ -48,7 +48,6 @@ HOSTILE = (
     ),
     *(
         "/proc/self/fd/0",
-        "/",
         ".",
         "..",
         "~",
@@ -60,7 +59,6 @@ HOSTILE = (
     *(
         "../base/letters/ya/ya_0.jpeg",
         "../base/letters.npz",
-        "../base",
         "out",
         "out/x.md",
         "out/x.onnx",

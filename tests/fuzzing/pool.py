@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fuzzing.outcome import Outcome, problems
 from lenet_xp.ops import BackendUnavailable, get_ops
 
 PATIENCE = 60.0  # seconds for a case, on a machine that does other work besides
+FAILED = "fuzzing failed"
 RETIRED = 2000  # cases after which a worker makes room for a new one
 
 
@@ -75,9 +77,15 @@ def _serve(pipe: Connection, root: Path, seed: int, only: list[str] | None) -> N
             number = pipe.recv()
         except EOFError:
             os._exit(0)
-        case = doors.make(seed, number, attempts.base, only)
-        outcome = attempts.run(case)
-        pipe.send(Finding(number, case.door, outcome, problems(case, outcome)))
+        try:
+            case = doors.make(seed, number, attempts.base, only)
+            outcome = attempts.run(case)
+            pipe.send(Finding(number, case.door, outcome, problems(case, outcome)))
+        except (
+            Exception
+        ):  # of the fuzzing itself, such as a file that vanished while it was counted
+            words = " ".join(traceback.format_exc().split())
+            pipe.send(Finding(number, "unknown", Outcome(None), [f"{FAILED}: {words}"]))
 
 
 def findings(
@@ -85,7 +93,7 @@ def findings(
 ) -> Generator[Finding, None, None]:
     """Run the cases of these numbers and yield the finding of each, as they end."""
     _look_for_cupy()
-    waiting = iter(numbers)
+    waiting, again = iter(numbers), set[int]()
     workers = [_Worker(seed, only) for _ in range(jobs)]
     try:
         for worker in workers:
@@ -98,6 +106,10 @@ def findings(
                 dead = finding.outcome.status is None and finding.door == "unknown"
                 if dead or worker.done >= RETIRED:
                     worker = _replaced(workers, worker, seed, only)
+                if dead and FAILED in finding.problems[0] and finding.number not in again:
+                    again.add(finding.number)  # once more, with the memory of a new worker
+                    worker.send(finding.number)
+                    continue
                 _next(worker, waiting)
                 yield finding
             for worker in [each for each in workers if each.overdue()]:

@@ -128,6 +128,22 @@ def test_a_worker_that_dies_or_hangs_is_noticed(monkeypatch):
     assert by_number[2] == ["not over after 4 s"]
 
 
+def test_a_case_that_fuzzing_itself_cannot_make_is_tried_once_more(monkeypatch, tmp_path):
+    made = doors.make
+
+    def make(seed, number, base, only):
+        marks = sorted(tmp_path.iterdir())
+        if (number == 1 and len(marks) < 1) or number == 2:
+            (tmp_path / str(len(marks))).touch()
+            raise MemoryError("no room")
+        return made(seed, 3, base, only)
+
+    monkeypatch.setattr(pool.doors, "make", make)
+    found = {each.number: each.problems for each in pool.findings(range(1, 4), 0, 1)}
+    assert found[1] == found[3] == []
+    assert len(found[2]) == 1 and "fuzzing failed" in found[2][0] and "no room" in found[2][0]
+
+
 def test_the_pickles_would_run(tmp_path, monkeypatch):
     """Else the canary would prove nothing."""
     monkeypatch.chdir(tmp_path)
