@@ -14,7 +14,7 @@ from lenet_xp.model import Sequential
 from lenet_xp.system.text import nearest, problem_with
 
 MAX_LAYERS = 200
-MAX_PARAMETERS = 2**24  # numbers: of all layers together
+MAX_PARAMETERS = 8_000_000  # numbers: of all layers together; in float64 they fit a model file
 MAX_WORK = 2**24  # numbers: that a layer makes of one image, the columns of im2col included
 LARGEST = 2**20  # of the numbers in a table
 # What may be left out of a table: it follows from the layer before.
