@@ -135,8 +135,8 @@ def _checked(header: dict[str, Any]) -> Preprocessing:
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
     names = header["class_names"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError("its class_names are not different strings")
+    if not all(isinstance(name, str) for name in names) or not 1 < len(set(names)) == len(names):
+        raise ValueError("its class_names are not two or more different strings")
     if unfit := problem_with(names):
         raise ValueError(unfit)
     if version == 1:  # which had the one among its notes and did not know the other

@@ -359,6 +359,12 @@ def layer(place, **options):
     return lambda header: header["network"]["layers"][place].update(options)
 
 
+def grown(header):
+    """Layers that are harmless one by one, and together take gigabytes."""
+    wide = {"kind": "conv2d", "out_channels": 1, "kernel": 1, "padding": 460}
+    header["network"]["layers"] = [wide, *[{"kind": "relu"}] * 150]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -394,6 +400,8 @@ def layer(place, **options):
         (lambda h: h.update(temperature="warm"), ["temperature"]),
         (lambda h: h.pop("temperature") and None, ["temperature"]),
         (lambda h: h.update(class_names=["ya", "yab"]), ["(3,)", "2 classes"]),
+        (lambda h: h.update(class_names=["ya"]) or layer(-1, out_features=1)(h), ["class_names"]),
+        (grown, ["layer 38", "the network makes over 33,554,432 numbers of an image"]),
     ],
 )
 def test_descriptions_are_checked(file, refused, change, words):
@@ -410,7 +418,7 @@ def test_a_missing_entry_is_named(file, refused, key):
     ("changed", "words"),
     [
         ({"class_names": ("a", "b")}, r"gives \(3,\) for an image, and 2 classes"),
-        ({"class_names": ("a", "b", "b")}, "class_names are not different"),
+        ({"class_names": ("a", "b", "b")}, "class_names are not two or more different"),
         ({"preprocessing": Preprocessing(size=28)}, r"\(1, 28, 28\) do not fit"),
         ({"temperature": -1.0}, "temperature cannot be -1"),
         ({"model": ["C1.x"]}, "its name cannot be 'C1.x'"),
