@@ -14,8 +14,8 @@ from lenet_xp.model import Sequential
 from lenet_xp.system.text import nearest, problem_with
 
 MAX_LAYERS = 200
-MAX_PARAMETERS = 2**24  # numbers: of all layers together
-MAX_WORK = 2**24  # numbers: that a layer makes of one image, the columns of im2col included
+MAX_PARAMETERS = 8_000_000  # numbers: of all layers together; in float64 they fit a model file
+MAX_WORK = 2**25  # numbers: that all layers make of one image, the columns of im2col included
 LARGEST = 2**20  # of the numbers in a table
 # What may be left out of a table: it follows from the layer before.
 _FOLLOWS = {"conv2d": "in_channels", "linear": "in_features"}
@@ -55,15 +55,16 @@ def layers_of(
     if not isinstance(tables, list | tuple) or not 1 <= len(tables) <= MAX_LAYERS:
         raise ValueError(f"a network is a list of 1 to {MAX_LAYERS} layers")
     layers: list[Layer] = []
-    shape, room = tuple(input_shape), MAX_PARAMETERS
+    shape, room, work = tuple(input_shape), MAX_PARAMETERS, 0
     for place, table in enumerate(tables, start=1):
         classes = num_classes or 2 if place == len(tables) else None
         try:
             layer = _layer(table, shape, classes, room)
             after = layer.output_shape(shape)
             window = math.prod(layer.kernel) * shape[0] if isinstance(layer, Conv2D) else 1
-            if max(math.prod(after), window * math.prod(after[1:])) > MAX_WORK:
-                raise ValueError(f"it makes over {MAX_WORK:,} numbers of an image")
+            work += max(math.prod(after), window * math.prod(after[1:]))
+            if work > MAX_WORK:
+                raise ValueError(f"the network makes over {MAX_WORK:,} numbers of an image")
         except ValueError as error:
             raise ValueError(f"layer {place} of the network: {error}") from error
         layers.append(layer)

@@ -20,6 +20,7 @@ from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
@@ -60,7 +61,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def __init__(
         self,
-        recipe: str | Recipe = "best",
+        recipe: FilePath | Recipe = "best",
         *,
         network: Sequential | None = None,
         epochs: int | None = None,
@@ -227,6 +228,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         ops = get_ops(self.backend)
         model = recipe.make_network(len(self.classes_), ops, seed=seed)
         if again:
+            if describe(model) != self.network_:
+                raise ValueError("this is another network than the fitted one; fit a new estimator")
             model.values[...] = ops.asarray(self.values_)
         return model
 

@@ -13,6 +13,7 @@ Shapes: images are (C, H, W, N), dense activations (features, N), with the image
 """
 
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,13 @@ class Layer:
         raise NotImplementedError
 
 
+def _whole(name: str, value: object, least: int = 1) -> int:
+    """A whole number, NumPy's too, as an int; ValueError for anything else."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} on, not {value!r:.40}")
+    return int(value)
+
+
 class Conv2D(Layer):
     """Convolution as im2col and one matrix product: y = W columns(x) + b.
 
@@ -123,11 +131,11 @@ class Conv2D(Layer):
         padding: int = 0,
         name: str = "",
     ):
-        self.kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        if min(in_channels, out_channels, *self.kernel, stride) < 1 or padding < 0:
-            raise ValueError("channels, kernel and stride must be at least 1, padding at least 0")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.stride, self.padding = stride, padding
+        height, width = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
+        self.kernel = _whole("kernel", height), _whole("kernel", width)
+        self.in_channels = _whole("in_channels", in_channels)
+        self.out_channels = _whole("out_channels", out_channels)
+        self.stride, self.padding = _whole("stride", stride), _whole("padding", padding, 0)
         super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -179,9 +187,8 @@ class Linear(Layer):
     x = Kept()
 
     def __init__(self, in_features: int, out_features: int, name: str = ""):
-        if min(in_features, out_features) < 1:
-            raise ValueError("features must be at least 1")
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = _whole("in_features", in_features)
+        self.out_features = _whole("out_features", out_features)
         super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -224,9 +231,7 @@ class _Pool(Layer):
     options = ("size",)
 
     def __init__(self, size: int = 2, name: str = ""):
-        if size < 1:
-            raise ValueError("the pool's size must be at least 1")
-        self.size = size
+        self.size = _whole("size", size)
         super().__init__(name)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

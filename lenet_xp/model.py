@@ -25,7 +25,8 @@ from lenet_xp.ops import Array, Ops, get_ops
 class Sequential:
     """Layers one after the other, their parameters views into `values` and `gradients`.
 
-    layers: from input to output; those without a name of their own are numbered by kind.
+    layers: from input to output; those without a name of their own are numbered by kind. Copies are
+    taken, so that a layer may stand in several places and networks, each with its own parameters.
     input_shape: of one image, (C, H, W). ops: by default what `get_ops()` finds.
     fused: whether runs of layers that `ops` computes as one are computed so, see `fused.py`. With
     False every layer runs its own `forward` and `backward`, as written in `layers.py`.
@@ -46,12 +47,15 @@ class Sequential:
     ):
         if not layers:
             raise ValueError("a network needs at least one layer")
-        self.layers, self.input_shape, self.fused = layers, tuple(input_shape), fused
+        if odd := [each for each in layers if not isinstance(each, Layer)]:
+            raise ValueError(f"{odd[0]!r:.60} is no layer; give layers such as Flatten()")
+        self.layers = layers = [copy.copy(layer) for layer in layers]
+        self.input_shape, self.fused = tuple(map(int, input_shape)), fused
         _number(layers)
         self.shapes = [self.input_shape]
-        for layer in layers:
+        for place, layer in enumerate(layers):
             self.shapes.append(layer.output_shape(self.shapes[-1]))
-        layers[0].input_gradient = False
+            layer.input_gradient = place > 0
         self._attach(get_ops() if ops is None else ops, values, None)
         if values is None:
             self._initialise(np.random.default_rng(seed))
@@ -171,9 +175,10 @@ class Sequential:
 
 def _number(layers: list[Layer]) -> None:
     """Give layers without a name of their own one of kind and number, as in conv2d_1."""
-    counts: Counter[str] = Counter()
+    counts, taken = Counter[str](), {layer.name for layer in layers}
     for layer in layers:
-        if layer.name == layer.kind:
+        unnamed = layer.name == layer.kind
+        while unnamed and layer.name in taken:
             counts[layer.kind] += 1
             layer.name = f"{layer.kind}_{counts[layer.kind]}"
     for name, count in Counter(layer.name for layer in layers).items():

@@ -71,11 +71,12 @@ class SavedModel:
 def save_model(path: FilePath, saved: SavedModel) -> None:
     """Write a model file, whole or not at all.
 
-    Raises InputError where it cannot be written, ValueError for layers of other packages.
+    Raises InputError where it cannot be written, ValueError for layers of other packages; either
+    for what `load_model` would not take.
     """
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "network": describe(model),
@@ -85,6 +86,8 @@ def save_model(path: FilePath, saved: SavedModel) -> None:
         "threshold": saved.threshold,
         "notes": saved.notes,
     }
+    _checked(header)
+    layers_of(header["network"]["layers"], model.input_shape, len(saved.class_names))
     write_container(path, header, arrays)
 
 
@@ -98,15 +101,7 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
         if path.stat().st_size > MAX_CONTAINER:
             raise InputError("too large for a model file; give the model.npz of a run")
         header, arrays = read_container(path.read_bytes())
-        _check_header(header)
-        preprocessing = Preprocessing.from_dict(header["preprocessing"])
-        names = header["class_names"]
-        takes = [1, 32, 32] if header["version"] == 1 else header["network"].get("input")
-        if takes != list(preprocessing.input_shape):
-            raise InputError(
-                f"preprocessing: images of {preprocessing.input_shape} do not fit the network's "
-                f"input {takes!r:.40}; train again or use another file"
-            )
+        preprocessing, names = _checked(header), header["class_names"]
         make = _lenet5 if header["version"] == 1 else _described
         model = make(header["network"], names, ops)
         _fill(model, arrays, ops)
@@ -125,8 +120,8 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
         ) from error
 
 
-def _check_header(header: dict[str, Any]) -> None:
-    """InputError or ValueError unless it is ours and its entries are of the right kinds."""
+def _checked(header: dict[str, Any]) -> Preprocessing:
+    """The header's; InputError or ValueError unless it is ours, its entries of the right kinds."""
     if header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
     version = header.get("version")
@@ -140,8 +135,8 @@ def _check_header(header: dict[str, Any]) -> None:
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
     names = header["class_names"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError("its class_names are not different strings")
+    if not all(isinstance(name, str) for name in names) or not 1 < len(set(names)) == len(names):
+        raise ValueError("its class_names are not two or more different strings")
     if unfit := problem_with(names):
         raise ValueError(unfit)
     if version == 1:  # which had the one among its notes and did not know the other
@@ -152,6 +147,14 @@ def _check_header(header: dict[str, Any]) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high:
             raise ValueError(f"its {key} cannot be {value!r:.20}")
+    preprocessing = Preprocessing.from_dict(header["preprocessing"])
+    takes = [1, 32, 32] if version == 1 else header["network"].get("input")
+    if takes != list(preprocessing.input_shape):
+        raise InputError(
+            f"preprocessing: images of {preprocessing.input_shape} do not fit the network's "
+            f"input {takes!r:.40}; train again or use another file"
+        )
+    return preprocessing
 
 
 def _described(network: dict[str, Any], class_names: list[str], ops: Ops) -> Sequential:

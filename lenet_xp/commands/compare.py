@@ -49,7 +49,7 @@ def finished_run(folder: Path) -> Run:
         hits = round(values["accuracy"] * (values["images"] or 0))
     except Exception as error:  # a damaged record has a dozen ways to go wrong
         raise InputError(f"{folder / file}: is no record of a run ({reason_of(error)})") from error
-    readings = read_predictions(folder) if (folder / PREDICTIONS).exists() else None
+    readings = read_predictions(folder) if (folder / PREDICTIONS).is_file() else None
     if readings is not None and (len(readings), sum(readings.values())) != (values["images"], hits):
         raise InputError(f"{folder / PREDICTIONS}: does not fit {file} beside it; score again")
     return Run({"run": str(folder)} | values, [printable(str(folder)), *texts], readings)

@@ -28,6 +28,7 @@ from lenet_xp.system.text import in_shell, reason_of
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
+MAX_CHECKPOINT = 5 * MAX_CONTAINER  # bytes: weights, the best and averaged ones, Adam's moments
 KEPT_CHECKPOINTS = 3  # the newest, and two to fall back on
 START_AGAIN = "start the run again"
 HISTORY_COLUMNS = (
@@ -164,9 +165,9 @@ def resume_command(run: Path) -> str:
 def _read(path: Path) -> tuple[State, dict[str, Any]]:
     if not path.is_file():
         raise Damaged("it is no file")
-    if path.stat().st_size > MAX_CONTAINER:
+    if path.stat().st_size > MAX_CHECKPOINT:
         raise Damaged("it is too large")
-    header, arrays = read_container(path.read_bytes())
+    header, arrays = read_container(path.read_bytes(), MAX_CHECKPOINT)
     if header.get("format") != FORMAT:
         raise Damaged("it is of another format")
     if header.get("version") != VERSION:

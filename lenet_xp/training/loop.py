@@ -16,6 +16,7 @@ from lenet_xp.losses import check_labels
 from lenet_xp.model import Sequential
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.metrics import cross_entropy
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import (
     epoch_batches,
@@ -99,7 +100,7 @@ LabelledImages = tuple[np.ndarray, np.ndarray]  # prepared images, (N, *shape), 
 
 def fit(
     model: Sequential,
-    recipe: str | Recipe,
+    recipe: FilePath | Recipe,
     train: LabelledImages,
     val: LabelledImages,
     preprocessing: Preprocessing,

@@ -28,7 +28,7 @@ LARGEST_BATCH = 100_000
 MOST_EPOCHS = 100_000
 OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: above it, all is lost
 SIDES = (8, 128)  # pixels
-MAX_FILE = 2**20  # bytes
+MAX_FILE = 2**16  # bytes
 LENET5_OPTIONS = ("activation", "squash_pools")
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
@@ -89,7 +89,7 @@ class Recipe:
         self._check_network()
 
     def _check_network(self) -> None:
-        if self.channels not in CHANNELS:
+        if type(self.channels) is not int or self.channels not in CHANNELS:
             raise ValueError("channels must be 1 or 3")
         if self.network is not None:
             layers_of(self.network, self.preprocessing().input_shape)
@@ -135,7 +135,10 @@ class Recipe:
 
     def with_network(self, network: Sequential) -> "Recipe":
         """A copy that trains a network of these layers. Raises what `describe` raises."""
-        tables, (channels, size, _) = describe(network)["layers"], network.input_shape
+        shape: tuple[int, ...] = getattr(network, "input_shape", ())
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise ValueError(f"network must be a Sequential that takes (1 or 3, S, S), not {shape}")
+        tables, (channels, size, _) = describe(network)["layers"], shape
         own: dict[str, Any] = {"network": tuple(tables), "size": size, "channels": channels}
         return replace(self, **own, activation="tanh", squash_pools=True)  # LeNet-5's alone
 
@@ -200,7 +203,7 @@ def read_recipe(path: FilePath) -> Recipe:
             text = file.read(MAX_FILE + 1)
         if len(text) > MAX_FILE:
             raise InputError(f"{path}: is too large for a recipe")
-        return Recipe.from_dict({"name": Path(path).stem} | tomllib.loads(text.decode()))
+        return Recipe.from_dict({"name": Path(path).stem} | tomllib.loads(text.decode("utf-8-sig")))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (TypeError, ValueError, RecursionError) as error:  # also of what is no TOML
@@ -212,13 +215,15 @@ RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "b
 CLASSIC, BEST = RECIPES["classic"], RECIPES["best"]
 
 
-def named_recipe(recipe: str | Recipe) -> Recipe:
+def named_recipe(recipe: FilePath | Recipe) -> Recipe:
     """The recipe given, of that file or, where there is none, of that name.
 
     Raises ValueError for anything else, InputError for a file that is no recipe.
     """
     if isinstance(recipe, Recipe):
         return recipe
+    if isinstance(recipe, os.PathLike):
+        return read_recipe(recipe)
     if isinstance(recipe, str):
         if os.path.isfile(recipe) or recipe.endswith(".toml") or os.sep in recipe:
             return read_recipe(recipe)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 
 import numpy as np
@@ -166,6 +167,9 @@ def test_bad_input_is_one_line(pair, call, tmp_path):
     call("compare", first, second).assert_refused("predictions.csv", "does not fit metrics.json")
     table.write_text(whole.replace("ya/0.png,ya,ya", "ya/0.png,ya,yab"))
     call("compare", first, second).assert_refused("predictions.csv", "does not fit metrics.json")
+    table.unlink()
+    table.symlink_to(os.devnull)  # a device may go on for ever
+    assert "second has no predictions.csv" in call("compare", first, second).out
 
 
 @pytest.mark.parametrize(

@@ -417,9 +417,19 @@ def test_what_cannot_be_opened_leaves_nothing(tmp_path, monkeypatch, ending):
 def test_the_example_for_pytorch_gives_the_probabilities(
     tmp_path, monkeypatch, images, activation, squash_pools
 ):
-    torch = pytest.importorskip("torch", reason="needs PyTorch")
     monkeypatch.chdir(tmp_path)
-    saved = make(activation, squash_pools, ("a", "b", "c", "d"))
+    follow_the_example_for_any_network(make(activation, squash_pools, ("a", "b", "c", "d")), images)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_example_for_pytorch_takes_any_network(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    saved = wrapped(*OTHERS[name])
+    follow_the_example_for_any_network(saved, export.trial_images(saved))
+
+
+def follow_the_example_for_any_network(saved, images):
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
     export_model(saved, "model.safetensors")
     text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8").split("## PyTorch")[1]
     example = {}

@@ -6,6 +6,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from lenet_xp.architecture import describe
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.model import LeNet5
+from lenet_xp.layers import Flatten, Linear, ReLU
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -357,6 +359,12 @@ def layer(place, **options):
     return lambda header: header["network"]["layers"][place].update(options)
 
 
+def grown(header):
+    """Layers that are harmless one by one, and together take gigabytes."""
+    wide = {"kind": "conv2d", "out_channels": 1, "kernel": 1, "padding": 460}
+    header["network"]["layers"] = [wide, *[{"kind": "relu"}] * 150]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -392,6 +400,8 @@ def layer(place, **options):
         (lambda h: h.update(temperature="warm"), ["temperature"]),
         (lambda h: h.pop("temperature") and None, ["temperature"]),
         (lambda h: h.update(class_names=["ya", "yab"]), ["(3,)", "2 classes"]),
+        (lambda h: h.update(class_names=["ya"]) or layer(-1, out_features=1)(h), ["class_names"]),
+        (grown, ["layer 38", "the network makes over 33,554,432 numbers of an image"]),
     ],
 )
 def test_descriptions_are_checked(file, refused, change, words):
@@ -402,3 +412,25 @@ def test_descriptions_are_checked(file, refused, change, words):
 def test_a_missing_entry_is_named(file, refused, key):
     content = with_header(file, lambda header: header.pop(key) and None)
     refused(content, "model format None" if key == "version" else key)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"class_names": ("a", "b")}, r"gives \(3,\) for an image, and 2 classes"),
+        ({"class_names": ("a", "b", "b")}, "class_names are not two or more different"),
+        ({"preprocessing": Preprocessing(size=28)}, r"\(1, 28, 28\) do not fit"),
+        ({"temperature": -1.0}, "temperature cannot be -1"),
+        ({"model": ["C1.x"]}, "its name cannot be 'C1.x'"),
+        ({"model": [f"relu{place}" for place in range(200)]}, "a list of 1 to 200 layers"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_written(tmp_path, changed, words):
+    """A training's weights are not lost in a file that nobody can open."""
+    if names := changed.get("model"):
+        ends = [Flatten(), Linear(1024, 3)]
+        changed = {"model": Sequential([ReLU(name) for name in names] + ends, (1, 32, 32))}
+    saved = SavedModel(LeNet5(3), PREPROCESSING, NAMES, NOTES)
+    with pytest.raises((InputError, ValueError), match=words):
+        save_model(tmp_path / "m.npz", replace(saved, **changed))
+    assert not list(tmp_path.iterdir())

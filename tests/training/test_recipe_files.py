@@ -119,11 +119,13 @@ LAYERS = '{kind = "flatten"}, {kind = "linear"}'
         ("epochs = 2\nnetwork = [{kind = 'linear'}]", "layer 1 of the network: linear takes"),
         ("epochs = 2\n[distortion]\nrotate = 3", "no 'rotate'; did you mean rotation?"),
         ("epochs = 2\n[distortion]\nrotation = 'much'", "strengths of a distortion are numbers"),
-        ("epochs = 2\n[distortion]\nrotation = -1", "not negative"),
+        ("epochs = 2\n[distortion]\nrotation = -1", "numbers from 0 to 1000"),
+        (f"epochs = 2\n[distortion]\nrotation = {10**30}", "numbers from 0 to 1000"),
+        (f"epochs = 2\nchannels = true\nnetwork = [{LAYERS}]", "channels must be 1 or 3"),
         ("epochs = 2\ndistortion = 3", "a distortion is a table"),
         ("epochs = = 2", "is no recipe"),
         ("[" * 5000, "is no recipe"),
-        ("epochs = 2 #" + "x" * 2**21, "too large"),
+        ("epochs = 2 #" + "x" * 2**16, "too large"),
     ],
 )
 def test_what_is_no_recipe_is_told_in_one_line(text, words, tmp_path):
@@ -133,6 +135,13 @@ def test_what_is_no_recipe_is_told_in_one_line(text, words, tmp_path):
         read_recipe(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and words in message and "\n" not in message, message
+
+
+def test_a_file_of_notepad_is_read_and_may_be_a_path(tmp_path):
+    """Which begins with a byte order mark."""
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 2", encoding="utf-8-sig")
+    assert named_recipe(path) == named_recipe(str(path)) == Recipe("mine", 2)
 
 
 def test_what_is_no_file_is_told(tmp_path):

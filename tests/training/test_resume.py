@@ -12,6 +12,7 @@ import pytest
 from commandline import files_in, finish, letters_folder, start
 from killable import ADAM, SGD, Quiet, begin_or_resume, plan
 
+from lenet_xp.architecture import MAX_PARAMETERS
 from lenet_xp.commands import terminal
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
@@ -132,6 +133,15 @@ def test_the_newest_are_kept(tmp_path):
     assert same(checkpoints.latest(pytest.fail)[0], state(900))
     checkpoints.clear()
     assert not (tmp_path / "new").exists()
+
+
+def test_a_large_network_can_be_resumed(tmp_path):
+    """Checkpoints hold several vectors of the parameters, and more than a model file may."""
+    checkpoints, values = Checkpoints(tmp_path), np.ones(MAX_PARAMETERS)
+    state = State(7, {name: values for name in ("values", "mean", "best_values", "m", "v")}, {})
+    checkpoints.save(state, {})
+    found = checkpoints.latest(lambda text: pytest.fail(text))
+    assert found is not None and found[0].step == 7
 
 
 @pytest.mark.parametrize("seed", range(40))
