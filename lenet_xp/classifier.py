@@ -117,7 +117,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         images, labels = self._checked(X, y, again, classes)
-        recipe = replace(self._undistorted(self._recipe()), schedule="constant", averaging=0.0)
+        recipe = replace(self._undistorted(self._recipe()), schedule="constant")
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(images)
             self.history_, self.n_iter_ = [], 0

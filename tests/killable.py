@@ -14,7 +14,6 @@ ADAM = SGD.with_options(
     optimiser="adamw",
     learning_rate=2e-3,
     schedule="one-cycle",
-    averaging=0.9,
     distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, blur=0.4),
 )
 

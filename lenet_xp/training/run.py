@@ -127,13 +127,13 @@ class _Epochs:
         self.saved, self.images = saved, images
         self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
 
-    def __call__(self, row: dict[str, Any], validated_model: Sequential) -> None:
+    def __call__(self, row: dict[str, Any], model: Sequential) -> None:
         self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
         accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
         if accuracy > best:
             self.best = row
             try:
-                _checkpoints(self.plan.out).save_best(replace(self.saved, model=validated_model))
+                _checkpoints(self.plan.out).save_best(replace(self.saved, model=model))
             except InputError as error:  # the training is worth more than a copy of its weights
                 text = f"WARNING: training goes on, but its best model is not kept: {error}"
                 self.reporter.say(text)

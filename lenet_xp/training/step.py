@@ -21,15 +21,13 @@ from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
 MAX_CAPTURES = 4  # kept by a worker: of the usual piece, of an epoch's last one, and two to spare
 
-Update = Callable[[Any], None]  # called with the step's rates after its backward pass
-
 
 class CapturedSteps:
     """One training step per batch (forward, loss, backward, update); all batches have one size.
 
     inputs: one for each batch. losses, hits: vectors (M,) into which each step writes those of its
-    images. scale: of the gradient; by default 1 / N, the mean over a batch. updates: what follows
-    each backward pass, called with an array of the learning rate and the step's number.
+    images. scale: of the gradient; by default 1 / N, the mean over a batch. update: what follows a
+    backward pass, called with an array of the learning rate and the step's number.
     """
 
     def __init__(
@@ -39,11 +37,11 @@ class CapturedSteps:
         losses: Array,
         hits: Array,
         scale: float | None = None,
-        updates: Sequence[Update] = (),
+        update: Callable[[Any], None] | None = None,
     ):
         self._model, self._loss = model, SoftmaxCrossEntropy(model.ops)
         self._inputs, self.losses, self.hits = inputs, losses, hits
-        self._scale, self._updates = scale, updates
+        self._scale, self._update = scale, update
         self._rates = [np.zeros(2) for _ in inputs]
         self._starts = [np.zeros(1, np.int64) for _ in inputs]
         self._repeat: Callable[[], Any] | None = None
@@ -54,7 +52,7 @@ class CapturedSteps:
         """Run the steps.
 
         start: index in losses and hits of the first image. rates: learning rate and number of each
-        step, where there are updates.
+        step, where there is an update.
         """
         for k, batch in enumerate(batches):
             self._inputs[k].fill(batch)
@@ -73,8 +71,8 @@ class CapturedSteps:
             logits = self._model.forward(batch.images())
             _, _, dlogits = self._loss(logits, batch.labels(), self._scale, into=(*vectors, start))
             self._model.backward(dlogits)
-            for update in self._updates:
-                update(rates)
+            if self._update:
+                self._update(rates)
 
 
 class GradientWorker:
