@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.commands.terminal import parser, run, whole_number
-from lenet_xp.letters.drawn_pages import Photo, lay_line
+from lenet_xp.letters.drawn_pages import Photo
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.ops import get_ops
@@ -24,6 +24,7 @@ from lenet_xp.system.files import make_folder, write_json
 from studies.page_check.letters import FOLD, NAMES, load_letters
 from studies.page_check.lines import check_lines
 from studies.page_check.single import check_singles
+from studies.page_check.written import lay_line
 
 EXAMPLES = """\
   python -m studies.page_check

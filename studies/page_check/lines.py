@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.letters.drawn_pages import Photo, Written, lay_line
+from lenet_xp.letters.drawn_pages import Photo
 from lenet_xp.model_file import SavedModel
 from lenet_xp.pages.page import PageLetter, read_page
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.progress import progress_bar
 from studies.page_check.letters import Letters, share
+from studies.page_check.written import Written, lay_line
 
 LINE = 8  # letters in a line
 LINES = 3  # lines on a page

@@ -12,7 +12,7 @@ from commandline import call
 from PIL import Image
 
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import PAPERS, Photo, Written, lay, lay_line
+from lenet_xp.letters.drawn_pages import PAPERS, Photo, lay
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.letters.ya_or_yar import shared_out
 from lenet_xp.model_file import SHIPPED, load_model
@@ -27,6 +27,7 @@ from lenet_xp.pictures.ink import Ink, find_ink
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet
 from lenet_xp.system.opencv import cv2
+from studies.page_check.written import Written, lay_line
 
 __all__ = ["call"]  # the fixture
 
