@@ -46,26 +46,21 @@ class PageLetter:
         return bool(self.probabilities.max() >= MIN_CERTAINTY)
 
 
-def read_page(grey: np.ndarray, saved: SavedModel, threads: int | None = 1) -> list[PageLetter]:
+def read_page(grey: np.ndarray, saved: SavedModel) -> list[PageLetter]:
     """The letters of a page, (H, W) uint8 grey levels, line by line and from left to right."""
     pieces = find_pieces(grey, saved.preprocessing.polarity)
     page_height = typical_height(pieces.boxes)
     letters: list[PageLetter] = []
     number = 0
     for line in find_lines(pieces.boxes):
-        found = _read_line(pieces, line, number, saved, page_height, threads)
+        found = _read_line(pieces, line, number, saved, page_height)
         letters += found
         number += bool(found)
     return letters
 
 
 def _read_line(
-    pieces: Pieces,
-    line: np.ndarray,
-    number: int,
-    saved: SavedModel,
-    page_height: float,
-    threads: int | None,
+    pieces: Pieces, line: np.ndarray, number: int, saved: SavedModel, page_height: float
 ) -> list[PageLetter]:
     """The letters of a line, (M,) indices of pieces, from left to right; none if it is dirt."""
     parts = group_stacked(pieces.boxes, line)
@@ -75,7 +70,7 @@ def _read_line(
         return []
     spans = _spans(boxes, height)
     images = np.array([_image(pieces, parts[a:b], saved.preprocessing) for a, b in spans])
-    rows = saved.probabilities(images, threads)
+    rows = saved.probabilities(images, threads=1)
     groups = _Groups(boxes, spans, rows, saved.class_names)
     known = groups.height(groups.best(height))
     height = known or height
