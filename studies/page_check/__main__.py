@@ -45,7 +45,7 @@ def _draw_example(saved: SavedModel, folder: Path) -> None:
         lay_line(cover, list(images[places]), places, (70, 70 + 170 * number), 110, number, rng)
     photo = Photo("ruled", 85, gradient=0.4, shadow=0.35, ink=0.85, noise=2, quality=85)
     picture = photo.take(cover, rng)
-    PageReading.of(read_page(picture, saved), saved.class_names).draw(picture, folder / "page.png")
+    PageReading(tuple(read_page(picture, saved))).draw(picture, folder / "page.png")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
