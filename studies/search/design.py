@@ -1,6 +1,7 @@
 """The options that are tried, in combinations that separate their effects."""
 
 from collections.abc import Collection
+from itertools import product
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def combinations() -> np.ndarray:
     half of those. The difference of two means of four runs is therefore the effect of one option,
     whatever the others do.
     """
-    return np.arange(8)[:, None] >> np.array([2, 1, 0]) & 1 > 0
+    return np.array(list(product((False, True), repeat=3)))
 
 
 def with_options(present: Recipe, chosen: Collection[str]) -> Recipe:
