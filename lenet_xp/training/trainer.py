@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.inference import BatchReader, largest_share, shares_to_read
+from lenet_xp.inference import BatchReader, largest_share
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -137,7 +137,7 @@ class Trainer:
         own, rest = shares[: self._first], shares[self._first :]
         busy = self.processes[: len(rest)]
         for process, share in zip(busy, rest, strict=True):
-            process.begin_gradient(self.model.values, batch.part(share), scale)
+            process.begin_gradient(batch.part(share), scale)
         for share in own:
             self.local[0].differentiate(batch.part(share), scale, losses[share], hits[share])
         for process, share in zip(busy, rest, strict=True):
@@ -147,25 +147,14 @@ class Trainer:
     def read(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) of prepared images."""
         given = self.model, self.preprocessing, self.workers
-        if self.processes and not self._first:
-            return self._read_in_processes(images)
         if self.ops.captures_slowly:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)
-        with BatchReader(*given) as read:
+        processes = [] if self._first else self.processes
+        capacity = len(images) if processes else 0
+        with BatchReader(*given, capacity, processes=processes) as read:
             return read(images)
-
-    def _read_in_processes(self, images: np.ndarray) -> np.ndarray:
-        count, model = len(images), self.model
-        probabilities = np.empty((count, model.num_classes))
-        shares = shares_to_read(count, self.workers.count)
-        busy = self.processes[: len(shares)]
-        for process, share in zip(busy, shares, strict=True):
-            process.begin_read(model.values, images[share])
-        for process, share in zip(busy, shares, strict=True):
-            process.finish_read(probabilities[share])
-        return probabilities
 
     def state(self) -> dict[str, np.ndarray]:
         """Host copies of all that the next steps depend on, but for the images."""
