@@ -46,13 +46,10 @@ class State:
 
 
 class Checkpoints:
-    """The checkpoints of a run, in a folder of their own.
+    """The checkpoints of a run, in a folder of their own, where the newest few stay."""
 
-    keep: the number of newest checkpoints that stay.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], keep: int = KEPT_CHECKPOINTS):
-        self.folder, self.keep = Path(folder), keep
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
 
     def save(self, state: State, run: dict[str, Any]) -> None:
         """Write a state, then remove the oldest checkpoints; `run` describes the run.
@@ -76,7 +73,7 @@ class Checkpoints:
                 raise
             self.prune(1)
             write_container(path, header, state.arrays)
-        self.prune(self.keep)
+        self.prune(KEPT_CHECKPOINTS)
 
     def save_last(self, state: State, run: dict[str, Any]) -> None:
         """Write the state in which a training ends; on a full disk, in the place of all older ones.

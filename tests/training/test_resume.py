@@ -21,7 +21,7 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
 from lenet_xp.system.processes import WorkerProcess, can_start
-from lenet_xp.training.checkpoints import Checkpoints, State, locked
+from lenet_xp.training.checkpoints import KEPT_CHECKPOINTS, Checkpoints, State, locked
 from lenet_xp.training.loop import fit
 from lenet_xp.training.run import interrupted_run, train_run
 
@@ -124,11 +124,12 @@ def same(a: State, b: State) -> bool:
 
 
 def test_the_newest_are_kept(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "new", keep=2)
+    checkpoints = Checkpoints(tmp_path / "new")
     assert checkpoints.latest(pytest.fail) is None and not checkpoints.any()
-    for step in (5, 70, 900):
+    for step in (5, 70, 80, 900):
         checkpoints.save(state(step), {})
-    assert files_in(tmp_path) == ["new/step-0000000070.npz", "new/step-0000000900.npz"]
+    kept = [f"new/step-{step:010}.npz" for step in (70, 80, 900)]
+    assert files_in(tmp_path) == kept and len(kept) == KEPT_CHECKPOINTS
     assert same(checkpoints.latest(pytest.fail)[0], state(900))
     checkpoints.clear()
     assert not (tmp_path / "new").exists()
