@@ -190,7 +190,7 @@ def test_a_host_finds_all_as_it_was():
         + """
 import cv2
 from PIL import Image
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 def state():
     return shared() | {"opencv": cv2.getNumThreads()}
 clones = []
@@ -209,7 +209,7 @@ reader = lenet_xp.load_model()
 reader.read(pictures[0])
 reader.read_many(list(pictures[:50]))
 reader.saved.probabilities(np.tile(images, (13, 1, 1)))
-decode(buffer.getvalue(), "letter.jpg")
+ImageFile(buffer.getvalue(), "letter.jpg").page()
 generate(3, seed=0)
 unchanged()
 assert np.geterr() == handling and not clones
