@@ -43,5 +43,5 @@ def plan(data: str, out: Path, **options) -> Plan:
 def begin_or_resume(data: str, out: Path) -> None:
     run = plan(data, out)
     if Checkpoints(out / "checkpoints").any():
-        run, _ = interrupted_run(out)
+        run, *_ = interrupted_run(out)
     train_run(run, get_ops("numpy"), Quiet())

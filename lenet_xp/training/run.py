@@ -18,7 +18,7 @@ from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.letters.drawn_pages import photograph
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.ops import Ops
+from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
@@ -30,7 +30,7 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.plan import Plan
+from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
@@ -46,8 +46,8 @@ class Reporter(Protocol):
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
-def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
-    """The plan of the run whose checkpoints a folder holds, and its backend, dtype and threads.
+def interrupted_run(out: Path) -> tuple[Plan, str, str]:
+    """The plan of the run whose checkpoints a folder holds, its backend and its dtype.
 
     Raises InputError for a folder without any, and for a run that is finished.
     """
@@ -56,7 +56,11 @@ def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
     _, description = _newest(_checkpoints(out), out, lambda text: None)
     try:
         plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
-        return plan, {name: description[name] for name in ("backend", "dtype", "threads")}
+        backend, dtype, threads = (description[name] for name in ("backend", "dtype", "threads"))
+        known = backend in BACKENDS and dtype in ("float32", "float64")
+        if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            raise ValueError("its backend, dtype or threads are unknown")
+        return plan, backend, dtype
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 

@@ -254,9 +254,22 @@ def test_other_images_are_refused(data, tmp_path, monkeypatch):
         arrays = dict(stored)
     other = tmp_path / "other.npz"
     np.savez(other, **arrays | {"x_train": arrays["x_train"][:, ::-1]})
-    run, _ = interrupted_run(tmp_path)
+    run, *_ = interrupted_run(tmp_path)
     with pytest.raises(InputError, match="not the images that the run began with"):
         train_run(replace(run, data=str(other)), get_ops("numpy"), Quiet())
+
+
+@pytest.mark.parametrize("wrong", ({"backend": "x"}, {"dtype": "int8"}, {"threads": 0.5}), ids=str)
+def test_a_run_of_another_kind_is_not_resumed(data, tmp_path, monkeypatch, wrong):
+    stop_after(2, monkeypatch)
+    with pytest.raises(Interrupted):
+        train_run(plan(data, tmp_path), get_ops("numpy"), Quiet())
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    state, description = checkpoints.latest(pytest.fail)
+    assert interrupted_run(tmp_path)[1:] == ("numpy", "float32")
+    checkpoints.save(replace(state, step=state.step + 1), description | wrong)
+    with pytest.raises(InputError, match="its checkpoints are of another version"):
+        interrupted_run(tmp_path)
 
 
 def test_a_divergence_names_its_step_and_leaves_the_last_good_state(data, tmp_path):
