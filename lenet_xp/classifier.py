@@ -193,10 +193,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if self.network is not None:
             recipe = recipe.with_network(self.network)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        recipe = recipe.with_options(
+        return recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
         )
-        return recipe
 
     def _undistorted(self, recipe: Recipe) -> Recipe:
         """The recipe for X: the places of a table's numbers in an image mean nothing."""
