@@ -103,13 +103,12 @@ class Checkpoints:
         for old in self._newest_first()[keep:]:
             old.unlink(missing_ok=True)
 
-    def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
-        """State and description of the newest whole checkpoint; None if there is no checkpoint.
+    def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]]:
+        """State and description of the newest whole checkpoint.
 
-        say: called with a line on each damaged one. Raises InputError if all are damaged.
+        say: called with a line on each damaged one. Raises InputError if all are, or there is none.
         """
-        files = self._newest_first()
-        for path in files:
+        for path in self._newest_first():
             try:
                 return _read(path)
             except InputError:
@@ -117,9 +116,8 @@ class Checkpoints:
             except Exception as error:  # damaged bytes have a dozen ways to go wrong
                 reason = reason_of(error)
                 say(f"checkpoint {path.name} is damaged ({reason}); falling back to the one before")
-        if files:
-            raise InputError(f"{self.folder}: every checkpoint is damaged; start the run again")
-        return None
+        problem = "every checkpoint is damaged" if self.any() else "holds no checkpoint"
+        raise InputError(f"{self.folder.parent}: {problem}; {START_AGAIN}")
 
     def save_best(self, saved: SavedModel) -> None:
         """Write the best model so far as a model file beside the checkpoints."""

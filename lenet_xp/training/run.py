@@ -53,7 +53,7 @@ def interrupted_run(out: Path) -> tuple[Plan, str, str]:
     """
     if (out / "metrics.json").exists() and not _checkpoints(out).any():
         raise InputError(f"{out}: the run is finished; there is nothing to resume")
-    _, description = _newest(_checkpoints(out), out, lambda text: None)
+    _, description = _checkpoints(out).latest(lambda text: None)
     try:
         plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
         backend, dtype, threads = (description[name] for name in ("backend", "dtype", "threads"))
@@ -112,15 +112,6 @@ def train_run(
 
 def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
-
-
-def _newest(
-    checkpoints: Checkpoints, out: Path, say: Callable[[str], None]
-) -> tuple[State, dict[str, Any]]:
-    found = checkpoints.latest(say)
-    if found is None:
-        raise InputError(f"{out}: holds no checkpoint; start the run again")
-    return found
 
 
 class _Epochs:
@@ -244,7 +235,7 @@ class _Run:
         if not plan.resume:
             checkpoints.clear()
             return None, description
-        state, started = _newest(checkpoints, plan.out, self.reporter.say)
+        state, started = checkpoints.latest(self.reporter.say)
         if started.get("images") != description["images"]:
             raise InputError(
                 f"{plan.data}: these are not the images that the run began with; "

@@ -125,7 +125,9 @@ def same(a: State, b: State) -> bool:
 
 def test_the_newest_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path / "new")
-    assert checkpoints.latest(pytest.fail) is None and not checkpoints.any()
+    with pytest.raises(InputError, match=f"{tmp_path.name}: holds no checkpoint; start"):
+        checkpoints.latest(pytest.fail)
+    assert not checkpoints.any()
     for step in (5, 70, 80, 900):
         checkpoints.save(state(step), {})
     kept = [f"new/step-{step:010}.npz" for step in (70, 80, 900)]
