@@ -108,7 +108,7 @@ class BatchReader:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in passes:
             passes[worker, count] = ForwardPass(*how, count, self._frozen)
-        _read_in_pieces(passes[worker, count], count, images, probabilities)
+        passes[worker, count].read_all(images, probabilities)
 
 
 class ReadingProcess(WorkerProcess):
@@ -150,18 +150,9 @@ def read_in_pieces(
 
     probabilities: (N, K) float64, or with more rows. The images are read in pieces.
     """
-    count = piece_size(model.ops, len(images))
     with np.errstate(over="ignore", invalid="ignore"):
-        read = ForwardPass(model, preprocessing, count)
-        _read_in_pieces(read, count, images, probabilities)
-
-
-def _read_in_pieces(
-    read: "ForwardPass", count: int, images: np.ndarray, probabilities: np.ndarray
-) -> None:
-    for start in range(0, len(images), count):
-        piece = images[start : start + count]
-        probabilities[start : start + len(piece)] = read(piece)
+        count = piece_size(model.ops, len(images))
+        ForwardPass(model, preprocessing, count).read_all(images, probabilities)
 
 
 class ForwardPass:
@@ -187,6 +178,13 @@ class ForwardPass:
         """Class probabilities (N, K) of prepared images, N up to `count`."""
         np.copyto(self._images[: len(images)], images)
         return self._ops.to_host(self._read()).T[: len(images)]
+
+    def read_all(self, images: np.ndarray, probabilities: np.ndarray) -> None:
+        """Write the probabilities (N, K) of any number of images, read in pieces of `count`."""
+        step = len(self._images)
+        for start in range(0, len(images), step):
+            piece = images[start : start + step]
+            probabilities[start : start + len(piece)] = self(piece)
 
 
 def feature_maps(
