@@ -130,10 +130,8 @@ class Checkpoints:
 
     def remains(self) -> str:
         """What a failed run can go on from, as the end of a sentence."""
-        words = ""
-        if (self.folder / BEST).exists():
-            words += f"; the best model so far is {self.folder / BEST}"
-        newest = self._newest_first()[:1]
+        best, newest = self.folder / BEST, self._newest_first()[:1]
+        words = f"; the best model so far is {best}" if best.exists() else ""
         return words + "".join(f"; the last good checkpoint is {path}" for path in newest)
 
     def way_on(self, do: str = "go on") -> str:
