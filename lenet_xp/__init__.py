@@ -30,8 +30,8 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.letters.alternatives import Reading as Reading
     from lenet_xp.model import LeNet5 as LeNet5
     from lenet_xp.model import Sequential as Sequential
-    from lenet_xp.pages.output import LetterOnPage as LetterOnPage
     from lenet_xp.pages.output import PageReading as PageReading
+    from lenet_xp.pages.page import LetterOnPage as LetterOnPage
     from lenet_xp.pictures.preprocess import Preprocessing as Preprocessing
     from lenet_xp.reader import Reader as Reader
     from lenet_xp.reader import load_model as load_model
@@ -49,7 +49,8 @@ _MODULES = {
     "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",
-    "pages.output": "LetterOnPage PageReading",
+    "pages.output": "PageReading",
+    "pages.page": "LetterOnPage",
     "pictures.preprocess": "Preprocessing",
     "reader": "Reader load_model",
     "training.loop": "fit",

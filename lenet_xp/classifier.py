@@ -118,7 +118,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         images, labels = self._checked(X, y, again, classes)
-        recipe = replace(self._undistorted(self._recipe()), schedule="constant", averaging=0.0)
+        recipe = replace(self._undistorted(self._recipe()), schedule="constant")
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(images)
             self.history_, self.n_iter_ = [], 0
@@ -194,10 +194,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if self.network is not None:
             recipe = recipe.with_network(self.network)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        recipe = recipe.with_options(
+        return recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
         )
-        return recipe
 
     def _undistorted(self, recipe: Recipe) -> Recipe:
         """The recipe for X: the places of a table's numbers in an image mean nothing."""

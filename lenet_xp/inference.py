@@ -1,5 +1,6 @@
 """Images in, class probabilities out, on the host: forward passes that are captured once."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from lenet_xp.model import Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread, usable_cores
-from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
+from lenet_xp.system.processes import Arrays, Serve, WorkerProcess, can_start, start_all
 from lenet_xp.system.workers import WorkerThreads, even_slices
 
 MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
@@ -45,6 +46,7 @@ class BatchReader:
     capacity: where they can be started, processes read calls of up to so many images, threads
     larger ones. frozen: whether it reads with the parameters that the model has when the context is
     entered; otherwise only threads read, with the parameters that the model has at each call.
+    processes: that others have started for so many images, in place of its own.
     """
 
     def __init__(
@@ -54,31 +56,31 @@ class BatchReader:
         workers: WorkerThreads,
         capacity: int = 0,
         frozen: bool = True,
+        processes: Sequence["ReadingProcess"] = (),
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
         self._frozen = frozen
         possible = frozen and model.ops.uses_cores and can_start()
         self._capacity = capacity if possible else 0
         self._passes: dict[tuple[int, int], ForwardPass] = {}
-        self._processes: list[ReadingProcess] = []
+        self._processes, self._first = processes, 0  # shares that the caller's thread reads
         self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
-        if self._capacity:
-            self._first = int(one_blas_thread())  # shares that the caller's thread reads
+        if self._capacity and not self._processes:
+            self._first = int(one_blas_thread())
             count = self._workers.count
             share = largest_share(self._capacity, count)
-            processes = [
-                ReadingProcess(self._model, self._preprocessing, share)
-                for _ in range(count - self._first)
-            ]
+            shapes = reading_shapes(self._model, self._preprocessing, share)
+            job = partial(_readings, self._model, self._preprocessing)
+            processes = [ReadingProcess(job, shapes) for _ in range(count - self._first)]
             if start_all(self._open, processes):
                 self._processes = processes
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._processes.clear()
+        self._processes = ()
         self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -106,23 +108,16 @@ class BatchReader:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in passes:
             passes[worker, count] = ForwardPass(*how, count, self._frozen)
-        _read_in_pieces(passes[worker, count], count, images, probabilities)
+        passes[worker, count].read_all(images, probabilities)
 
 
 class ReadingProcess(WorkerProcess):
-    """Another process that reads up to `max_images` images at once, with today's parameters."""
-
-    def __init__(self, model: Sequential, preprocessing: Preprocessing, max_images: int):
-        shapes = {
-            "images": ((max_images, *preprocessing.shape), np.uint8),
-            "probabilities": ((max_images, model.num_classes), np.float64),
-        }
-        super().__init__(partial(_readings, model, preprocessing), shapes)
+    """Another process that reads as many images at once as its shared arrays have room for."""
 
     def begin_read(self, images: np.ndarray) -> None:
         """Start to read prepared images."""
         self.arrays["images"][: len(images)] = images
-        self.begin(len(images))
+        self.begin(-len(images))
 
     def finish_read(self, probabilities: np.ndarray) -> None:
         """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
@@ -130,13 +125,19 @@ class ReadingProcess(WorkerProcess):
         probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
 
 
-def _readings(
-    model: Sequential, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
-) -> Serve:
-    """What a `ReadingProcess` does for a number of images."""
+def reading_shapes(model: Sequential, preprocessing: Preprocessing, count: int) -> dict[str, Any]:
+    """The arrays that a `ReadingProcess` shares, for up to `count` images."""
+    return {
+        "images": ((count, *preprocessing.shape), np.uint8),
+        "probabilities": ((count, model.num_classes), np.float64),
+    }
+
+
+def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
+    """What a `ReadingProcess` does for minus a number of images, with the parameters of now."""
 
     def serve(count: int) -> None:
-        images = arrays["images"][:count]
+        images = arrays["images"][:-count]
         read_in_pieces(model.replica(), preprocessing, images, arrays["probabilities"])
 
     return serve
@@ -149,18 +150,9 @@ def read_in_pieces(
 
     probabilities: (N, K) float64, or with more rows. The images are read in pieces.
     """
-    count = piece_size(model.ops, len(images))
     with np.errstate(over="ignore", invalid="ignore"):
-        read = ForwardPass(model, preprocessing, count)
-        _read_in_pieces(read, count, images, probabilities)
-
-
-def _read_in_pieces(
-    read: "ForwardPass", count: int, images: np.ndarray, probabilities: np.ndarray
-) -> None:
-    for start in range(0, len(images), count):
-        piece = images[start : start + count]
-        probabilities[start : start + len(piece)] = read(piece)
+        count = piece_size(model.ops, len(images))
+        ForwardPass(model, preprocessing, count).read_all(images, probabilities)
 
 
 class ForwardPass:
@@ -186,6 +178,13 @@ class ForwardPass:
         """Class probabilities (N, K) of prepared images, N up to `count`."""
         np.copyto(self._images[: len(images)], images)
         return self._ops.to_host(self._read()).T[: len(images)]
+
+    def read_all(self, images: np.ndarray, probabilities: np.ndarray) -> None:
+        """Write the probabilities (N, K) of any number of images, read in pieces of `count`."""
+        step = len(self._images)
+        for start in range(0, len(images), step):
+            piece = images[start : start + step]
+            probabilities[start : start + len(piece)] = self(piece)
 
 
 def feature_maps(

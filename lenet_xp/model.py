@@ -20,6 +20,7 @@ from lenet_xp.layers import (
     is_ours,
 )
 from lenet_xp.ops import Array, Ops, get_ops
+from lenet_xp.system.text import text_table
 
 
 class Sequential:
@@ -160,17 +161,13 @@ class Sequential:
 
     def summary(self) -> str:
         """A table of the layers, their output shapes (one image) and parameters."""
-        rows = [("layer", "kind", "output", "parameters")]
-        rows.append(("input", "", " x ".join(map(str, self.input_shape)), ""))
+        rows = [("input", "", " x ".join(map(str, self.input_shape)), "")]
         for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
             kind, output = type(layer).__name__, " x ".join(map(str, shape))
             rows.append((layer.name, kind, output, f"{layer.num_parameters:,}"))
         rows.append(("total", "", "", f"{self.values.shape[0]:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
-            for a, b, c, d in rows
-        )
+        header = ("layer", "kind", "output", "parameters")
+        return text_table(header, rows, left=(0, 1, 2)).removesuffix("\n")
 
 
 def _number(layers: list[Layer]) -> None:

@@ -145,7 +145,7 @@ class Reader:
             raise InputError(
                 f"{self.saved.name}: reads colours, and a page's letters are found grey"
             )
-        return PageReading.of(read_page(self._pixels(photo)[0], self.saved), self.class_names)
+        return PageReading(tuple(read_page(self._pixels(photo)[0], self.saved)))
 
     def _pixels(
         self, picture: Picture, admit: Callable[[int], object] = bool

@@ -262,7 +262,7 @@ def _(ops, draw):
     return tuple(results)
 
 
-@case("capture", method=("sgd", "nesterov", "adam", "average"))
+@case("capture", method=("sgd", "nesterov", "adam"))
 def _(ops, draw, method):
     """A captured update reads the current rates and step number."""
     value, first, second = draw.mutable(70), draw.mutable(70), draw.mutable(70)
@@ -272,8 +272,6 @@ def _(ops, draw, method):
         if method == "adam":
             settings = AdamSettings(weight_decay=0.1, decoupled=True)
             ops.adam_update(value, gradient, first, second, rates, settings)
-        elif method == "average":
-            ops.average_update(value, gradient, rates, momentum=0.9)
         else:
             momentum = 0.9 if method == "nesterov" else 0.0
             velocity = first if momentum else None
@@ -305,14 +303,6 @@ def _(ops, draw, weight_decay, decoupled, moments):
         settings = AdamSettings(weight_decay=weight_decay, decoupled=decoupled)
         ops.adam_update(value, draw(101), mean, square, (learning_rate, step), settings)
     return value, mean, square
-
-
-@case("average_update", step=(1, 4, 2000))
-def _(ops, draw, step):
-    average = draw.mutable(101)
-    for later in range(2):
-        ops.average_update(average, draw(101), (0.0, step + later), momentum=0.999)
-    return (average,)
 
 
 @case("asarray")

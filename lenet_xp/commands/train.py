@@ -21,12 +21,12 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
-from lenet_xp.ops import BACKENDS, Ops
+from lenet_xp.ops import Ops
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
-from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
+from lenet_xp.training.plan import MAX_PHOTOS, Plan
 from lenet_xp.training.recipes import (
     CLASSIC,
     LARGEST_BATCH,
@@ -211,17 +211,10 @@ def _draw(run: Finished) -> None:
 
 def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     """The interrupted run, on the backend that it began on."""
-    plan, began = interrupted_run(options.resume)
-    backend, dtype, threads = (began[each] for each in ("backend", "dtype", "threads"))
-    known = backend in BACKENDS and dtype in ("float32", "float64")
-    if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise InputError(
-            f"{options.resume}: its checkpoints are of another version; start the run again"
-        )
+    plan, options.backend, options.dtype = interrupted_run(options.resume)
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
-    options.backend, options.dtype, options.no_fallback = backend, dtype, True
-    options.no_graph = not plan.graph
+    options.no_fallback, options.no_graph = True, not plan.graph
     return plan, choose_ops(options)
 
 

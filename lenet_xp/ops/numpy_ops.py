@@ -301,14 +301,6 @@ class NumpyOps(WindowOps):
         rate = scalar(learning_rate / (1 - beta1**step))
         np.subtract(value, np.multiply(work, rate, out=work), out=value)
 
-    @_repeated
-    def average_update(
-        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        share = max(1.0 - momentum, 1.0 / float(rates[1]))
-        move = np.subtract(value, average, out=self._scratch(value.shape))
-        np.add(average, np.multiply(move, self.dtype(share), out=move), out=average)
-
 
 def _copy(x: np.ndarray, out: np.ndarray) -> np.ndarray:
     np.copyto(out, x)

@@ -119,9 +119,8 @@ def fit(
     one machine, backend and number of threads, and so is a run that goes on from a checkpoint.
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
-    the model that was validated; with averaging that is a replica at the mean of the weights.
-    on_doubt is called with a line where nothing was learned, or the loss is worse than guessing; by
-    default that is a UserWarning.
+    the model. on_doubt is called with a line where nothing was learned, or the loss is worse than
+    guessing; by default that is a UserWarning.
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
     dtype, for labels out of range or not one for each image, and for less than one thread.
     """
@@ -138,7 +137,7 @@ def fit(
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:
-            on_epoch(loop.epoch(), trainer.validated_model)
+            on_epoch(loop.epoch(), model)
     result = loop.result
     result.threads = threads
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
@@ -222,7 +221,7 @@ class _Loop:
         self.seconds = before + time.perf_counter() - started
         row = {"epoch": number, **self._report(number), **self._validate(number)}
         row |= {"learning_rate": self.trainer.learning_rate, "seconds": self.seconds}
-        self.result.add(row, self.trainer.validated_model)
+        self.result.add(row, self.trainer.model)
         self.done, self.seconds = 0, 0.0
         return row
 

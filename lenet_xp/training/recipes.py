@@ -30,6 +30,10 @@ OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: ab
 SIDES = (8, 128)  # pixels
 MAX_FILE = 2**16  # bytes
 LENET5_OPTIONS = ("activation", "squash_pools")
+FORMER = {  # fields of earlier versions
+    "label_smoothing": "labels are no longer smoothed",
+    "averaging": "weights are no longer averaged",
+}
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
@@ -41,7 +45,6 @@ class Recipe:
     grey images, of which activation and squash_pools are options. size: side of the images in
     pixels. channels: 3 to keep their colours, 1 for grey levels.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
-    averaging: momentum of the running mean of the weights that is judged and kept; 0 for none.
     Raises ValueError for values that cannot be trained with.
     """
 
@@ -58,7 +61,6 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: str = "constant"
-    averaging: float = 0.0
     distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
@@ -77,9 +79,8 @@ class Recipe:
                 raise ValueError(f"{name} must be a whole number from {lowest} to {highest:,}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
-        for name in ("momentum", "averaging"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} must lie in [0, 1)")
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError("momentum must lie in [0, 1)")
         if self.optimiser == "nesterov" and not self.momentum:
             raise ValueError("momentum must be above 0 for Nesterov's method")
         if not 0.0 <= self.weight_decay < float("inf"):
@@ -149,16 +150,16 @@ class Recipe:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Recipe":
-        """The recipe that `to_dict` wrote down, or an earlier version's with `label_smoothing` 0.
+        """The recipe that `to_dict` wrote down, or an earlier version's with each of FORMER 0.
 
         TypeError or ValueError for anything else.
         """
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
         values = dict(values)
-        smoothing = values.pop("label_smoothing", 0.0)
-        if smoothing != 0.0:
-            raise ValueError(f"label_smoothing {smoothing!r:.40}: labels are no longer smoothed")
+        for name, change in FORMER.items():
+            if (value := values.pop(name, 0.0)) != 0.0:
+                raise ValueError(f"{name} {value!r:.40}: {change}")
         known = [field.name for field in fields(Recipe)]
         for name in values.keys() - set(known):
             raise ValueError(f"there is no {name[:40]!r}; {nearest(name, known)}")

@@ -18,7 +18,7 @@ from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.letters.drawn_pages import photograph
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.ops import Ops
+from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
@@ -30,7 +30,7 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.plan import Plan
+from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
@@ -46,17 +46,21 @@ class Reporter(Protocol):
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
-def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
-    """The plan of the run whose checkpoints a folder holds, and its backend, dtype and threads.
+def interrupted_run(out: Path) -> tuple[Plan, str, str]:
+    """The plan of the run whose checkpoints a folder holds, its backend and its dtype.
 
     Raises InputError for a folder without any, and for a run that is finished.
     """
     if (out / "metrics.json").exists() and not _checkpoints(out).any():
         raise InputError(f"{out}: the run is finished; there is nothing to resume")
-    _, description = _newest(_checkpoints(out), out, lambda text: None)
+    _, description = _checkpoints(out).latest(lambda text: None)
     try:
         plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
-        return plan, {name: description[name] for name in ("backend", "dtype", "threads")}
+        backend, dtype, threads = (description[name] for name in ("backend", "dtype", "threads"))
+        known = backend in BACKENDS and dtype in ("float32", "float64")
+        if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            raise ValueError("its backend, dtype or threads are unknown")
+        return plan, backend, dtype
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 
@@ -110,15 +114,6 @@ def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
 
 
-def _newest(
-    checkpoints: Checkpoints, out: Path, say: Callable[[str], None]
-) -> tuple[State, dict[str, Any]]:
-    found = checkpoints.latest(say)
-    if found is None:
-        raise InputError(f"{out}: holds no checkpoint; start the run again")
-    return found
-
-
 class _Epochs:
     """What follows each epoch: a line, a copy of the best model, a warning of a collapse."""
 
@@ -127,13 +122,13 @@ class _Epochs:
         self.saved, self.images = saved, images
         self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
 
-    def __call__(self, row: dict[str, Any], validated_model: Sequential) -> None:
+    def __call__(self, row: dict[str, Any], model: Sequential) -> None:
         self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
         accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
         if accuracy > best:
             self.best = row
             try:
-                _checkpoints(self.plan.out).save_best(replace(self.saved, model=validated_model))
+                _checkpoints(self.plan.out).save_best(replace(self.saved, model=model))
             except InputError as error:  # the training is worth more than a copy of its weights
                 text = f"WARNING: training goes on, but its best model is not kept: {error}"
                 self.reporter.say(text)
@@ -240,7 +235,7 @@ class _Run:
         if not plan.resume:
             checkpoints.clear()
             return None, description
-        state, started = _newest(checkpoints, plan.out, self.reporter.say)
+        state, started = checkpoints.latest(self.reporter.say)
         if started.get("images") != description["images"]:
             raise InputError(
                 f"{plan.data}: these are not the images that the run began with; "

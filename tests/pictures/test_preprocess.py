@@ -9,7 +9,7 @@ import pytest
 
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.frame import frame
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
@@ -229,7 +229,7 @@ def test_every_amhcd_polarity_is_found_and_no_frame_touched(shared):
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         assert len(names) == 25740
         chosen = names[::7] + [name for name in names if "/ya/" in name or "/yan/" in name]
-        pictures = [decode(archive.read(name), name) for name in chosen]
+        pictures = [ImageFile(archive.read(name), name).page() for name in chosen]
     known = Preprocessing(polarity="dark-on-light", framing="keep")
     assert_same_in_batches(Preprocessing(), known, pictures)
 

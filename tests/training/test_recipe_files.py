@@ -30,7 +30,6 @@ EVERYTHING = Recipe(
     momentum=0.5,
     weight_decay=0.25,
     schedule="one-cycle",
-    averaging=0.75,
     distortion=Distortion(1.5, 0.1, 0.2, 0.3, 0.4, 5, 0.6, 0.7),
 )
 

@@ -188,13 +188,6 @@ class CupyOps(CupyArrays):
         arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
         self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
 
-    def average_update(
-        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        vectors = self._output(average), self._input(value), self._rates(rates)
-        arguments = *vectors, float(momentum), value.size
-        self._launch_per_element("updates", "average_update", value.size, arguments)
-
     def _launch_per_element(
         self, file: str, name: str, size: int, arguments: tuple[Any, ...]
     ) -> None:
