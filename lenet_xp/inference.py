@@ -204,6 +204,8 @@ def input_gradient(
     images: (N, S, S) or (N, S, S, 3) uint8, as `Preprocessing.apply` gives them. classes: a number
     or (N,), by default those read. ValueError for what does not fit. Source: Simonyan et al. 2014.
     """
+    if images.dtype != np.uint8 or images.ndim < 3:
+        raise ValueError(f"images must be (N, S, S[, 3]) uint8, not {images.dtype} {images.shape}")
     twin, scaling = model.replica(), preprocessing.scale_and_shift()
     twin.layers[0].input_gradient = True
     ops, count = twin.ops, twin.num_classes

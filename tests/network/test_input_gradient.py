@@ -132,6 +132,8 @@ def test_from_many_threads_at_once():
         (images(2, 32, 32), [0, -1], r"label -1 is outside 0 .. 32"),
         (images(2, 32, 32), [0, 1, 2], r"shape"),
         (images(2, 32, 32), 1.5, r"integers"),
+        (images(2, 32, 32) / 255, None, r"uint8, not float64 \(2, 32, 32\)"),
+        (images(32, 32), None, r"uint8, not uint8 \(32, 32\)"),
     ],
 )
 def test_bad_arguments(pictures, classes, message):
