@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.classifier import LeNetClassifier as LeNetClassifier
+    from lenet_xp.data.sources import load_dataset as load_dataset
     from lenet_xp.errors import InputError as InputError
+    from lenet_xp.gradient_check import check_gradients as check_gradients
+    from lenet_xp.inference import input_gradient as input_gradient
     from lenet_xp.layers import AvgPool2D as AvgPool2D
     from lenet_xp.layers import Conv2D as Conv2D
     from lenet_xp.layers import Flatten as Flatten
@@ -27,23 +30,31 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.letters.alternatives import Reading as Reading
     from lenet_xp.model import LeNet5 as LeNet5
     from lenet_xp.model import Sequential as Sequential
-    from lenet_xp.pages.output import LetterOnPage as LetterOnPage
     from lenet_xp.pages.output import PageReading as PageReading
+    from lenet_xp.pages.page import LetterOnPage as LetterOnPage
+    from lenet_xp.pictures.preprocess import Preprocessing as Preprocessing
     from lenet_xp.reader import Reader as Reader
     from lenet_xp.reader import load_model as load_model
     from lenet_xp.training.loop import fit as fit
+    from lenet_xp.training.recipes import Recipe as Recipe
 
 __version__ = "0.2.0"
 
 _MODULES = {
     "classifier": "LeNetClassifier",
+    "data.sources": "load_dataset",
     "errors": "InputError",
+    "gradient_check": "check_gradients",
+    "inference": "input_gradient",
     "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",
-    "pages.output": "LetterOnPage PageReading",
+    "pages.output": "PageReading",
+    "pages.page": "LetterOnPage",
+    "pictures.preprocess": "Preprocessing",
     "reader": "Reader load_model",
     "training.loop": "fit",
+    "training.recipes": "Recipe",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOMES]

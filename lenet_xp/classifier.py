@@ -1,4 +1,4 @@
-"""LeNet-5 as a scikit-learn classifier, of pictures or of any table."""
+"""LeNet-5, or any network, as a scikit-learn classifier of pictures or of any table."""
 
 import math
 import multiprocessing
@@ -15,11 +15,12 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from lenet_xp.architecture import describe, layers_of
 from lenet_xp.inference import predict_probabilities, worker_count
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
-from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
@@ -36,14 +37,18 @@ FEWEST_NUMBERS = 64  # numbers: fewer may lie together by chance
 class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # of no known type
     """LeNet-5 as scikit-learn has its estimators: for clones, pickles, pipelines and searches.
 
-    X holds pictures, (N, H, W), (N, H, W, 1) or (N, 1024), or a table, (N, features).
-    `pictures/from_numbers.py` lays both out as 32 x 32 images: uint8 are grey levels, other numbers
-    are scaled by their range in training. A UserWarning says where a later X seems to be in other
-    units. If the recipe distorts images, pictures are distorted in training, tables never.
+    X holds pictures, (N, H, W), (N, H, W, 1) or (N, 1024), or a table, (N, features); for a network
+    of three channels pictures in colour, (N, H, W, 3).
+    `pictures/from_numbers.py` lays both out as images of the network's size: uint8 are levels,
+    other numbers are scaled by their range in training. A UserWarning says where a later X seems to
+    be in other units. If the recipe distorts images, pictures are distorted in training, tables
+    never.
 
-    recipe: "best", "classic" or a `Recipe`. epochs, batch_size, learning_rate: override the
-    recipe's. validation_fraction: part of the training images that chooses the best epoch and does
-    not train. If it is fewer than 100 images, or a class has one image only, all images do both.
+    recipe: "best", "classic", a recipe's file or a `Recipe`. network: a `Sequential` whose layers
+    are trained, from new weights, in place of the recipe's network. epochs, batch_size,
+    learning_rate: override the recipe's. validation_fraction: part of the training images that
+    chooses the best epoch and does not train. If it is fewer than 100 images, or a class has one
+    image only, all images do both.
     warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
     random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
     threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
@@ -56,8 +61,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def __init__(
         self,
-        recipe: str | Recipe = "best",
+        recipe: FilePath | Recipe = "best",
         *,
+        network: Sequential | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -68,6 +74,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         backend: str = "auto",
     ):
         self.recipe = recipe
+        self.network = network
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -85,10 +92,10 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """
         again = self.warm_start and hasattr(self, "values_")
         images, labels = self._checked(X, y, again)
-        recipe, seed = self._recipe(), self._seed()
+        recipe, seed = self._undistorted(self._recipe()), self._seed()
         train, val = self._sides(images, labels, seed)
         if not again:
-            self.preprocessing_ = Preprocessing().fitted(train[0])
+            self.preprocessing_ = recipe.preprocessing().fitted(train[0])
         model, threads = self._model(recipe, seed, again), _threads(self.threads)
         result = loop.fit(model, recipe, train, val, self.preprocessing_, seed, threads)
         self.history_, self.n_iter_ = result.history, result.epochs
@@ -111,9 +118,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         images, labels = self._checked(X, y, again, classes)
-        recipe = replace(self._recipe(), schedule="constant", averaging=0.0)
+        recipe = replace(self._undistorted(self._recipe()), schedule="constant")
         if not again:
-            self.preprocessing_ = Preprocessing().fitted(images)
+            self.preprocessing_ = recipe.preprocessing().fitted(images)
             self.history_, self.n_iter_ = [], 0
         if getattr(self, "_state", None) is None:
             self._state, self._steps, self._drawn = {}, 0, self._seed()
@@ -130,8 +137,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """
         check_is_fitted(self, "values_")
         rows = self._rows(X)
-        ops = get_ops(self.backend, "float64")
-        model = LeNet5(**self.network_, ops=ops, values=ops.asarray(self.values_))
+        ops, shape = get_ops(self.backend, "float64"), self.network_["input"]
+        layers = layers_of(self.network_["layers"], shape)
+        model = Sequential(layers, shape, ops, values=ops.asarray(self.values_))
         images = self.features_.apply(rows)
         return predict_probabilities(model, images, self.preprocessing_, _threads(self.threads))
 
@@ -154,7 +162,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             rows, y = self._rows(X, y)
         else:
             self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the classes
-            rows, shape = _flat(X)
+            recipe = self._recipe()
+            rows, shape = _flat(X, recipe.channels)
             rows, y = validate_data(self, rows, y)
         check_classification_targets(y)
         if not again:
@@ -164,7 +173,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     f"LeNetClassifier needs at least 2 classes, but there is one class: "
                     f"{self.classes_.tolist()[0]!r}"
                 )
-            self.features_ = FeatureImages.fitted(rows, shape)
+            self.features_ = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
         images = self.features_.apply(rows)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
@@ -173,7 +182,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""
-        rows, shape = _flat(X)
+        rows, shape = _flat(X, self.features_.channels)
         if shape not in (None, self.features_.shape):
             raise ValueError(f"X holds pictures of {shape}, but was {self.features_.shape} in fit")
         checked = validate_data(self, rows, *y, reset=False)
@@ -182,10 +191,15 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _recipe(self) -> Recipe:
         recipe = named_recipe(self.recipe)
+        if self.network is not None:
+            recipe = recipe.with_network(self.network)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        recipe = recipe.with_options(
+        return recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
         )
+
+    def _undistorted(self, recipe: Recipe) -> Recipe:
+        """The recipe for X: the places of a table's numbers in an image mean nothing."""
         return recipe if self.features_.picture else replace(recipe, distortion=None)
 
     def _seed(self) -> int:
@@ -208,21 +222,19 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         )
         return (x, y), (x_val, y_val)
 
-    def _model(self, recipe: Recipe, seed: int, again: bool) -> LeNet5:
+    def _model(self, recipe: Recipe, seed: int, again: bool) -> Sequential:
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
-        model = LeNet5(
-            len(self.classes_),
-            activation=recipe.activation,
-            squash_pools=recipe.squash_pools,
-            seed=seed,
-            ops=ops,
-        )
+        model = recipe.make_network(len(self.classes_), ops, seed=seed)
         if again:
+            if describe(model) != self.network_:
+                raise ValueError("this is another network than the fitted one; fit a new estimator")
             model.values[...] = ops.asarray(self.values_)
         return model
 
-    def _pass(self, model: LeNet5, recipe: Recipe, images: np.ndarray, labels: np.ndarray) -> None:
+    def _pass(
+        self, model: Sequential, recipe: Recipe, images: np.ndarray, labels: np.ndarray
+    ) -> None:
         """One epoch; the optimiser continues from its last state."""
         ops, count, size = model.ops, len(labels), recipe.batch_size
         losses, hits = ops.zeros((count,)), ops.zeros((count,))
@@ -244,23 +256,28 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             raise TrainingDiverged(f"the loss is not finite: {recipe.excess(recipe.learning_rate)}")
         self._state, self._steps = state, steps
 
-    def _keep(self, model: LeNet5) -> None:
-        self.network_, self.values_ = model.config, model.ops.to_host(model.values)
+    def _keep(self, model: Sequential) -> None:
+        self.network_, self.values_ = describe(model), model.ops.to_host(model.values)
 
 
-def _flat(X: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
+def _flat(X: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[int, int] | None]:
     """Pictures (N, H, W) as rows (N, H * W), and (H, W); anything else as it is, and None.
 
-    An axis of one channel may stand in front of H or behind W. ValueError for more channels.
+    An axis of one channel may stand in front of H or behind W. In colour they are (N, H, W, 3).
+    ValueError for other channels than the network's.
     """
     shape: tuple[int, ...] = np.shape(X) if isinstance(X, list | tuple) else getattr(X, "shape", ())
+    if channels == 3:
+        if len(shape) != 4 or shape[3] != 3:
+            raise ValueError(f"the network reads colours: give X of (N, H, W, 3), not {shape}")
+        return np.asarray(X).reshape(shape[0], -1), (shape[1], shape[2])
     if len(shape) < 3:
         return X, None
     sides = shape[1:] if len(shape) == 3 else shape[1:3] if shape[3] == 1 else shape[2:]
     if len(shape) > 4 or (len(shape) == 4 and 1 not in (shape[1], shape[3])):
         raise ValueError(
-            f"X has the shape {shape}, but pictures have one channel: give grey ones, "
-            "(N, H, W), such as X.mean(axis=-1) of (N, H, W, 3)"
+            f"X has the shape {shape}, but the network takes one channel: give grey pictures, "
+            "(N, H, W), such as X.mean(axis=-1) of (N, H, W, 3), or a network of three channels"
         )
     return np.asarray(X).reshape(shape[0], math.prod(sides)), (sides[0], sides[1])
 

@@ -7,8 +7,9 @@ and `Ops.fuses_dense`.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 
-from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear
+from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear, is_ours
 from lenet_xp.ops import Array, Ops
 from lenet_xp.ops.settings import StageSettings
 
@@ -18,7 +19,8 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
     fused: list[Layer | Stage | Dense] = []
     place = 0
     while place < len(layers):
-        found = _stage(layers[place : place + 4], ops) or _dense(layers[place : place + 2], ops)
+        run = list(takewhile(is_ours, layers[place : place + 4]))
+        found = _stage(run, ops) or _dense(run[:2], ops)
         fused.append(found or layers[place])
         place += len(found.layers) if found else 1
     return fused
@@ -101,7 +103,7 @@ def _stage(layers: Sequence[Layer], ops: Ops) -> Stage | None:
 
 def _dense(layers: Sequence[Layer], ops: Ops) -> Dense | None:
     """The dense layer that up to two layers begin with, if they do and `ops` has it."""
-    if not isinstance(layers[0], Linear) or not ops.fuses_dense:
+    if not layers or not isinstance(layers[0], Linear) or not ops.fuses_dense:
         return None
     following = layers[1] if len(layers) > 1 else None
     return Dense(ops, layers[0], following if isinstance(following, Activation) else None)

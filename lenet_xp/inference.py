@@ -1,15 +1,18 @@
 """Images in, class probabilities out, on the host: forward passes that are captured once."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.losses import check_labels
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread, usable_cores
-from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
+from lenet_xp.system.processes import Arrays, Serve, WorkerProcess, can_start, start_all
 from lenet_xp.system.workers import WorkerThreads, even_slices
 
 MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
@@ -17,9 +20,9 @@ MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than th
 
 
 def predict_probabilities(
-    model: LeNet5, images: np.ndarray, preprocessing: Preprocessing, threads: int | None = None
+    model: Sequential, images: np.ndarray, preprocessing: Preprocessing, threads: int | None = None
 ) -> np.ndarray:
-    """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8.
+    """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
     threads: how many cores to use on a CPU, by default all that the process may. Where NumPy's
     products use threads of their own, fewer than MIN_IN_PROCESSES images are read by the caller's.
@@ -43,46 +46,47 @@ class BatchReader:
     capacity: where they can be started, processes read calls of up to so many images, threads
     larger ones. frozen: whether it reads with the parameters that the model has when the context is
     entered; otherwise only threads read, with the parameters that the model has at each call.
+    processes: that others have started for so many images, in place of its own.
     """
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         preprocessing: Preprocessing,
         workers: WorkerThreads,
         capacity: int = 0,
         frozen: bool = True,
+        processes: Sequence["ReadingProcess"] = (),
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
         self._frozen = frozen
         possible = frozen and model.ops.uses_cores and can_start()
         self._capacity = capacity if possible else 0
         self._passes: dict[tuple[int, int], ForwardPass] = {}
-        self._processes: list[ReadingProcess] = []
+        self._processes, self._first = processes, 0  # shares that the caller's thread reads
         self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
-        if self._capacity:
-            self._first = int(one_blas_thread())  # shares that the caller's thread reads
+        if self._capacity and not self._processes:
+            self._first = int(one_blas_thread())
             count = self._workers.count
             share = largest_share(self._capacity, count)
-            processes = [
-                ReadingProcess(self._model, self._preprocessing, share)
-                for _ in range(count - self._first)
-            ]
+            shapes = reading_shapes(self._model, self._preprocessing, share)
+            job = partial(_readings, self._model, self._preprocessing)
+            processes = [ReadingProcess(job, shapes) for _ in range(count - self._first)]
             if start_all(self._open, processes):
                 self._processes = processes
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._processes.clear()
+        self._processes = ()
         self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) float64 of preprocessed images (N, S, S) uint8."""
+        """Class probabilities (N, K) float64 of prepared images."""
         count = len(images)
-        probabilities = np.empty((count, self._model.shapes[-1][0]))
+        probabilities = np.empty((count, self._model.num_classes))
         if not count:
             return probabilities
         shares = shares_to_read(count, self._workers.count)
@@ -104,24 +108,16 @@ class BatchReader:
         count = piece_size(self._model.ops, len(images))
         if (worker, count) not in passes:
             passes[worker, count] = ForwardPass(*how, count, self._frozen)
-        _read_in_pieces(passes[worker, count], count, images, probabilities)
+        passes[worker, count].read_all(images, probabilities)
 
 
 class ReadingProcess(WorkerProcess):
-    """Another process that reads up to `max_images` images at once, with today's parameters."""
-
-    def __init__(self, model: LeNet5, preprocessing: Preprocessing, max_images: int):
-        size = preprocessing.size
-        shapes = {
-            "images": ((max_images, size, size), np.uint8),
-            "probabilities": ((max_images, model.shapes[-1][0]), np.float64),
-        }
-        super().__init__(partial(_readings, model, preprocessing), shapes)
+    """Another process that reads as many images at once as its shared arrays have room for."""
 
     def begin_read(self, images: np.ndarray) -> None:
-        """Start to read images (N, S, S) uint8."""
+        """Start to read prepared images."""
         self.arrays["images"][: len(images)] = images
-        self.begin(len(images))
+        self.begin(-len(images))
 
     def finish_read(self, probabilities: np.ndarray) -> None:
         """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
@@ -129,35 +125,34 @@ class ReadingProcess(WorkerProcess):
         probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
 
 
-def _readings(model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]) -> Serve:
-    """What a `ReadingProcess` does for a number of images."""
+def reading_shapes(model: Sequential, preprocessing: Preprocessing, count: int) -> dict[str, Any]:
+    """The arrays that a `ReadingProcess` shares, for up to `count` images."""
+    return {
+        "images": ((count, *preprocessing.shape), np.uint8),
+        "probabilities": ((count, model.num_classes), np.float64),
+    }
+
+
+def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
+    """What a `ReadingProcess` does for minus a number of images, with the parameters of now."""
 
     def serve(count: int) -> None:
-        images = arrays["images"][:count]
+        images = arrays["images"][:-count]
         read_in_pieces(model.replica(), preprocessing, images, arrays["probabilities"])
 
     return serve
 
 
 def read_in_pieces(
-    model: LeNet5, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
+    model: Sequential, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Write the probabilities of images (N, S, S) uint8, read with the model's parameters of now.
+    """Write the probabilities of prepared images, read with the model's parameters of now.
 
     probabilities: (N, K) float64, or with more rows. The images are read in pieces.
     """
-    count = piece_size(model.ops, len(images))
     with np.errstate(over="ignore", invalid="ignore"):
-        read = ForwardPass(model, preprocessing, count)
-        _read_in_pieces(read, count, images, probabilities)
-
-
-def _read_in_pieces(
-    read: "ForwardPass", count: int, images: np.ndarray, probabilities: np.ndarray
-) -> None:
-    for start in range(0, len(images), count):
-        piece = images[start : start + count]
-        probabilities[start : start + len(piece)] = read(piece)
+        count = piece_size(model.ops, len(images))
+        ForwardPass(model, preprocessing, count).read_all(images, probabilities)
 
 
 class ForwardPass:
@@ -168,30 +163,62 @@ class ForwardPass:
     """
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
+        self, model: Sequential, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
     ):
-        ops, size = model.ops, preprocessing.size
-        self._images = np.zeros((count, size, size), np.uint8)
+        ops = model.ops
+        self._images = np.zeros((count, *preprocessing.shape), np.uint8)
         scale, shift = preprocessing.scale_and_shift()
         self._ops = ops
-        self._read = ops.capture(
+        self._read = model.capture(
             lambda: ops.softmax(model.forward(ops.image_batch(self._images, scale, shift))),
             frozen=frozen,
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of preprocessed images (N, S, S) uint8, N up to `count`."""
+        """Class probabilities (N, K) of prepared images, N up to `count`."""
         np.copyto(self._images[: len(images)], images)
         return self._ops.to_host(self._read()).T[: len(images)]
+
+    def read_all(self, images: np.ndarray, probabilities: np.ndarray) -> None:
+        """Write the probabilities (N, K) of any number of images, read in pieces of `count`."""
+        step = len(self._images)
+        for start in range(0, len(images), step):
+            piece = images[start : start + step]
+            probabilities[start : start + len(piece)] = self(piece)
 
 
 def feature_maps(
     model: Sequential, image: np.ndarray, preprocessing: Preprocessing
 ) -> dict[str, np.ndarray]:
-    """The outputs of C1, S2, C3 and S4 for an image (S, S) uint8: name -> (maps, H, W)."""
+    """Those outputs of `trace` that are maps, for an image (S, S) uint8: name -> (maps, H, W)."""
     ops = model.ops
     outputs = model.trace(ops.image_batch(image[None], *preprocessing.scale_and_shift()))
-    return {name: ops.to_host(outputs[name])[..., 0] for name in ("C1", "S2", "C3", "S4")}
+    return {name: ops.to_host(y)[..., 0] for name, y in outputs.items() if len(y.shape) == 4}
+
+
+def input_gradient(
+    model: Sequential, images: np.ndarray, preprocessing: Preprocessing, classes: Any = None
+) -> np.ndarray:
+    """The gradient (N, C, S, S) of a class's logit with respect to the network's input.
+
+    images: (N, S, S) or (N, S, S, 3) uint8, as `Preprocessing.apply` gives them. classes: a number
+    or (N,), by default those read. ValueError for what does not fit. Source: Simonyan et al. 2014.
+    """
+    if images.dtype != np.uint8 or images.ndim < 3:
+        raise ValueError(f"images must be (N, S, S[, 3]) uint8, not {images.dtype} {images.shape}")
+    twin, scaling = model.replica(), preprocessing.scale_and_shift()
+    twin.layers[0].input_gradient = True
+    ops, count = twin.ops, twin.num_classes
+    if classes is not None:
+        classes = check_labels(np.broadcast_to(classes, len(images)), count)
+    result = np.empty((len(images), *twin.input_shape), ops.dtype_name)
+    for start in range(0, len(images), ops.images_per_piece):
+        piece = slice(start, start + ops.images_per_piece)
+        logits = ops.to_host(twin.forward(ops.image_batch(images[piece], *scaling)))
+        chosen = logits.argmax(axis=0) if classes is None else classes[piece]
+        dx = twin.backward(ops.asarray(np.arange(count)[:, None] == chosen))
+        result[piece] = np.moveaxis(ops.to_host(dx), -1, 0)
+    return result
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:

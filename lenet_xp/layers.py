@@ -13,6 +13,7 @@ Shapes: images are (C, H, W, N), dense activations (features, N), with the image
 """
 
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,11 @@ class Layer:
     """What all layers share: a name, parameters by attribute, forward and backward.
 
     kind: the layer's type in one word. name: its own, by default the kind; a network numbers the
-    layers that were given none.
+    layers that were given none. options: the constructor's other arguments, which are attributes.
     """
 
     kind = "layer"
+    options: tuple[str, ...] = ()
     input_gradient = True  # the first layer of a network has nobody to hand dx to
 
     def __init__(self, name: str = ""):
@@ -99,6 +101,13 @@ class Layer:
         raise NotImplementedError
 
 
+def _whole(name: str, value: object, least: int = 1) -> int:
+    """A whole number, NumPy's too, as an int; ValueError for anything else."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number from {least} on, not {value!r:.40}")
+    return int(value)
+
+
 class Conv2D(Layer):
     """Convolution as im2col and one matrix product: y = W columns(x) + b.
 
@@ -108,6 +117,7 @@ class Conv2D(Layer):
     """
 
     kind = "conv2d"
+    options = ("in_channels", "out_channels", "kernel", "stride", "padding")
     weight: Param
     bias: Param
     x_shape, columns = Kept(), Kept()
@@ -121,11 +131,11 @@ class Conv2D(Layer):
         padding: int = 0,
         name: str = "",
     ):
-        self.kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        if min(in_channels, out_channels, *self.kernel, stride) < 1 or padding < 0:
-            raise ValueError("channels, kernel and stride must be at least 1, padding at least 0")
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.stride, self.padding = stride, padding
+        height, width = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
+        self.kernel = _whole("kernel", height), _whole("kernel", width)
+        self.in_channels = _whole("in_channels", in_channels)
+        self.out_channels = _whole("out_channels", out_channels)
+        self.stride, self.padding = _whole("stride", stride), _whole("padding", padding, 0)
         super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -171,14 +181,14 @@ class Linear(Layer):
     """Dense layer: y = W x + b, x (in, N) -> y (out, N). weight (out, in), bias (out,)."""
 
     kind = "linear"
+    options = ("in_features", "out_features")
     weight: Param
     bias: Param
     x = Kept()
 
     def __init__(self, in_features: int, out_features: int, name: str = ""):
-        if min(in_features, out_features) < 1:
-            raise ValueError("features must be at least 1")
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = _whole("in_features", in_features)
+        self.out_features = _whole("out_features", out_features)
         super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -218,10 +228,10 @@ def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, f
 class _Pool(Layer):
     """What both pools share: size x size blocks side by side, rows and columns left over cut."""
 
+    options = ("size",)
+
     def __init__(self, size: int = 2, name: str = ""):
-        if size < 1:
-            raise ValueError("the pool's size must be at least 1")
-        self.size = size
+        self.size = _whole("size", size)
         super().__init__(name)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -315,3 +325,10 @@ class Flatten(Layer):
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}
+_KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten)
+LAYERS: dict[str, type[Layer]] = {f.kind: f for f in (*_KINDS, *ACTIVATIONS.values())}
+
+
+def is_ours(layer: Layer) -> bool:
+    """Whether it is a layer of this file: the methods of a user's subclass may do otherwise."""
+    return LAYERS.get(layer.kind) is type(layer)

@@ -3,11 +3,11 @@
 import numpy as np
 
 from lenet_xp.ops import Array, Ops
-from lenet_xp.ops.reference import LossPlace
+from lenet_xp.ops.reference import Place
 
 
 class SoftmaxCrossEntropy:
-    """Mean of -log p_label over a batch, p = softmax(logits)."""
+    """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits)."""
 
     def __init__(self, ops: Ops):
         self.ops = ops
@@ -17,17 +17,18 @@ class SoftmaxCrossEntropy:
         logits: Array,
         labels: Array,
         scale: float | None = None,
-        into: LossPlace | None = None,
+        into: Place = None,
+        targets: Array = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) of 0 or 1, and dlogits (K, N) of scale * sum(losses).
 
         logits (K, N), labels (N,) int64 that passed `check_labels`. scale is 1 / N, the mean over
         the batch, unless the batch is a part of a larger one. into: where losses and hits go, as
-        `ops.softmax_cross_entropy` has it.
+        `ops.softmax_cross_entropy` has it; targets (K, N), too, which passed `check_targets`.
         """
         if scale is None:
             scale = 1.0 / logits.shape[1]
-        return self.ops.softmax_cross_entropy(logits, labels, scale, into)
+        return self.ops.softmax_cross_entropy(logits, labels, scale, into, targets)
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -44,3 +45,13 @@ def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:
         wrong = labels[(labels < 0) | (labels >= num_classes)][0]
         raise ValueError(f"label {wrong} is outside 0 .. {num_classes - 1}")
     return labels.astype(np.int64, copy=False)
+
+
+def check_targets(targets: np.ndarray, num_classes: int, count: int) -> np.ndarray:
+    """Host targets (K, N) as float64; ValueError unless each column is a distribution, to 0.001."""
+    targets, shape = np.asarray(targets, np.float64), (num_classes, count)
+    if targets.shape != shape:
+        raise ValueError(f"targets must be {shape}, classes by images, not {targets.shape}")
+    if not (targets >= 0).all() or (np.abs(targets.sum(axis=0) - 1) > 1e-3).any():
+        raise ValueError("targets must be numbers from 0 on, and add up to 1 for each image")
+    return targets

@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -16,14 +17,17 @@ from lenet_xp.layers import (
     Layer,
     Linear,
     Param,
+    is_ours,
 )
 from lenet_xp.ops import Array, Ops, get_ops
+from lenet_xp.system.text import text_table
 
 
 class Sequential:
     """Layers one after the other, their parameters views into `values` and `gradients`.
 
-    layers: from input to output; those without a name of their own are numbered by kind.
+    layers: from input to output; those without a name of their own are numbered by kind. Copies are
+    taken, so that a layer may stand in several places and networks, each with its own parameters.
     input_shape: of one image, (C, H, W). ops: by default what `get_ops()` finds.
     fused: whether runs of layers that `ops` computes as one are computed so, see `fused.py`. With
     False every layer runs its own `forward` and `backward`, as written in `layers.py`.
@@ -44,15 +48,28 @@ class Sequential:
     ):
         if not layers:
             raise ValueError("a network needs at least one layer")
-        self.layers, self.input_shape, self.fused = layers, tuple(input_shape), fused
+        if odd := [each for each in layers if not isinstance(each, Layer)]:
+            raise ValueError(f"{odd[0]!r:.60} is no layer; give layers such as Flatten()")
+        self.layers = layers = [copy.copy(layer) for layer in layers]
+        self.input_shape, self.fused = tuple(map(int, input_shape)), fused
         _number(layers)
         self.shapes = [self.input_shape]
-        for layer in layers:
+        for place, layer in enumerate(layers):
             self.shapes.append(layer.output_shape(self.shapes[-1]))
-        layers[0].input_gradient = False
+            layer.input_gradient = place > 0
         self._attach(get_ops() if ops is None else ops, values, None)
         if values is None:
             self._initialise(np.random.default_rng(seed))
+
+    @property
+    def num_classes(self) -> int:
+        """The numbers that the last layer gives for an image; ValueError unless there are two."""
+        if len(self.shapes[-1]) != 1 or self.shapes[-1][0] < 2:
+            raise ValueError(
+                f"{self.layers[-1].name} gives {self.shapes[-1]} for an image, but a classifier "
+                "ends with a number for each class, at least two: Flatten(), Linear(..., classes)"
+            )
+        return self.shapes[-1][0]
 
     def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
         """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
@@ -108,10 +125,22 @@ class Sequential:
             x = layer.forward(x)
         return x
 
-    def backward(self, dy: Array) -> None:
-        """Fill `gradients` from the gradient of the loss with respect to the last y."""
+    def backward(self, dy: Array) -> Array | None:
+        """Fill `gradients` from the loss's gradient by the last y; dx if the first layer has it."""
         for layer in reversed(self._running):
             dy = layer.backward(dy)
+        return dy
+
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
+        """`ops.capture` of a computation with this network.
+
+        A user's own layer may do arithmetic that `ops` does not see, so with one in the network
+        each repetition computes all anew.
+        """
+        if all(map(is_ours, self.layers)):
+            return self.ops.capture(compute, frozen)
+        compute()
+        return compute
 
     def parameters(self) -> dict[str, Param]:
         """Every parameter by its dotted name, C1.weight first, in the order of the flat vector."""
@@ -122,34 +151,31 @@ class Sequential:
         }
 
     def trace(self, x: Array) -> dict[str, Array]:
-        """The output of each layer for x, by name; an activation's stands under what it follows."""
-        outputs, name = {}, "input"
+        """Each layer's output by name; an activation's replaces that of what it follows, if any."""
+        outputs, name = {}, ""
         for layer in self.layers:
             x = layer.forward(x)
-            name = name if isinstance(layer, Activation) else layer.name
+            name = name if name and isinstance(layer, Activation) else layer.name
             outputs[name] = x
         return outputs
 
     def summary(self) -> str:
         """A table of the layers, their output shapes (one image) and parameters."""
-        rows = [("layer", "kind", "output", "parameters")]
-        rows.append(("input", "", " x ".join(map(str, self.input_shape)), ""))
+        rows = [("input", "", " x ".join(map(str, self.input_shape)), "")]
         for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
             kind, output = type(layer).__name__, " x ".join(map(str, shape))
             rows.append((layer.name, kind, output, f"{layer.num_parameters:,}"))
         rows.append(("total", "", "", f"{self.values.shape[0]:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join(
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
-            for a, b, c, d in rows
-        )
+        header = ("layer", "kind", "output", "parameters")
+        return text_table(header, rows, left=(0, 1, 2)).removesuffix("\n")
 
 
 def _number(layers: list[Layer]) -> None:
     """Give layers without a name of their own one of kind and number, as in conv2d_1."""
-    counts: Counter[str] = Counter()
+    counts, taken = Counter[str](), {layer.name for layer in layers}
     for layer in layers:
-        if layer.name == layer.kind:
+        unnamed = layer.name == layer.kind
+        while unnamed and layer.name in taken:
             counts[layer.kind] += 1
             layer.name = f"{layer.kind}_{counts[layer.kind]}"
     for name, count in Counter(layer.name for layer in layers).items():
@@ -192,11 +218,6 @@ class LeNet5(Sequential):
             raise ValueError(f"num_classes must be at least 2, not {num_classes}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, not {activation!r}")
-        self.config: dict[str, Any] = {
-            "num_classes": num_classes,
-            "activation": activation,
-            "squash_pools": squash_pools,
-        }
         act = ACTIVATIONS[activation]
 
         def squash() -> list[Layer]:

@@ -1,4 +1,4 @@
-"""The model file: parameters, preprocessing and class names in one container."""
+"""The model file: parameters, layers, preprocessing and class names in one container."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.architecture import describe, layers_of
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.model import LeNet5
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, apply_temperature
@@ -17,8 +18,8 @@ from lenet_xp.system.npz_file import MAX_CONTAINER, read_container, write_contai
 from lenet_xp.system.text import problem_with, reason_of
 
 FORMAT = "lenet_xp model"
-VERSION = 1
-NETWORK_KINDS = {"num_classes": int, "activation": str, "squash_pools": bool}
+VERSION = 2
+LENET5_OPTIONS = {"num_classes": int, "activation": str, "squash_pools": bool}
 SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_card.md
 
 
@@ -26,22 +27,21 @@ SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_
 class SavedModel:
     """A network with what its use needs: preprocessing, class names, notes on its training.
 
-    name: what errors call it, its file's path where it was loaded.
+    temperature: its logits are to be divided by it. threshold: a reading that is less probable is
+    none of the classes; 0 refuses nothing. name: what errors call it, its file's path where it was
+    loaded.
     """
 
-    model: LeNet5
+    model: Sequential
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
     notes: dict[str, Any]
     name: str = "the model"
-
-    @property
-    def temperature(self) -> float:
-        """What its logits are to be divided by; 1 in files older than this note."""
-        return float(self.notes.get("temperature", 1.0))
+    temperature: float = 1.0
+    threshold: float = 0.0
 
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """Class probabilities (N, K) float64 of preprocessed images (N, S, S), temperature applied.
+        """Class probabilities (N, K) float64 of prepared images, temperature applied.
 
         Raises InputError where they are no numbers, because finite parameters overflowed.
         """
@@ -69,17 +69,25 @@ class SavedModel:
 
 
 def save_model(path: FilePath, saved: SavedModel) -> None:
-    """Write a model file, whole or not at all. Raises InputError where it cannot be written."""
+    """Write a model file, whole or not at all.
+
+    Raises InputError where it cannot be written, ValueError for layers of other packages; either
+    for what `load_model` would not take.
+    """
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "network": model.config,
+        "network": describe(model),
         "preprocessing": saved.preprocessing.to_dict(),
         "class_names": list(saved.class_names),
+        "temperature": saved.temperature,
+        "threshold": saved.threshold,
         "notes": saved.notes,
     }
+    _checked(header)
+    layers_of(header["network"]["layers"], model.input_shape, len(saved.class_names))
     write_container(path, header, arrays)
 
 
@@ -93,16 +101,14 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
         if path.stat().st_size > MAX_CONTAINER:
             raise InputError("too large for a model file; give the model.npz of a run")
         header, arrays = read_container(path.read_bytes())
-        _check_header(header)
-        preprocessing = Preprocessing.from_dict(header["preprocessing"])
-        names = header["class_names"]
-        model = _network(header["network"], names, arrays, ops)
-        if preprocessing.size != model.input_shape[1]:
-            raise InputError(
-                f"preprocessing: images of {preprocessing.size} pixels do not fit LeNet-5; "
-                "train again or use another file"
-            )
-        return SavedModel(model, preprocessing, tuple(names), header["notes"], str(path))
+        preprocessing, names = _checked(header), header["class_names"]
+        make = _lenet5 if header["version"] == 1 else _described
+        model = make(header["network"], names, ops)
+        _fill(model, arrays, ops)
+        numbers = header["temperature"], header["threshold"]
+        return SavedModel(
+            model, preprocessing, tuple(names), header["notes"], str(path), *map(float, numbers)
+        )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except OSError as error:
@@ -114,13 +120,14 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
         ) from error
 
 
-def _check_header(header: dict[str, Any]) -> None:
-    """InputError or ValueError unless it is ours and its entries are of the right kinds."""
+def _checked(header: dict[str, Any]) -> Preprocessing:
+    """The header's; InputError or ValueError unless it is ours, its entries of the right kinds."""
     if header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
-    if header.get("version") != VERSION:
+    version = header.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise InputError(
-            f"model format {header.get('version')!r:.20}, but this lenet_xp reads {VERSION}; "
+            f"model format {version!r:.20}, but this lenet_xp reads 1 to {VERSION}; "
             "install the version that wrote it"
         )
     kinds = {"network": dict, "preprocessing": dict, "class_names": list, "notes": dict}
@@ -128,22 +135,41 @@ def _check_header(header: dict[str, Any]) -> None:
         if not isinstance(header.get(key), kind):
             raise ValueError(f"its header has no {key}")
     names = header["class_names"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise ValueError("its class_names are not different strings")
+    if not all(isinstance(name, str) for name in names) or not 1 < len(set(names)) == len(names):
+        raise ValueError("its class_names are not two or more different strings")
     if unfit := problem_with(names):
         raise ValueError(unfit)
-    temperature = header["notes"].get("temperature", 1.0)
-    number = type(temperature) in (int, float)
-    if not number or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
-        raise ValueError(f"its temperature cannot be {temperature!r:.20}")
+    if version == 1:  # which had the one among its notes and did not know the other
+        header |= {"temperature": header["notes"].get("temperature", 1.0), "threshold": 0.0}
+    ranges = {"temperature": (MIN_TEMPERATURE, MAX_TEMPERATURE), "threshold": (0.0, 1.0)}
+    for key, (low, high) in ranges.items():
+        value: Any = header.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:
+            raise ValueError(f"its {key} cannot be {value!r:.20}")
+    preprocessing = Preprocessing.from_dict(header["preprocessing"])
+    takes = [1, 32, 32] if version == 1 else header["network"].get("input")
+    if takes != list(preprocessing.input_shape):
+        raise InputError(
+            f"preprocessing: images of {preprocessing.input_shape} do not fit the network's "
+            f"input {takes!r:.40}; train again or use another file"
+        )
+    return preprocessing
 
 
-def _network(
-    config: dict[str, Any], class_names: list[str], arrays: dict[str, np.ndarray], ops: Ops
-) -> LeNet5:
-    """The network of a header; its class count is compared before anything of that size is made."""
+def _described(network: dict[str, Any], class_names: list[str], ops: Ops) -> Sequential:
+    """The network that a header of version 2 describes, for an input that has been checked."""
+    shape = network["input"]
+    try:
+        return Sequential(layers_of(network.get("layers", ()), shape, len(class_names)), shape, ops)
+    except ValueError as error:
+        raise InputError(f"{error}; the file is damaged, train again or use another") from error
+
+
+def _lenet5(config: dict[str, Any], class_names: list[str], ops: Ops) -> Sequential:
+    """The LeNet-5 of a header of version 1."""
     for name, value in config.items():
-        if type(value) is not NETWORK_KINDS.get(name):
+        if type(value) is not LENET5_OPTIONS.get(name):
             raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")
     outputs = config.get("num_classes")
     if len(class_names) != outputs:
@@ -151,12 +177,11 @@ def _network(
             f"{len(class_names)} class names for {outputs} outputs; "
             "the file is damaged, train again or use another"
         )
-    if "output.bias" in arrays and arrays["output.bias"].shape != (outputs,):
-        raise InputError(
-            f"output.bias is {arrays['output.bias'].shape}, but {outputs} classes need "
-            f"({outputs},); it is a model of another shape"
-        )
-    model = LeNet5(**config, ops=ops)
+    return LeNet5(**config, ops=ops)
+
+
+def _fill(model: Sequential, arrays: dict[str, np.ndarray], ops: Ops) -> None:
+    """Copy arrays into the network's parameters; InputError where they are not its own."""
     parameters = model.parameters()
     if odd := sorted(arrays.keys() ^ parameters.keys()):
         raise InputError(f"parameter {odd[0][:40]!r} is missing or unknown; it is another network")
@@ -172,4 +197,3 @@ def _network(
         if not np.isfinite(values).all():
             raise InputError(f"{name} holds values that are not finite; train again")
         parameter.value[...] = ops.asarray(values)
-    return model

@@ -1,4 +1,4 @@
-"""Optimisers, and the mean of what they reach: each an expression over flat vectors."""
+"""Optimisers: each an expression over flat vectors."""
 
 from collections.abc import Sequence
 
@@ -77,25 +77,3 @@ class Adam(Optimiser):
     def update(self, rates: Sequence[float]) -> None:
         moments = self.mean, self.square
         self.ops.adam_update(self.values, self.gradients, *moments, rates, self.settings)
-
-
-class RunningMean:
-    """An exponential running mean of the values over the steps (Polyak & Juditsky 1992).
-
-    With momentum 0.999 the last thousand steps count, roughly. Until as many are over it is the
-    plain mean of all, so that the values it began with soon leave it.
-    """
-
-    def __init__(self, ops: Ops, values: Array, momentum: float):
-        if not 0.0 < momentum < 1.0:
-            raise ValueError("the momentum of a running mean must lie in (0, 1)")
-        self.ops, self.values, self.momentum = ops, values, momentum
-        self.average = ops.zeros(values.shape)
-
-    def step(self, steps: int) -> None:
-        """Take in the values after so many steps, from 1."""
-        self.update((0.0, steps))
-
-    def update(self, rates: Sequence[float]) -> None:
-        """Take in the values; of rates, as `Optimiser.update` has them, the number counts."""
-        self.ops.average_update(self.average, self.values, rates, momentum=self.momentum)

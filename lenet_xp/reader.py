@@ -20,7 +20,7 @@ from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import read_page
 from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
-from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.pictures.levels import colour_levels, grey_levels
 from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
 from lenet_xp.system.files import FilePath
 
@@ -72,22 +72,22 @@ class Reader:
     def see_and_read(
         self, picture: Picture, height: float | None = None
     ) -> tuple[np.ndarray, Reading]:
-        """The letter as the network sees it, (S, S) uint8 with ink 255 on 0, and its reading.
+        """The letter as the network sees it, uint8 with ink 255 on 0 or colours, and its reading.
 
         height: of the letter, in heights of its line, if known: `ya` and `yar` differ only in size.
         Raises InputError as `read` does.
         """
-        grey, pages = _grey(picture)
-        letter = self.saved.preprocessing.apply(grey)
-        return letter, replace(self._read(letter, _is_photo(grey), height), pages=pages)
+        pixels, pages = self._pixels(picture)
+        letter = self.saved.preprocessing.apply(pixels)
+        return letter, replace(self._read(letter, _is_photo(pixels), height), pages=pages)
 
     def read_prepared(self, letter: np.ndarray) -> Reading:
-        """The reading of (S, S) uint8 that `saved.preprocessing` made, as images of a data set."""
-        size = self.saved.preprocessing.size
-        if letter.shape != (size, size) or letter.dtype != np.uint8:
+        """The reading of uint8 that `saved.preprocessing` made, as images of a data set."""
+        shape = self.saved.preprocessing.shape
+        if letter.shape != shape or letter.dtype != np.uint8:
             raise InputError(
-                f"letter: {letter.shape} of {letter.dtype} is not prepared; give ({size}, {size}) "
-                "uint8, or the picture to `read`"
+                f"letter: {letter.shape} of {letter.dtype} is not prepared; give {shape} uint8, or "
+                "the picture to `read`"
             )
         return self._read(letter, photo=False, height=None)
 
@@ -118,13 +118,13 @@ class Reader:
         """
         photos, pages = np.zeros(len(pictures), bool), np.ones(len(pictures), int)
 
-        def grey(place: int, admit: Admit) -> np.ndarray:
-            image, pages[place] = _grey(pictures[place], admit)
+        def pixels(place: int, admit: Admit) -> np.ndarray:
+            image, pages[place] = self._pixels(pictures[place], admit)
             photos[place] = _is_photo(image)
             return image
 
         report, how = progress and len(pictures) > PROGRESS, self.saved.preprocessing
-        letters, problems = prepare(len(pictures), grey, how, "reading", report)
+        letters, problems = prepare(len(pictures), pixels, how, "reading", report)
         usable = [place for place in range(len(pictures)) if place not in problems]
         letters, photos = letters[usable], photos[usable]
         rows = self.saved.probabilities(letters, threads)
@@ -138,9 +138,34 @@ class Reader:
     def read_page(self, photo: Picture) -> PageReading:
         """The letters of a photo or scan, its first page, of lines of separate letters.
 
-        Raises InputError for a file or an array that is no usable picture.
+        Raises InputError for a file or an array that is no usable picture, and from a model that
+        keeps colours.
         """
-        return PageReading.of(read_page(_grey(photo)[0], self.saved), self.class_names)
+        if self.saved.preprocessing.channels != 1:
+            raise InputError(
+                f"{self.saved.name}: reads colours, and a page's letters are found grey"
+            )
+        return PageReading(tuple(read_page(self._pixels(photo)[0], self.saved)))
+
+    def _pixels(
+        self, picture: Picture, admit: Callable[[int], object] = bool
+    ) -> tuple[np.ndarray, int]:
+        """A picture's pixels, (H, W) uint8 or in colour (H, W, 3), and its file's number of pages.
+
+        Of several pages it is the first. admit: called with its pixels before a file is decoded.
+        """
+        colour, pages = self.saved.preprocessing.channels == 3, 1
+        if isinstance(picture, str | os.PathLike):
+            with suppress(OSError, ValueError):  # ImageFile.open says what is wrong
+                if os.stat(picture).st_size > LARGE_FILE:
+                    admit(MAX_PIXELS)  # before its bytes are read
+                    admit = bool
+            picture = ImageFile.open(picture)
+        if isinstance(picture, ImageFile):
+            pixels, pages = picture.page(0, admit, colour), picture.pages
+        else:
+            pixels = np.asarray(picture)
+        return (colour_levels if colour else grey_levels)(pixels), pages
 
     def _read(self, letter: np.ndarray, photo: bool, height: float | None) -> Reading:
         if not letter.any():
@@ -160,22 +185,6 @@ class Reader:
         return Reading(best_first(row[0], self.class_names))
 
 
-def _is_photo(grey: np.ndarray) -> bool:
+def _is_photo(pixels: np.ndarray) -> bool:
     """Whether (H, W) is larger than a data set's pictures, whose frame tells a letter's size."""
-    return bool(max(grey.shape) > DATASET_SIDE)
-
-
-def _grey(picture: Picture, admit: Callable[[int], object] = bool) -> tuple[np.ndarray, int]:
-    """A picture as (H, W) uint8, and the number of its file's pages, of which it is the first.
-
-    admit: called with its pixels before a file is decoded.
-    """
-    if isinstance(picture, str | os.PathLike):
-        with suppress(OSError, ValueError):  # ImageFile.open says what is wrong
-            if os.stat(picture).st_size > LARGE_FILE:
-                admit(MAX_PIXELS)  # before its bytes are read
-                admit = bool
-        picture = ImageFile.open(picture)
-    if isinstance(picture, ImageFile):
-        return picture.grey(0, admit), picture.pages
-    return grey_levels(np.asarray(picture)), 1
+    return bool(max(pixels.shape) > DATASET_SIDE)

@@ -15,7 +15,7 @@ from lenet_xp.commands.evaluate import add_part_options, chosen_part, scored
 from lenet_xp.commands.terminal import add_backend_options, choose_ops, parser, run, whole_number
 from lenet_xp.data.augment import Distortion
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import load_model
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.summary import Scores, summarise
@@ -31,7 +31,7 @@ VIEW_DISTORTION = Distortion(rotation=3.5, shear=0.06, scale=0.04, shift=0.6, el
 
 
 def averaged_probabilities(
-    model: LeNet5,
+    model: Sequential,
     images: np.ndarray,
     preprocessing: Preprocessing,
     views: int,

@@ -15,7 +15,7 @@ from lenet_xp.data.archive import Archive
 from lenet_xp.data.folder import Folder
 from lenet_xp.data.writers import IMAGES, SAMPLES, WRITERS, writer_table
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.text import text_table
 
@@ -44,7 +44,7 @@ def traits(jpeg: bytes, name: str) -> list[float]:
     They are the ink's colour (5 values), its darkness (3), its share of the image, the pen's width,
     the paper's grey level and the file's size in bytes.
     """
-    if decode(jpeg, name).shape[:2] != (SIDE, SIDE):
+    if ImageFile(jpeg, name).page().shape[:2] != (SIDE, SIDE):
         raise InputError(f"{name}: is not {SIDE}x{SIDE} pixels; give AMHCD as published")
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     picture = np.asarray(decoded).reshape(-1, 3)

@@ -22,7 +22,7 @@ from lenet_xp.commands.terminal import parser, run
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import Photo, lay_alone, lay_line
+from lenet_xp.letters.drawn_pages import Photo, lay_alone
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
@@ -30,6 +30,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.opencv import cv2
+from studies.page_check.written import lay_line
 
 EXAMPLES = """\
   python -m studies.held_bits --out before.json
@@ -147,7 +148,7 @@ def held_bits(data: Path | None) -> dict[str, Any]:
                         print(title, digests[title], flush=True)
         digests |= _readings(folder, "synthetic", *generate(40, seed=3))
         if data:
-            plain = Preprocessing(size=64, polarity="light-on-dark", box="keep", contrast=False)
+            plain = Preprocessing(size=64, polarity="light-on-dark", framing="keep", contrast=False)
             dataset = load_dataset(str(data), plain)
             digests |= _readings(folder, data.stem, dataset.images, dataset.labels)
     return digests

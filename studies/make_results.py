@@ -48,7 +48,7 @@ EXAMPLES = """\
       some of it, beside what is there"""
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
-NOT_KEPT = {"model.npz"}
+NOT_KEPT = {"model.npz", "predictions.csv"}
 KEPT_OF_SERIES = {
     "metrics.json",
     "history.csv",
@@ -147,7 +147,7 @@ class Making:
             "lenet-xp evaluate runs/best-synthetic/model.npz "
             f"--data {Path(self.amhcd).name} --part all --out runs/{name}"
         )
-        _keep(self.work / name, self.out / name, command, SHOWS_DATA)
+        _keep(self.work / name, self.out / name, command, SHOWS_DATA | NOT_KEPT)
         halves = _scores_of_writer_halves(model, self.amhcd)
         write_json(self.out / name / "writer_halves.json", halves)
 

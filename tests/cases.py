@@ -33,6 +33,12 @@ class Inputs:
     def labels(self, classes: int, count: int) -> Array:
         return self._lend(self.rng.integers(0, classes, count))
 
+    def targets(self, classes: int, count: int) -> Array:
+        """Columns that are distributions; some classes have no part in theirs."""
+        parts = self.rng.uniform(size=(classes, count)) ** 2 + np.eye(classes, count)
+        parts *= (self.rng.random((classes, count)) < 0.7) | (np.eye(classes, count) > 0)
+        return self._lend(parts / parts.sum(axis=0))
+
     def mutable(self, *shape: int) -> Array:
         """Positive values, which the operation changes."""
         return self.ops.asarray(self.rng.uniform(0.5, 1.5, shape))
@@ -220,21 +226,43 @@ def _(ops, draw):
     )
 
 
-@case("softmax_cross_entropy", count=(3, 40))
-@case("capture", count=(3,))
-def _(ops, draw, count):
+@case("softmax_cross_entropy", soft=(False, True), count=(3, 40))
+@case("capture", soft=(False, True), count=(3,))
+def _(ops, draw, soft, count):
     """Losses and hits go into longer vectors; a repetition writes to another place."""
     logits, labels, place = draw(5, count), draw.labels(5, count), np.array([2])
     losses, hits = ops.zeros((2 * count + 9,)), ops.zeros((2 * count + 9,))
+    into, targets = (losses, hits, place), draw.targets(5, count) if soft else None
     repeat = ops.capture(
-        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into=(losses, hits, place))
+        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into, targets=targets)
     )
     place[0] = count + 5
     repeat()
     return losses * 1.0, hits * 1.0
 
 
-@case("capture", method=("sgd", "nesterov", "adam", "average"))
+@case("softmax_cross_entropy", size=((33, 70), (2, 1), (7, 32)))
+def _(ops, draw, size):
+    """With targets; those of another distribution come last, from memory in another order."""
+    logits, labels = draw(*size), draw.labels(*size)
+    soft = ops.softmax_cross_entropy(logits, labels, 0.5, targets=draw.targets(*size))
+    other = ops.reshape(draw.targets(*size).T, size[::-1]).T
+    return *soft, *ops.softmax_cross_entropy(logits, labels, 0.5, targets=other)
+
+
+@case("capture")
+def _(ops, draw):
+    """A captured loss reads the targets of now."""
+    logits, labels, targets = draw(5, 40), draw.labels(5, 40), ops.zeros((5, 40))
+    repeat = ops.capture(lambda: ops.softmax_cross_entropy(logits, labels, 0.5, targets=targets))
+    results = []
+    for _ in range(2):
+        targets[...] = draw.targets(5, 40)
+        results += [each * 1.0 for each in repeat()]
+    return tuple(results)
+
+
+@case("capture", method=("sgd", "nesterov", "adam"))
 def _(ops, draw, method):
     """A captured update reads the current rates and step number."""
     value, first, second = draw.mutable(70), draw.mutable(70), draw.mutable(70)
@@ -244,8 +272,6 @@ def _(ops, draw, method):
         if method == "adam":
             settings = AdamSettings(weight_decay=0.1, decoupled=True)
             ops.adam_update(value, gradient, first, second, rates, settings)
-        elif method == "average":
-            ops.average_update(value, gradient, rates, momentum=0.9)
         else:
             momentum = 0.9 if method == "nesterov" else 0.0
             velocity = first if momentum else None
@@ -279,14 +305,6 @@ def _(ops, draw, weight_decay, decoupled, moments):
     return value, mean, square
 
 
-@case("average_update", step=(1, 4, 2000))
-def _(ops, draw, step):
-    average = draw.mutable(101)
-    for later in range(2):
-        ops.average_update(average, draw(101), (0.0, step + later), momentum=0.999)
-    return (average,)
-
-
 @case("asarray")
 def _(ops, draw):
     host = np.arange(6).reshape(2, 3)
@@ -316,6 +334,20 @@ def _(ops, draw, count):
     first = repeat() * 1.0
     chosen[...] = draw.rng.integers(0, 7, count)
     return first, repeat() * 1.0
+
+
+@case("image_batch", count=(1, 5, 40))
+@case("resident", count=(5,))
+def _(ops, draw, count):
+    """In colour, all of them and some; others in a repetition."""
+    images = draw.rng.integers(0, 256, (7, 4, 6, 3), dtype=np.uint8)
+    held = ops.resident(images)
+    chosen = draw.rng.integers(0, 7, count)
+    source = images if held is None else held
+    repeat = ops.capture(lambda: ops.image_batch(source, 1 / 127.5, -1.0, chosen=chosen))
+    first = repeat() * 1.0
+    chosen[...] = draw.rng.integers(0, 7, count)
+    return first, repeat() * 1.0, ops.image_batch(images, 0.5, 1.0)
 
 
 @case("warped_batch", count=(1, 5, 40))

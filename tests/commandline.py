@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, evaluate, export, predict, terminal, train
+from lenet_xp.commands import audit, compare, evaluate, export, predict, terminal, train
 from lenet_xp.system.opencv import cv2
 from studies import averaging
 from studies.report import __main__ as report
@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "audit": audit.audit,
+    "compare": compare.compare,
     "export": export.export,
     "report": report.report,
     "search": search.search,

@@ -14,7 +14,6 @@ ADAM = SGD.with_options(
     optimiser="adamw",
     learning_rate=2e-3,
     schedule="one-cycle",
-    averaging=0.9,
     distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, blur=0.4),
 )
 
@@ -44,5 +43,5 @@ def plan(data: str, out: Path, **options) -> Plan:
 def begin_or_resume(data: str, out: Path) -> None:
     run = plan(data, out)
     if Checkpoints(out / "checkpoints").any():
-        run, _ = interrupted_run(out)
+        run, *_ = interrupted_run(out)
     train_run(run, get_ops("numpy"), Quiet())

@@ -165,15 +165,15 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(
-    logits: np.ndarray, labels: np.ndarray
+    logits: np.ndarray, labels: np.ndarray, targets: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Losses (N,), hits (N,) and the gradient (N, K) of the sum of the losses."""
+    """Losses (N,), hits (N,) and the gradient (N, K) of the sum of the losses; targets (N, K)."""
     count = len(logits)
     losses, hits, gradient = np.zeros(count), np.zeros(count), np.zeros(logits.shape)
     for n, row in enumerate(logits.tolist()):
         log_total = max(row) + math.log(sum(math.exp(v - max(row)) for v in row))
         for k, v in enumerate(row):
-            target = float(k == labels[n])
+            target = float(k == labels[n] if targets is None else targets[n, k])
             losses[n] -= target * (v - log_total)
             gradient[n, k] = math.exp(v - log_total) - target
         hits[n] = row[labels[n]] == max(row)

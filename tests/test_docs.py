@@ -6,15 +6,19 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import files_in
 
 import lenet_xp
+from lenet_xp import plots
 from lenet_xp.commands import main
+from lenet_xp.scores.summary import Scores
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.fr.md")
@@ -131,7 +135,7 @@ def options_of(command):
         with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
             main.start(command, ["--help"])
         shown = out.getvalue()
-    return set(re.findall(r"--[a-z][a-z-]+", shown.partition("\n\n")[0])) | {"--help"}
+    return set(re.findall(r"--[a-z][a-z0-9-]+", shown.partition("\n\n")[0])) | {"--help"}
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != OLD])
@@ -182,9 +186,15 @@ def test_the_example_of_reading_prints_what_it_says(monkeypatch, capsys):
     assert run_example(example, capsys) == said
 
 
-def test_the_examples_of_training_run(capsys):
-    scikit, layers = code_blocks(text_of("docs/training.md"), "python")
+def test_the_examples_of_training_run(capsys, monkeypatch, tmp_path):
+    pictures, diagrams, scikit, layers = code_blocks(text_of("docs/training.md"), "python")
     rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    scores = Scores(np.arange(20) % 3, rng.dirichlet((1, 1, 1), 20), ("ya", "yab", "yaz"))
+    run_example(pictures, capsys)
+    assert (tmp_path / "maps.png").stat().st_size > 10_000
+    run_example(diagrams, capsys, scores=scores, plots=plots)
     shown = run_example(
         scikit.replace("n_jobs=2", "n_jobs=1"),
         capsys,
@@ -196,6 +206,50 @@ def test_the_examples_of_training_run(capsys):
     assert len(shown.strip("[]\n").split()) == 5
     shown = run_example(layers, capsys)
     assert "63,661" in shown and shown.endswith("(33, 8)\n")
+
+
+def test_the_examples_of_looking_inside_run(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = text_of("docs/inside.md")
+    checked, gradient, picture, soft = code_blocks(text, "python")
+    (said,) = code_blocks(text, "")
+    table = [line.split() for line in run_example(checked, capsys).splitlines()]
+    assert [row[::2] for row in table] == [line.split()[::2] for line in said.splitlines()]
+    assert run_example(gradient, capsys) == "(1, 1, 32, 32)\n"
+    run_example(gradient + picture + "assert figure.axes\n", capsys)
+    assert run_example(soft, capsys) == "(8,) (33, 8)\n"
+
+
+def test_a_network_of_ones_own_in_ten_minutes(tmp_path, monkeypatch, capsys):
+    text = text_of("docs/own-network.md")
+    layers, training, keeping, mnist = code_blocks(text, "python")
+    shutil.copy(ROOT / "docs" / "letter.png", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (summary,) = code_blocks(text, "")
+    shown = run_example(layers + training + keeping, capsys)
+    assert shown.startswith(summary)
+    accuracy, letter = re.fullmatch(
+        r"validation accuracy (\d+)%\n(\w+)\n", shown[len(summary) :]
+    ).groups()
+    assert int(accuracy) > 60 and letter in lenet_xp.load_model().class_names
+    assert main.start("predict", ["--model", "mine.npz", "letter.png"]) == 0
+
+    (recipe,) = code_blocks(text, "toml")
+    Path("small.toml").write_text(recipe)
+    for line in indented(unfenced(text)):
+        command, *words = shlex.split(line.removeprefix("lenet-xp "))
+        assert main.start(command, [*words, *["--no-plots"] * (command == "train")]) == 0, line
+    assert files_in(tmp_path / "runs") and (tmp_path / "small.onnx").exists()
+
+    rng = np.random.default_rng(0)
+    digits = {
+        f"{name}_{part}": rng.integers(0, 10 if name == "y" else 256, shape, np.uint8)
+        for part, count in (("train", 60), ("test", 10))
+        for name, shape in (("x", (count, 28, 28)), ("y", (count,)))
+    }
+    np.savez("mnist.npz", **digits)
+    score = run_example(mnist.replace("epochs=20", "epochs=1"), capsys)
+    assert 0 <= float(score) <= 1
 
 
 def keys_of(value):

@@ -53,3 +53,11 @@ def test_no_window_is_opened_so_the_headless_opencv_is_enough():
     for path in (*PACKAGE.rglob("*.py"), *(ROOT / "studies").rglob("*.py")):
         assert not calls.search(path.read_text(encoding="utf-8")), path
     assert any(each.startswith("opencv-python-headless") for each in DEPENDENCIES)
+
+
+def test_no_table_of_single_images_is_committed():
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert "predictions.csv" in ignored
+    left_out = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()[-1].split()
+    assert left_out[0] == "global-exclude" and "predictions.csv" in left_out
+    assert list((ROOT / "results").rglob("predictions.csv")) == []

@@ -22,7 +22,11 @@ FLOORS = (
     {"reader": "pictures in, letters out"},
     {"plots": "pictures", "pages": "text lines", "training": "training", "export": "ONNX files"},
     {"model_file": "saved model"},
-    {"inference": "probabilities"},
+    {
+        "inference": "probabilities",
+        "architecture": "networks as data",
+        "gradient_check": "finite differences",
+    },
     {"scores": "scores", "data": "data sets", "model": "LeNet-5"},
     {"letters": "alphabet", "fused": "fused layers"},
     {"pictures": "preprocessing", "losses": "loss", "optim": "optimisers", "layers": "layers"},
@@ -83,9 +87,9 @@ def test_no_import_goes_up_or_to_a_neighbour(folder):
     (
         ("lenet_xp.ops.select", "def f():\n    from lenet_xp.layers import Conv2D", 1),
         ("lenet_xp.data.cache", "if TYPE_CHECKING:\n    import lenet_xp.scores.metrics", 1),
-        ("lenet_xp.plots.run", "from studies.plots import effects", 1),
+        ("lenet_xp.plots.network", "from studies.plots import effects", 1),
         ("lenet_xp.scores.tables", "from lenet_xp import LeNet5", 1),
-        ("lenet_xp.plots.run", "from lenet_xp import __version__, plots, scores", 0),
+        ("lenet_xp.plots.network", "from lenet_xp import __version__, plots, scores", 0),
         ("studies.report.card", "import studies.aggregate, lenet_xp.commands.main, numpy", 0),
     ),
 )

@@ -66,6 +66,7 @@ class Part:
 
     images: np.ndarray  # (N, S, S) uint8
     labels: np.ndarray  # (N,) indices of the model's outputs
+    names: dict[int, str]  # of each image, by its place in the data set
     groups: np.ndarray | None  # (N,) writers, if known
     about: dict[str, Any]  # which images these are, for the record
 
@@ -101,8 +102,9 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         "left_out": len(dataset.left_out),
         "blank": len(dataset.blank),
     }
-    groups = None if writers is None else writers[chosen]
-    return Part(dataset.images[chosen], labels[chosen], groups, about)
+    groups, names = None if writers is None else writers[chosen], dataset.names
+    named = {int(i): names[i] for i in chosen}
+    return Part(dataset.images[chosen], labels[chosen], named, groups, about)
 
 
 def evaluate(arguments: list[str] | None = None) -> None:
@@ -120,7 +122,7 @@ def evaluate(arguments: list[str] | None = None) -> None:
         part = chosen_part(options, saved)
         scores, record = scored(part, saved, options.threads)
         if options.out:
-            write_tables(options.out, scores)
+            write_tables(options.out, scores, part.names)
             write_json(options.out / "scores.json", record)
             _draw(options.out, scores, part.images)
         _show(record, options)
@@ -129,7 +131,7 @@ def evaluate(arguments: list[str] | None = None) -> None:
 def _draw(out: Path, scores: Scores, images: np.ndarray) -> None:
     """Draw the scores; where that fails, a warning, for the tables are written."""
     try:
-        from lenet_xp.plots.run import draw_scores  # matplotlib is slow to import
+        from lenet_xp.commands.pictures import draw_scores  # matplotlib is slow to import
 
         draw_scores(out, scores, images)
     except Exception as error:  # matplotlib is missing or broken, the disk is full, ...

@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "draw letters in the browser and see them read",
     "train": "train LeNet-5, test it, draw its learning curves and errors",
     "evaluate": "score a model on a data set",
+    "compare": "compare finished runs in one table",
     "export": "write a model as ONNX or safetensors",
     "download": "download AMHCD, 25,740 handwritten letters",
     "audit": "find duplicates, label conflicts and leaks in a data set",

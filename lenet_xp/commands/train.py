@@ -21,13 +21,20 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
-from lenet_xp.ops import BACKENDS, Ops
+from lenet_xp.ops import Ops
 from lenet_xp.system.progress import LinesAndBar
-from lenet_xp.system.streams import tell
+from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
-from lenet_xp.training.plan import MAX_PHOTOS, MAX_THREADS, Plan
-from lenet_xp.training.recipes import LARGEST_BATCH, MOST_EPOCHS, RECIPES
+from lenet_xp.training.plan import MAX_PHOTOS, Plan
+from lenet_xp.training.recipes import (
+    CLASSIC,
+    LARGEST_BATCH,
+    MOST_EPOCHS,
+    RECIPES,
+    Recipe,
+    named_recipe,
+)
 from lenet_xp.training.record import Finished
 from lenet_xp.training.run import interrupted_run, train_run
 
@@ -48,6 +55,8 @@ EXAMPLES = """\
       go on where Ctrl-C, a crash or a power cut ended the run
   lenet-xp train --plain --threads 1 --epochs 1
       for a debugger: layers.py runs as it is written, no step is repeated from a capture
+  lenet-xp train --recipe my.toml --data photos/
+      another network, colours, other rates: a file as every run leaves it (recipe.toml)
   lenet-xp train --backend cupy
       on a CUDA GPU"""
 
@@ -115,9 +124,11 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
 def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
-        choices=sorted(RECIPES),
-        default="classic",
-        help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most accurate",
+        type=_recipe,
+        default=CLASSIC,
+        metavar="NAME|FILE",
+        help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most "
+        "accurate; or a TOML file as a run leaves it, with any network",
     )
     p.add_argument(
         "--epochs", type=whole_number(1, MOST_EPOCHS), metavar="N", help="instead of the recipe's"
@@ -160,10 +171,21 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
-def _out_folder(options: argparse.Namespace) -> Path:
+def _recipe(word: str) -> Recipe:
+    """The recipe of that file or name."""
+    try:
+        recipe = named_recipe(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if word in RECIPES and recipe is not RECIPES[word]:
+        say(f"recipe {word}: the file of that name, not the package's own recipe")
+    return recipe
+
+
+def _out_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
     if options.out is None:
         data = Path(os.path.abspath(options.data)).stem
-        first = Path("runs") / f"{options.recipe}-{data}"
+        first = Path("runs") / f"{recipe.name}-{data}"
         others = (first.with_name(f"{first.name}-{number}") for number in count(2))
         return next(folder for folder in chain([first], others) if not folder.exists())
     out: Path = options.out
@@ -182,37 +204,32 @@ def train(arguments: list[str] | None = None) -> None:
 
 
 def _draw(run: Finished) -> None:
-    from lenet_xp.plots.run import draw_run  # matplotlib is slow to import
+    from lenet_xp.commands.pictures import draw_run  # matplotlib is slow to import
 
-    draw_run(run.out, run.saved, run.dataset, run.split, run.history, run.scores)
+    draw_run(run)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     """The interrupted run, on the backend that it began on."""
-    plan, began = interrupted_run(options.resume)
-    backend, dtype, threads = (began[each] for each in ("backend", "dtype", "threads"))
-    known = backend in BACKENDS and dtype in ("float32", "float64")
-    if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise InputError(
-            f"{options.resume}: its checkpoints are of another version; start the run again"
-        )
+    plan, options.backend, options.dtype = interrupted_run(options.resume)
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
-    options.backend, options.dtype, options.no_fallback = backend, dtype, True
-    options.no_graph = not plan.graph
+    options.no_fallback, options.no_graph = True, not plan.graph
     return plan, choose_ops(options)
 
 
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
-    ops = choose_ops(options)
-    recipe = RECIPES[options.recipe].with_options(
+    recipe = options.recipe.with_options(
         epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
     )
+    if options.photos and recipe.channels != 1:
+        raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
+    ops = choose_ops(options)
     plan = Plan(
         data=options.data,
         recipe=recipe,
         seed=options.seed,
-        out=_out_folder(options),
+        out=_out_folder(options, recipe),
         samples_per_class=options.samples,
         photos=options.photos,
         split=options.split,

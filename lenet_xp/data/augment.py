@@ -4,7 +4,6 @@ A batch is changed as one tall picture, where a pixel's neighbours belong to its
 paper (0): an effect compares the whole picture with itself moved by a pixel or a line.
 """
 
-import math
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lenet_xp.system.opencv import cv2
+from lenet_xp.system.text import nearest
 
 MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
 MAX_WIDENING = 1.0  # pixels: the same, upper limit
+MAX_STRENGTH = 1000  # pixels, degrees
 MAX_GRID = 32  # bumps a side: one for each pixel
 MAX_HEIGHT = 32_000  # pixels: OpenCV's remap takes pictures of up to 32,767 lines
 ROUNDING = np.float32(2**14)  # pixels: a float32 from here on is a multiple of 1/512
@@ -38,7 +39,7 @@ class Distortion:
     shift: pixels. elastic: pixels, of a smooth random displacement (Simard et al. 2003), the sum of
     grid x grid Gaussian bumps. pen: pixels by which the ink's edges move. blur: pixels, sigma of a
     Gaussian; its absolute value counts, so that most images stay sharp. pen and blur draw and cost
-    nothing while 0. ValueError for a strength below 0 or not finite, or a grid not of 2 to 32.
+    nothing while 0. ValueError for a strength not of 0 to 1000, or a grid not of 2 to 32.
     """
 
     rotation: float = 0.0
@@ -52,8 +53,10 @@ class Distortion:
 
     def __post_init__(self) -> None:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
-        if min(strengths) < 0 or not all(map(math.isfinite, strengths)):
-            raise ValueError("strengths of a distortion are not negative")
+        if not all(type(each) in (int, float) for each in strengths):
+            raise ValueError("strengths of a distortion are numbers")
+        if not all(0 <= each <= MAX_STRENGTH for each in strengths):
+            raise ValueError(f"strengths of a distortion are numbers from 0 to {MAX_STRENGTH}")
         if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
             raise ValueError(f"the grid of a distortion is from 2 to {MAX_GRID}")
 
@@ -68,6 +71,9 @@ class Distortion:
         for name in REMOVED:
             if values.get(name, 0) != 0:
                 raise ValueError(f"a distortion no longer has {name}, here {values[name]!r:.20}")
+        known = [field.name for field in fields(cls)]
+        for name in values.keys() - {*known, *REMOVED}:
+            raise ValueError(f"a distortion has no {name[:40]!r}; {nearest(name, known)}")
         return cls(**{name: value for name, value in values.items() if name not in REMOVED})
 
     @property
@@ -87,7 +93,10 @@ class Distortion:
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
-        """Images (N, S, S) uint8, changed: first the pen's width, then blur, then geometry."""
+        """Prepared images, changed: first the pen's width, then blur, then geometry."""
+        if images.ndim == 4:  # each channel by itself
+            channels = np.moveaxis(images, 3, 0)
+            return np.stack([self.apply(each, changes) for each in channels], axis=3)
         tall, size = tall_picture(images), images.shape[1]
         if changes.widths is not None:
             change_width(tall, size, changes.widths)

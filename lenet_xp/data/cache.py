@@ -84,7 +84,7 @@ def _is_whole(dataset: Dataset) -> bool:
     return (
         images.dtype == np.uint8
         and labels.dtype == np.int64
-        and images.ndim == 3
+        and images.shape[3:] in ((), (3,))
         and images.shape[1] == images.shape[2]
         and labels.shape == (count,)
         and count > 0

@@ -60,6 +60,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
 
     name, count = request.name, len(tree.paths)
     asked = range(0, count, max(1, count // ASKED_FOR_COLOURS))
+    colour = request.preprocessing.channels == 3
     coloured: set[int] = set()
     several_pages: set[int] = set()
 
@@ -68,8 +69,8 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         if large := source.size(path) > LARGE_FILE:
             admit(MAX_PIXELS)  # before its bytes are read
         image = ImageFile(source.read(path), path)
-        pixels = image.page(0, bool if large else admit)
-        if index in asked and image.has_colours(pixels):
+        pixels = image.page(0, bool if large else admit, colour)
+        if not colour and index in asked and image.has_colours(pixels):
             coloured.add(index)
         if image.pages > 1:
             several_pages.add(index)

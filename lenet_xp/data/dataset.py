@@ -29,7 +29,8 @@ class Request:
 class Dataset:
     """A labelled set of preprocessed images.
 
-    images: (N, S, S) uint8, ink 255 on paper 0, as `Preprocessing.apply` leaves them.
+    images: (N, S, S) uint8, ink 255 on paper 0, or (N, S, S, 3), as `Preprocessing.apply` leaves
+    them.
     labels: (N,) int64, indices into `class_names`.
     files: the name of each image in its source, or empty where there is none.
     source_train: number of images in front of the source's own test set, or None without one.
@@ -59,7 +60,9 @@ class Dataset:
 
     @cached_property
     def blank(self) -> tuple[str, ...]:
-        """The names of the pictures without ink, which are all 0."""
+        """The names of the pictures without ink, which are all 0; in colour that says nothing."""
+        if self.images.ndim == 4:
+            return ()
         names = self.names
         return tuple(names[i] for i in np.flatnonzero(~self.images.any((1, 2))))
 

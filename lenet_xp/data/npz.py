@@ -44,7 +44,8 @@ def load_npz(request: Request) -> Dataset:
         admit(chosen.size)
         return chosen
 
-    named = {"x_train": train[:ASKED], "x_test": test[:ASKED]}
+    grey = request.preprocessing.channels == 1
+    named = {"x_train": train[:ASKED], "x_test": test[:ASKED]} if grey else {}
     images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
     return Dataset(
         *(request.name, images, labels, class_names),

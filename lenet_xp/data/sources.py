@@ -92,7 +92,8 @@ def load_synthetic(request: Request) -> Dataset:
     samples, finish = request.samples_per_class, request.preprocessing.apply_all
     with progress_bar(len(class_names) * samples, "synthetic", request.progress) as advance:
         images, labels = generate(samples, request.seed, advance, finish)
-    return Dataset("synthetic", images, labels, class_names)
+    files = (f"{class_names[label]}#{i} of seed {request.seed}" for i, label in enumerate(labels))
+    return Dataset("synthetic", images, labels, class_names, tuple(files))
 
 
 def download_amhcd() -> Path:

@@ -12,10 +12,11 @@ from lenet_xp.inference import feature_maps
 from lenet_xp.letters.alternatives import Alternative, Reading
 from lenet_xp.letters.ya_or_yar import RING
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.reader import Reader
 
 TOP = 5  # readings
+MAX_MAPS = 64  # of a layer: more are not shown
 LARGE = 4_000_000  # pixels: pictures above it are decoded one at a time, for their memory
 
 
@@ -35,7 +36,7 @@ class PictureReader:
 
         blank: whether there is no ink. sized: whether the height was known. readings: the five
         likeliest letters, likeliest first; if ya or yar leads, both are among them.
-        seen, maps: base64 of uint8 levels, and of int8 levels for each layer, 127 for `limit`.
+        seen, maps: base64 of uint8 levels, and of a layer's first 64 maps as int8, 127 for `limit`.
         Raises InputError for bytes that are no usable picture.
         """
         with ExitStack() as held:
@@ -44,8 +45,9 @@ class PictureReader:
                 if pixels > LARGE:
                     held.enter_context(self._large)
 
-            image = decode(picture, "the picture", admit)
             reader = self._photos if height is None else self._drawings
+            colour = reader.saved.preprocessing.channels == 3
+            image = ImageFile(picture, "the picture").page(0, admit, colour)
             seen, reading = reader.see_and_read(image, height)
         if reading.blank:
             return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}
@@ -71,8 +73,8 @@ def _likeliest(reading: Reading) -> list[Alternative]:
 
 def _layer(name: str, maps: np.ndarray) -> dict[str, Any]:
     limit = float(np.abs(maps).max()) or 1.0
-    levels = np.rint(maps * (127 / limit)).astype(np.int8)
-    return {"name": name, "limit": limit, **_levels(levels)}
+    levels = np.rint(maps[:MAX_MAPS] * (127 / limit)).astype(np.int8)
+    return {"name": name, "limit": limit, "count": len(maps), **_levels(levels)}
 
 
 def _levels(values: np.ndarray) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.letters.alphabet import letters
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
@@ -28,15 +27,6 @@ RULE_SPACINGS = 30, 120  # pixels: from one ruled line to the next
 PART = 64  # images: photographed by a core in one go
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
-
-
-@dataclass(frozen=True)
-class Written:
-    """A letter on a page: its class, the number of its line from the top, the box of its ink."""
-
-    label: int
-    line: int
-    box: Box
 
 
 def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
@@ -61,51 +51,21 @@ def lay_alone(
     """A cover (H, W) of a page with one letter at a random place, and the box of its ink.
 
     image: (S, S) uint8 dark on light, framed as in AMHCD. name: of its class. height: of its frame
-    in pixels; see `lay_line` for the width. ValueError for a page without a quarter of the height
+    in pixels; see `aspect` for the width. ValueError for a page without a quarter of the height
     around the letter.
     """
-    width, margin = int(height * _aspect(name, rng)), height // 4
+    width, margin = int(height * aspect(name, rng)), height // 4
     cover = np.zeros(page, np.float32)
     left = int(rng.integers(margin, page[1] - width - margin))
     top = int(rng.integers(margin, page[0] - height - margin))
     return cover, lay(cover, image, (left, top, width, height))
 
 
-def lay_line(
-    cover: np.ndarray,
-    images: Sequence[np.ndarray],
-    labels: Sequence[int],
-    start: tuple[int, int],
-    height: int,
-    number: int,
-    rng: np.random.Generator,
-) -> list[Written]:
-    """Lay letters side by side, from left to right, as line `number` of a page.
+def aspect(name: str, rng: np.random.Generator) -> float:
+    """A random width of a letter's frame in heights.
 
-    images: (S, S) uint8 dark on light, framed as in AMHCD. start: left and top in pixels. height:
-    of a letter in pixels; frames vary by a tenth around it and their baseline by a twentieth. AMHCD
-    stretches letters to its frames; here a frame's width is 0.7 to 1.1 of its height again, and 1
-    to 1.2 for UNSTRETCHED letters. Between the ink of two letters there is a quarter to half a
-    height. ValueError for letters beyond the right edge of the page.
+    AMHCD stretches letters to its frames, which is undone here, but for those UNSTRETCHED.
     """
-    left, top = start
-    written: list[Written] = []
-    for image, label in zip(images, labels, strict=True):
-        high = round(height * rng.uniform(0.9, 1.1))
-        wide = round(high * _aspect(letters()[label].name, rng))
-        base = round(top + height * (1 + rng.uniform(-0.05, 0.05)))
-        columns = np.flatnonzero((image < 255 - INK_SHARE * (255 - image.min())).any(0))
-        blank = int(columns[0] * wide / image.shape[1])
-        if left + wide > cover.shape[1] or base - high < 0:
-            raise ValueError("the line does not fit on the page")
-        box = lay(cover, image, (left - min(blank, left), base - high, wide, high))
-        written.append(Written(int(label), number, box))
-        left = box[0] + box[2] + round(height * rng.uniform(0.25, 0.5))
-    return written
-
-
-def _aspect(name: str, rng: np.random.Generator) -> float:
-    """A random width of a letter's frame in heights."""
     return rng.uniform(1.0, 1.2) if name in UNSTRETCHED else rng.uniform(0.7, 1.1)
 
 

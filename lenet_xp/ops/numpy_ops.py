@@ -1,5 +1,6 @@
 """NumPy on the CPU: the reference with a blocked stage, and captures that repeat in place."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ import numpy as np
 
 from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, LossPlace, Ops, activation_entry
+from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
@@ -143,10 +144,12 @@ class NumpyOps(WindowOps):
         if chosen is not None:
             gathered = np.empty((len(chosen), *images.shape[1:]), images.dtype)
             images = self._run(np.take, images, chosen, axis=0, out=gathered)
-        count, height, width = images.shape
-        transposed = np.empty((height * width, count), images.dtype)
-        self._run(np.copyto, transposed, images.reshape(count, height * width).T)
-        x = self._new(1, height, width, count)
+        count, height, width, *colours = images.shape
+        channels = math.prod(colours)
+        transposed = np.empty((channels, height * width, count), images.dtype)
+        pixels = images.reshape(count, height * width, channels)
+        self._run(np.copyto, transposed, pixels.transpose(2, 1, 0))
+        x = self._new(channels, height, width, count)
         self._run(np.copyto, x.reshape(transposed.shape), transposed)
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)
@@ -219,7 +222,7 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -231,12 +234,15 @@ class NumpyOps(WindowOps):
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
         run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
+        if targets is not None:
+            run(np.multiply, targets, p, out=work)
+            run(np.add.reduce, work, axis=0, out=shifted)
         run(np.exp, p, out=p)
         run(np.add.reduce, p, axis=0, out=row)
         run(np.divide, p, row, out=p)
         run(np.log, row, out=losses)
         run(np.subtract, losses, shifted, out=losses)
-        run(np.subtract, p, one_hot, out=p)
+        run(np.subtract, p, one_hot if targets is None else targets, out=p)
         run(np.multiply, p, self.dtype(scale), out=p)
         if into is not None:
             for vector, part in zip(into[:2], (losses, hits), strict=True):
@@ -294,14 +300,6 @@ class NumpyOps(WindowOps):
         np.divide(mean, np.add(work, scalar(settings.epsilon), out=work), out=work)
         rate = scalar(learning_rate / (1 - beta1**step))
         np.subtract(value, np.multiply(work, rate, out=work), out=value)
-
-    @_repeated
-    def average_update(
-        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        share = max(1.0 - momentum, 1.0 / float(rates[1]))
-        move = np.subtract(value, average, out=self._scratch(value.shape))
-        np.add(average, np.multiply(move, self.dtype(share), out=move), out=average)
 
 
 def _copy(x: np.ndarray, out: np.ndarray) -> np.ndarray:

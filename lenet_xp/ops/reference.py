@@ -20,7 +20,7 @@ from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.updates import Updates
 
 Array = Any  # an array of whichever module the ops object carries
-LossPlace = tuple[Array, Array, np.ndarray]  # vectors for losses and hits, and where to begin
+Place = tuple[Array, Array, np.ndarray] | None  # vectors for losses and hits, where to begin
 
 AMPLITUDE, STEEPNESS = 1.7159, 2.0 / 3.0  # of the scaled tanh, LeCun et al. 1998, Appendix A
 
@@ -299,7 +299,7 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 
@@ -307,6 +307,8 @@ class Ops(Updates):
         class has a larger logit than the label.
         into: longer vectors (M,) for losses and hits, which are then these, and the place that the
         first image's go to: (1,) int64 on the host, read anew in each repetition of a capture.
+        targets: (K, N) in the dtype of the logits, each column a distribution over the classes, in
+        place of the label's class alone. Hits stay those of the labels.
         """
         xp = self.xp
         shifted = logits - xp.max(logits, axis=0, keepdims=True)
@@ -314,18 +316,19 @@ class Ops(Updates):
         total = xp.sum(e, axis=0, keepdims=True)
         log_p = shifted - xp.log(total)
         one_hot = self.as_float(self.arange(logits.shape[0])[:, None] == labels[None, :])
-        losses = -xp.sum(one_hot * log_p, axis=0)
+        targets = one_hot if targets is None else targets
+        losses = -xp.sum(targets * log_p, axis=0)
         hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
         if into is not None:
             part = slice(int(into[2][0]), int(into[2][0]) + labels.shape[0])
             into[0][part], into[1][part] = losses, hits
             losses, hits = into[:2]
-        return losses, hits, (e / total - one_hot) * scale
+        return losses, hits, (e / total - targets) * scale
 
     # Pictures to the network's input
 
     def resident(self, images: np.ndarray) -> Array | None:
-        """(M, S, T) uint8 images kept on the device for `image_batch`.
+        """(M, S, T) or (M, S, T, 3) uint8 images kept on the device for `image_batch`.
 
         None where that saves nothing (the device is the host) or they do not fit.
         """
@@ -336,14 +339,18 @@ class Ops(Updates):
     ) -> Array:
         """(N, S, T) uint8 images as the network's input (1, S, T, N): scale * pixel + shift.
 
+        In colour (N, S, T, 3) they become (3, S, T, N).
+
         chosen: indices (N,) int64 on the host; then `images` is what `resident` gave, or all
         images on the host where it gave None.
         """
         images = images if chosen is None else images[chosen]
-        count, height, width = images.shape
-        pixels = self.xp.permute_dims(self.xp.asarray(images, device=self.device), (1, 2, 0))
-        x = self.xp.astype(pixels, self.dtype) * scale + shift
-        return self.xp.reshape(x, (1, height, width, count))
+        images = self.xp.asarray(images, device=self.device)
+        if images.ndim == 3:
+            images = images[..., None]
+        return (
+            self.xp.astype(self.xp.permute_dims(images, (3, 1, 2, 0)), self.dtype) * scale + shift
+        )
 
     def warped_batch(
         self,

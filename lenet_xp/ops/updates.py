@@ -63,13 +63,3 @@ class Updates:
         rate = learning_rate / (1.0 - beta1**step)
         root = self.xp.sqrt(square) * (1.0 - beta2**step) ** -0.5 + settings.epsilon
         value[...] = value - rate * (mean / root)
-
-    def average_update(
-        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        """A step of a running mean: average += share * (value - average).
-
-        The share is 1 - momentum, or the plain mean's 1 / step while that is more.
-        """
-        share = max(1.0 - momentum, 1.0 / float(rates[1]))
-        average[...] = average + share * (value - average)

@@ -1,6 +1,5 @@
 """What was read of a page: as text, as numbers for a program, as a picture with boxes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lenet_xp.errors import InputError
-from lenet_xp.letters.alternatives import Reading, best_first
-from lenet_xp.pages.page import MIN_CERTAINTY, PageLetter
+from lenet_xp.pages.page import MIN_CERTAINTY, LetterOnPage
 from lenet_xp.system.files import atomic_write
 
 if TYPE_CHECKING:
@@ -26,38 +24,10 @@ MAX_SIDE = 2000  # pixels: longer side of an annotated picture
 
 
 @dataclass(frozen=True)
-class LetterOnPage(Reading):
-    """One letter of a page.
-
-    box: left, top, width and height in pixels of the picture. line, position: from 0. space_before:
-    whether a word begins with it, except on the left of a line.
-    """
-
-    box: tuple[int, int, int, int]
-    line: int
-    position: int
-    space_before: bool
-
-    @property
-    def certain(self) -> bool:
-        """Whether the likeliest letter is so probable that the text holds it alone."""
-        return self.probability >= MIN_CERTAINTY
-
-
-@dataclass(frozen=True)
 class PageReading:
     """All letters of a page, line by line and from left to right."""
 
     letters: tuple[LetterOnPage, ...]
-
-    @classmethod
-    def of(cls, found: Sequence[PageLetter], class_names: Sequence[str]) -> "PageReading":
-        """The reading of letters that `read_page` found."""
-        letters = []
-        for each in found:
-            place = (each.box, each.line, each.position, each.space_before)
-            letters.append(LetterOnPage(best_first(each.probabilities, class_names), *place))
-        return cls(tuple(letters))
 
     @property
     def blank(self) -> bool:

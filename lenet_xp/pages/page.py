@@ -5,10 +5,11 @@ network's probability, how well its size suits the letter on that line, and how 
 are. Dynamic programming finds the best grouping, as is usual for handwriting.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from lenet_xp.letters.alternatives import Reading, best_first
 from lenet_xp.letters.ya_or_yar import RING, fit, shared_out
 from lenet_xp.model_file import SavedModel
 from lenet_xp.pages.lines import Pieces, find_lines, find_pieces, group_stacked, typical_height
@@ -28,45 +29,40 @@ MIN_LETTERS = 2  # letters other than rings: so many give a line its height
 
 
 @dataclass(frozen=True)
-class PageLetter:
+class LetterOnPage(Reading):
     """One letter of a page.
 
-    box: left, top, width, height in pixels of the picture. line, position: its line and its place
-    on it, from 0. space_before: whether a space stands before it. probabilities: (K,).
+    box: left, top, width and height in pixels of the picture. line, position: from 0. space_before:
+    whether a word begins with it, except on the left of a line.
     """
 
     box: tuple[int, int, int, int]
     line: int
     position: int
     space_before: bool
-    probabilities: np.ndarray = field(repr=False)
 
     @property
     def certain(self) -> bool:
-        return bool(self.probabilities.max() >= MIN_CERTAINTY)
+        """Whether the likeliest letter is so probable that the text holds it alone."""
+        return self.probability >= MIN_CERTAINTY
 
 
-def read_page(grey: np.ndarray, saved: SavedModel, threads: int | None = 1) -> list[PageLetter]:
+def read_page(grey: np.ndarray, saved: SavedModel) -> list[LetterOnPage]:
     """The letters of a page, (H, W) uint8 grey levels, line by line and from left to right."""
     pieces = find_pieces(grey, saved.preprocessing.polarity)
     page_height = typical_height(pieces.boxes)
-    letters: list[PageLetter] = []
+    letters: list[LetterOnPage] = []
     number = 0
     for line in find_lines(pieces.boxes):
-        found = _read_line(pieces, line, number, saved, page_height, threads)
+        found = _read_line(pieces, line, number, saved, page_height)
         letters += found
         number += bool(found)
     return letters
 
 
 def _read_line(
-    pieces: Pieces,
-    line: np.ndarray,
-    number: int,
-    saved: SavedModel,
-    page_height: float,
-    threads: int | None,
-) -> list[PageLetter]:
+    pieces: Pieces, line: np.ndarray, number: int, saved: SavedModel, page_height: float
+) -> list[LetterOnPage]:
     """The letters of a line, (M,) indices of pieces, from left to right; none if it is dirt."""
     parts = group_stacked(pieces.boxes, line)
     boxes = np.array([_enclosing_box(pieces.boxes[part]) for part in parts], float)
@@ -75,11 +71,11 @@ def _read_line(
         return []
     spans = _spans(boxes, height)
     images = np.array([_image(pieces, parts[a:b], saved.preprocessing) for a, b in spans])
-    rows = saved.probabilities(images, threads)
+    rows = saved.probabilities(images, threads=1)
     groups = _Groups(boxes, spans, rows, saved.class_names)
     known = groups.height(groups.best(height))
     height = known or height
-    letters: list[PageLetter] = []
+    letters: list[LetterOnPage] = []
     right = np.inf
     for group in groups.best(height):
         box = groups.box(group)
@@ -88,7 +84,8 @@ def _read_line(
         space = bool(box[0] - right > WORD_GAP * height)
         right = box[2]
         x, y, x1, y1 = (round(float(each) * pieces.scale) for each in box)
-        letters.append(PageLetter((x, y, x1 - x, y1 - y), number, len(letters), space, row))
+        place = (x, y, x1 - x, y1 - y), number, len(letters), space
+        letters.append(LetterOnPage(best_first(row, saved.class_names), *place))
     return letters
 
 

@@ -1,4 +1,4 @@
-"""Rows of any numbers as 32 x 32 grey images, so that LeNet-5 can read pictures and tables alike.
+"""Rows of any numbers as images, so that a network can read pictures and tables alike.
 
 Pictures share one range of levels; the columns of a table, which need not have a unit in common,
 have a range each.
@@ -21,24 +21,29 @@ class FeatureImages:
 
     shape: (H, W) of the grid, filled row by row. low, high: the numbers that become level 0 and
     level 255, one for all columns or one each. picture: whether the grid is a picture, no table.
+    side: of the images, in pixels. channels: numbers of each place of the grid, 1 or 3.
     """
 
     shape: tuple[int, int]
     low: np.ndarray
     high: np.ndarray
     picture: bool
+    side: int = SIDE
+    channels: int = 1
 
     @staticmethod
-    def fitted(rows: np.ndarray, shape: tuple[int, int] | None = None) -> "FeatureImages":
+    def fitted(
+        rows: np.ndarray, shape: tuple[int, int] | None = None, side: int = SIDE, channels: int = 1
+    ) -> "FeatureImages":
         """The conversion of rows (N, F) of finite numbers; shape: (H, W) if they are pictures.
 
-        Without a shape 1,024 columns are pictures of 32 x 32, and any other number of columns fills
+        Without a shape, side * side columns are pictures, and any other number of columns fills
         the nearest square from its first row on. Rows of uint8 keep their levels; the range of
         others is what they span here, over a whole picture or for each column of a table.
         """
         count = rows.shape[1]
-        if shape is None and count == SIDE * SIDE:
-            shape = SIDE, SIDE
+        if shape is None and count == side * side:
+            shape = side, side
         picture = shape is not None
         if shape is None:
             width = math.isqrt(count - 1) + 1
@@ -48,20 +53,22 @@ class FeatureImages:
         else:
             axis = None if picture else 0
             low, high = (np.asarray(f(axis=axis), np.float64) for f in (rows.min, rows.max))
-        return FeatureImages(shape, low, high, picture)
+        return FeatureImages(shape, low, high, picture, side, channels)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (N, F) as (N, 32, 32) uint8, each by itself; numbers out of range are clipped.
+        """Rows (N, F) as (N, side, side[, 3]) uint8, each by itself; others are clipped to range.
 
-        Grids of up to 32 x 32 are enlarged by a whole number, each entry a square, and centred on
-        level 0; larger ones are reduced by area to 32 pixels on their longer side.
+        Grids of up to the side are enlarged by a whole number, each entry a square, and centred on
+        level 0; larger ones are reduced by area until their longer side fits.
         """
-        images = np.zeros((len(rows), SIDE, SIDE), np.uint8)
+        colours = (3,) if self.channels == 3 else ()
+        images = np.zeros((len(rows), self.side, self.side, *colours), np.uint8)
         for start in range(0, len(rows), PIECE):
             levels = self._levels(rows[start : start + PIECE])
-            grids = np.zeros((len(levels), math.prod(self.shape)), np.uint8)
+            grids = np.zeros((len(levels), math.prod(self.shape) * self.channels), np.uint8)
             grids[:, : levels.shape[1]] = levels
-            images[start : start + PIECE] = _centred(grids.reshape(-1, *self.shape))
+            grids = grids.reshape(-1, *self.shape, *colours)
+            images[start : start + PIECE] = _centred(grids, self.side)
         return images
 
     def _levels(self, rows: np.ndarray) -> np.ndarray:
@@ -72,16 +79,17 @@ class FeatureImages:
         return np.asarray(np.rint(255 * part.clip(0, 1)).astype(np.uint8))
 
 
-def _centred(grids: np.ndarray) -> np.ndarray:
-    """Grids (N, H, W) uint8 as (N, 32, 32)."""
-    longer = max(grids.shape[1:])
-    if longer > SIDE:
-        height, width = (max(1, round(side * SIDE / longer)) for side in grids.shape[1:])
+def _centred(grids: np.ndarray, size: int) -> np.ndarray:
+    """Grids (N, H, W) or (N, H, W, 3) uint8 as (N, size, size) or (N, size, size, 3)."""
+    longer = max(grids.shape[1:3])
+    if longer > size:
+        height, width = (max(1, round(side * size / longer)) for side in grids.shape[1:3])
         how = cv2.INTER_AREA
         grids = np.stack([cv2.resize(g, (width, height), interpolation=how) for g in grids])
     else:
-        times = SIDE // longer
+        times = size // longer
         grids = grids.repeat(times, axis=1).repeat(times, axis=2)
-    height, width = grids.shape[1:]
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
-    return np.pad(grids, ((0, 0), (top, SIDE - height - top), (left, SIDE - width - left)))
+    height, width = grids.shape[1:3]
+    top, left = (size - height) // 2, (size - width) // 2
+    around = ((0, 0), (top, size - height - top), (left, size - width - left), (0, 0))
+    return np.pad(grids, around[: grids.ndim])

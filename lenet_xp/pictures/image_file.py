@@ -41,12 +41,12 @@ _STRIP_PIXELS = 2**20
 Result = TypeVar("Result")
 
 
-def read_image(path: str | os.PathLike[str], admit: Callable[[int], object] = bool) -> np.ndarray:
-    """The pixels of an image file, an array that `Preprocessing.apply` takes; see `decode`.
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+    """The pixels of an image file, an array that `Preprocessing.apply` takes; see `page`.
 
     A path that is missing, a folder, a device, unreadable or no usable image raises InputError.
     """
-    return ImageFile.open(path).page(0, admit)
+    return ImageFile.open(path).page()
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -63,18 +63,6 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise OSError(f"it has over {MAX_BYTES >> 20} MiB")
     with open(path, "rb") as file:
         return file.read(status.st_size)  # no more: files such as those in /proc never end
-
-
-def decode(data: bytes, name: str, admit: Callable[[int], object] = bool) -> np.ndarray:
-    """The pixels of an image file's bytes: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
-
-    The dtype is uint8, or that of the file's numbers: uint16, int32, uint32 or float32. Of several
-    pages or frames it is the first. EXIF rotation is applied, palettes are resolved, JPEGs become
-    grey. Bytes that are cut short or no image, and images under 4 pixels a side or over 50
-    megapixels raise InputError with `name` in front.
-    admit: called with the number of pixels before they are decoded.
-    """
-    return ImageFile(data, name).page(0, admit)
 
 
 class ImageFile:
@@ -112,19 +100,26 @@ class ImageFile:
             most = MAX_ALL_PIXELS // 1_000_000
             raise InputError(f"{self.name}: its pages have over {most:,} megapixels; split it")
 
-    def page(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:
-        """The pixels of a page, counted from 0, as `decode` returns those of the first.
+    def page(
+        self, number: int = 0, admit: Callable[[int], object] = bool, colour: bool = False
+    ) -> np.ndarray:
+        """The pixels of a page, from 0: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
-        Later pages cost less in their order: frames of an animation build on one another.
+        The dtype is uint8, or that of the file's numbers: uint16, int32, uint32 or float32. EXIF
+        rotation is applied, palettes are resolved. Later pages cost less in their order: frames of
+        an animation build on one another. Bytes that are cut short or no image, and images under 4
+        pixels a side or over 50 megapixels raise InputError.
+        admit: called with the number of pixels before they are decoded. colour: whether a JPEG
+        keeps its colours.
         """
         with stderr_muted:
             if self._is_jpeg:
-                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit)
+                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
             return self._guarded(lambda: self._decoded(number, admit))
 
-    def grey(self, number: int = 0, admit: Callable[[int], object] = bool) -> np.ndarray:
+    def grey(self, number: int = 0) -> np.ndarray:
         """The grey levels of a page, (H, W) uint8; see `page`."""
-        return grey_levels(self.page(number, admit))
+        return grey_levels(self.page(number))
 
     def has_colours(self, pixels: np.ndarray) -> bool:
         """Whether the first page, of which `page` has given the pixels, is in colour."""
@@ -202,7 +197,7 @@ def _unknown(data: bytes) -> str:
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
-    """The pixels of a picture, as `decode` returns them."""
+    """The pixels of a picture, as `ImageFile.page` returns them."""
     if picture.mode == "F":
         return _by_strips(picture, np.float32, np.asarray)
     if picture.mode == "I" and picture.format == "TIFF":  # as signed, whatever they are

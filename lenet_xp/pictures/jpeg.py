@@ -1,4 +1,7 @@
-"""Decodes JPEG to grey levels; tells a file that is cut short from one that lacks its end mark."""
+"""Decodes JPEG to grey levels or colours.
+
+It tells a file that is cut short from one that lacks its end mark alone.
+"""
 
 import re
 from collections.abc import Callable
@@ -33,8 +36,9 @@ def decode_jpeg(
     name: str,
     check_size: Callable[[int, int, str], None],
     admit: Callable[[int], object],
+    colour: bool = False,
 ) -> np.ndarray:
-    """The grey levels of a JPEG, (H, W) uint8.
+    """The grey levels of a JPEG, (H, W) uint8, or in colour red, green and blue, (H, W, 3).
 
     check_size, admit: called before it is decoded, with its sides, and with its pixels.
     A JPEG that is damaged or cut short raises InputError; one without its end mark alone is read.
@@ -47,17 +51,18 @@ def decode_jpeg(
         raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
     admit(width * height)
     # OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey.
-    image = _pixels(data if ended else data.rstrip(b"\xff") + b"\xff\xd9")
+    image = _pixels(data if ended else data.rstrip(b"\xff") + b"\xff\xd9", colour)
     if not ended and not (whole and image is not None and _is_whole(data)):
         raise InputError(f"{name}: is cut short; copy or download it again")
     if image is None:
         raise InputError(f"{name}: its JPEG data are damaged; copy or download it again")
-    return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if colour else image
 
 
-def _pixels(data: bytes) -> np.ndarray | None:
+def _pixels(data: bytes, colour: bool = False) -> np.ndarray | None:
+    how = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
     with suppress(cv2.error):
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        return cv2.imdecode(np.frombuffer(data, np.uint8), how)
     return None
 
 

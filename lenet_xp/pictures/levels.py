@@ -39,6 +39,22 @@ def grey_levels(image: np.ndarray) -> np.ndarray:
     return levels.reshape(image.shape[:2])
 
 
+def colour_levels(image: np.ndarray) -> np.ndarray:
+    """A picture (H, W[, 1|3|4]) of numbers as (H, W, 3) uint8, by the ranges of `grey_levels`.
+
+    Grey becomes three equal channels. What is transparent becomes white. Raises InputError as
+    `grey_levels` does.
+    """
+    if image.ndim < 3 or image.shape[2] == 1:
+        return np.stack([grey_levels(image)] * 3, axis=2)
+    grey_levels(image[:MIN_SIDE, :MIN_SIDE])  # raises for what is no picture
+    levels = _eight_bits(image[:, :, :3])
+    if image.shape[2] == 3:
+        return levels
+    share = _eight_bits(image[:, :, 3:]).astype(np.float32) / 255
+    return np.rint(levels * share + 255 * (1 - share)).astype(np.uint8)
+
+
 def has_colours(pixels: np.ndarray) -> bool:
     """Whether numbers (..., 3) or (..., 4) are colours, rather than grey levels three times."""
     if pixels.ndim < 3 or pixels.shape[-1] not in (3, 4):

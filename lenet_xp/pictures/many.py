@@ -1,5 +1,6 @@
 """Many pictures through one preprocessing, on all cores and in bounded memory."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from lenet_xp.system.own_process import is_owned, usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.workers import in_order
 
+MAX_PREPARED = 2**30  # bytes: of all images together
 CHUNK = 128  # pictures to a task: a task for each would cost as much as the work in it
 MAX_HELD = 2_000_000  # pixels: decoded by a task before it preprocesses them
 LARGE_FILE = 8 * 2**20  # bytes: a larger file is read alone, whatever picture it holds
@@ -30,7 +32,7 @@ def prepare(
     label: str,
     progress: bool,
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Preprocess `count` pictures: (count, S, S) uint8, and the problem of each unusable one.
+    """Preprocess `count` pictures: (count, *shape) uint8, and the problem of each unusable one.
 
     picture: gives the picture of an index, in several threads at once; it calls its second argument
     with the number of pixels before it decodes them. It may raise InputError.
@@ -38,7 +40,10 @@ def prepare(
     Pictures are decoded, preprocessed and dropped a chunk at a time, and large ones wait for one
     another. Threads suffice, for OpenCV releases the interpreter's lock.
     """
-    images = np.zeros((count, preprocessing.size, preprocessing.size), np.uint8)
+    if count * math.prod(preprocessing.shape) > MAX_PREPARED:
+        sides = " x ".join(map(str, preprocessing.shape))
+        raise InputError(f"{label}: {count:,} images of {sides} need over a gigabyte; give fewer")
+    images = np.zeros((count, *preprocessing.shape), np.uint8)
     budget = _Budget(MAX_PIXELS)
 
     def work(start: int) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 A colour picture becomes grey levels, and the polarity is decided: ink bright on 0. A picture as
 small as those of data sets is scaled as it is; in a larger one the letter is found first. Then the
-contrast is stretched.
+contrast is stretched. A network of three channels sees a picture's colours, scaled as they are.
 """
 
 import math
@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.frame import DATASET_SIDE, frame, is_framed
 from lenet_xp.pictures.letter import find_letter
-from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.pictures.levels import colour_levels, grey_levels
 from lenet_xp.pictures.no_ink import MIN_RANGE, are_blank
 from lenet_xp.pictures.sheet import shrunk
 from lenet_xp.system.opencv import cv2
 
 POLARITIES = ("auto", "dark-on-light", "light-on-dark")
-BOXES = ("auto", "keep")
+FRAMINGS = ("auto", "keep")
+CHANNELS = (1, 3)  # grey levels, or red, green and blue
 
 OVERVIEW_SIDE = 256  # pixels: longer side at which range and polarity are measured
 
@@ -35,30 +36,34 @@ MIN_PADDED_SIDE = 7 / 8
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Turns pictures into (size, size) uint8 with ink 255 on paper 0.
+    """Turns pictures into (size, size) uint8 with ink 255 on paper 0, or into colours.
 
     size: side of the result in pixels.
     polarity: "dark-on-light", "light-on-dark", or "auto" to decide it for each picture.
-    box: "auto" crops to ink that fills only a small part of its picture; "keep" never crops.
+    framing: "auto" crops to ink that fills only a small part of its picture; "keep" never crops.
     contrast: whether each picture's lightest and darkest level become 0 and 255.
     mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
+    channels: 1, or 3 for (size, size, 3) uint8 of red, green and blue; polarity, framing and
+    contrast then count for nothing.
     Values out of range raise InputError.
     """
 
     size: int = 32
     polarity: str = "auto"
-    box: str = "auto"
+    framing: str = "auto"
     contrast: bool = True
     mean: float = 0.0
     std: float = 1.0
+    channels: int = 1
 
     def __post_init__(self) -> None:
         size, mean, std = self.size, self.mean, self.std
         for name, valid, expected in (
             ("size", _is_number(size, int) and 8 <= size <= 1024, "a whole number from 8 to 1024"),
             ("polarity", self.polarity in POLARITIES, " or ".join(POLARITIES)),
-            ("box", self.box in BOXES, " or ".join(BOXES)),
+            ("framing", self.framing in FRAMINGS, " or ".join(FRAMINGS)),
             ("contrast", isinstance(self.contrast, bool), "true or false"),
+            ("channels", _is_number(self.channels, int) and self.channels in CHANNELS, "1 or 3"),
             ("mean", _is_number(mean) and 0 <= mean <= 1, "a number from 0 to 1"),
             ("std", _is_number(std) and 0 < std <= 1, "a number above 0, at most 1"),
         ):
@@ -66,8 +71,18 @@ class Preprocessing:
                 value = getattr(self, name)
                 raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a prepared picture: (size, size), or (size, size, 3) in colour."""
+        return (self.size, self.size) if self.channels == 1 else (self.size, self.size, 3)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of one image as a network takes it, (channels, size, size)."""
+        return self.channels, self.size, self.size
+
     def apply(self, image: ArrayLike, inked: bool = False) -> np.ndarray:
-        """One picture of any size as (size, size) uint8, ink 255 on paper 0.
+        """One picture of any size as `shape` uint8, ink 255 on paper 0.
 
         inked: whether a large picture is known to hold ink, however it looks.
 
@@ -77,10 +92,13 @@ class Preprocessing:
         return np.asarray(self.apply_all([image], inked)[0])
 
     def apply_all(self, images: Iterable[ArrayLike], inked: bool = False) -> np.ndarray:
-        """Many pictures, of one size or several, as (N, size, size) uint8; see `apply`.
+        """Many pictures, of one size or several, as (N, *shape) uint8; see `apply`.
 
         Pictures of one size are computed together: for small ones, calls cost more than pixels.
         """
+        if self.channels == 3:
+            colours = [_fit(colour_levels(np.asarray(image)), self.size) for image in images]
+            return np.stack(colours) if colours else np.empty((0, *self.shape), np.uint8)
         greys = [grey_levels(np.asarray(image)) for image in images]
         places: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, grey in enumerate(greys):
@@ -92,7 +110,7 @@ class Preprocessing:
 
     def _apply_stack(self, greys: np.ndarray, inked: bool) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
-        if self.box == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
+        if self.framing == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
             return np.stack([self._apply_photo(grey, inked) for grey in greys])
         overviews = greys
         if max(greys.shape[1:]) > OVERVIEW_SIDE:
@@ -106,7 +124,7 @@ class Preprocessing:
             dark = ink_is_dark(overviews)
         inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
         result = _fit_stack(inks, self.size)
-        if self.box == "auto":
+        if self.framing == "auto":
             for place in np.flatnonzero(~is_framed(inks)):
                 result[place] = _fit(frame(inks[place]), self.size)
         if self.contrast:
@@ -126,7 +144,7 @@ class Preprocessing:
         return _stretched(result[None])[0] if self.contrast else result
 
     def fitted(self, images: np.ndarray) -> "Preprocessing":
-        """A copy whose mean and std are those of `images` / 255, (N, S, S) uint8.
+        """A copy whose mean and std are those of `images` / 255, (N, *shape) uint8.
 
         Give it the training images only. Images of a single level leave std at 1.
         """
@@ -152,6 +170,8 @@ class Preprocessing:
         """The inverse of `to_dict`: missing names have defaults, unknown ones raise InputError."""
         if not isinstance(values, dict):
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")
+        if "box" in values:  # its name in model files of version 1
+            values = {"framing" if k == "box" else k: value for k, value in values.items()}
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise InputError(f"preprocessing: there is no parameter {unknown[0]!r}")
@@ -177,9 +197,13 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
 
 
 def _fit(ink: np.ndarray, size: int) -> np.ndarray:
-    """Ink (H, W) on paper 0 as (size, size): padded if nearly as large, else scaled."""
-    height, width = ink.shape
-    if size >= max(height, width) and min(height, width) >= MIN_PADDED_SIDE * size:
+    """Ink (H, W) on paper 0 as (size, size): padded if nearly as large, else scaled.
+
+    Colours (H, W, 3) are always scaled, for they have no paper to go on with.
+    """
+    height, width = ink.shape[:2]
+    near = size >= max(height, width) and min(height, width) >= MIN_PADDED_SIDE * size
+    if near and ink.ndim == 2:
         down, across = size - height, size - width
         return np.pad(ink, ((down // 2, down - down // 2), (across // 2, across - across // 2)))
     method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR

@@ -1,13 +1,13 @@
-"""What all pictures share: colours, fonts, class labels, and writing the PNG file.
+"""What all pictures share: colours, fonts, class labels, and writing a PNG file.
 
 Figures are made without pyplot, so there is no global state and no window, and any thread may draw.
 """
 
-from typing import Any, Literal
+from io import BytesIO
+from typing import Any, Literal, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -21,11 +21,17 @@ DOTS_PER_INCH = 110  # pixels per inch: of every picture
 MAX_LABEL = 14  # characters: of a class name in a picture
 
 
+class Picture(Figure):
+    """A figure that a notebook shows as the value of a cell, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        self.savefig(file := BytesIO(), format="png")
+        return file.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty white figure of width x height inches."""
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return Picture(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
 
 
 def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -38,12 +44,25 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes(box)
 
 
+def axes_or_new(ax: Axes | None, *inches: float) -> tuple[Axes, dict[Text, str]]:
+    """Return `ax` and its texts, or new axes. inches: size of their figure, then their place."""
+    if ax is None:
+        return add_axes(new_figure(*inches[:2]), *inches[2:]), {}
+    return ax, {text: text.get_text() for text in ax.findobj(Text)}
+
+
+def finished(drawn: Figure | Axes, known: dict[Text, str] | None = None) -> Figure:
+    """Return the figure, its texts legible wherever it is shown; `known` ones stay as they are."""
+    for text in drawn.findobj(Text):
+        written = text.get_text()  # not yet a number's, which may become mathematics
+        if (known or {}).get(text) != written:
+            # This font comes with matplotlib and has all 33 letters. A class name may contain "$".
+            text.set(fontfamily="DejaVu Sans", parse_math=not written, usetex=False)
+    return cast(Figure, drawn.get_figure(root=True))
+
+
 def save(figure: Figure, path: FilePath) -> None:
-    """Draw `figure` into the PNG file `path`, whole or not at all."""
-    for text in figure.findobj(Text):
-        # This font ships with matplotlib and has all 33 letters; a user's own font may lack them.
-        text.set_fontfamily("DejaVu Sans")
-        text.set_parse_math(False)  # a class name may contain "$"
+    """Draw `figure` into the PNG file `path`, whole or not at all; InputError if it cannot be."""
     with atomic_write(path) as handle:
         figure.savefig(handle, format="png", dpi=DOTS_PER_INCH, pil_kwargs={"compress_level": 4})
 
@@ -88,11 +107,12 @@ def style_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
-def save_note(text: str, path: FilePath) -> None:
-    """Save a picture of `text` alone, where there are no data."""
-    figure, page = new_page(8, 2)
-    write(page, 4, 1, text, 14, ha="center")
-    save(figure, path)
+def note(text: str, ax: Axes | None = None) -> Figure:
+    """Return a picture of `text` alone, where there are no data."""
+    axes, known = axes_or_new(ax, 8, 2, 0, 0, 8, 2)
+    axes.set_axis_off()
+    write(axes, 0.5, 0.5, text, 14, ha="center", transform=axes.transAxes)
+    return finished(axes, known)
 
 
 def caption(name: str) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
 
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, INK, ORANGE, percent, shortened
-from lenet_xp.system.files import FilePath
 
 RIGHT = LinearSegmentedColormap.from_list("right", ["white", BLUE])
 WRONG = LinearSegmentedColormap.from_list("wrong", ["white", ORANGE])
@@ -17,8 +17,8 @@ SHARES = PowerNorm(0.4, 0, 1)  # an exponent below 1 spreads the small shares of
 MANY_CLASSES = 20  # classes: with more, cells are small and the diagonal has no counts
 
 
-def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], path: FilePath) -> None:
-    """Draw a confusion matrix (C, C), rows true, as a PNG file.
+def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix (C, C), rows true.
 
     A cell's colour is its share of the row, blue for images read right, orange for errors. Counts
     above zero are printed; with more than 20 classes, those of errors only.
@@ -41,7 +41,7 @@ def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], path: Fi
     hits, total = int(np.trace(confusion)), int(confusion.sum())
     heading = f"{hits} of {total} read right ({percent(hits / max(total, 1), digits=2)})"
     canvas.write(page, 0, -0.3, heading, 14, weight="bold")
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
 def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:

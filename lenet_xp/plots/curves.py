@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, new_figure, save, style_axes, title
-from lenet_xp.system.files import FilePath
+from lenet_xp.plots import canvas
+from lenet_xp.plots.canvas import BLUE, GREEN, ORANGE, add_axes, style_axes, title
 
 MIN_ERROR = 0.0005  # error rate: at which the logarithmic axis of accuracy ends
 ACCURACIES = np.array([0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])
@@ -15,25 +16,25 @@ LOSSES = np.outer(10.0 ** np.arange(-9, 10), (1, 2, 5)).ravel()
 PARTS = (("train", "training", ORANGE, "--"), ("val", "validation", BLUE, "-"))
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], path: FilePath) -> None:
-    """Draw loss, accuracy and learning rate over the epochs as a PNG file.
+def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw loss, accuracy and learning rate over the epochs.
 
     history: a mapping per epoch with epoch, train_loss, train_accuracy, val_loss, val_accuracy
     (0 to 1), learning_rate and seconds. A value that is missing, None or not finite leaves a gap.
     """
-    figure = new_figure(13.6, 4.4)
+    figure = canvas.new_figure(13.6, 4.4)
     loss, accuracy, rate = (
         add_axes(figure, left, 0.5, width, 3.2)
         for left, width in ((0.8, 4.2), (6.0, 4.2), (11.1, 2.3))
     )
     epochs = _series(history, "epoch")
     losses = [_series(history, f"{part}_loss") for part, *_ in PARTS]
-    _draw_parts(loss, epochs, losses, LOSSES, [f"{loss:g}" for loss in LOSSES])
+    _draw_parts(loss, epochs, losses, {loss: f"{loss:g}" for loss in LOSSES})
     title(loss, "Loss")
     # A logarithmic axis of the error: half the errors are one step up.
     rates = [np.maximum(1 - _series(history, f"{part}_accuracy"), MIN_ERROR) for part, *_ in PARTS]
     labels = [f"{100 * accuracy:g} %" for accuracy in ACCURACIES[:-1]] + ["≥ 99.95 %"]
-    _draw_parts(accuracy, epochs, rates, 1 - ACCURACIES, labels)
+    _draw_parts(accuracy, epochs, rates, dict(zip(1 - ACCURACIES, labels, strict=True)))
     accuracy.invert_yaxis()
     title(accuracy, "Accuracy")
     rate.plot(epochs, _series(history, "learning_rate"), color=GREEN, marker=".")
@@ -45,15 +46,11 @@ def learning_curves(history: Sequence[Mapping[str, float]], path: FilePath) -> N
         axes.set_xlabel("epoch")
     seconds = np.nansum(_series(history, "seconds"))
     rate.set_xlabel(f"epoch ({len(history)} took {seconds:.1f} s)")
-    save(figure, path)
+    return canvas.finished(figure)
 
 
 def _draw_parts(
-    axes: Axes,
-    epochs: np.ndarray,
-    values: Sequence[np.ndarray],
-    ticks: np.ndarray,
-    labels: Sequence[str],
+    axes: Axes, epochs: np.ndarray, values: Sequence[np.ndarray], labels: Mapping[float, str]
 ) -> None:
     """Draw the values of PARTS on a logarithmic axis, labelled at the ticks that enclose them."""
     for (_, name, colour, line), each in zip(PARTS, values, strict=True):
@@ -64,7 +61,8 @@ def _draw_parts(
     seen = np.concatenate(values)
     seen = seen[np.isfinite(seen) & (seen > 0)]
     axes.set_yscale("log")
-    axes.set_yticks(ticks, labels)
+    ticks = np.array(list(labels))
+    axes.set_yticks(ticks, list(labels.values()))
     axes.yaxis.set_minor_locator(NullLocator())
     low, high = (seen.min() * 1.001, seen.max() * 0.999) if len(seen) else (1.0, 1.0)
     below, above = ticks[ticks <= low], ticks[ticks >= high]

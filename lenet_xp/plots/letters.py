@@ -3,28 +3,27 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import GREY, ORANGE, caption, percent
 from lenet_xp.scores.summary import Scores
-from lenet_xp.system.files import FilePath
 
 MAX_SHOWN = 40  # errors: drawn on one sheet
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
-def misclassified(images: np.ndarray, scores: Scores, path: FilePath) -> None:
-    """Draw up to 40 images that were read wrong as a PNG file, the most confident errors first.
+def misclassified(images: np.ndarray, scores: Scores) -> Figure:
+    """Draw up to 40 images that were read wrong, the most confident errors first.
 
-    images: (N, S, S) uint8, ink 255 on paper 0, in the order of the scores.
+    images: (N, S, S) uint8, ink 255 on paper 0, or in colour (N, S, S, 3), in the scores' order.
     """
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
     errors = np.flatnonzero(~scores.correct)
     shown = errors[np.argsort(-confidence[errors], kind="stable")][:MAX_SHOWN]
     if len(shown) == 0:
-        canvas.save_note(f"No errors among {len(labels)} images", path)
-        return
+        return canvas.note(f"No errors among {len(labels)} images")
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
     rows = -(-len(shown) // columns)
     figure, page = canvas.new_page(columns * cell, head + rows * cell + 0.1)
@@ -41,13 +40,13 @@ def misclassified(images: np.ndarray, scores: Scores, path: FilePath) -> None:
         canvas.write(page, middle, below, f"true: {truth}", 9, ha="center")
         answer = f"read: {read}  {percent(confidence[index], digits=0)}"
         canvas.write(page, middle, below + 0.17, answer, 9, ha="center", color=ORANGE)
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
-def letter_sheet(images: np.ndarray, class_names: Sequence[str], path: FilePath) -> None:
-    """Draw k samples of every class as a PNG file, a row per class after its name and glyph.
+def letter_sheet(images: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw k samples of every class, a row per class after its name and glyph.
 
-    images: (C, k, S, S) uint8, ink 255 on paper 0.
+    images: (C, k, S, S) uint8, ink 255 on paper 0, or in colour (C, k, S, S, 3).
     """
     count, samples = images.shape[:2]
     blocks = 3 if count > 20 else 1  # side by side, because 33 rows are taller than a screen
@@ -56,13 +55,15 @@ def letter_sheet(images: np.ndarray, class_names: Sequence[str], path: FilePath)
     label, tile, margin = 0.4 + 0.1 * longest, 0.54, 0.2  # inches
     block = label + samples * tile + margin
     figure, page = canvas.new_page(blocks * block + margin, block_rows * tile + 2 * margin)
+    frame = ((0, 0), (2, 2), (2, 2), (0, 0))[: images.ndim - 1]
+    paper = 0 if images.ndim == 4 else 255
     for index, name in enumerate(class_names):
         column, row = divmod(index, block_rows)
         left, top = margin + column * block, margin + row * tile
-        strip = np.concatenate(np.pad(images[index], ((0, 0), (2, 2), (2, 2))), axis=1)
+        strip = np.concatenate(np.pad(images[index], frame, constant_values=paper), axis=1)
         style = {"interpolation": "bilinear", **INK_ON_PAPER}
         canvas.place_image(page, strip, left + label, top, samples * tile, **style)
         canvas.write(page, left + label - 0.12, top + tile / 2, caption(name), 13, ha="right")
         if row:
             page.plot([left, left + block - margin], [top - 0.01] * 2, color=GREY, linewidth=0.2)
-    canvas.save(figure, path)
+    return canvas.finished(figure)

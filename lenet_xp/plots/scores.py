@@ -1,24 +1,23 @@
 """Pictures of a network's errors: the most confused pairs, and the scores of each class."""
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, FAINT, GREEN, INK, ORANGE, caption, percent, shortened
 from lenet_xp.scores.summary import Scores
-from lenet_xp.system.files import FilePath
 
 MAX_BARS = 15  # confused pairs: drawn in one picture
 
 
-def confused_pairs(scores: Scores, path: FilePath) -> None:
-    """Draw the counts of the 15 most confused pairs as bars in a PNG file."""
+def confused_pairs(scores: Scores, ax: Axes | None = None) -> Figure:
+    """Draw the counts of the 15 most confused pairs as bars, into `ax` if given."""
     pairs = scores.pairs[:MAX_BARS]
     if not pairs:
-        canvas.save_note(f"No confusions among {len(scores.labels)} images", path)
-        return
+        return canvas.note(f"No confusions among {len(scores.labels)} images", ax)
     height = 0.36 * len(pairs)
-    figure = canvas.new_figure(9, height + 0.8)
-    axes = canvas.add_axes(figure, 3.4, 0.6, 5.4, height)
+    axes, known = canvas.axes_or_new(ax, 9, height + 0.8, 3.4, 0.6, 5.4, height)
     rows = np.arange(len(pairs))
     bars = axes.barh(rows, [pair.count for pair in pairs], height=0.62, color=ORANGE)
     labels = [f"{pair.count}  ({percent(pair.share)} of {shortened(pair.true)})" for pair in pairs]
@@ -31,18 +30,17 @@ def confused_pairs(scores: Scores, path: FilePath) -> None:
     canvas.style_axes(axes, "x")
     axes.spines["bottom"].set_visible(False)
     canvas.title(axes, "Most confused pairs")
-    canvas.save(figure, path)
+    return canvas.finished(axes, known)
 
 
-def per_class_scores(scores: Scores, path: FilePath) -> None:
-    """Draw F1, precision and recall of each class in a PNG file, the worst F1 first.
+def per_class_scores(scores: Scores, ax: Axes | None = None) -> Figure:
+    """Draw F1, precision and recall of each class, the worst F1 first, into `ax` if given.
 
     They are points, because classes differ by about a percent and bars would have to start at zero.
     """
     ranked = sorted(scores.per_class, key=lambda each: each.f1)
     height = 0.28 * len(ranked) + 0.2
-    figure = canvas.new_figure(8.6, height + 1.2)
-    axes = canvas.add_axes(figure, 1.6, 0.6, 6.7, height)
+    axes, known = canvas.axes_or_new(ax, 8.6, height + 1.2, 1.6, 0.6, 6.7, height)
     rows = np.arange(len(ranked))
     precision, recall, f1 = 100 * np.array([(s.precision, s.recall, s.f1) for s in ranked]).T
     axes.hlines(rows, precision, recall, color=FAINT, linewidth=4)
@@ -54,5 +52,7 @@ def per_class_scores(scores: Scores, path: FilePath) -> None:
     canvas.style_axes(axes, "both")
     axes.set_xlabel("%")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
+    if ax is not None:
+        axes.legend(frameon=False)  # inside, for beside the title may be too little room
     canvas.title(axes, f"Scores by class (macro F1 {percent(scores.macro_f1, digits=2)})")
-    canvas.save(figure, path)
+    return canvas.finished(axes, known)

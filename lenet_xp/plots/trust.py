@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from lenet_xp.plots import canvas
@@ -13,15 +14,14 @@ from lenet_xp.scores.calibration import Reliability, expected_calibration_error
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore, deviation
 from lenet_xp.scores.rejection import RejectionCurve, coverage_at
-from lenet_xp.system.files import FilePath
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
 MAX_NAMED = 80  # groups: with more, their names would overlap
 
 
-def reliability(curves: dict[str, Reliability], path: FilePath) -> None:
-    """Draw one or two reliability diagrams by name, with their counts, as a PNG file.
+def reliability(curves: dict[str, Reliability]) -> Figure:
+    """Draw one or two reliability diagrams by name, with their counts.
 
     Whiskers are 95 % intervals. On the diagonal, accuracy equals confidence.
     """
@@ -44,16 +44,14 @@ def reliability(curves: dict[str, Reliability], path: FilePath) -> None:
         axes.xaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     upper.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     upper.set_ylim(-0.03, 1.03)
-    canvas.save(figure, path)
+    return canvas.finished(figure)
 
 
-def rejection(curve: RejectionCurve, targets: Sequence[float], path: FilePath) -> None:
-    """Draw accuracy against coverage as a PNG file, with a mark at each target accuracy reached."""
+def rejection(curve: RejectionCurve, targets: Sequence[float], ax: Axes | None = None) -> Figure:
+    """Draw accuracy against coverage, with a mark at each target reached, into `ax` if given."""
     if not len(curve.coverage):
-        canvas.save_note("No images to answer", path)
-        return
-    figure = canvas.new_figure(8.6, 4.8)
-    axes = canvas.add_axes(figure, 1.1, 0.6, 7.1, 3.5)
+        return canvas.note("No images to answer", ax)
+    axes, known = canvas.axes_or_new(ax, 8.6, 4.8, 1.1, 0.6, 7.1, 3.5)
     axes.plot(curve.coverage, curve.accuracy, color=BLUE)
     for target, colour, marker in zip(targets, (ORANGE, GREEN), "sD", strict=False):
         coverage = coverage_at(curve, target)
@@ -74,18 +72,16 @@ def rejection(curve: RejectionCurve, targets: Sequence[float], path: FilePath) -
     axes.set_ylabel("right among the answered")
     canvas.style_axes(axes, "both")
     canvas.title(axes, "Accuracy when the least certain are refused")
-    canvas.save(figure, path)
+    return canvas.finished(axes, known)
 
 
-def per_group(scores: Sequence[GroupScore], path: FilePath) -> None:
-    """Draw the accuracy of each writer with its 95 % interval as a PNG file, in the given order."""
+def per_group(scores: Sequence[GroupScore], ax: Axes | None = None) -> Figure:
+    """Draw each writer's accuracy and its 95 % interval in the given order, into `ax` if given."""
     if not scores:
-        canvas.save_note("No writers to compare", path)
-        return
+        return canvas.note("No writers to compare", ax)
     named = len(scores) <= MAX_NAMED
     width = float(np.clip(0.19 * len(scores), 5.5, 15))
-    figure = canvas.new_figure(width + 1.4, 4.8)
-    axes = canvas.add_axes(figure, 1.0, 0.6, width, 3.4)
+    axes, known = canvas.axes_or_new(ax, width + 1.4, 4.8, 1.0, 0.6, width, 3.4)
     places = np.arange(len(scores))
     accuracy = np.array([each.accuracy for each in scores])
     ends = np.array([wilson_interval(each.hits, each.images) for each in scores])
@@ -103,7 +99,7 @@ def per_group(scores: Sequence[GroupScore], path: FilePath) -> None:
     canvas.style_axes(axes, "y")
     spread = f" ± {percent(deviation(scores), 2)}" if len(scores) > 1 else ""
     canvas.title(axes, f"Accuracy by writer: mean {percent(mean, 2)}{spread}")
-    canvas.save(figure, path)
+    return canvas.finished(axes, known)
 
 
 def _draw_bins(axes: Axes, curve: Reliability, style: tuple[str, str, str], label: str) -> None:

@@ -6,6 +6,7 @@ calibration.py  how well probabilities match accuracy, and the temperature that 
 rejection.py    accuracy against coverage when the least certain images are refused
 intervals.py    confidence intervals of an accuracy
 tables.py       scores as CSV, JSON and aligned text
+predictions.py  predictions.csv: how each image was read, and whether two networks differ by chance
 
 scikit-learn and SciPy take about a second to import, so the functions that need them import them.
 """

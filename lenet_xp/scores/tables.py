@@ -4,7 +4,7 @@ Every function creates its files in an existing folder and raises InputError if 
 written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from lenet_xp.letters.alphabet import letter
 from lenet_xp.scores.calibration import BINS
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
+from lenet_xp.scores.predictions import write_predictions
 from lenet_xp.scores.rejection import RejectionCurve
 from lenet_xp.scores.summary import Scores
 from lenet_xp.system.files import FilePath, make_folder, write_csv, write_json, write_text
@@ -21,14 +22,15 @@ from lenet_xp.system.text import text_table
 MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too many
 
 
-def write_tables(out_dir: FilePath, scores: Scores) -> None:
-    """Write every table of `scores` into `out_dir`, which is created unless it exists."""
+def write_tables(out_dir: FilePath, scores: Scores, files: Mapping[int, str]) -> None:
+    """Write all tables into `out_dir`, new or old. files: place and name of each image."""
     folder = make_folder(out_dir)
     write_per_class(folder, scores)
     write_confused_pairs(folder, scores)
     write_confusion(folder, scores)
     write_calibration(folder, scores)
     write_rejection(folder, scores.rejection)
+    write_predictions(folder, scores, files)
     if scores.per_group is not None:
         write_per_writer(folder, scores.per_group)
 

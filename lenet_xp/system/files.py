@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import io
 import json
 import math
 import os
@@ -10,7 +9,9 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -88,7 +89,7 @@ def write_text(path: FilePath, text: str) -> None:
     Bytes of a file's name that are no text become escapes such as \\udce9, which JSON has, too.
     """
     with atomic_write(path) as handle:
-        handle.write(text.encode("utf-8", "backslashreplace"))
+        handle.write(_encoded(text))
 
 
 def write_json(path: FilePath, value: Any) -> None:
@@ -109,10 +110,15 @@ def json_text(value: Any) -> str:
 
 
 def write_csv(path: FilePath, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write one header line and `rows` as comma-separated UTF-8 text. Raises InputError."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_text(path, text.getvalue())
+    """Write one header line and `rows`, one by one, as `write_text` would. Raises InputError."""
+    with atomic_write(path) as handle:
+        # A line ends in \r\n at first, so that the writer quotes either sign in a cell.
+        lines: Any = SimpleNamespace(write=lambda line: handle.write(_encoded(line[:-2] + "\n")))
+        csv.writer(lines).writerows(chain([header], rows))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _cannot_write(path: FilePath, error: OSError) -> InputError:

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 from lenet_xp.system.files import FilePath, atomic_write
 
 PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
-MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a container; a LeNet-5 takes far fewer
+MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a model file; a LeNet-5 takes far fewer
 MAX_ARRAYS = 1000  # arrays: in a container
 MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 30 times as many
 
@@ -123,16 +123,19 @@ def write_container(
         np.savez(handle, header=np.frombuffer(text, np.uint8), **dict[str, Any](arrays))
 
 
-def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_container(
+    data: bytes, most: int = MAX_CONTAINER
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return header and arrays of a file's bytes, verified by the checksum if there is one.
 
+    most: bytes that they may take.
     Raises Damaged, zipfile.BadZipFile and any other exception of NumPy's and zipfile's readers.
     """
     if data.count(b"PK\1\2") > MAX_ARRAYS:  # each entry of the list of members begins so
         raise Damaged("it holds too many arrays")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
-        if sum(each.file_size for each in members) > MAX_CONTAINER:
+        if sum(each.file_size for each in members) > most:
             raise Damaged("its content is too large")
         if odd := [each.filename for each in members if not each.filename.endswith(".npy")]:
             raise Damaged(f"it holds {odd[0][:40]!r}, no header")
@@ -149,7 +152,7 @@ def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             raise Damaged("its header is damaged") from error
         if not isinstance(header, dict):
             raise Damaged("its header is of another format")
-        arrays = {name: each.read(MAX_CONTAINER) for name, each in stored.items()}
+        arrays = {name: each.read(most) for name, each in stored.items()}
     checksum = header.pop("sha256", None)
     if checksum is not None and checksum != _digest(header, arrays):
         raise Damaged("its checksum does not match its content")

@@ -8,7 +8,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -69,29 +70,11 @@ def usable_cores() -> int:
 def _quota() -> int:
     """How many cores the control groups of this process grant it, the last in part perhaps."""
     least = MAX_CORES
-    for folder in _control_groups():
-        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
-            try:
-                texts = [(folder / name).read_text() for name in names]
-                quota, period = " ".join(texts).split()
-                if int(quota) > 0:  # "max", and -1 in the older version, stand for no limit
-                    least = min(least, -(-int(quota) // int(period)))
-            except (OSError, ValueError, ZeroDivisionError):
-                continue
-    return least
-
-
-def _control_groups() -> Iterator[Path]:
-    """The folders of this process's control groups and of those above them."""
-    try:
+    with suppress(OSError, ValueError):  # no Linux
         lines = _OWN_GROUPS.read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:
-        _, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = _CGROUPS / controllers if controllers else _CGROUPS
-        own = root / path.lstrip("/")
-        yield own
-        yield from (each for each in own.parents if each.is_relative_to(root))
+        own = [_CGROUPS / line[4:] for line in lines if line.startswith("0::/")]
+        for folder in chain(own, *(each.parents for each in own)):
+            with suppress(OSError, ValueError, ZeroDivisionError):  # "max" stands for no limit
+                quota, period = (folder / "cpu.max").read_text().split()
+                least = min(least, -(-int(quota) // int(period)))
+    return least

@@ -27,7 +27,8 @@ PREFETCHED = 8  # batches that may wait: enough to ride out a pause, little memo
 class Batch(NamedTuple):
     """What one training step learns from.
 
-    images: (N, S, S) uint8; or, where all images lie on the device, their indices (N,) int64.
+    images: (N, S, S) or (N, S, S, 3) uint8; or, where all images lie on the device, their indices
+    (N,) int64.
     labels: (N,) int64. coefficients: (2, N, F) float32, by which the device distorts the images
     (`augment.basis`), or None.
     """
@@ -51,7 +52,7 @@ def epoch_batches(
     skip: int = 0,
     on_device: bool = False,
 ) -> Iterator[Batch]:
-    """One epoch of a fresh shuffle of images (M, S, S) uint8; the last batch may be short.
+    """One epoch of a fresh shuffle of prepared images; the last batch may be short.
 
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
     batches to every backend. skip: the first so many batches are drawn but not made, for a run that
@@ -137,11 +138,11 @@ class DeviceImages:
 def place_on_device(
     ops: Ops, images: np.ndarray, distortion: Distortion | None = None
 ) -> DeviceImages | None:
-    """Images (M, S, S) uint8 on the device.
+    """Prepared images on the device.
 
     None if the device keeps no images, or cannot compute all of the distortion.
     """
-    if distortion is not None and not distortion.geometric:
+    if distortion is not None and not (distortion.geometric and images.ndim == 3):
         return None
     resident = ops.resident(images)
     if resident is None:
@@ -162,7 +163,7 @@ class InputBatch:
     ):
         self._ops, self._on_device = ops, on_device
         self._scaling = preprocessing.scale_and_shift()
-        shape = (count,) if on_device else (count, preprocessing.size, preprocessing.size)
+        shape = (count,) if on_device else (count, *preprocessing.shape)
         self._images = np.zeros(shape, np.int64 if on_device else np.uint8)
         self._labels = np.zeros(count, np.int64)
         if on_device and on_device.basis is not None:
@@ -180,7 +181,7 @@ class InputBatch:
         return self._ops.asarray(self._labels)
 
     def images(self) -> Array:
-        """The network's input (1, S, S, N)."""
+        """The network's input (C, S, S, N)."""
         ops, source = self._ops, self._on_device
         if source is None:
             return ops.image_batch(self._images, *self._scaling)

@@ -28,6 +28,7 @@ from lenet_xp.system.text import in_shell, reason_of
 
 FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
+MAX_CHECKPOINT = 5 * MAX_CONTAINER  # bytes: weights, the best and averaged ones, Adam's moments
 KEPT_CHECKPOINTS = 3  # the newest, and two to fall back on
 START_AGAIN = "start the run again"
 HISTORY_COLUMNS = (
@@ -46,13 +47,10 @@ class State:
 
 
 class Checkpoints:
-    """The checkpoints of a run, in a folder of their own.
+    """The checkpoints of a run, in a folder of their own, where the newest few stay."""
 
-    keep: the number of newest checkpoints that stay.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], keep: int = KEPT_CHECKPOINTS):
-        self.folder, self.keep = Path(folder), keep
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
 
     def save(self, state: State, run: dict[str, Any]) -> None:
         """Write a state, then remove the oldest checkpoints; `run` describes the run.
@@ -76,7 +74,7 @@ class Checkpoints:
                 raise
             self.prune(1)
             write_container(path, header, state.arrays)
-        self.prune(self.keep)
+        self.prune(KEPT_CHECKPOINTS)
 
     def save_last(self, state: State, run: dict[str, Any]) -> None:
         """Write the state in which a training ends; on a full disk, in the place of all older ones.
@@ -106,13 +104,12 @@ class Checkpoints:
         for old in self._newest_first()[keep:]:
             old.unlink(missing_ok=True)
 
-    def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]] | None:
-        """State and description of the newest whole checkpoint; None if there is no checkpoint.
+    def latest(self, say: Callable[[str], None]) -> tuple[State, dict[str, Any]]:
+        """State and description of the newest whole checkpoint.
 
-        say: called with a line on each damaged one. Raises InputError if all are damaged.
+        say: called with a line on each damaged one. Raises InputError if all are, or there is none.
         """
-        files = self._newest_first()
-        for path in files:
+        for path in self._newest_first():
             try:
                 return _read(path)
             except InputError:
@@ -120,9 +117,8 @@ class Checkpoints:
             except Exception as error:  # damaged bytes have a dozen ways to go wrong
                 reason = reason_of(error)
                 say(f"checkpoint {path.name} is damaged ({reason}); falling back to the one before")
-        if files:
-            raise InputError(f"{self.folder}: every checkpoint is damaged; start the run again")
-        return None
+        problem = "every checkpoint is damaged" if self.any() else "holds no checkpoint"
+        raise InputError(f"{self.folder.parent}: {problem}; {START_AGAIN}")
 
     def save_best(self, saved: SavedModel) -> None:
         """Write the best model so far as a model file beside the checkpoints."""
@@ -135,10 +131,8 @@ class Checkpoints:
 
     def remains(self) -> str:
         """What a failed run can go on from, as the end of a sentence."""
-        words = ""
-        if (self.folder / BEST).exists():
-            words += f"; the best model so far is {self.folder / BEST}"
-        newest = self._newest_first()[:1]
+        best, newest = self.folder / BEST, self._newest_first()[:1]
+        words = f"; the best model so far is {best}" if best.exists() else ""
         return words + "".join(f"; the last good checkpoint is {path}" for path in newest)
 
     def way_on(self, do: str = "go on") -> str:
@@ -164,9 +158,9 @@ def resume_command(run: Path) -> str:
 def _read(path: Path) -> tuple[State, dict[str, Any]]:
     if not path.is_file():
         raise Damaged("it is no file")
-    if path.stat().st_size > MAX_CONTAINER:
+    if path.stat().st_size > MAX_CHECKPOINT:
         raise Damaged("it is too large")
-    header, arrays = read_container(path.read_bytes())
+    header, arrays = read_container(path.read_bytes(), MAX_CHECKPOINT)
     if header.get("format") != FORMAT:
         raise Damaged("it is of another format")
     if header.get("version") != VERSION:

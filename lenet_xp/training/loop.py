@@ -13,9 +13,10 @@ import numpy as np
 from lenet_xp.errors import InputError
 from lenet_xp.inference import worker_count
 from lenet_xp.losses import check_labels
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.metrics import cross_entropy
+from lenet_xp.system.files import FilePath
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import (
     epoch_batches,
@@ -73,7 +74,7 @@ class FitResult:
     def train_seconds(self) -> float:
         return float(sum(row["seconds"] for row in self.history))
 
-    def add(self, row: dict[str, Any], model: LeNet5) -> None:
+    def add(self, row: dict[str, Any], model: Sequential) -> None:
         """Add a finished epoch; keep the weights of its model if they are the best so far.
 
         Higher validation accuracy wins, then lower validation loss, then the earlier epoch.
@@ -94,39 +95,38 @@ class Checkpointer(Protocol):
         """Called between any two steps; it may ask for the state, and raise to stop the run."""
 
 
-LabelledImages = tuple[np.ndarray, np.ndarray]  # images (N, S, S) uint8 and labels (N,)
+LabelledImages = tuple[np.ndarray, np.ndarray]  # prepared images, (N, *shape), and labels (N,)
 
 
 def fit(
-    model: LeNet5,
-    recipe: str | Recipe,
+    model: Sequential,
+    recipe: FilePath | Recipe,
     train: LabelledImages,
     val: LabelledImages,
     preprocessing: Preprocessing,
     seed: int = 0,
     threads: int | None = None,
     on_progress: Callable[[EpochProgress], None] = lambda progress: None,
-    on_epoch: Callable[[dict[str, Any], LeNet5], None] = lambda row, model: None,
+    on_epoch: Callable[[dict[str, Any], Sequential], None] = lambda row, model: None,
     checkpointer: Checkpointer | None = None,
     on_doubt: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
 
-    recipe: a `Recipe`, or the name of one, "classic" or "best".
-    train, val: images (N, S, S) uint8 and labels (N,). The batches of an epoch depend on the seed
-    and the epoch's number alone. So a run is repeatable to the bit on one machine, backend and
-    number of threads, and so is a run that goes on from a checkpoint.
+    recipe: a `Recipe`, or the name or the file of one; the network is `model`, whatever it says.
+    train, val: images (N, S, S), (N, S, S, 1) or (N, S, S, 3) uint8 and labels (N,). The batches of
+    an epoch depend on the seed and the epoch's number alone. So a run is repeatable to the bit on
+    one machine, backend and number of threads, and so is a run that goes on from a checkpoint.
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
-    the model that was validated; with averaging that is a replica at the mean of the weights.
-    on_doubt is called with a line where nothing was learned, or the loss is worse than guessing; by
-    default that is a UserWarning.
+    the model. on_doubt is called with a line where nothing was learned, or the loss is worse than
+    guessing; by default that is a UserWarning.
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
     dtype, for labels out of range or not one for each image, and for less than one thread.
     """
     recipe = named_recipe(recipe)
-    classes, size = model.config["num_classes"], preprocessing.size
-    train, val = (_checked(part, classes, size) for part in (train, val))
+    classes = model.num_classes
+    train, val = (_checked(part, model, preprocessing) for part in (train, val))
     threads = worker_count(model.ops, threads)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
@@ -137,7 +137,7 @@ def fit(
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:
-            on_epoch(loop.epoch(), trainer.validated_model)
+            on_epoch(loop.epoch(), model)
     result = loop.result
     result.threads = threads
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
@@ -221,7 +221,7 @@ class _Loop:
         self.seconds = before + time.perf_counter() - started
         row = {"epoch": number, **self._report(number), **self._validate(number)}
         row |= {"learning_rate": self.trainer.learning_rate, "seconds": self.seconds}
-        self.result.add(row, self.trainer.validated_model)
+        self.result.add(row, self.trainer.model)
         self.done, self.seconds = 0, 0.0
         return row
 
@@ -305,11 +305,22 @@ class _Loop:
             setattr(result, name, values[name])
 
 
-def _checked(part: LabelledImages, num_classes: int, size: int) -> LabelledImages:
-    images, labels = np.asarray(part[0]), check_labels(part[1], num_classes)
-    if not len(images) or images.shape[1:] != (size, size) or images.dtype != np.uint8:
+def _checked(
+    part: LabelledImages, model: Sequential, preprocessing: Preprocessing
+) -> LabelledImages:
+    images, labels = np.asarray(part[0]), check_labels(part[1], model.num_classes)
+    shape = preprocessing.shape
+    if model.input_shape != preprocessing.input_shape:
+        raise ValueError(
+            f"the network takes {model.input_shape}, but the preprocessing gives "
+            f"{preprocessing.input_shape}: set its size and channels"
+        )
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if not len(images) or images.shape[1:] != shape or images.dtype != np.uint8:
+        wanted = ", ".join(map(str, shape))
         given = f"{images.dtype} of shape {images.shape}"
-        raise ValueError(f"images must be (N, {size}, {size}) uint8, one at least, not {given}")
+        raise ValueError(f"images must be (N, {wanted}) uint8, one at least, not {given}")
     if len(images) != len(labels):
         raise ValueError(f"{len(images)} images need as many labels, not {len(labels)}")
     return images, labels

@@ -1,27 +1,50 @@
-"""Named ways to train: everything that decides the outcome of a run but its data and seed."""
+"""Ways to train as TOML files: everything that decides the outcome of a run but its data and seed.
 
-from dataclasses import asdict, dataclass, replace
+The package's own stand in `lenet_xp/recipes`.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from lenet_xp.architecture import Table, describe, layers_of
 from lenet_xp.data.augment import Distortion
+from lenet_xp.errors import InputError
 from lenet_xp.layers import ACTIVATIONS
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Array, Ops
 from lenet_xp.optim import SGD, Adam
+from lenet_xp.pictures.preprocess import CHANNELS, Preprocessing
 from lenet_xp.schedules import SCHEDULES, Schedule
-from lenet_xp.system.text import nearest
+from lenet_xp.system.files import FilePath
+from lenet_xp.system.text import nearest, reason_of
 
 LARGEST_BATCH = 100_000
 MOST_EPOCHS = 100_000
 OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: above it, all is lost
+SIDES = (8, 128)  # pixels
+MAX_FILE = 2**16  # bytes
+LENET5_OPTIONS = ("activation", "squash_pools")
+FORMER = {  # fields of earlier versions
+    "label_smoothing": "labels are no longer smoothed",
+    "averaging": "weights are no longer averaged",
+}
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Network options, optimiser, schedule and distortion under a name.
+    """Network, optimiser, schedule and distortion under a name.
 
+    network: the tables of its layers (`architecture.py`); without any it is LeNet-5 for 32 x 32
+    grey images, of which activation and squash_pools are options. size: side of the images in
+    pixels. channels: 3 to keep their colours, 1 for grey levels.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
-    averaging: momentum of the running mean of the weights that is judged and kept; 0 for none.
     Raises ValueError for values that cannot be trained with.
     """
 
@@ -30,32 +53,49 @@ class Recipe:
     batch_size: int = 64
     activation: str = "tanh"
     squash_pools: bool = True
+    network: tuple[Table, ...] | None = None
+    size: int = 32
+    channels: int = 1
     optimiser: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: str = "constant"
-    averaging: float = 0.0
     distortion: Distortion | None = None
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), field.type
+            number = kind is float and type(value) is int
+            if kind in (str, bool, float) and type(value) is not kind and not number:
+                raise ValueError(f"{field.name} cannot be {value!r:.40}")
         choices = {"activation": ACTIVATIONS, "optimiser": OPTIMISERS, "schedule": SCHEDULES}
-        for field, known in choices.items():
-            if getattr(self, field) not in known:
-                raise ValueError(f"{field} must be one of {', '.join(known)}")
-        for field, highest in (("epochs", MOST_EPOCHS), ("batch_size", LARGEST_BATCH)):
-            value = getattr(self, field)
-            if type(value) is not int or not 1 <= value <= highest:
-                raise ValueError(f"{field} must be a whole number from 1 to {highest:,}")
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}")
+        whole = {"epochs": (1, MOST_EPOCHS), "batch_size": (1, LARGEST_BATCH), "size": SIDES}
+        for name, (lowest, highest) in whole.items():
+            if type(getattr(self, name)) is not int or not lowest <= getattr(self, name) <= highest:
+                raise ValueError(f"{name} must be a whole number from {lowest} to {highest:,}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
-        for field in ("momentum", "averaging"):
-            if not 0.0 <= getattr(self, field) < 1.0:
-                raise ValueError(f"{field} must lie in [0, 1)")
+        if not 0.0 <= self.momentum < 1.0:
+            raise ValueError("momentum must lie in [0, 1)")
         if self.optimiser == "nesterov" and not self.momentum:
             raise ValueError("momentum must be above 0 for Nesterov's method")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError("weight_decay must not be negative")
+        if not re.fullmatch(r"[\w.+ ,-]{1,60}", self.name) or self.name.startswith("."):
+            raise ValueError(f"name must be 1 to 60 letters, digits, - or _, not {self.name!r:.40}")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        if type(self.channels) is not int or self.channels not in CHANNELS:
+            raise ValueError("channels must be 1 or 3")
+        if self.network is not None:
+            layers_of(self.network, self.preprocessing().input_shape)
+        elif (self.size, self.channels) != (32, 1):
+            raise ValueError("LeNet-5 takes grey images of 32 x 32; give a network for others")
 
     def with_options(self, **options: Any) -> "Recipe":
         """A copy with the options that are not None in place of its own."""
@@ -79,47 +119,117 @@ class Recipe:
             return f"weight_decay {self.weight_decay:g} is too high; try a tenth of it"
         return f"the learning rate {rate:g} is too high; try a tenth of it"
 
+    def preprocessing(self) -> Preprocessing:
+        """What makes pictures into images for its network."""
+        return Preprocessing(size=self.size, channels=self.channels)
+
+    def make_network(
+        self, num_classes: int, ops: Ops | None = None, *, seed: int = 0, fused: bool = True
+    ) -> Sequential:
+        """Its network, with new weights; ValueError where it has another number of outputs."""
+        how: dict[str, Any] = {"ops": ops, "seed": seed, "fused": fused}
+        if self.network is None:
+            how |= {"activation": self.activation, "squash_pools": self.squash_pools}
+            return LeNet5(num_classes, **how)
+        shape = self.preprocessing().input_shape
+        return Sequential(layers_of(self.network, shape, num_classes), shape, **how)
+
+    def with_network(self, network: Sequential) -> "Recipe":
+        """A copy that trains a network of these layers. Raises what `describe` raises."""
+        shape: tuple[int, ...] = getattr(network, "input_shape", ())
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise ValueError(f"network must be a Sequential that takes (1 or 3, S, S), not {shape}")
+        tables, (channels, size, _) = describe(network)["layers"], shape
+        own: dict[str, Any] = {"network": tuple(tables), "size": size, "channels": channels}
+        return replace(self, **own, activation="tanh", squash_pools=True)  # LeNet-5's alone
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the run record."""
-        return asdict(self)
+        unused = () if self.network is None else LENET5_OPTIONS
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Recipe":
-        """The recipe that `to_dict` wrote down, or an earlier version's with `label_smoothing` 0.
+        """The recipe that `to_dict` wrote down, or an earlier version's with each of FORMER 0.
 
         TypeError or ValueError for anything else.
         """
         if not isinstance(values, dict):
             raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
         values = dict(values)
-        smoothing = values.pop("label_smoothing", 0.0)
-        if smoothing != 0.0:
-            raise ValueError(f"label_smoothing {smoothing!r:.40}: labels are no longer smoothed")
-        distortion = values.get("distortion")
+        for name, change in FORMER.items():
+            if (value := values.pop(name, 0.0)) != 0.0:
+                raise ValueError(f"{name} {value!r:.40}: {change}")
+        known = [field.name for field in fields(Recipe)]
+        for name in values.keys() - set(known):
+            raise ValueError(f"there is no {name[:40]!r}; {nearest(name, known)}")
+        if missing := {"name", "epochs"} - values.keys():
+            raise ValueError(f"{min(missing)} is missing")
+        network, distortion = values.get("network"), values.get("distortion")
+        if network is not None:
+            if both := sorted(set(LENET5_OPTIONS) & values.keys()):
+                raise ValueError(f"{both[0]} is an option of LeNet-5; leave it out or the network")
+            values["network"] = tuple(network) if isinstance(network, list) else network
         made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})
 
-
-CLASSIC = Recipe(name="classic", epochs=10)
-BEST = Recipe(
-    name="best",
-    epochs=60,
-    activation="relu",
-    squash_pools=False,
-    optimiser="adamw",
-    learning_rate=4e-3,
-    weight_decay=0.01,
-    schedule="one-cycle",
-    distortion=Distortion(rotation=7.0, shear=0.12, scale=0.08, shift=1.2, elastic=0.9),
-)
-RECIPES = {recipe.name: recipe for recipe in (CLASSIC, BEST)}
+    def as_toml(self) -> str:
+        """The text of a recipe file."""
+        values = {name: each for name, each in self.to_dict().items() if each is not None}
+        distortion = values.pop("distortion", {})
+        lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
+        if distortion:
+            lines += ["", "[distortion]", *(f"{k} = {_toml(v)}" for k, v in distortion.items())]
+        return "\n".join(lines) + "\n"
 
 
-def named_recipe(recipe: str | Recipe) -> Recipe:
-    """The recipe of that name, or the recipe given. Raises ValueError for anything else."""
-    if isinstance(recipe, str) and recipe in RECIPES:
-        return RECIPES[recipe]
+def _toml(value: Any) -> str:
+    """A value of a TOML file; a list of tables has a line for each."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        tables = value and isinstance(value[0], Mapping)
+        start, between, end = ("\n  ", ",\n  ", ",\n") if tables else ("", ", ", "")
+        return f"[{start}{between.join(map(_toml, value))}{end}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_recipe(path: FilePath) -> Recipe:
+    """The recipe of a TOML file; its name is the file's unless it says another.
+
+    Raises InputError for a file that cannot be read or holds something else.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_FILE + 1)
+        if len(text) > MAX_FILE:
+            raise InputError(f"{path}: is too large for a recipe")
+        return Recipe.from_dict({"name": Path(path).stem} | tomllib.loads(text.decode("utf-8-sig")))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (TypeError, ValueError, RecursionError) as error:  # also of what is no TOML
+        raise InputError(f"{path}: is no recipe: {reason_of(error, 300)}") from error
+
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best")}
+CLASSIC, BEST = RECIPES["classic"], RECIPES["best"]
+
+
+def named_recipe(recipe: FilePath | Recipe) -> Recipe:
+    """The recipe given, of that file or, where there is none, of that name.
+
+    Raises ValueError for anything else, InputError for a file that is no recipe.
+    """
     if isinstance(recipe, Recipe):
         return recipe
+    if isinstance(recipe, os.PathLike):
+        return read_recipe(recipe)
+    if isinstance(recipe, str):
+        if os.path.isfile(recipe) or recipe.endswith(".toml") or os.sep in recipe:
+            return read_recipe(recipe)
+        if recipe in RECIPES:
+            return RECIPES[recipe]
     hint = f"; {nearest(recipe, list(RECIPES))}" if isinstance(recipe, str) else ""
-    raise ValueError(f"recipe must be {' or '.join(RECIPES)}, not {recipe!r:.60}{hint}")
+    known = ", ".join(RECIPES)
+    raise ValueError(f"recipe must be {known} or a TOML file, not {recipe!r:.60}{hint}")

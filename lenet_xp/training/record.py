@@ -13,17 +13,18 @@ from lenet_xp.system.files import atomic_write
 from lenet_xp.training.loop import FitResult
 from lenet_xp.training.plan import Plan
 
-RESERVED = 2 * 2**20  # bytes: more than a run's results take
+RESERVED = 4 * 2**20  # bytes: more than a run's results take on AMHCD or MNIST
 RECORDED_PAIRS = 10  # confused pairs in metrics.json; confused_pairs.csv has more
 RESULTS = (
-    *("metrics.json", "model.npz", "history.csv", "learning_curves.png", "feature_maps.png"),
-    *("c1_filters.png", "calibration.json", "confusion.csv", "confusion_matrix.png"),
+    *("metrics.json", "model.npz", "recipe.toml", "history.csv", "learning_curves.png"),
+    *("feature_maps.png", "filters.png"),
+    *("calibration.json", "confusion.csv", "confusion_matrix.png"),
     *("confused_pairs.csv", "confused_pairs.png", "confused_pairs.txt", "misclassified.png"),
     *("per_class.csv", "per_class.png", "per_class.txt"),
-    *("reliability.png", "rejection.csv", "rejection.png"),
+    *("predictions.csv", "reliability.png", "rejection.csv", "rejection.png"),
 )
 WRITER_RESULTS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # if writers are known
-FORMER_RESULTS = ("config.json",)  # before version 0.2; metrics.json holds the same
+FORMER_RESULTS = ("config.json", "c1_filters.png")  # before version 0.2
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,21 @@ from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import predict_probabilities, worker_count
 from lenet_xp.letters.drawn_pages import photograph
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.ops import Ops
+from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import write_tables
-from lenet_xp.system.files import remove_leftovers, write_csv, write_json
+from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write_text
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.plan import Plan
+from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
@@ -46,17 +46,21 @@ class Reporter(Protocol):
     def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
-def interrupted_run(out: Path) -> tuple[Plan, dict[str, Any]]:
-    """The plan of the run whose checkpoints a folder holds, and its backend, dtype and threads.
+def interrupted_run(out: Path) -> tuple[Plan, str, str]:
+    """The plan of the run whose checkpoints a folder holds, its backend and its dtype.
 
     Raises InputError for a folder without any, and for a run that is finished.
     """
     if (out / "metrics.json").exists() and not _checkpoints(out).any():
         raise InputError(f"{out}: the run is finished; there is nothing to resume")
-    _, description = _newest(_checkpoints(out), out, lambda text: None)
+    _, description = _checkpoints(out).latest(lambda text: None)
     try:
         plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
-        return plan, {name: description[name] for name in ("backend", "dtype", "threads")}
+        backend, dtype, threads = (description[name] for name in ("backend", "dtype", "threads"))
+        known = backend in BACKENDS and dtype in ("float32", "float64")
+        if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            raise ValueError("its backend, dtype or threads are unknown")
+        return plan, backend, dtype
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{out}: its checkpoints are of another version; start again") from error
 
@@ -84,6 +88,7 @@ def train_run(
             )
         dataset = load_dataset(
             plan.data,
+            plan.recipe.preprocessing(),
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,
@@ -109,15 +114,6 @@ def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
 
 
-def _newest(
-    checkpoints: Checkpoints, out: Path, say: Callable[[str], None]
-) -> tuple[State, dict[str, Any]]:
-    found = checkpoints.latest(say)
-    if found is None:
-        raise InputError(f"{out}: holds no checkpoint; start the run again")
-    return found
-
-
 class _Epochs:
     """What follows each epoch: a line, a copy of the best model, a warning of a collapse."""
 
@@ -126,13 +122,13 @@ class _Epochs:
         self.saved, self.images = saved, images
         self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
 
-    def __call__(self, row: dict[str, Any], validated_model: LeNet5) -> None:
+    def __call__(self, row: dict[str, Any], model: Sequential) -> None:
         self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
         accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
         if accuracy > best:
             self.best = row
             try:
-                _checkpoints(self.plan.out).save_best(replace(self.saved, model=validated_model))
+                _checkpoints(self.plan.out).save_best(replace(self.saved, model=model))
             except InputError as error:  # the training is worth more than a copy of its weights
                 text = f"WARNING: training goes on, but its best model is not kept: {error}"
                 self.reporter.say(text)
@@ -161,17 +157,15 @@ class _Run:
         return self.dataset.images[chosen], self.dataset.labels[chosen]
 
     def trained(self) -> tuple[SavedModel, FitResult]:
-        """The trained model; its notes hold the temperature fitted to the validation images."""
+        """The trained model, with the temperature fitted to the validation images."""
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
-        preprocessing = Preprocessing().fitted(dataset.images[split.train])
-        model = LeNet5(
-            len(dataset.class_names),
-            activation=plan.recipe.activation,
-            squash_pools=plan.recipe.squash_pools,
-            seed=plan.seed,
-            ops=ops,
-            fused=plan.fused,
-        )
+        preprocessing = plan.recipe.preprocessing().fitted(dataset.images[split.train])
+        try:
+            model = plan.recipe.make_network(
+                len(dataset.class_names), ops, seed=plan.seed, fused=plan.fused
+            )
+        except ValueError as error:
+            raise InputError(f"{dataset.name}: {error}") from error
         train, val = self._training_images(preprocessing), self.part(split.val)
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
@@ -182,7 +176,7 @@ class _Run:
         result = self._fitted(saved, train, val)
         probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
         temperature = fit_temperature(log_probabilities(probabilities), val[1])
-        return replace(saved, notes=saved.notes | {"temperature": temperature}), result
+        return replace(saved, temperature=temperature), result
 
     def _training_images(self, preprocessing: Preprocessing) -> LabelledImages:
         """The training letters, and with --photos the same as they are read off drawn pages."""
@@ -241,7 +235,7 @@ class _Run:
         if not plan.resume:
             checkpoints.clear()
             return None, description
-        state, started = _newest(checkpoints, plan.out, self.reporter.say)
+        state, started = checkpoints.latest(self.reporter.say)
         if started.get("images") != description["images"]:
             raise InputError(
                 f"{plan.data}: these are not the images that the run began with; "
@@ -266,6 +260,7 @@ class _Run:
         plan, dataset, split, out = self.plan, self.dataset, self.split, self.plan.out
         remove_results(out)
         save_model(out / "model.npz", saved)
+        write_text(out / "recipe.toml", plan.recipe.as_toml())
         rows = [list(row.values()) for row in result.history]
         write_csv(out / "history.csv", list(result.history[0]), rows)
         images, labels = self.part(split.test)
@@ -277,7 +272,8 @@ class _Run:
         record = record_of(plan, finished, overlap, result)
         write_json(out / "metrics.json", record)
         if plan.plots:
-            write_tables(out, scores)
+            names = dataset.names
+            write_tables(out, scores, {int(i): names[i] for i in split.test})
         return record, finished
 
     def drawn(self, draw: Callable[[Finished], None], finished: Finished) -> bool:

@@ -10,40 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import read_in_pieces
+from lenet_xp.inference import ReadingProcess, read_in_pieces, reading_shapes
 from lenet_xp.losses import SoftmaxCrossEntropy
-from lenet_xp.model import LeNet5
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.processes import WorkerProcess
+from lenet_xp.system.processes import Arrays, Serve
 from lenet_xp.system.workers import even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
 MAX_CAPTURES = 4  # kept by a worker: of the usual piece, of an epoch's last one, and two to spare
-
-Update = Callable[[Any], None]  # called with the step's rates after its backward pass
 
 
 class CapturedSteps:
     """One training step per batch (forward, loss, backward, update); all batches have one size.
 
     inputs: one for each batch. losses, hits: vectors (M,) into which each step writes those of its
-    images. scale: of the gradient; by default 1 / N, the mean over a batch. updates: what follows
-    each backward pass, called with an array of the learning rate and the step's number.
+    images. scale: of the gradient; by default 1 / N, the mean over a batch. update: what follows a
+    backward pass, called with an array of the learning rate and the step's number.
     """
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         inputs: Sequence[InputBatch],
         losses: Array,
         hits: Array,
         scale: float | None = None,
-        updates: Sequence[Update] = (),
+        update: Callable[[Any], None] | None = None,
     ):
         self._model, self._loss = model, SoftmaxCrossEntropy(model.ops)
         self._inputs, self.losses, self.hits = inputs, losses, hits
-        self._scale, self._updates = scale, updates
+        self._scale, self._update = scale, update
         self._rates = [np.zeros(2) for _ in inputs]
         self._starts = [np.zeros(1, np.int64) for _ in inputs]
         self._repeat: Callable[[], Any] | None = None
@@ -54,7 +52,7 @@ class CapturedSteps:
         """Run the steps.
 
         start: index in losses and hits of the first image. rates: learning rate and number of each
-        step, where there are updates.
+        step, where there is an update.
         """
         for k, batch in enumerate(batches):
             self._inputs[k].fill(batch)
@@ -63,7 +61,7 @@ class CapturedSteps:
         for k, pair in enumerate(rates):
             self._rates[k][:] = pair
         if self._repeat is None:  # a capture runs the steps, too
-            self._repeat = self._model.ops.capture(self._compute)
+            self._repeat = self._model.capture(self._compute)
         else:
             self._repeat()
 
@@ -73,15 +71,15 @@ class CapturedSteps:
             logits = self._model.forward(batch.images())
             _, _, dlogits = self._loss(logits, batch.labels(), self._scale, into=(*vectors, start))
             self._model.backward(dlogits)
-            for update in self._updates:
-                update(rates)
+            if self._update:
+                self._update(rates)
 
 
 class GradientWorker:
     """Computes gradients with a model of its own and leaves them in `model.gradients`."""
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, on_device: DeviceImages | None = None
+        self, model: Sequential, preprocessing: Preprocessing, on_device: DeviceImages | None = None
     ):
         self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
         self._total = model.ops.zeros(model.values.shape)
@@ -116,25 +114,24 @@ class GradientWorker:
         return self._captured[count, scale]
 
 
-class GradientProcess(WorkerProcess):
+class GradientProcess(ReadingProcess):
     """A `GradientWorker` in another process, which reads images for validation, too.
 
     max_images: in the largest share of a batch. max_read: in the largest share to be read.
     """
 
     def __init__(
-        self, model: LeNet5, preprocessing: Preprocessing, max_images: int, max_read: int = 0
+        self, model: Sequential, preprocessing: Preprocessing, max_images: int, max_read: int = 0
     ):
-        size, values = preprocessing.size, (model.values.shape, model.values.dtype)
-        shapes = {
-            "values": values,
-            "gradients": values,
-            "images": ((max(max_images, max_read), size, size), np.uint8),
+        self._values = model.values
+        vector, dtype = model.values.shape, model.values.dtype
+        shapes = reading_shapes(model, preprocessing, max(max_images, max_read)) | {
+            "values": (vector, dtype),
+            "gradients": (vector, dtype),
             "labels": ((max_images,), np.int64),
-            "losses": ((max_images,), model.values.dtype),
-            "hits": ((max_images,), model.values.dtype),
+            "losses": ((max_images,), dtype),
+            "hits": ((max_images,), dtype),
             "scale": ((1,), np.float64),
-            "probabilities": ((max_read, model.shapes[-1][0]), np.float64),
         }
         super().__init__(partial(_gradients, model, preprocessing), shapes)
 
@@ -143,10 +140,10 @@ class GradientProcess(WorkerProcess):
         """What the last call left, (P,)."""
         return self.arrays["gradients"]
 
-    def begin_gradient(self, values: np.ndarray, batch: Batch, scale: float) -> None:
-        """Start to compute the gradients at `values` of N images."""
+    def begin_gradient(self, batch: Batch, scale: float) -> None:
+        """Start to compute the gradients of N images at the model's values of now."""
         arrays, count = self.arrays, len(batch.labels)
-        arrays["values"][...], arrays["scale"][0] = values, scale
+        arrays["values"][...], arrays["scale"][0] = self._values, scale
         arrays["images"][:count], arrays["labels"][:count] = batch.images, batch.labels
         self.begin(count)
 
@@ -156,20 +153,13 @@ class GradientProcess(WorkerProcess):
         count = len(losses)
         losses[...], hits[...] = self.arrays["losses"][:count], self.arrays["hits"][:count]
 
-    def begin_read(self, values: np.ndarray, images: np.ndarray) -> None:
-        """Start to read images (N, S, S) uint8 with the parameters `values`."""
-        self.arrays["values"][...], self.arrays["images"][: len(images)] = values, images
-        self.begin(-len(images))
-
-    def finish_read(self, probabilities: np.ndarray) -> None:
-        """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
-        self.finish()
-        probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
+    def begin_read(self, images: np.ndarray) -> None:
+        """Start to read prepared images with the model's values of now."""
+        self.arrays["values"][...] = self._values
+        super().begin_read(images)
 
 
-def _gradients(
-    model: LeNet5, preprocessing: Preprocessing, arrays: dict[str, np.ndarray]
-) -> Callable[[int], None]:
+def _gradients(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
     """What a `GradientProcess` does for a number of images: gradients, or below 0 a reading."""
     own = model.replica(values=arrays["values"], gradients=arrays["gradients"])
     worker = GradientWorker(own, preprocessing)

@@ -6,10 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from lenet_xp.inference import BatchReader, largest_share, shares_to_read
-from lenet_xp.model import LeNet5
+from lenet_xp.inference import BatchReader, largest_share
+from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
-from lenet_xp.optim import RunningMean
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread
 from lenet_xp.system.processes import can_start, start_all
@@ -30,7 +29,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: LeNet5,
+        model: Sequential,
         recipe: Recipe,
         preprocessing: Preprocessing,
         workers: WorkerThreads,
@@ -45,12 +44,6 @@ class Trainer:
         self._first = 1  # shares of a batch that the caller's thread computes beside processes
         self._max_read = max_read
         self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
-        # The model that is validated and saved; with averaging at the mean of the parameters.
-        self.mean: RunningMean | None = None
-        self.validated_model = model
-        if recipe.averaging:
-            self.mean = RunningMean(model.ops, model.values, recipe.averaging)
-            self.validated_model = model.replica(self.mean.average)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
@@ -111,8 +104,8 @@ class Trainer:
                 InputBatch(self.ops, self.preprocessing, count, self.on_device)
                 for _ in range(times)
             ]
-            updates = [each.update for each in (self.optimiser, self.mean) if each]
-            steps = CapturedSteps(self.model, inputs, losses, hits, updates=updates)
+            update = self.optimiser.update
+            steps = CapturedSteps(self.model, inputs, losses, hits, update=update)
             self._captured[times, count] = steps
         numbers = range(self.steps, self.steps + times)
         steps(batches, start, [(self.schedule(number), number + 1) for number in numbers])
@@ -136,8 +129,6 @@ class Trainer:
             self.model.gradients += part
         self.optimiser.step(self.learning_rate)
         self.steps += 1
-        if self.mean:
-            self.mean.step(self.steps)
 
     def _differentiate_in_processes(
         self, batch: Batch, losses: Array, hits: Array, shares: list[slice], scale: float
@@ -146,7 +137,7 @@ class Trainer:
         own, rest = shares[: self._first], shares[self._first :]
         busy = self.processes[: len(rest)]
         for process, share in zip(busy, rest, strict=True):
-            process.begin_gradient(self.model.values, batch.part(share), scale)
+            process.begin_gradient(batch.part(share), scale)
         for share in own:
             self.local[0].differentiate(batch.part(share), scale, losses[share], hits[share])
         for process, share in zip(busy, rest, strict=True):
@@ -154,27 +145,16 @@ class Trainer:
         return [self.model.gradients for _ in own] + [process.gradients for process in busy]
 
     def read(self, images: np.ndarray) -> np.ndarray:
-        """Class probabilities (N, K) of images (N, S, S) uint8 by the model that is validated."""
-        given = self.validated_model, self.preprocessing, self.workers
-        if self.processes and not self._first:
-            return self._read_in_processes(images)
+        """Class probabilities (N, K) of prepared images."""
+        given = self.model, self.preprocessing, self.workers
         if self.ops.captures_slowly:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)
-        with BatchReader(*given) as read:
+        processes = [] if self._first else self.processes
+        capacity = len(images) if processes else 0
+        with BatchReader(*given, capacity, processes=processes) as read:
             return read(images)
-
-    def _read_in_processes(self, images: np.ndarray) -> np.ndarray:
-        count, model = len(images), self.validated_model
-        probabilities = np.empty((count, model.shapes[-1][0]))
-        shares = shares_to_read(count, self.workers.count)
-        busy = self.processes[: len(shares)]
-        for process, share in zip(busy, shares, strict=True):
-            process.begin_read(model.values, images[share])
-        for process, share in zip(busy, shares, strict=True):
-            process.finish_read(probabilities[share])
-        return probabilities
 
     def state(self) -> dict[str, np.ndarray]:
         """Host copies of all that the next steps depend on, but for the images."""
@@ -194,5 +174,4 @@ class Trainer:
         self.learning_rate = self.schedule(max(steps - 1, 0))
 
     def _vectors(self) -> dict[str, Array]:
-        average = {"average": self.mean.average} if self.mean else {}
-        return {"values": self.model.values, **self.optimiser.moments(), **average}
+        return {"values": self.model.values, **self.optimiser.moments()}

@@ -16,7 +16,7 @@ from lenet_xp.data.sources import load_dataset
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.plots import letter_sheet
+from lenet_xp.plots import letter_sheet, save
 from lenet_xp.system.files import make_folder, write_json
 from studies.effects.statistics import percentiles, picture_statistics
 from studies.plots.effects import effect_sheet
@@ -49,7 +49,7 @@ def draw_letters(folder: Path) -> None:
     pictures, _ = generate(SHEET_COLUMNS, seed=0)
     names = [letter.name for letter in letters()]
     ink = (255 - pictures).reshape(len(names), SHEET_COLUMNS, SIDE, SIDE)
-    letter_sheet(ink, names, folder / "letters.png")
+    save(letter_sheet(ink, names), folder / "letters.png")
 
 
 def draw_effects(folder: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.commands.terminal import parser, run, whole_number
-from lenet_xp.letters.drawn_pages import Photo, lay_line
+from lenet_xp.letters.drawn_pages import Photo
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
 from lenet_xp.ops import get_ops
@@ -24,6 +24,7 @@ from lenet_xp.system.files import make_folder, write_json
 from studies.page_check.letters import FOLD, NAMES, load_letters
 from studies.page_check.lines import check_lines
 from studies.page_check.single import check_singles
+from studies.page_check.written import lay_line
 
 EXAMPLES = """\
   python -m studies.page_check
@@ -44,7 +45,7 @@ def _draw_example(saved: SavedModel, folder: Path) -> None:
         lay_line(cover, list(images[places]), places, (70, 70 + 170 * number), 110, number, rng)
     photo = Photo("ruled", 85, gradient=0.4, shadow=0.35, ink=0.85, noise=2, quality=85)
     picture = photo.take(cover, rng)
-    PageReading.of(read_page(picture, saved), saved.class_names).draw(picture, folder / "page.png")
+    PageReading(tuple(read_page(picture, saved))).draw(picture, folder / "page.png")
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

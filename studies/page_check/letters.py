@@ -36,7 +36,7 @@ def load_letters(source: str, part: str, seed: int) -> Letters:
     if source == "synthetic":
         images, labels = generate(SAMPLES, seed=seed)
         return Letters(images, labels, np.zeros(len(labels), np.int64))
-    unchanged = Preprocessing(size=64, polarity="light-on-dark", box="keep", contrast=False)
+    unchanged = Preprocessing(size=64, polarity="light-on-dark", framing="keep", contrast=False)
     dataset = load_dataset(source, unchanged)
     split = make_split(dataset, "writer", FOLD)
     places = split.test if part == "test" else split.val

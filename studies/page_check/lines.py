@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.letters.drawn_pages import Photo, Written, lay_line
+from lenet_xp.letters.drawn_pages import Photo
 from lenet_xp.model_file import SavedModel
-from lenet_xp.pages.page import PageLetter, read_page
+from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.progress import progress_bar
-from studies.page_check.letters import Letters, share
+from studies.page_check.letters import NAMES, Letters, share
+from studies.page_check.written import Written, lay_line
 
 LINE = 8  # letters in a line
 LINES = 3  # lines on a page
@@ -29,7 +30,7 @@ class Tally:
     extra: int = 0
 
     def add_page(
-        self, written: Sequence[Written], writers: Sequence[int], read: Sequence[PageLetter]
+        self, written: Sequence[Written], writers: Sequence[int], read: Sequence[LetterOnPage]
     ) -> None:
         """Compare the letters written on a page, by these writers, with those read."""
         for truth, writer in zip(written, writers, strict=True):
@@ -37,7 +38,7 @@ class Tally:
                 each for each in read if intersection_over_union(each.box, truth.box) > MIN_OVERLAP
             ]
             self.found.append(bool(there))
-            hit = bool(there) and int(there[0].probabilities.argmax()) == truth.label
+            hit = bool(there) and there[0].name == NAMES[truth.label]
             self.right.append(hit)
             self.certain.append(bool(there) and there[0].certain)
             self.writers.append(writer)

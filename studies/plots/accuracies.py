@@ -13,6 +13,7 @@ from lenet_xp.plots.canvas import (
     INK,
     ORANGE,
     add_axes,
+    finished,
     new_figure,
     percent,
     save,
@@ -89,7 +90,7 @@ def accuracies(rows: Sequence[Experiment], path: str | os.PathLike[str]) -> None
     dots = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in colours.values()]
     figure.legend(dots, colours, loc="lower left", ncols=2, frameon=False, fontsize=10)
     title(axes, "Accuracy by data and split")
-    save(figure, path)
+    save(finished(figure), path)
 
 
 def _error(accuracy: float) -> float:

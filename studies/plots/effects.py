@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lenet_xp.plots.canvas import GREY, INK, new_page, place_image, save
+from lenet_xp.plots.canvas import GREY, INK, finished, new_page, place_image, save
 from lenet_xp.plots.letters import INK_ON_PAPER
 
 FRAME = 36  # grey level: the line around each letter
@@ -38,4 +38,4 @@ def effect_sheet(
             place_image(page, strip, left, top + head, group - gap, **INK_ON_PAPER)
             page.text(left + (group - gap) / 2, top + head - 0.1, strength, fontsize=9,
                       ha="center", va="center", color=GREY)  # fmt: skip
-    save(figure, path)
+    save(finished(figure), path)

@@ -6,7 +6,16 @@ from typing import Any
 
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from lenet_xp.plots.canvas import BLUE, ORANGE, add_axes, new_figure, save, style_axes, title
+from lenet_xp.plots.canvas import (
+    BLUE,
+    ORANGE,
+    add_axes,
+    finished,
+    new_figure,
+    save,
+    style_axes,
+    title,
+)
 
 STARTS = (("generated letters", BLUE, "-"), ("nothing", ORANGE, "--"))
 TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
@@ -50,4 +59,4 @@ def few_writers(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str])
     style_axes(axes, "y")
     axes.legend(frameon=False, loc="lower right")
     title(axes, "Accuracy on 12 writers never seen")
-    save(figure, path)
+    save(finished(figure), path)

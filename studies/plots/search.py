@@ -9,6 +9,7 @@ from lenet_xp.plots.canvas import (
     GREY,
     ORANGE,
     add_axes,
+    finished,
     new_figure,
     save,
     style_axes,
@@ -42,4 +43,4 @@ def option_effects(outcome: Mapping[str, Any], path: str | os.PathLike[str]) -> 
     style_axes(axes, "x")
     figure.legend(loc="lower left", ncols=2, frameon=False, fontsize=10)
     title(axes, "What each option does, on writers never seen")
-    save(figure, path)
+    save(finished(figure), path)

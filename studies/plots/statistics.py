@@ -15,6 +15,7 @@ from lenet_xp.plots.canvas import (
     INK,
     ORANGE,
     add_axes,
+    finished,
     new_figure,
     percent,
     save,
@@ -55,7 +56,7 @@ def compare_statistics(
     figure.legend(
         handles, (*names, "median"), loc="upper left", ncols=3, frameon=False, fontsize=12
     )
-    save(figure, path)
+    save(finished(figure), path)
 
 
 def _draw_histograms(axes: Axes, pair: Sequence[np.ndarray]) -> None:

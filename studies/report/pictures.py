@@ -61,9 +61,9 @@ def per_writer(records: Records) -> Draw:
     scores = pooled_writers(records)
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from lenet_xp.plots import per_group
+        from lenet_xp.plots import per_group, save
 
-        per_group(scores, path)
+        save(per_group(scores), path)
 
     return draw
 
@@ -76,9 +76,9 @@ def reliability(records: Records) -> Draw:
     }
 
     def draw(path: str | os.PathLike[str]) -> None:
-        from lenet_xp.plots import reliability
+        from lenet_xp.plots import reliability, save
 
-        reliability(curves, path)
+        save(reliability(curves), path)
 
     return draw
 

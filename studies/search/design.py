@@ -1,6 +1,7 @@
 """The options that are tried, in combinations that separate their effects."""
 
 from collections.abc import Collection
+from itertools import product
 
 import numpy as np
 
@@ -9,23 +10,19 @@ from lenet_xp.training.recipes import Recipe
 # name: the fields of the present recipe that the option changes
 OPTIONS: dict[str, dict[str, float]] = {
     "100 epochs": {"epochs": 100},
-    "running mean of weights": {"averaging": 0.999},
     "weight decay 0.1": {"weight_decay": 0.1},
     "learning rate 8e-3": {"learning_rate": 8e-3},
 }
 
 
 def combinations() -> np.ndarray:
-    """Return which of the four options are on in each of 8 runs: (8, 4) bool, first none.
+    """Return which of the three options are on in each of 8 runs: (8, 3) bool, first none.
 
-    This is the fractional factorial 2^(4-1) of resolution IV (Box & Hunter 1961): three columns run
-    through all combinations, and the last is their product. Every option is on in half of the runs,
-    and every other option in half of those. The difference of two means of four runs is therefore
-    the effect of one option, whatever the others do, and no interaction of two options is confused
-    with it.
+    These are all combinations. Every option is on in half of the runs, and every other option in
+    half of those. The difference of two means of four runs is therefore the effect of one option,
+    whatever the others do.
     """
-    a, b, c = (1 - 2 * (np.arange(8) >> bit & 1) for bit in (2, 1, 0))
-    return np.stack([a, b, c, a * b * c], axis=1) < 0
+    return np.array(list(product((False, True), repeat=3)))
 
 
 def with_options(present: Recipe, chosen: Collection[str]) -> Recipe:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.plots.canvas import INK, add_axes, new_figure, save, style_axes, title
+from lenet_xp.plots.canvas import INK, add_axes, finished, new_figure, save, style_axes, title
 
 COLOURS = {
     "lenet_xp": "#0072B2",
@@ -84,4 +84,4 @@ def draw(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
         axes.legend(
             loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=9
         )
-    save(figure, path)
+    save(finished(figure), path)

@@ -72,7 +72,7 @@ CLOSED = {
 def test_a_run_trains_whatever_streams_it_has(place, tmp_path, streams):
     out = shlex.quote(str(tmp_path / "run"))
     assert shell(f"{TRAIN} {out} {streams}", place)[0] == 0
-    assert files_in(tmp_path / "run") == ["history.csv", "metrics.json", "model.npz"]
+    assert files_in(tmp_path / "run") == ["history.csv", "metrics.json", "model.npz", "recipe.toml"]
     for name in files_in(tmp_path / "run"):  # no message took the place of bytes
         content = (tmp_path / "run" / name).read_bytes()
         assert b"epoch  1/" not in content and b"parameters;" not in content
@@ -183,7 +183,8 @@ def test_without_a_home_there_is_no_cache(homeless, place, tmp_path, call, monke
     assert outcome.status == 0 and "45 images" in outcome.out
     assert call("train", "--data", place / "data", "--out", "run", *QUICK).status == 0
     assert call("evaluate", "run/model.npz", "--data", place / "data").status == 0
-    assert files_in(tmp_path) == ["run/history.csv", "run/metrics.json", "run/model.npz"]
+    left = ["history.csv", "metrics.json", "model.npz", "recipe.toml"]
+    assert files_in(tmp_path / "run") == left and [*tmp_path.iterdir()] == [tmp_path / "run"]
     assert not Path("/.cache").exists()
     call("audit", "--data", "~/nothing").assert_refused("nothing: there is no such file or folder")
 
@@ -299,7 +300,7 @@ def test_a_disk_that_fills_while_drawing_costs_pictures_alone(
         monkeypatch.setattr(canvas, "atomic_write", write)
         assert call(*again).status == 0
         drawn = {name for name in files_in(folder) if name.endswith(".png")}
-        own = {"learning_curves.png", "feature_maps.png", "c1_filters.png"}
+        own = {"learning_curves.png", "feature_maps.png", "filters.png"}
         assert drawn == (DRAWN if command is run else DRAWN - own)
     assert (tmp_path / "scores" / "scores.json").exists()
 

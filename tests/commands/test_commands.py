@@ -110,12 +110,12 @@ def test_synthetic_letters_from_training_to_scores(tmp_path, call):
     out = tmp_path / "run"
     trained = call("train", "--samples", 15, "--seed", 3, "--out", out, *QUICK)
     assert trained.status == 0 and f"{out}/" in trained.out
-    assert files_in(out) == ["history.csv", "metrics.json", "model.npz"]
+    assert files_in(out) == ["history.csv", "metrics.json", "model.npz", "recipe.toml"]
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["dataset"] == "synthetic" and metrics["parameters"] == 63_661
     # The temperature was fitted to the validation images.
     saved = load_model(out / "model.npz", get_ops("numpy"))
-    assert saved.temperature == saved.notes["temperature"] == metrics["temperature"] != 1
+    assert saved.temperature == metrics["temperature"] != 1
     synthetic = ["evaluate", out / "model.npz", "--data", "synthetic", "--json"]
     val = json.loads(call(*synthetic, "--part", "val").out)
     assert val["temperature"] == saved.temperature
@@ -261,7 +261,7 @@ def test_a_finished_run_is_replaced_only_on_request(world, call, tmp_path):
     assert {name: (out / name).read_bytes() for name in before} == before
     assert call(*again, "--overwrite").status == 0
     # No file of the old run stands beside the new figures.
-    kept = ["history.csv", "metrics.json", "mine.txt", "model.npz"]
+    kept = ["history.csv", "metrics.json", "mine.txt", "model.npz", "recipe.toml"]
     assert files_in(out) == kept
     assert (out / "metrics.json").read_bytes() != before["metrics.json"]
 

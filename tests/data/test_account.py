@@ -527,7 +527,9 @@ def pages(count):
 def test_colours_that_become_grey_are_told(tmp_path, call, made, kind):
     content = {f"{name}/{n}.png": coloured(kind) for name in ("ya", "yan") for n in range(9)}
     source = made(tmp_path / "source", content)
-    expected = "colours are read as grey levels, as those of ya/0.png"
+    expected = (
+        "colours are read as grey levels, as those of ya/0.png; channels = 3 in a recipe keeps them"
+    )
     for _ in range(2):  # the second time out of the cache
         assert load(source).remarks == (expected,)
     assert expected in call("audit", "--data", source).out
@@ -548,7 +550,7 @@ def test_colours_of_arrays_are_told(tmp_path):
     x[:, 5:9, 5:20, 2] = 200
     np.savez(tmp_path / "blue.npz", **arrays)
     assert load(tmp_path / "blue.npz").remarks == (
-        "colours are read as grey levels, as those of x_train",
+        "colours are read as grey levels, as those of x_train; channels = 3 in a recipe keeps them",
     )
 
 

@@ -109,7 +109,7 @@ def test_other_parameters_are_other_entries_but_mean_and_std_are_not(tmp_path, r
         {"size": 28},
         {"contrast": False},
         {"polarity": "dark-on-light"},
-        {"box": "keep"},
+        {"framing": "keep"},
     ):
         assert load(path, preprocessing=Preprocessing(**parameters)).images.ndim == 3
     assert len(reads) == 5

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from demo_server import served, written
 
 from lenet_xp.demo.reading import PictureReader
 from lenet_xp.demo.site import Site, pen_strokes
+from lenet_xp.layers import Conv2D, Flatten, Linear, MaxPool2D, ReLU
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.system.opencv import cv2
@@ -125,6 +128,40 @@ def test_letters_are_read_as_they_are_drawn(page, record_property):
     entries = page.js(PEN_UPS)
     record_property("median ms from pen-up to probabilities", statistics.median(entries))
     assert len(entries) >= len(LETTERS)
+
+
+def test_the_maps_of_any_network_take_their_places(driver):
+    saved = load_model(SHIPPED, get_ops("numpy"))
+    layers = [Conv2D(1, 80, (3, 5), name="first"), ReLU(), MaxPool2D(2), Flatten()]
+    network = Sequential([*layers, Linear(80 * 210, 33)], (1, 32, 32), saved.model.ops)
+    site = Site(PictureReader(replace(saved, model=network)), saved.class_names)
+    with served(site) as port:
+        page = Page(driver, f"http://127.0.0.1:{port}/")
+        page.open()
+        page.draw(strokes("yab"))
+        page.wait("document.querySelector('#first')")
+        assert set(lit(page)) == {"seen", "first", "maxpool2d_1"}
+        assert page.js("document.querySelector('#first').nextSibling.textContent") == (
+            "first 64 / 80 × 30 × 28"
+        )
+        sizes = page.js("[first.width, first.height, seen.width, seen.height]")
+        assert sizes == [16 * 29 - 1, 4 * 31 - 1, 32, 32]
+        assert "30 by 28" in page.js("first.ariaLabel") and min(lit(page).values()) > 8
+        page.find("#clear").click()
+        assert max(lit(page).values()) <= 2
+    requests(driver)  # the next test counts its own alone
+
+
+COLOURS = """(async () => {
+    const { Maps } = await import('/maps.js'), place = document.querySelector('#layers');
+    const { seen } = window, levels = btoa(String.fromCharCode(255, 0, 0, 0, 128, 7));
+    new Maps(seen, place).show({ seen: { shape: [1, 2, 3], levels }, maps: [] });
+    return [...seen.getContext('2d').getImageData(0, 0, 2, 1).data]; })()"""
+
+
+def test_a_network_that_sees_colours_shows_them_and_one_without_maps_none(page):
+    assert page.js(COLOURS) == [255, 0, 0, 255, 0, 128, 7, 255]
+    assert page.js("document.querySelector('.seen').textContent").endswith("1 × 2")
 
 
 @pytest.mark.parametrize("pointer", ["touch", "pen"])

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from base64 import b64decode
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -19,8 +20,10 @@ from lenet_xp.demo.reading import PictureReader
 from lenet_xp.demo.server import MAX_HEAD, Answer, Limits
 from lenet_xp.demo.site import Site
 from lenet_xp.inference import feature_maps
+from lenet_xp.layers import Conv2D, Flatten, Linear, MaxPool2D, ReLU
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.ya_or_yar import shared_out
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 
@@ -71,6 +74,25 @@ def test_the_maps_are_those_of_the_network(port, saved):
         assert limit == pytest.approx(np.abs(expected[layer["name"]]).max())
         error = np.abs(levels * (limit / 127) - expected[layer["name"]])
         assert error.max() <= limit / 250
+
+
+@pytest.mark.parametrize(
+    ("layers", "counts"),
+    [
+        (
+            lambda: [Conv2D(1, 80, 3), ReLU(), MaxPool2D(2), Flatten(), Linear(80 * 225, 33)],
+            [80, 80],
+        ),
+        (lambda: [Flatten(), Linear(1024, 33)], []),
+    ],
+)
+def test_any_network_shows_the_maps_that_it_has_and_says_how_many(saved, layers, counts):
+    network = Sequential(layers(), (1, 32, 32), get_ops("numpy"))
+    answer = PictureReader(replace(saved, model=network))(pgm(written("yab")))
+    assert [layer["count"] for layer in answer["maps"]] == counts
+    for layer in answer["maps"]:
+        assert layer["shape"][0] == 64
+        assert len(b64decode(layer["levels"])) == np.prod(layer["shape"])
 
 
 def test_height_alone_tells_ya_from_yar_and_both_are_given(port):

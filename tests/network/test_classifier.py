@@ -20,8 +20,10 @@ from tolerances import TRAINING, error
 
 from lenet_xp import classifier
 from lenet_xp.classifier import LeNetClassifier
+from lenet_xp.layers import Flatten, Linear
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
+from lenet_xp.model import Sequential
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.training.loop import TrainingDiverged
 from lenet_xp.training.recipes import BEST, CLASSIC
@@ -138,13 +140,16 @@ def test_the_recipe_and_what_replaces_it(few, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "worst"}, "recipe must be classic or best, not 'worst'"),
+        ({"recipe": "worst"}, "recipe must be classic, best or a TOML file, not 'worst'"),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"learning_rate": -1.0}, "learning_rate must be a positive"),
         ({"threads": 0}, "threads must be a whole number"),
         ({"validation_fraction": 1.0}, "validation_fraction must lie in"),
         ({"backend": "abacus"}, "backend must be one of"),
+        ({"network": [Flatten()]}, r"must be a Sequential that takes \(1 or 3, S, S\), not \(\)"),
+        ({"network": Sequential([Linear(9, 2)], (9,))}, r"takes \(1 or 3, S, S\), not \(9,\)"),
+        ({"network": Sequential([Flatten()], (1, 8, 9))}, r"not \(1, 8, 9\)"),
     ],
 )
 def test_parameters_that_do_not_serve(few, options, words):
@@ -196,6 +201,20 @@ def test_warm_start_goes_on_and_a_plain_fit_begins_anew(few):
     warm = quick(warm_start=True).fit(images, names)
     with pytest.raises(ValueError, match="'yab', which is none of"):
         warm.fit(images, np.where(names == "ya", "yab", names))
+
+
+def test_another_network_cannot_go_on_from_the_fitted_one(few):
+    """Not even one with as many parameters: they mean something else in it."""
+    images, names, _ = few
+    model = quick(recipe="classic", warm_start=True).fit(images, names)
+    for other in (
+        {"recipe": "best"},
+        {"network": Sequential([Flatten(), Linear(1024, 3)], (1, 32, 32))},
+    ):
+        with pytest.raises(ValueError, match="another network than the fitted one"):
+            model.set_params(**other).fit(images, names)
+        with pytest.raises(ValueError, match="another network than the fitted one"):
+            model.partial_fit(images, names)
 
 
 @pytest.mark.parametrize("optimiser", ("sgd", "nesterov"))
@@ -364,7 +383,7 @@ def test_one_channel_may_stand_on_either_side_and_three_are_refused(few):
         assert np.array_equal(model.predict_proba(X), expected)
     for X in (np.repeat(images[..., None], 3, axis=-1), images[:, None, None]):
         for ask in (model.predict, lambda X: quick().fit(X, names)):
-            with pytest.raises(ValueError, match="one channel: give grey ones"):
+            with pytest.raises(ValueError, match="one channel: give grey pictures"):
                 ask(X)
 
 

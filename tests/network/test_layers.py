@@ -22,7 +22,9 @@ from lenet_xp.layers import (
     Tanh,
 )
 from lenet_xp.model import LeNet5, Sequential
+from lenet_xp.model_file import SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
+from lenet_xp.pictures.preprocess import Preprocessing
 
 IMAGE = (2, 7, 6)
 LAYERS = {
@@ -166,11 +168,26 @@ def test_max_pool_tie_goes_to_the_first_pixel(ops):
         lambda: Linear(3, 0),
         lambda: AvgPool2D(0),
         lambda: MaxPool2D(-2),
+        lambda: Conv2D(1, 3, 5, padding="same"),
+        lambda: Conv2D(1, 3, 5, stride=(2, 2)),
+        lambda: Conv2D(1, 3, 3.0),
+        lambda: Linear(True, 3),
+        lambda: MaxPool2D((2, 2)),
     ],
 )
 def test_bad_arguments(build):
-    with pytest.raises(ValueError, match="must be at least"):
+    with pytest.raises(ValueError, match=r"must be a whole number from [01] on, not "):
         build()
+
+
+def test_whole_numbers_of_numpy_are_taken(tmp_path):
+    """np.prod(shape) features, say: the model file holds plain numbers."""
+    one = np.int64(1)
+    layers = [Conv2D(one, one, [3, one]), MaxPool2D(one), Flatten(), Linear(np.prod((6, 8)), 2)]
+    model = Sequential(layers, (one, 8, 8))
+    save_model(tmp_path / "m.npz", SavedModel(model, Preprocessing(size=8), ("a", "b"), {}))
+    assert model.layers[0].kernel == (3, 1)
+    assert load_model(tmp_path / "m.npz", get_ops("numpy")).model.input_shape == (1, 8, 8)
 
 
 @pytest.mark.parametrize(

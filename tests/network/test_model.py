@@ -8,7 +8,9 @@ import oracle
 import pytest
 from tolerances import FINITE_DIFFERENCE, NETWORK, assert_close
 
-from lenet_xp.layers import Flatten, Linear, MaxPool2D, Tanh
+from lenet_xp.architecture import describe
+from lenet_xp.gradient_check import check_gradients
+from lenet_xp.layers import Conv2D, Flatten, Linear, MaxPool2D, Tanh
 from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import get_ops
@@ -175,7 +177,7 @@ def test_summary(ops):
 def test_replica_shares_values_but_not_gradients(ops):
     model = LeNet5(10, activation="relu", squash_pools=False, ops=ops)
     replica = model.replica()
-    assert replica.config == model.config and replica.ops is not ops
+    assert describe(replica) == describe(model) and replica.ops is not ops
     assert replica.values is model.values and replica.gradients is not model.gradients
     images, _ = batch(ops)
     logits = ops.to_host(model.forward(images))
@@ -232,8 +234,8 @@ def test_a_network_is_pickled_and_copied(again, backend, request):
     model.backward(dlogits)  # leaves arrays behind in every layer
     assert len(pickle.dumps(model)) < 4 * 63_661 + 5_000
     twin = again(model)
-    assert (twin.config, type(twin.ops), twin.ops.dtype_name) == (
-        model.config,
+    assert (describe(twin), type(twin.ops), twin.ops.dtype_name) == (
+        describe(model),
         type(ops),
         "float32",
     )
@@ -257,3 +259,24 @@ def test_a_pickle_whose_memory_is_locked_can_be_trained():
 def test_a_network_without_layers_is_refused(ops):
     with pytest.raises(ValueError, match="at least one layer"):
         Sequential([], (1, 4, 4), ops)
+    for odd in ("conv2d", Flatten):
+        with pytest.raises(ValueError, match=r"is no layer; give layers such as Flatten\(\)"):
+            Sequential([odd], (1, 4, 4), ops)
+
+
+def test_a_layer_stands_in_several_places_and_networks(ops64):
+    """Copies are taken: a network keeps its weights whatever becomes of its layers."""
+    square, act = Conv2D(1, 1, 3, padding=1), Tanh()
+    last = [Flatten(), Linear(16, 3)]
+    one = Sequential([square, act, *last], (1, 4, 4), ops64, seed=1)
+    x = ops64.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 2)))
+    before = ops64.to_host(one.forward(x))
+    two = Sequential([MaxPool2D(1), square, act, square, act, *last], (1, 4, 4), ops64, seed=2)
+    assert [layer.name for layer in two.layers][1:4:2] == ["conv2d_1", "conv2d_2"]
+    assert not check_gradients(two).wrong and not check_gradients(one).wrong
+    two.values[...] = 0.0
+    assert np.array_equal(ops64.to_host(one.forward(x)), before)
+    three = Sequential([*one.layers[:-1], Linear(16, 5)], (1, 4, 4), ops64)
+    assert three.num_classes == 5
+    four = Sequential([*one.layers, Tanh(), Linear(3, 2)], (1, 4, 4), ops64)
+    assert four.layers[-1].name == "linear_2"

@@ -6,20 +6,23 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from lenet_xp.architecture import describe
 from lenet_xp.errors import InputError
 from lenet_xp.inference import predict_probabilities
-from lenet_xp.model import LeNet5
+from lenet_xp.layers import Flatten, Linear, ReLU
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.npz_file import read_container
+from lenet_xp.system.npz_file import read_container, write_container
 
 NAMES = ("ya", "yab", "ⵣ or yaz")
-PREPROCESSING = Preprocessing(polarity="dark-on-light", box="keep", mean=0.25, std=0.3)
+PREPROCESSING = Preprocessing(polarity="dark-on-light", framing="keep", mean=0.25, std=0.3)
 NOTES = {"seed": 7, "recipe": {"name": "classic"}, "samples_per_class": None}
 
 
@@ -34,6 +37,26 @@ def file(tmp_path, numpy_ops):
     model = LeNet5(3, activation="relu", squash_pools=False, seed=5, ops=numpy_ops)
     save_model(path, SavedModel(model, PREPROCESSING, NAMES, NOTES))
     return path
+
+
+@pytest.fixture
+def old_file(tmp_path, numpy_ops):
+    """The same network and seed in a file of version 1, as version 0.2 wrote it."""
+    model = LeNet5(3, activation="relu", squash_pools=False, seed=5, ops=numpy_ops)
+    told = PREPROCESSING.to_dict()
+    told["box"] = told.pop("framing")
+    del told["channels"]
+    header = {
+        "format": "lenet_xp model",
+        "version": 1,
+        "network": {"num_classes": 3, "activation": "relu", "squash_pools": False},
+        "preprocessing": told,
+        "class_names": list(NAMES),
+        "notes": NOTES | {"temperature": 1.5},
+    }
+    arrays = {name: each.value for name, each in model.parameters().items()}
+    write_container(tmp_path / "old.npz", header, arrays)
+    return tmp_path / "old.npz"
 
 
 @pytest.fixture
@@ -104,7 +127,7 @@ def test_a_model_comes_back_as_it_was(tmp_path, ops):
     path = tmp_path / "model.npz"
     save_model(path, SavedModel(model, PREPROCESSING, NAMES, NOTES))
     again = load_model(path, ops)
-    assert again.model.config == model.config
+    assert describe(again.model) == describe(model)
     assert (again.preprocessing, again.class_names, again.notes) == (PREPROCESSING, NAMES, NOTES)
     np.testing.assert_array_equal(ops.to_host(again.model.values), ops.to_host(model.values))
     np.testing.assert_array_equal(
@@ -114,16 +137,24 @@ def test_a_model_comes_back_as_it_was(tmp_path, ops):
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
 
 
-def test_a_temperature_scales_what_users_see_and_old_files_have_none(file, tmp_path, numpy_ops):
+def test_a_file_of_version_1_reads_as_before(file, old_file, numpy_ops):
+    old, new = load_model(old_file, numpy_ops), load_model(file, numpy_ops)
+    images = np.random.default_rng(1).integers(0, 256, (9, 32, 32), dtype=np.uint8)
+    assert (old.temperature, new.temperature, old.threshold, new.threshold) == (1.5, 1.0, 0.0, 0.0)
+    assert (old.preprocessing, old.class_names) == (new.preprocessing, new.class_names)
+    assert describe(old.model) == describe(new.model)
+    np.testing.assert_array_equal(old.as_trained(images, 1), new.as_trained(images, 1))
+
+
+def test_a_temperature_scales_what_users_see(file, tmp_path, numpy_ops):
     old = load_model(file, numpy_ops)
     images = np.random.default_rng(1).integers(0, 256, (9, 32, 32), dtype=np.uint8)
     plain = predict_probabilities(old.model, images, old.preprocessing, 1)
-    assert old.temperature == 1.0
     np.testing.assert_array_equal(old.probabilities(images, 1), plain)
-    notes = NOTES | {"temperature": 1.5}
-    save_model(tmp_path / "new.npz", SavedModel(old.model, PREPROCESSING, NAMES, notes))
+    warm = SavedModel(old.model, PREPROCESSING, NAMES, NOTES, temperature=1.5, threshold=0.25)
+    save_model(tmp_path / "new.npz", warm)
     new = load_model(tmp_path / "new.npz", numpy_ops)
-    assert new.temperature == 1.5
+    assert (new.temperature, new.threshold) == (1.5, 0.25)
     powers = plain ** (1 / 1.5)
     expected = powers / powers.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(new.probabilities(images, 1), expected)
@@ -213,13 +244,15 @@ def npy(shape, data=b""):
 
 
 @pytest.mark.parametrize("shape", ["(10**11,)", "(100000000000,)", "(9" + "0" * 30 + ",)", "(-1,)"])
-def test_huge_declared_sizes_take_no_memory(file, refused, shape):
+def test_huge_declared_sizes_take_no_memory(file, old_file, refused, shape):
     members = {f"{name}.npy": npy("(1,)", bytes(4)) for name in arrays_of(file)}
     tracemalloc.start()
     try:
         refused(zipped(members | {"header.npy": npy(shape)}), "not a lenet_xp model file")
         refused(zipped(members | {"zeros.npy": npy("(25000000,)", bytes(10**8))}), "too large")
-        refused(with_header(file, lambda h: h["network"].update(num_classes=10**9)), "10")
+        refused(with_header(old_file, lambda h: h["network"].update(num_classes=10**9)), "10")
+        last = {"out_features": 2**20}
+        refused(with_header(file, lambda h: h["network"]["layers"][-1].update(last)), "parameters")
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20  # the test's own zip included
     finally:
         tracemalloc.stop()
@@ -266,7 +299,8 @@ def test_arrays_of_another_network(file, refused, changed, words):
     ("place", "value", "words"),
     [
         (["format"], "something else", ["header"]),
-        (["version"], 2, ["model format 2"]),
+        (["version"], 3, ["model format 3"]),
+        (["version"], True, ["model format"]),
         (["version"], "9\n9", ["model format"]),
         (["version"], None, ["model format"]),
         (["network"], None, ["network"]),
@@ -303,22 +337,100 @@ def test_arrays_of_another_network(file, refused, changed, words):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_headers_are_checked(file, refused, numpy_ops, tmp_path, place, value, words):
+def test_headers_of_version_1_are_checked(
+    old_file, refused, numpy_ops, tmp_path, place, value, words
+):
     def change(header):
         *path, last = place
         for key in path:
             header = header[key]
         header[last] = value
 
-    content = with_header(file, change)
+    content = with_header(old_file, change)
     if words is not None:
         refused(content, *words)
         return
     (tmp_path / "good.npz").write_bytes(content)  # the change itself harms nothing
-    assert load_model(tmp_path / "good.npz", numpy_ops).model.config[place[-1]] is value
+    assert len(load_model(tmp_path / "good.npz", numpy_ops).model.layers) == 14
+
+
+def layer(place, **options):
+    """A change of a header's layer."""
+    return lambda header: header["network"]["layers"][place].update(options)
+
+
+def grown(header):
+    """Layers that are harmless one by one, and together take gigabytes."""
+    wide = {"kind": "conv2d", "out_channels": 1, "kernel": 1, "padding": 460}
+    header["network"]["layers"] = [wide, *[{"kind": "relu"}] * 150]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (layer(0, kind="conv3d"), ["layer 1", "conv3d", "did you mean conv2d?"]),
+        (layer(0, kind=["conv2d"]), ["layer 1", "there is no kind"]),
+        (layer(0, kind="__class__"), ["layer 1", "there is no kind"]),
+        (layer(0, stride=0), ["layer 1", "stride"]),
+        (layer(0, stride=1.0), ["layer 1", "stride cannot be 1.0"]),
+        (layer(0, stride=True), ["layer 1", "stride cannot be True"]),
+        (layer(0, padding=-1), ["layer 1", "padding cannot be -1"]),
+        (layer(0, padding=10**5), ["layer 1", "numbers of an image"]),
+        (layer(0, kernel=[5, 5, 5]), ["layer 1", "kernel"]),
+        (layer(0, kernel=[40, 5]), ["layer 1", "smaller than the kernel"]),
+        (layer(0, dilation=2), ["layer 1", "a conv2d has no 'dilation'"]),
+        (layer(0, in_channels=3), ["layer 1", "takes (3, H, W)"]),
+        (layer(0, name="C1.weight"), ["layer 1", "its name"]),
+        (layer(0, name="C3"), ["2 layers are named C3"]),
+        (layer(0, name=7), ["layer 1", "its name"]),
+        (layer(0, out_channels=2**16, kernel=1), ["layer 1", "numbers of an image"]),
+        (layer(-1, out_features=4), ["(4,)", "3 classes"]),
+        (layer(-1, in_features=2**20, out_features=2**20), ["parameters"]),
+        (lambda h: h["network"].update(layers=[]), ["1 to 200 layers"]),
+        (lambda h: h["network"].update(layers={"kind": "relu"}), ["1 to 200 layers"]),
+        (lambda h: h["network"].update(layers=[["relu"]]), ["table"]),
+        (lambda h: h["network"].pop("layers") and None, ["1 to 200 layers"]),
+        (lambda h: h["network"]["layers"].extend([{"kind": "relu"}] * 200), ["1 to 200 layers"]),
+        (lambda h: h["network"].update(input=[1, 28, 28]), ["(1, 32, 32)", "[1, 28, 28]"]),
+        (lambda h: h["network"].update(input="small"), ["(1, 32, 32)"]),
+        (lambda h: h["network"].pop("input") and None, ["(1, 32, 32)"]),
+        (lambda h: h["preprocessing"].update(channels=3), ["(3, 32, 32)"]),
+        (lambda h: h["preprocessing"].update(channels=2), ["channels"]),
+        (lambda h: h.update(threshold=1.5), ["threshold"]),
+        (lambda h: h.update(temperature="warm"), ["temperature"]),
+        (lambda h: h.pop("temperature") and None, ["temperature"]),
+        (lambda h: h.update(class_names=["ya", "yab"]), ["(3,)", "2 classes"]),
+        (lambda h: h.update(class_names=["ya"]) or layer(-1, out_features=1)(h), ["class_names"]),
+        (grown, ["layer 38", "the network makes over 33,554,432 numbers of an image"]),
+    ],
+)
+def test_descriptions_are_checked(file, refused, change, words):
+    refused(with_header(file, change), *words)
 
 
 @pytest.mark.parametrize("key", ["version", "network", "preprocessing", "class_names", "notes"])
 def test_a_missing_entry_is_named(file, refused, key):
     content = with_header(file, lambda header: header.pop(key) and None)
     refused(content, "model format None" if key == "version" else key)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"class_names": ("a", "b")}, r"gives \(3,\) for an image, and 2 classes"),
+        ({"class_names": ("a", "b", "b")}, "class_names are not two or more different"),
+        ({"preprocessing": Preprocessing(size=28)}, r"\(1, 28, 28\) do not fit"),
+        ({"temperature": -1.0}, "temperature cannot be -1"),
+        ({"model": ["C1.x"]}, "its name cannot be 'C1.x'"),
+        ({"model": [f"relu{place}" for place in range(200)]}, "a list of 1 to 200 layers"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_written(tmp_path, changed, words):
+    """A training's weights are not lost in a file that nobody can open."""
+    if names := changed.get("model"):
+        ends = [Flatten(), Linear(1024, 3)]
+        changed = {"model": Sequential([ReLU(name) for name in names] + ends, (1, 32, 32))}
+    saved = SavedModel(LeNet5(3), PREPROCESSING, NAMES, NOTES)
+    with pytest.raises((InputError, ValueError), match=words):
+        save_model(tmp_path / "m.npz", replace(saved, **changed))
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ import oracle
 import pytest
 from tolerances import assert_close
 
-from lenet_xp.optim import SGD, Adam, RunningMean
+from lenet_xp.optim import SGD, Adam
 
 RATES = [0.1, 0.1, 0.05, 0.2, 0.01]
 GRADIENTS = np.random.default_rng(0).normal(size=(5, 9)) * [1, 1e-3, 10, 0, 1, 1, 1, 1, 1]
@@ -64,23 +64,6 @@ def test_defaults_are_the_papers(ops):
     values, optimiser = run(ops, lambda v, g: SGD(ops, v, g))
     assert_close(ops, values, START - np.array(RATES) @ GRADIENTS)
     assert optimiser.velocity is None
-
-
-def test_running_mean(ops):
-    """The plain mean while that changes faster, then exponential: each value's weight by hand."""
-    values = ops.zeros((9,))
-    mean = RunningMean(ops, values, 0.75)
-    for step, vector in enumerate(GRADIENTS, start=1):
-        values[...] = ops.asarray(vector)
-        mean.step(step)
-    weights = np.array([0.25 * 0.75, 0.25 * 0.75, 0.25 * 0.75, 0.25 * 0.75, 0.25])
-    assert_close(ops, mean.average, weights @ GRADIENTS)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 1.0, -0.5])
-def test_wrong_momentum_of_a_mean(ops, momentum):
-    with pytest.raises(ValueError, match="momentum"):
-        RunningMean(ops, ops.zeros((3,)), momentum)
 
 
 @pytest.mark.parametrize(

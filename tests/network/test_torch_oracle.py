@@ -19,7 +19,7 @@ from lenet_xp.layers import (
     Linear,
     MaxPool2D,
 )
-from lenet_xp.losses import SoftmaxCrossEntropy, check_labels
+from lenet_xp.losses import SoftmaxCrossEntropy, check_labels, check_targets
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.ops.numpy_ops import NumpyOps
@@ -155,6 +155,22 @@ def test_loss(ops, seed):
     assert_close(ops, gradient, t.grad.numpy().T)
     p = torch.softmax(t, dim=1)
     assert_close(ops, ops.softmax(ops.asarray(logits.T)), as_host(p).T)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_loss_of_soft_targets(ops, seed):
+    draw = Draw(ops, seed)
+    count, classes = draw.whole(1, 40), draw.whole(2, 40)
+    logits, labels = draw.normal(count, classes, scale=4.0), draw.rng.integers(0, classes, count)
+    targets = draw.rng.dirichlet(np.ones(classes), count)
+    t = tensor(logits)
+    expected = F.cross_entropy(t, torch.tensor(targets), reduction="none")
+    expected.mean().backward()
+    soft = ops.asarray(check_targets(targets.T, classes, count))
+    loss = SoftmaxCrossEntropy(ops)
+    losses, _, gradient = loss(ops.asarray(logits.T), ops.asarray(labels), targets=soft)
+    assert_close(ops, losses, as_host(expected))
+    assert_close(ops, gradient, t.grad.numpy().T)
 
 
 # Optimisers

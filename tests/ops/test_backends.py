@@ -194,7 +194,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add(node.module)
         elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):
-            names |= {a.value for a in node.args if isinstance(a, ast.Constant)}
+            names |= {a.value for a in node.args if isinstance(getattr(a, "value", None), str)}
     return {name.split(".")[0] for name in names}
 
 

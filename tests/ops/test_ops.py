@@ -166,6 +166,28 @@ def test_softmax_cross_entropy(ops, rng, count, classes):
         assert_close(ops, actual, desired)
 
 
+@pytest.mark.parametrize("count, classes", ((1, 2), (9, 33), (40, 4)))
+def test_soft_targets(ops, rng, count, classes):
+    logits, labels = rng.normal(size=(count, classes)) * 4, rng.integers(0, classes, count)
+    targets = rng.dirichlet(np.full(classes, 0.5), count)
+    losses, hits, gradient = oracle.cross_entropy(logits, labels, targets)
+    device = ops.asarray(logits.T), ops.asarray(labels), 0.25, None, ops.asarray(targets.T)
+    got = ops.softmax_cross_entropy(*device)
+    for actual, desired in zip(got, (losses, hits, 0.25 * gradient.T), strict=True):
+        assert_close(ops, actual, desired)
+
+
+def test_targets_that_are_the_labels_give_what_labels_give(ops, rng):
+    logits, labels = ops.asarray(rng.normal(size=(7, 40)) * 9), rng.integers(0, 7, 40)
+    one_hot = ops.asarray((np.arange(7)[:, None] == labels).astype(float))
+    labels = ops.asarray(labels)
+    expected = ops.softmax_cross_entropy(logits, labels, 0.25)
+    for a, e in zip(
+        ops.softmax_cross_entropy(logits, labels, 0.25, targets=one_hot), expected, strict=True
+    ):
+        assert_close(ops, a, ops.to_host(e))
+
+
 def test_huge_logits_stay_finite(ops):
     logits = ops.asarray(np.array([[1e4, -1e4, 0.0], [0.0, 1e4, -1e4]]))
     labels = ops.asarray(np.array([0, 0, 1]))

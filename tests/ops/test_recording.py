@@ -295,7 +295,6 @@ def distorted(ops, recipe, counted: tuple[int, int], at_once: int) -> np.ndarray
 @pytest.mark.parametrize("distortion", (None, BEST.distortion))
 def test_several_steps_in_one_launch_are_the_steps(distortion, monkeypatch):
     recipe = Recipe(**vars(BEST) | {"epochs": 2, "batch_size": 4, "distortion": distortion})
-    recipe = recipe.with_options(averaging=0.9)
     values = []
     for images in (4, 12):  # one step to a launch, and three
         monkeypatch.setattr(CupyOps, "images_per_launch", images)
@@ -326,7 +325,7 @@ def test_a_step_is_one_copy_and_one_graph():
     assert np.all(ops.to_host(losses)[:6] > 0) and not ops.to_host(losses)[6:].any()
 
 
-@pytest.mark.parametrize("recipe", (CLASSIC, BEST.with_options(averaging=0.9)))
+@pytest.mark.parametrize("recipe", (CLASSIC, BEST))
 @pytest.mark.parametrize("graph", (True, False))
 def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monkeypatch):
     """By the parameters of the moment; to capture takes as long as an epoch."""
@@ -346,7 +345,7 @@ def test_a_trainer_reads_with_what_it_was_captured_for_once(recipe, graph, monke
             trainer.steps_on([Batch(np.arange(3), np.arange(3))], losses, hits)
             probabilities = trainer.read(images)
             assert not captures
-            anew = ForwardPass(trainer.validated_model, PREPROCESSING, 5)(images)
+            anew = ForwardPass(trainer.model, PREPROCESSING, 5)(images)
             np.testing.assert_array_equal(probabilities, anew)
             captures.clear()
 

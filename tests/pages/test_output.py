@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from lenet_xp.letters.alternatives import Alternative
-from lenet_xp.pages.output import LetterOnPage, PageReading
+from lenet_xp.pages.output import PageReading
+from lenet_xp.pages.page import LetterOnPage
 
 BLUE, ORANGE = (0, 114, 178), (213, 94, 0)  # of the palette of Okabe and Ito
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.alternatives import best_first
 from lenet_xp.pages import page as reading
-from lenet_xp.pages.page import PageLetter, read_page
+from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures.preprocess import Preprocessing
 
 NAMES = tuple(letter.name for letter in letters())
@@ -133,7 +134,8 @@ def test_the_height_of_a_line_is_the_median_of_what_are_no_rings():
 @pytest.mark.parametrize(("probability", "certain"), [(0.91, True), (0.9, True), (0.89, False)])
 def test_a_letter_is_certain_from_nine_in_ten(probability, certain):
     row = np.array([1 - probability, probability])
-    assert PageLetter((0, 0, 1, 1), 0, 0, False, row).certain == certain
+    letter = LetterOnPage(best_first(row, NAMES[:2]), (0, 0, 1, 1), 0, 0, False)
+    assert letter.certain == certain
 
 
 def test_lines_places_boxes_and_spaces():
@@ -165,6 +167,12 @@ def test_a_line_of_less_than_half_the_height_is_dirt_and_takes_no_number(high, k
     assert lines == ([0, 0, 0, 1, 1, 2, 2] if kept else [0, 0, 0, 1, 1])
 
 
+def rings(letter):
+    """The probabilities of ya and yar."""
+    known = {each.name: each.probability for each in letter.alternatives}
+    return known["ya"], known["yar"]
+
+
 def test_a_ring_is_ya_or_yar_by_the_height_of_its_line_if_that_is_known():
     class Reader(Network):
         """Sees a ring in what is wide and low, else another letter."""
@@ -180,11 +188,11 @@ def test_a_ring_is_ya_or_yar_by_the_height_of_its_line_if_that_is_known():
     bars = [(100, 100, 120, 200), (200, 100, 220, 200)]
     low, full = (300, 145, 350, 195), (400, 100, 450, 200)
     found = read_page(page(*bars, low, full), Reader())
-    assert [int(each.probabilities.argmax()) for each in found[2:]] == [*RINGS]
-    assert all(each.probabilities[[*RINGS]].sum() == pytest.approx(0.98) for each in found[2:])
+    assert [each.name for each in found[2:]] == ["ya", "yar"]
+    assert all(sum(rings(each)) == pytest.approx(0.98) for each in found[2:])
     for alone in ([low], [full], [bars[0], full]):
-        ring = read_page(page(*alone), Reader())[-1].probabilities
-        assert ring[RINGS[0]] == ring[RINGS[1]] == pytest.approx(0.49)
+        ya, yar = rings(read_page(page(*alone), Reader())[-1])
+        assert ya == yar == pytest.approx(0.49)
 
 
 def test_a_letter_is_shown_to_the_network_without_its_neighbours_ink():

@@ -12,14 +12,15 @@ from commandline import call
 from PIL import Image
 
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import PAPERS, Photo, Written, lay, lay_line
+from lenet_xp.letters.alternatives import best_first
+from lenet_xp.letters.drawn_pages import PAPERS, Photo, lay
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.letters.ya_or_yar import shared_out
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.lines import MAX_PIECES, find_lines, find_pieces, group_stacked
 from lenet_xp.pages.output import PageReading
-from lenet_xp.pages.page import PageLetter, read_page
+from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures import letter as finding
 from lenet_xp.pictures.frame import is_ring
 from lenet_xp.pictures.image_file import read_image
@@ -27,6 +28,7 @@ from lenet_xp.pictures.ink import Ink, find_ink
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet
 from lenet_xp.system.opencv import cv2
+from studies.page_check.written import Written, lay_line
 
 __all__ = ["call"]  # the fixture
 
@@ -80,7 +82,7 @@ def page_of(images, names, photo=None, height=60, slant=0.0):
 
 
 def read_names(found, line):
-    return [NAMES[int(e.probabilities.argmax())] for e in found if e.line == line]
+    return [e.name for e in found if e.line == line]
 
 
 @pytest.mark.parametrize("name", NUISANCES)
@@ -270,10 +272,7 @@ def test_lines_are_found_in_order_and_letters_left_to_right(images, saved):
     ]
     for each, truth in zip(found, written, strict=True):
         assert np.abs(np.subtract(each.box, truth.box)).max() <= 6
-    right = sum(
-        NAMES[int(e.probabilities.argmax())] == NAMES[t.label]
-        for e, t in zip(found, written, strict=True)
-    )
+    right = sum(e.name == NAMES[t.label] for e, t in zip(found, written, strict=True))
     assert right >= len(written) - 1
 
 
@@ -300,19 +299,23 @@ def test_ya_and_yar_are_told_by_the_line_and_by_nothing_else(images, saved):
     assert read_names(read_page(photo, saved), 0) == ["yam", "ya", "yaz", "yar", "yad", "ya"]
     photo, _ = page_of(images, [["yar", "yar"]])
     for each in read_page(photo, saved):
-        best = np.argsort(-each.probabilities)[:2]
-        assert {NAMES[place] for place in best} == {"ya", "yar"} and not each.certain
+        best = {alternative.name for alternative in each.alternatives[:2]}
+        assert best == {"ya", "yar"} and not each.certain
 
 
 def test_words_are_parted_by_spaces(saved):
     row = np.eye(33)
     box = (0, 0, 9, 9)
-    found = [
-        PageLetter(box, 0, 0, False, row[NAMES.index("yam")]),
-        PageLetter(box, 0, 1, True, row[NAMES.index("yat")]),
-        PageLetter(box, 1, 0, False, (row[NAMES.index("ya")] + row[NAMES.index("yar")]) / 2),
-    ]
-    page = PageReading.of(found, NAMES)
+    rows = (
+        *(row[NAMES.index("yam")], row[NAMES.index("yat")]),
+        (row[NAMES.index("ya")] + row[NAMES.index("yar")]) / 2,
+    )
+    places = ((box, 0, 0, False), (box, 0, 1, True), (box, 1, 0, False))
+    found = (
+        LetterOnPage(best_first(row, NAMES), *place)
+        for row, place in zip(rows, places, strict=True)
+    )
+    page = PageReading(tuple(found))
     assert page.text == "ⵎ ⵜ\n[ⴰ|ⵔ]" and page.latin == "m t\n[a|r]"
     assert [[each.name for each in line] for line in page.lines] == [["yam", "yat"], ["ya"]]
     assert [each.certain for each in page.letters] == [True, True, False] and not page.blank

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, features
 
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import MAX_PAGES, ImageFile, decode, read_image
+from lenet_xp.pictures.image_file import MAX_PAGES, ImageFile, read_image
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
@@ -44,8 +44,8 @@ def test_every_format_gives_the_same_picture(tmp_path, suffix):
     options = {"quality": 100} if suffix == "jpeg" else {"lossless": True}
     options = options if suffix in ("jpeg", "webp") else {}
     image = read_image(saved(tmp_path / f"a.{suffix}", letter(), **options))
-    found = Preprocessing(box="keep").apply(image).astype(int)
-    assert np.abs(found - Preprocessing(box="keep").apply(letter())).max() <= 4
+    found = Preprocessing(framing="keep").apply(image).astype(int)
+    assert np.abs(found - Preprocessing(framing="keep").apply(letter())).max() <= 4
 
 
 def test_a_name_does_not_decide_the_format(tmp_path):
@@ -180,7 +180,7 @@ def test_paths_that_are_no_file(tmp_path):
 def test_opencv_prints_nothing_of_its_own(capfd):
     for data in (b"", b"text", b"\xff\xd8\xff\xe0\x00\x04ab\xff\xd9"):
         with pytest.raises(InputError):
-            decode(data, "a")
+            ImageFile(data, "a").page()
     assert capfd.readouterr() == ("", "")
 
 
@@ -208,12 +208,12 @@ def test_a_jpeg_that_lacks_only_its_end_mark_is_read(height, width, options):
     noise = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4), np.uint8)
     picture = cv2.resize(noise, (width, height))
     data = encoded(picture, "jpeg", **options)
-    whole = decode(data, "a")
-    np.testing.assert_array_equal(decode(data[:-2], "a"), whole)
-    np.testing.assert_array_equal(decode(data[:-1], "a"), whole)
+    whole = ImageFile(data, "a").page()
+    np.testing.assert_array_equal(ImageFile(data[:-2], "a").page(), whole)
+    np.testing.assert_array_equal(ImageFile(data[:-1], "a").page(), whole)
     for kept in (0.97, 0.9, 0.6, 0.3):
         with pytest.raises(InputError, match="cut short"):
-            decode(data[: int(kept * len(data))], "a")
+            ImageFile(data[: int(kept * len(data))], "a").page()
 
 
 def test_a_progressive_jpeg_that_lacks_scans_is_cut_short():
@@ -222,7 +222,7 @@ def test_a_progressive_jpeg_that_lacks_scans_is_cut_short():
     scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
     for end in scans[1:]:
         with pytest.raises(InputError, match="cut short"):
-            decode(data[:end], "a")
+            ImageFile(data[:end], "a").page()
 
 
 def test_avif_and_heic_are_read(monkeypatch):
@@ -234,7 +234,7 @@ def test_avif_and_heic_are_read(monkeypatch):
     assert "HEIF" not in Image.OPEN  # Pillow was not told of it
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(InputError, match=r"a\.jpg: is a HEIC picture, which needs pip install pil"):
-        decode(buffer.getvalue(), "a.jpg")
+        ImageFile(buffer.getvalue(), "a.jpg").page()
 
 
 def test_avif_is_read_where_pillow_can(monkeypatch):
@@ -244,7 +244,7 @@ def test_avif_is_read_where_pillow_can(monkeypatch):
     assert np.abs(ImageFile(data, "a").grey().astype(int) - letter()).max() < 40
     monkeypatch.setattr(features, "check", lambda name: False)
     with pytest.raises(InputError, match="is an AVIF picture, which needs pip install -U pillow"):
-        decode(data, "a")
+        ImageFile(data, "a").page()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_avif_is_read_where_pillow_can(monkeypatch):
 )
 def test_a_format_that_is_not_read_is_named(data, words):
     with pytest.raises(InputError, match=words):
-        decode(data, "a")
+        ImageFile(data, "a").page()
 
 
 def pages(*pictures, suffix):
@@ -278,7 +278,7 @@ def test_each_page_or_frame_is_read(suffix):
     for number in (0, 1, 2, 1):
         assert np.abs(file.grey(number).astype(int) - turned[number]).max() <= 4
     assert ImageFile(encoded(letter(), suffix), "a").pages == 1
-    np.testing.assert_array_equal(decode(file.data, "a"), ImageFile(file.data, "a").page(0))
+    np.testing.assert_array_equal(ImageFile(file.data, "a").page(), file.page(0))  # the first
 
 
 def test_pages_are_bounded():

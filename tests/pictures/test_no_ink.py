@@ -10,7 +10,7 @@ from PIL import Image
 
 import lenet_xp
 from lenet_xp.demo.reading import PictureReader
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.pictures.no_ink import are_blank, is_ink
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -30,7 +30,7 @@ def test_no_letter_is_read_from_no_ink(reader, name):
         picture = BLANKS[name](height, width, np.random.default_rng(number))
         assert reader.read(picture).blank, (height, width)
         assert reader.read_page(picture).letters == (), (height, width)
-        assert not Preprocessing(box="keep").apply(picture).any(), (height, width)
+        assert not Preprocessing(framing="keep").apply(picture).any(), (height, width)
 
 
 @pytest.mark.parametrize("name", ["paper, noise", "coarse paper", "vignette, noise"])
@@ -111,12 +111,12 @@ def test_no_real_letter_becomes_a_blank(shared):
     pictures = []
     with zipfile.ZipFile(shared / "amhcd_64.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpeg")][::9]
-        pictures += [grey_levels(decode(archive.read(name), name)) for name in names]
+        pictures += [grey_levels(ImageFile(archive.read(name), name).page()) for name in names]
     with np.load(shared / "mnist.npz") as arrays:
         pictures += list(arrays["x_test"][::5])
     for path in sorted((shared / "outside").glob("*.zip")):
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith((".png", ".jpg"))][::3]
-            pictures += [grey_levels(decode(archive.read(name), name)) for name in names]
+            pictures += [grey_levels(ImageFile(archive.read(name), name).page()) for name in names]
     letters = Preprocessing().apply_all(pictures)
     assert len(letters) > 5000 and letters.any((1, 2)).all()

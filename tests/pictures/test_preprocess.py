@@ -9,7 +9,7 @@ import pytest
 
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.frame import frame
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
@@ -97,16 +97,16 @@ def test_other_shapes_and_types_are_refused(picture):
         Preprocessing().apply(picture)
 
 
-@pytest.mark.parametrize("box", ["auto", "keep"])
+@pytest.mark.parametrize("framing", ["auto", "keep"])
 @pytest.mark.parametrize("polarity", ["auto", "dark-on-light", "light-on-dark"])
-def test_many_at_once_give_what_each_gives(box, polarity):
+def test_many_at_once_give_what_each_gives(framing, polarity):
     rng = np.random.default_rng(0)
     small = [cross(), 255 - cross(), cross(28), cross(40)[:, :9], np.full((64, 64), 9, np.uint8)]
     noise = [rng.integers(0, 256, (64, 64)).astype(np.uint8) for _ in range(5)]
     lost = np.full((64, 64), 255, np.uint8)
     lost[30:40, 30:45] = 0
     pictures = [*small, *noise, lost, ring(300, (100, 160, 200, 260)), np.dstack([cross()] * 3)]
-    chosen = Preprocessing(box=box, polarity=polarity)
+    chosen = Preprocessing(framing=framing, polarity=polarity)
     together = chosen.apply_all(pictures)
     assert together.shape == (len(pictures), 32, 32) and together.dtype == np.uint8
     for picture, result in zip(pictures, together, strict=True):
@@ -118,7 +118,7 @@ def test_ink_lost_in_a_small_picture_is_cut_out():
     picture = np.full((64, 64), 255, np.uint8)
     picture[20:36, 40:56] = cross(16, width=4)
     assert Preprocessing().apply(picture)[[0, -1]].max() == 255
-    assert Preprocessing(box="keep").apply(picture)[[0, -1]].max() == 0
+    assert Preprocessing(framing="keep").apply(picture)[[0, -1]].max() == 0
 
 
 def test_28_is_padded_by_2_and_16_is_scaled_up():
@@ -136,10 +136,10 @@ def test_a_small_letter_in_a_large_shaded_sheet_is_found(at):
     letter[30:36] = 20  # yab
     sheet = np.tile(np.linspace(240, 150, 300), (300, 1))
     sheet[at[0] : at[0] + 64, at[1] : at[1] + 64] *= letter / 255
-    expected = Preprocessing(box="keep").apply(letter).astype(float)
+    expected = Preprocessing(framing="keep").apply(letter).astype(float)
     found = Preprocessing().apply(sheet.astype(np.uint8)).astype(float)
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.9
-    kept = Preprocessing(box="keep").apply(sheet.astype(np.uint8))
+    kept = Preprocessing(framing="keep").apply(sheet.astype(np.uint8))
     assert np.corrcoef(expected.ravel(), kept.ravel().astype(float))[0, 1] < 0.5
 
 
@@ -200,7 +200,7 @@ def test_dict_round_trip():
         {"size": 10**9},
         {"polarity": "dark"},
         {"polarity": ["auto"]},
-        {"box": None},
+        {"framing": None},
         {"contrast": 1},
         {"mean": float("nan")},
         {"mean": -1},
@@ -229,15 +229,15 @@ def test_every_amhcd_polarity_is_found_and_no_frame_touched(shared):
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         assert len(names) == 25740
         chosen = names[::7] + [name for name in names if "/ya/" in name or "/yan/" in name]
-        pictures = [decode(archive.read(name), name) for name in chosen]
-    known = Preprocessing(polarity="dark-on-light", box="keep")
+        pictures = [ImageFile(archive.read(name), name).page() for name in chosen]
+    known = Preprocessing(polarity="dark-on-light", framing="keep")
     assert_same_in_batches(Preprocessing(), known, pictures)
 
 
 def test_every_mnist_digit_is_only_padded(shared):
     with np.load(shared / "mnist.npz") as arrays:
         digits = arrays["x_test"]
-    known = Preprocessing(polarity="light-on-dark", box="keep")
+    known = Preprocessing(polarity="light-on-dark", framing="keep")
     assert_same_in_batches(Preprocessing(), known, digits)
     padded = Preprocessing().apply_all(255 - digits[:200])
     assert padded[:, 2:30, 2:30].max((1, 2)).min() == 255 and padded[:, :2].max() == 0

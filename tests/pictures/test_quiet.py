@@ -18,7 +18,7 @@ from PIL import Image
 
 from lenet_xp.commands import terminal
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.system import streams
 from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system.own_process import owned
@@ -55,7 +55,7 @@ def many_samples() -> bytes:
 @pytest.mark.parametrize("make", [jpeg, tiff, many_samples], ids=lambda make: make.__name__)
 def test_libraries_say_nothing(capfd, make):
     with owned(), suppress(InputError):
-        decode(make(), "x")
+        ImageFile(make(), "x").page()
     assert capfd.readouterr() == ("", "")
 
 

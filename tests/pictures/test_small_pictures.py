@@ -57,7 +57,7 @@ def test_grey_levels_of_colours_are_their_luma():
 def test_a_picture_of_at_least_seven_eighths_is_padded_and_another_scaled(shape, padded):
     picture = blocks(np.random.default_rng(0), *shape)
     picture[0, 0], picture[-1, -1] = 0, 255
-    found = Preprocessing(polarity="light-on-dark", box="keep").apply(picture)
+    found = Preprocessing(polarity="light-on-dark", framing="keep").apply(picture)
     high, wide = shape
     top, left = (32 - high) // 2, (32 - wide) // 2
     expected = np.zeros((32, 32), np.uint8)
@@ -68,11 +68,11 @@ def test_a_picture_of_at_least_seven_eighths_is_padded_and_another_scaled(shape,
 
 def test_a_picture_of_twice_the_size_is_the_mean_of_four_pixels():
     pictures = blocks(np.random.default_rng(0), 5, 64, 64)
-    plain = Preprocessing(polarity="light-on-dark", box="keep", contrast=False)
+    plain = Preprocessing(polarity="light-on-dark", framing="keep", contrast=False)
     mean = pictures.reshape(5, 32, 2, 32, 2).mean((2, 4))
     assert np.abs(plain.apply_all(pictures) - mean).max() <= 0.75
     assert np.abs(plain.apply_all(pictures[:1]) - mean[:1]).max() <= 0.75
-    turned = Preprocessing(polarity="dark-on-light", box="keep", contrast=False)
+    turned = Preprocessing(polarity="dark-on-light", framing="keep", contrast=False)
     assert np.abs(turned.apply_all(pictures) - (255 - mean)).max() <= 0.75
 
 
@@ -80,7 +80,7 @@ def test_the_contrast_is_stretched_for_each_picture_by_itself():
     pictures = [np.full((32, 32), low, np.uint8) for low in (50, 0)]
     for picture, level in zip(pictures, (90, 200), strict=True):
         picture[4:28, 12:16], picture[10:14, 4:28] = level, level - 7
-    found = Preprocessing(polarity="light-on-dark", box="keep").apply_all(pictures)
+    found = Preprocessing(polarity="light-on-dark", framing="keep").apply_all(pictures)
     for picture, result in zip(pictures, found, strict=True):
         span = int(picture.max()) - int(picture.min())
         expected = (picture.astype(int) - picture.min()) * 255 / span
@@ -108,5 +108,5 @@ def test_the_limits_of_the_parameters(good, bad):
 def test_a_large_picture_with_its_box_kept_is_scaled_whole():
     picture = np.full((600, 600), 240, np.uint8)
     picture[150:300, 150:300] = 20
-    found = Preprocessing(box="keep").apply(picture)
+    found = Preprocessing(framing="keep").apply(picture)
     assert (found[9:15, 9:15] == 255).all() and not found[:7].any() and not found[17:].any()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lenet_xp.pictures import image_file
-from lenet_xp.pictures.image_file import decode
+from lenet_xp.pictures.image_file import ImageFile
 
 RNG = np.random.default_rng(0)
 PIXELS = {
@@ -28,7 +28,7 @@ def encoded(pixels, kind="PNG"):
 @pytest.mark.parametrize("part", [1, 9, 10, 35, 229, 230, 231, 2**20])
 def test_pixels_are_the_same_in_parts_of_any_size(kind, part, monkeypatch):
     monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
-    found = decode(encoded(PIXELS[kind]), "a.png")
+    found = ImageFile(encoded(PIXELS[kind]), "a.png").page()
     assert found.dtype == PIXELS[kind].dtype
     np.testing.assert_array_equal(found, PIXELS[kind])
 
@@ -40,7 +40,7 @@ def test_a_palette_is_the_same_in_parts(monkeypatch):
     for part in (1, 35, 2**20):
         monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
         np.testing.assert_array_equal(
-            decode(file.getvalue(), "a"), np.asarray(picture.convert("RGB"))
+            ImageFile(file.getvalue(), "a").page(), np.asarray(picture.convert("RGB"))
         )
 
 
@@ -55,19 +55,19 @@ def test_the_number_of_pixels_is_told_before_they_are_decoded(kind):
 
     told = []
     with pytest.raises(Refused):
-        decode(encoded(PIXELS["grey"], kind), "a", admit)
+        ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=admit)
     assert told == [230]
-    assert decode(encoded(PIXELS["grey"], kind), "a", told.append).shape == (23, 10)
+    assert ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=told.append).shape == (23, 10)
     assert told == [230, 230]
 
 
 def test_a_jpeg_may_have_comments_and_fill_bytes_before_its_frame():
     data = encoded(np.kron(PIXELS["grey"], np.ones((4, 4), np.uint8)), "JPEG")
-    plain = decode(data, "a")
+    plain = ImageFile(data, "a").page()
     assert plain.shape == (92, 40)
     for extra in (
         b"\xff\xfe\x00\x09comment",
         b"\xff\xff\xff\xfe\x00\x02",
         b"\xff\xe5\x01\x02" + b"\xff\xc0" * 128,
     ):
-        np.testing.assert_array_equal(decode(data[:2] + extra + data[2:], "a"), plain)
+        np.testing.assert_array_equal(ImageFile(data[:2] + extra + data[2:], "a").page(), plain)

@@ -33,6 +33,74 @@ OPTIMISERS = {
     "adamw": (0.002, 0.1),
 }
 MOMENTUM = 0.9
+PLAIN_RATE = (
+    0.5  # of the plain networks: float32 holds the change of a parameter to 1e-6 and better
+)
+
+
+# Networks of plain layers: name -> shape of an image, layers of (kind, *settings), where a
+# convolution's are channels in and out, kernel, stride and padding.
+PLAIN: dict[str, tuple[tuple[int, ...], list[tuple]]] = {
+    "padding": (
+        (1, 10, 10),
+        [
+            *(("conv2d", 1, 6, 3, 1, 1), ("relu",), ("conv2d", 6, 8, 3, 1, 1), ("tanh",)),
+            *(("avgpool2d", 2), ("flatten",), ("linear", 200, 10)),
+        ],
+    ),
+    "max pools": (
+        (1, 14, 12),
+        [
+            *(("conv2d", 1, 5, 3, 1, 0), ("relu",), ("maxpool2d", 2)),
+            *(("conv2d", 5, 7, 3, 1, 1), ("relu",), ("maxpool2d", 3)),
+            *(("flatten",), ("linear", 14, 12), ("tanh",), ("linear", 12, 6)),
+        ],
+    ),
+    "stride 2": (
+        (2, 13, 12),
+        [
+            *(("conv2d", 2, 6, 3, 2, 1), ("scaled_tanh",), ("conv2d", 6, 8, 3, 2, 0), ("relu",)),
+            *(("flatten",), ("linear", 48, 9)),
+        ],
+    ),
+    "three channels": (
+        (3, 12, 12),
+        [
+            *(("conv2d", 3, 6, 5, 1, 2), ("tanh",), ("avgpool2d", 2), ("scaled_tanh",)),
+            *(("conv2d", 6, 4, 3, 1, 0), ("flatten",), ("linear", 64, 11)),
+        ],
+    ),
+    "no activation": (
+        (1, 11, 9),
+        [("conv2d", 1, 4, 4, 1, 0), ("avgpool2d", 3), ("flatten",), ("linear", 16, 5)],
+    ),
+    "two classes": (
+        (1, 8, 8),
+        [("maxpool2d", 2), ("flatten",), ("linear", 16, 20), ("relu",), ("linear", 20, 2)],
+    ),
+    "1,000 classes": (
+        (1, 9, 9),
+        [("conv2d", 1, 3, 3, 2, 0), ("tanh",), ("flatten",), ("linear", 48, 1000)],
+    ),
+    "dense alone": ((1, 6, 7), [("flatten",), ("tanh",), ("linear", 42, 8)]),
+}
+
+
+def plain_parameters(shapes: list[tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Parameters of these shapes, by their place; weights as wide as their inputs allow."""
+    rng = np.random.RandomState(2026)
+    bounds = [np.sqrt(3 / np.prod(s[1:])) if len(s) > 1 else 0.2 for s in shapes]
+    drawn = (rng.uniform(-b, b, s) for b, s in zip(bounds, shapes, strict=True))
+    return {str(place): value for place, value in enumerate(drawn)}
+
+
+def plain_batch(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Five images (N, C, H, W) of a plain network, their labels and soft targets (N, K)."""
+    (shape, layers), rng = PLAIN[name], np.random.RandomState(7)
+    classes = layers[-1][2]
+    targets = rng.uniform(0, 1, (5, classes)) ** 4
+    targets /= targets.sum(axis=1, keepdims=True)
+    return rng.uniform(-1, 1, (5, *shape)), rng.randint(0, classes, 5), targets
 
 
 def parameters() -> dict[str, np.ndarray]:
@@ -54,17 +122,17 @@ def digest(vectors: dict[str, np.ndarray]) -> np.ndarray:
     """
     rng = np.random.RandomState(61)
     rows = []
-    for name in SHAPES:
+    for name in vectors:
         vector = np.asarray(vectors[name], dtype=np.float64).ravel()
         signs = rng.choice((-1.0, 1.0), (4, vector.size))
         rows.append(np.concatenate([[np.linalg.norm(vector)], signs @ vector]))
-    sample = np.concatenate([np.ravel(vectors[name]) for name in SHAPES])[::61]
+    sample = np.concatenate([np.ravel(each) for each in vectors.values()])[::61]
     return np.concatenate([np.ravel(rows), sample])
 
 
-def digest_error(actual: np.ndarray, desired: np.ndarray) -> float:
+def digest_error(actual: np.ndarray, desired: np.ndarray, parameters: int = len(SHAPES)) -> float:
     """The largest error of a digest: of sums relative to the norm, of entries to the largest."""
-    count = 5 * len(SHAPES)
+    count = 5 * parameters
     sums, expected = (d[:count].reshape(-1, 5) for d in (actual, desired))
     in_sums = np.abs(sums - expected) / expected[:, :1]
     in_sample = np.abs(actual[count:] - desired[count:]) / np.abs(desired[count:]).max()

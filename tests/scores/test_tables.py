@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lenet_xp.commands.pictures import draw_scores
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.plots.run import draw_scores
 from lenet_xp.scores.rejection import rejection_curve
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import (
@@ -107,7 +107,7 @@ def test_scores_leave_every_table_and_picture(tmp_path, names):
     probabilities[np.arange(200), predictions] = 0.9
     images = np.random.default_rng(0).integers(0, 256, (200, 32, 32), dtype=np.uint8)
     scores = Scores(labels, probabilities, names)
-    write_tables(tmp_path / "new" / "run", scores)
+    write_tables(tmp_path / "new" / "run", scores, {i: str(i) for i in range(200)})
     draw_scores(tmp_path / "new" / "run", scores, images)
     written = sorted(path.name for path in (tmp_path / "new" / "run").iterdir())
     assert written == [
@@ -121,6 +121,7 @@ def test_scores_leave_every_table_and_picture(tmp_path, names):
         "per_class.csv",
         "per_class.png",
         "per_class.txt",
+        "predictions.csv",
         "rejection.csv",
         "rejection.png",
         "reliability.png",
@@ -142,7 +143,7 @@ def test_known_writers_add_their_tables_and_picture(tmp_path):
     images = np.zeros((120, 32, 32), dtype=np.uint8)
     writers = np.arange(120) % 4
     scores = Scores(labels, probabilities, NAMES[:3], 1.5, writers)
-    write_tables(tmp_path, scores)
+    write_tables(tmp_path, scores, {i: str(i) for i in range(120)})
     draw_scores(tmp_path, scores, images)
     rows = _table(tmp_path / "per_writer.csv")
     assert {row["writer"] for row in rows} == {"0", "1", "2", "3"}
@@ -192,4 +193,4 @@ def test_tables_that_cannot_be_written_say_so(tmp_path):
     (tmp_path / "file").touch()
     scores = Scores(np.zeros(1, dtype=np.int64), np.ones((1, 2)), ("ya", "yar"))
     with pytest.raises(InputError, match="cannot write"):
-        write_tables(tmp_path / "file", scores)
+        write_tables(tmp_path / "file", scores, {0: "a"})

@@ -75,14 +75,16 @@ def test_another_process_gives_the_gradients_of_a_local_one(batch, how, stack):
     images, labels = batch
     model = LeNet5(ops=get_ops("numpy"))
     local = GradientWorker(model.replica(), PREPROCESSING)
-    other = GradientProcess(LeNet5(ops=get_ops("numpy"), seed=5), PREPROCESSING, 80)
+    elsewhere = LeNet5(ops=get_ops("numpy"), seed=5)
+    other = GradientProcess(elsewhere, PREPROCESSING, 80)
     assert start_all(stack, [other])
+    elsewhere.values[...] = model.values
     expected = np.empty((2, 70), np.float32)
     with threadpool_limits(1, user_api="blas"):  # more would sum in another order
         for count in (70, 40, 1):
             local.differentiate(Batch(images[:count], labels[:count]), 0.5, *expected[:, :count])
             got = np.empty((2, count), np.float32)
-            other.begin_gradient(model.values, Batch(images[:count], labels[:count]), 0.5)
+            other.begin_gradient(Batch(images[:count], labels[:count]), 0.5)
             other.finish_gradient(*got)  # the values were sent with the batch
             assert np.array_equal(got, expected[:, :count])
             assert np.array_equal(other.gradients, local.model.gradients)

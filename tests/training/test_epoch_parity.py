@@ -18,7 +18,7 @@ from lenet_xp.training.recipes import BEST, CLASSIC, Recipe
 from studies.speed.ours import PREPROCESSING
 
 pytestmark = pytest.mark.usefixtures("stand_in")
-PLAIN_BEST = Recipe(**vars(BEST) | {"distortion": None, "learning_rate": 1e-3, "averaging": 0.9})
+PLAIN_BEST = Recipe(**vars(BEST) | {"distortion": None, "learning_rate": 1e-3})
 # What a run says of its machine and its time
 OF_THE_MACHINE = {"backend_requested", "backend", "graph", "threads", "device"}
 OF_THE_MACHINE |= {"train_seconds", "images_per_second"}

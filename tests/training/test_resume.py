@@ -12,6 +12,7 @@ import pytest
 from commandline import files_in, finish, letters_folder, start
 from killable import ADAM, SGD, Quiet, begin_or_resume, plan
 
+from lenet_xp.architecture import MAX_PARAMETERS
 from lenet_xp.commands import terminal
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
@@ -21,7 +22,7 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
 from lenet_xp.system.processes import WorkerProcess, can_start
-from lenet_xp.training.checkpoints import Checkpoints, State, locked
+from lenet_xp.training.checkpoints import KEPT_CHECKPOINTS, Checkpoints, State, locked
 from lenet_xp.training.loop import fit
 from lenet_xp.training.run import interrupted_run, train_run
 
@@ -124,14 +125,26 @@ def same(a: State, b: State) -> bool:
 
 
 def test_the_newest_are_kept(tmp_path):
-    checkpoints = Checkpoints(tmp_path / "new", keep=2)
-    assert checkpoints.latest(pytest.fail) is None and not checkpoints.any()
-    for step in (5, 70, 900):
+    checkpoints = Checkpoints(tmp_path / "new")
+    with pytest.raises(InputError, match=f"{tmp_path.name}: holds no checkpoint; start"):
+        checkpoints.latest(pytest.fail)
+    assert not checkpoints.any()
+    for step in (5, 70, 80, 900):
         checkpoints.save(state(step), {})
-    assert files_in(tmp_path) == ["new/step-0000000070.npz", "new/step-0000000900.npz"]
+    kept = [f"new/step-{step:010}.npz" for step in (70, 80, 900)]
+    assert files_in(tmp_path) == kept and len(kept) == KEPT_CHECKPOINTS
     assert same(checkpoints.latest(pytest.fail)[0], state(900))
     checkpoints.clear()
     assert not (tmp_path / "new").exists()
+
+
+def test_a_large_network_can_be_resumed(tmp_path):
+    """Checkpoints hold several vectors of the parameters, and more than a model file may."""
+    checkpoints, values = Checkpoints(tmp_path), np.ones(MAX_PARAMETERS)
+    state = State(7, {name: values for name in ("values", "mean", "best_values", "m", "v")}, {})
+    checkpoints.save(state, {})
+    found = checkpoints.latest(lambda text: pytest.fail(text))
+    assert found is not None and found[0].step == 7
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -253,9 +266,22 @@ def test_other_images_are_refused(data, tmp_path, monkeypatch):
         arrays = dict(stored)
     other = tmp_path / "other.npz"
     np.savez(other, **arrays | {"x_train": arrays["x_train"][:, ::-1]})
-    run, _ = interrupted_run(tmp_path)
+    run, *_ = interrupted_run(tmp_path)
     with pytest.raises(InputError, match="not the images that the run began with"):
         train_run(replace(run, data=str(other)), get_ops("numpy"), Quiet())
+
+
+@pytest.mark.parametrize("wrong", ({"backend": "x"}, {"dtype": "int8"}, {"threads": 0.5}), ids=str)
+def test_a_run_of_another_kind_is_not_resumed(data, tmp_path, monkeypatch, wrong):
+    stop_after(2, monkeypatch)
+    with pytest.raises(Interrupted):
+        train_run(plan(data, tmp_path), get_ops("numpy"), Quiet())
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    state, description = checkpoints.latest(pytest.fail)
+    assert interrupted_run(tmp_path)[1:] == ("numpy", "float32")
+    checkpoints.save(replace(state, step=state.step + 1), description | wrong)
+    with pytest.raises(InputError, match="its checkpoints are of another version"):
+        interrupted_run(tmp_path)
 
 
 def test_a_divergence_names_its_step_and_leaves_the_last_good_state(data, tmp_path):

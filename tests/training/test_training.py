@@ -26,7 +26,7 @@ from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training import loop as training
 from lenet_xp.training.batches import epoch_batches, prefetch
 from lenet_xp.training.loop import TrainingDiverged, fit
-from lenet_xp.training.recipes import OPTIMISERS, RECIPES, Recipe
+from lenet_xp.training.recipes import FORMER, OPTIMISERS, RECIPES, Recipe
 
 RECORDS = sorted((Path(__file__).resolve().parents[2] / "results").glob("**/metrics.json"))
 RECIPE = Recipe("quick", epochs=4, batch_size=16, optimiser="momentum", learning_rate=0.03)
@@ -93,14 +93,12 @@ def test_a_step_is_the_plain_gradient_of_the_batch(threads):
     np.testing.assert_allclose(after, expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
-def test_the_best_weights_on_validation_stay(averaging):
-    recipe = replace(RECIPE, averaging=averaging)
+def test_the_best_weights_on_validation_stay():
     images, labels = bars(12, 1)
     seen = []
     misleading = images, (labels + 1) % 3  # the better the fit, the worse the score
     result, _, left = trained(
-        recipe,
+        RECIPE,
         val=misleading,
         on_epoch=lambda row, model: seen.append((row, model.values.copy())),
     )
@@ -111,30 +109,6 @@ def test_the_best_weights_on_validation_stay(averaging):
     assert result.best_accuracy == rows[best]["val_accuracy"]
     np.testing.assert_array_equal(left, seen[best][1])
     assert not np.array_equal(left, seen[-1][1])
-
-
-def test_the_running_mean_is_validated_and_kept():
-    """The mean by its formula over the weights of a run without one, which it must not change."""
-    momentum, plain, seen = 0.8, replace(RECIPE, batch_size=48, epochs=12), []
-    trained(plain, threads=1, on_epoch=lambda row, model: seen.append(model.values.copy()))
-    average = np.zeros_like(seen[0], np.float64)
-    for step, values in enumerate(seen, start=1):
-        if step <= 5:
-            average = np.mean(seen[:step], axis=0, dtype=np.float64)
-        else:
-            average = momentum * average + (1 - momentum) * values
-    validated = []
-    result, _, left = trained(
-        replace(plain, averaging=momentum),
-        threads=1,
-        on_epoch=lambda row, model: validated.append(model.values.copy()),
-    )
-    np.testing.assert_allclose(validated[-1], average, atol=1e-6)
-    np.testing.assert_array_equal(left, validated[result.best_epoch - 1])
-    model = LeNet5(3, ops=get_ops("numpy"), values=validated[0])
-    images, labels = bars(12, 1)
-    p = predict_probabilities(model, images, Preprocessing().fitted(bars(48)[0]))
-    assert result.history[0]["val_loss"] == pytest.approx(cross_entropy(p, labels))
 
 
 def test_callbacks_tell_every_epoch_and_the_way_there(monkeypatch):
@@ -309,17 +283,25 @@ def test_recipes_on_record_can_be_trained_again(path):
         told, strengths = recorded.pop("distortion"), now.pop("distortion")
         names = told.keys() | strengths.keys()
         assert dict.fromkeys(names, 0.0) | told == dict.fromkeys(names, 0.0) | strengths
-    assert recorded.pop("label_smoothing", 0.0) == 0.0
-    assert now == {"averaging": 0.0} | recorded
+    assert all(recorded.pop(name, 0.0) == 0.0 for name in FORMER)
+    added = {"network": None, "size": 32, "channels": 1}
+    assert now == added | recorded
 
 
-@pytest.mark.parametrize("smoothing", (0.1, float("nan"), None, "0.0"))
-def test_a_record_of_smoothed_labels_is_refused(smoothing):
-    """Earlier versions could smooth; what they recorded as 0 is still the recipe that it was."""
+@pytest.mark.parametrize("value", (0.1, float("nan"), None, "0.0"))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("label_smoothing", "labels are no longer smoothed"),
+        ("averaging", "weights are no longer averaged"),
+    ],
+)
+def test_a_record_of_what_is_gone_is_refused(name, words, value):
+    """What earlier versions recorded as 0 is still the recipe that it was."""
     recorded = RECIPES["best"].to_dict()
-    assert Recipe.from_dict(recorded | {"label_smoothing": 0.0}) == RECIPES["best"]
-    with pytest.raises(ValueError, match="labels are no longer smoothed"):
-        Recipe.from_dict(recorded | {"label_smoothing": smoothing})
+    assert Recipe.from_dict(recorded | {name: 0.0}) == RECIPES["best"]
+    with pytest.raises(ValueError, match=f"{name} .*: {words}"):
+        Recipe.from_dict(recorded | {name: value})
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -344,7 +326,6 @@ def test_every_optimiser_and_schedule_trains(optimiser, schedule):
         {"momentum": 0.0, "optimiser": "nesterov"},
         {"weight_decay": -1.0},
         {"weight_decay": float("nan")},
-        {"averaging": 1.0},
         {"activation": "sine"},
         {"optimiser": "magic"},
         {"schedule": "hope"},

@@ -3,31 +3,42 @@
 import { levels } from "./reading.js";
 import { words } from "./words.js";
 
-const LAYERS = [["C1", 6, 28, 6], ["S2", 6, 14, 6], ["C3", 16, 10, 8], ["S4", 16, 5, 8]]; // maps, side, in a row
+const LENET = [["C1", 6, 28, 28], ["S2", 6, 14, 14], ["C3", 16, 10, 10], ["S4", 16, 5, 5]]; // laid out before the first reading: maps, height, width
 const GAP = 1;
 
 export class Maps {
-  #seen; #canvases = {}; #last = null; #ink; #colours;
+  #seen; #place; #canvases = []; #laid = ""; #last = null; #ink; #colours;
 
   constructor(seen, place) {
     this.#seen = seen;
+    this.#place = place;
     this.#mix();
-    for (const [name, count, side, across] of LAYERS) {
-      const figure = document.createElement("figure"), canvas = document.createElement("canvas");
-      const caption = document.createElement("figcaption"), bold = document.createElement("b");
-      canvas.width = across * (side + GAP) - GAP;
-      canvas.height = Math.ceil(count / across) * (side + GAP) - GAP;
-      canvas.role = "img";
-      canvas.id = name;
-      bold.textContent = name;
-      caption.append(bold, ` ${count} × ${side} × ${side}`);
-      figure.append(canvas, caption);
-      place.lastElementChild.before(figure);
-      this.#canvases[name] = { canvas, count, side, across };
-    }
+    this.#lay(LENET);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.#mix();
       this.show(this.#last);
+    });
+  }
+
+  /** Lay out empty maps of these layers, if they are not laid out already. */
+  #lay(layers) {
+    const key = JSON.stringify(layers);
+    if (key === this.#laid) return;
+    this.#laid = key;
+    for (const { canvas } of this.#canvases) canvas.parentElement.remove();
+    this.#canvases = layers.map(([name, shown, high, wide, count = shown]) => {
+      const figure = document.createElement("figure"), canvas = document.createElement("canvas");
+      const caption = document.createElement("figcaption"), bold = document.createElement("b");
+      const across = Math.min(shown, shown > 16 ? 16 : 8);
+      canvas.width = across * (wide + GAP) - GAP;
+      canvas.height = Math.ceil(shown / across) * (high + GAP) - GAP;
+      canvas.role = "img";
+      canvas.id = name;
+      bold.textContent = name;
+      caption.append(bold, ` ${shown < count ? `${shown} / ` : ""}${count} × ${high} × ${wide}`);
+      figure.append(canvas, caption);
+      this.#place.lastElementChild.before(figure);
+      return { name, canvas, shown, high, wide, across };
     });
   }
 
@@ -37,23 +48,36 @@ export class Maps {
   }
 
   speak() {
-    for (const [name, { canvas, count, side }] of Object.entries(this.#canvases)) canvas.ariaLabel = words().maps(name, count, side);
+    for (const { name, canvas, shown, high, wide } of this.#canvases) canvas.ariaLabel = words().maps(name, shown, high, wide);
   }
 
   /** Show a reading's picture and maps; null, or a blank picture, shows paper. */
   show(reading) {
     this.#last = reading;
-    const seen = reading && !reading.blank ? levels(reading.seen, Uint8Array).values : new Uint8Array(32 * 32);
-    draw(this.#seen, [{ values: seen, left: 0, top: 0, side: 32 }], this.#ink, 0);
-    const given = Object.fromEntries((reading?.maps ?? []).map((each) => [each.name, each]));
-    for (const [name, { canvas, count, side, across }] of Object.entries(this.#canvases)) {
-      const values = given[name] ? levels(given[name], Int8Array).values : new Int8Array(count * side * side);
-      const tiles = Array.from({ length: count }, (_, i) => ({
-        values: values.subarray(i * side * side, (i + 1) * side * side),
-        left: (i % across) * (side + GAP), top: Math.floor(i / across) * (side + GAP), side,
+    const known = reading && !reading.blank ? reading : null;
+    if (known) this.#lay(known.maps.map(({ name, shape, count }) => [name, ...shape, count]));
+    this.speak();
+    this.#show(known?.seen);
+    for (const [number, { canvas, shown, high, wide, across }] of this.#canvases.entries()) {
+      const size = high * wide, values = known ? levels(known.maps[number], Int8Array).values : new Int8Array(shown * size);
+      const tiles = Array.from({ length: shown }, (_, i) => ({
+        values: values.subarray(i * size, (i + 1) * size),
+        left: (i % across) * (wide + GAP), top: Math.floor(i / across) * (high + GAP), wide,
       }));
       draw(canvas, tiles, this.#colours, 128);
     }
+  }
+
+  /** Show what the network sees: ink on paper, or colours; without it, paper. */
+  #show(seen) {
+    const [high, wide, channels] = seen?.shape ?? [this.#seen.height, this.#seen.width];
+    const given = seen ? levels(seen, Uint8Array).values : new Uint8Array(high * wide);
+    this.#seen.height = high;
+    this.#seen.width = wide;
+    this.#seen.nextElementSibling.lastChild.textContent = ` ${high} × ${wide}`;
+    const own = (_, k) => (255 << 24 | given[3 * k + 2] << 16 | given[3 * k + 1] << 8 | given[3 * k]) >>> 0;
+    const colours = channels ? Uint32Array.from({ length: high * wide }, own) : this.#ink;
+    draw(this.#seen, [{ values: channels ? [...colours.keys()] : given, left: 0, top: 0, wide }], colours, 0);
   }
 }
 
@@ -73,9 +97,9 @@ function ramp(...names) {
 function draw(canvas, tiles, colours, zero) {
   const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
-  for (const { values, left, top, side } of tiles) {
-    for (let y = 0, i = 0; y < side; y++) {
-      for (let place = (top + y) * canvas.width + left, end = place + side; place < end; place++, i++) pixels[place] = colours[values[i] + zero];
+  for (const { values, left, top, wide } of tiles) {
+    for (let y = 0, i = 0; i < values.length; y++) {
+      for (let place = (top + y) * canvas.width + left, end = place + wide; place < end; place++, i++) pixels[place] = colours[values[i] + zero];
     }
   }
   context.putImageData(image, 0, 0);

@@ -1,5 +1,6 @@
 """Makes arrays on a CUDA device, fills them with images and captures computations, by CuPy."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -117,16 +118,18 @@ class CupyArrays(Ops):
     def image_batch(
         self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
     ) -> Array:
-        count, height, width = images.shape
+        count, *shape = images.shape
         places: Any = NULL
         if chosen is None:
             images = self._on_device(images, np.uint8)
         else:
             count, places = len(chosen), self._on_device(chosen, np.int64)
-        x = self._new(1, height, width, count)
-        arguments = images, places, x, float(scale), float(shift), height * width, count
-        self._launch_on_tiles("image_batch", arguments, height * width, count)
-        return x
+        x, numbers = self._new(*shape, count), math.prod(shape)
+        arguments = images, places, x, float(scale), float(shift), numbers, count
+        self._launch_on_tiles("image_batch", arguments, numbers, count)
+        if len(shape) == 2:
+            return x[None]
+        return self.xp.ascontiguousarray(x.transpose(2, 0, 1, 3))
 
     def warped_batch(
         self,

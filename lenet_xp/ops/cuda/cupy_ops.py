@@ -10,7 +10,7 @@ import numpy as np
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div, source
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
-from lenet_xp.ops.reference import Array, LossPlace
+from lenet_xp.ops.reference import Array, Place
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
@@ -144,7 +144,7 @@ class CupyOps(CupyArrays):
         return p
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: LossPlace | None = None
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
     ) -> tuple[Array, Array, Array]:
         classes, count = logits.shape
         gradient, start = self._new(classes, count), NULL
@@ -154,10 +154,11 @@ class CupyOps(CupyArrays):
             losses, hits = map(self._output, into[:2])
             start = self._on_device(into[2], np.int64)
         labels = self.xp.ascontiguousarray(labels)
-        arrays = self._input(logits), labels, losses, hits, start, gradient
+        soft = () if targets is None else (self._input(targets),)
+        arrays = self._input(logits), *soft, labels, losses, hits, start, gradient
         arguments = *arrays, float(scale), classes, count
-        grid = (ceil_div(count, LANES),)
-        self._kernels.launch("loss", "softmax_cross_entropy", grid, WARPS, arguments)
+        name = "soft_cross_entropy" if soft else "softmax_cross_entropy"
+        self._kernels.launch("loss", name, (ceil_div(count, LANES),), WARPS, arguments)
         return losses, hits, gradient
 
     def sgd_update(
@@ -186,13 +187,6 @@ class CupyOps(CupyArrays):
         numbers = *settings.betas, settings.epsilon, settings.weight_decay
         arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
         self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
-
-    def average_update(
-        self, average: Array, value: Array, rates: Sequence[float], *, momentum: float
-    ) -> None:
-        vectors = self._output(average), self._input(value), self._rates(rates)
-        arguments = *vectors, float(momentum), value.size
-        self._launch_per_element("updates", "average_update", value.size, arguments)
 
     def _launch_per_element(
         self, file: str, name: str, size: int, arguments: tuple[Any, ...]

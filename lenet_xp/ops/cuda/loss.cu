@@ -75,3 +75,34 @@ extern "C" __global__ void softmax_cross_entropy(
     losses[place] = log(sum) - shifted;
     hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
 }
+
+// The same with targets (classes, N), each column a distribution, in place of the labels' classes. A
+// kernel of its own, so that the usual one keeps its registers.
+extern "C" __global__ void soft_cross_entropy(
+    const REAL* __restrict__ logits, const REAL* __restrict__ targets,
+    const long long* __restrict__ labels, REAL* __restrict__ losses, REAL* __restrict__ hits,
+    const long long* __restrict__ start, REAL* __restrict__ gradient, double scale, int classes,
+    int count)
+{
+    const int n = blockIdx.x * LANES + threadIdx.x;
+    SHARED(REAL, parts, SLICES * LANES);
+    const REAL top = largest(logits, parts, classes, n, count);
+    REAL sum = 0, mean = 0;  // of the exponentials, and of the logits by the targets
+    if (n < count)
+        for (int k = threadIdx.y; k < classes; k += SLICES) {
+            const REAL shifted = logits[k * count + n] - top;
+            sum += exp(shifted);
+            mean += targets[k * count + n] * shifted;
+        }
+    sum = added(sum, parts);
+    mean = added(mean, parts);
+    if (n >= count) return;
+    for (int k = threadIdx.y; k < classes; k += SLICES)
+        gradient[k * count + n] =
+            (exp(logits[k * count + n] - top) / sum - targets[k * count + n]) * (REAL)scale;
+    if (threadIdx.y > 0) return;
+    const REAL shifted = logits[(int)labels[n] * count + n] - top;
+    const long long place = n + (start ? *start : 0);
+    losses[place] = log(sum) - mean;
+    hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
+}

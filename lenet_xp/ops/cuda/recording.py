@@ -163,7 +163,8 @@ class RecordedGraph:
             try:
                 self._result = compute()
             except BaseException:
-                _abandon(stream)
+                with suppress(Exception):  # CUDA complains of a capture without an end
+                    stream.end_capture()
                 raise
             self._graph = stream.end_capture()
 
@@ -172,9 +173,3 @@ class RecordedGraph:
         self._recording.send()
         self._graph.launch()
         return self._result
-
-
-def _abandon(stream: Any) -> None:
-    """End a capture whose computation failed, and ignore what CUDA says of it."""
-    with suppress(Exception):
-        stream.end_capture()

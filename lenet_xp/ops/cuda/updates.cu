@@ -43,14 +43,3 @@ extern "C" __global__ void adam_update(
     square[k] = s;
     value[k] = v - factors[0] * (m / (sqrt(s) * factors[1] + (REAL)epsilon));
 }
-
-// A step of an exponential moving average; of the plain mean as long as its share is larger.
-extern "C" __global__ void average_update(
-    REAL* __restrict__ average, const REAL* __restrict__ value, const double* __restrict__ rates,
-    double momentum, int size)
-{
-    const int k = blockIdx.x * blockDim.x + threadIdx.x;
-    if (k >= size) return;
-    const double plain = 1.0 / rates[1], share = 1.0 - momentum;
-    average[k] += (REAL)(plain > share ? plain : share) * (value[k] - average[k]);
-}

@@ -1,0 +1,117 @@
+"""A network as plain data, a table for each layer: recipes and model files have it so, not as code.
+
+    {"kind": "conv2d", "name": "C1", "in_channels": 1, "out_channels": 6, "kernel": [5, 5]}
+
+kind and name are a layer's own; the other entries are its constructor's arguments in `layers.py`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lenet_xp.layers import LAYERS, Conv2D, Layer, is_ours
+from lenet_xp.model import Sequential
+from lenet_xp.system.text import nearest, problem_with
+
+MAX_LAYERS = 200
+MAX_PARAMETERS = 8_000_000  # numbers: of all layers together; in float64 they fit a model file
+MAX_WORK = 2**25  # numbers: that all layers make of one image, the columns of im2col included
+LARGEST = 2**20  # of the numbers in a table
+# What may be left out of a table: it follows from the layer before.
+_FOLLOWS = {"conv2d": "in_channels", "linear": "in_features"}
+_NEEDED = {"conv2d": ("out_channels", "kernel"), "linear": ("out_features",)}
+
+Table = Mapping[str, Any]
+
+
+def describe(network: Sequential) -> dict[str, Any]:
+    """The network as JSON holds it: `input`, the shape of one image, and `layers`, their tables.
+
+    Raises ValueError for a layer that is none of the package's.
+    """
+    return {"input": list(network.input_shape), "layers": [_table(each) for each in network.layers]}
+
+
+def _table(layer: Layer) -> dict[str, Any]:
+    if not is_ours(layer):
+        raise ValueError(
+            f"{layer.name} is a {type(layer).__name__}, none of the package's layers, which alone "
+            f"can be written as data: {', '.join(LAYERS)}"
+        )
+    options = {name: getattr(layer, name) for name in layer.options}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    return {"kind": layer.kind, "name": layer.name, **plain}
+
+
+def layers_of(
+    tables: Sequence[Table], input_shape: Sequence[int], num_classes: int | None = None
+) -> list[Layer]:
+    """The layers that tables describe, for images (C, H, W), from input to output.
+
+    in_channels, in_features and the last layer's out_features may be left out: they follow from
+    the layer before and from num_classes; without num_classes that is 2, to check the tables.
+    Raises ValueError for tables that describe no network, and for one that is too large.
+    """
+    if not isinstance(tables, list | tuple) or not 1 <= len(tables) <= MAX_LAYERS:
+        raise ValueError(f"a network is a list of 1 to {MAX_LAYERS} layers")
+    layers: list[Layer] = []
+    shape, room, work = tuple(input_shape), MAX_PARAMETERS, 0
+    for place, table in enumerate(tables, start=1):
+        classes = num_classes or 2 if place == len(tables) else None
+        try:
+            layer = _layer(table, shape, classes, room)
+            after = layer.output_shape(shape)
+            window = math.prod(layer.kernel) * shape[0] if isinstance(layer, Conv2D) else 1
+            work += max(math.prod(after), window * math.prod(after[1:]))
+            if work > MAX_WORK:
+                raise ValueError(f"the network makes over {MAX_WORK:,} numbers of an image")
+        except ValueError as error:
+            raise ValueError(f"layer {place} of the network: {error}") from error
+        layers.append(layer)
+        shape, room = after, room - layer.num_parameters
+    if num_classes is not None and shape != (num_classes,):
+        raise ValueError(
+            f"the network gives {shape} for an image, and {num_classes} classes need "
+            f"({num_classes},)"
+        )
+    return layers
+
+
+def _layer(table: Table, shape: tuple[int, ...], classes: int | None, room: int) -> Layer:
+    """The layer of a table, for one image's x of a shape; room: parameters that it may have."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"a layer is a table of names and values, not {table!r:.40}")
+    options = dict(table)
+    kind, name = options.pop("kind", None), options.pop("name", "")
+    if not isinstance(kind, str) or kind not in LAYERS:
+        raise ValueError(f"there is no kind {kind!r:.40}; {nearest(str(kind), list(LAYERS))}")
+    if not isinstance(name, str) or (name and (problem_with([name]) or "." in name)):
+        raise ValueError(f"its name cannot be {name!r:.40}")
+    for option in options.keys() - set(LAYERS[kind].options):
+        known = ["kind", "name", *LAYERS[kind].options]
+        raise ValueError(f"a {kind} has no {option[:40]!r}; {nearest(option, known)}")
+    if kind in _FOLLOWS:
+        options.setdefault(_FOLLOWS[kind], shape[0])
+    if kind == "linear" and classes is not None:
+        options.setdefault("out_features", classes)
+    for option in _NEEDED.get(kind, ()):
+        if option not in options:
+            raise ValueError(f"a {kind} needs {option}")
+    numbers = {option: _number(option, value) for option, value in options.items()}
+    weights = (
+        (numbers[each] for each in (_FOLLOWS[kind], *_NEEDED[kind])) if kind in _NEEDED else ()
+    )
+    if math.prod(math.prod(each) if isinstance(each, tuple) else each for each in weights) > room:
+        raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
+    return LAYERS[kind](**numbers, name=name)
+
+
+def _number(option: str, value: object) -> int | tuple[int, int]:
+    """A whole number, of a kernel its rows and columns; ValueError for anything else."""
+    several = option == "kernel" and isinstance(value, list | tuple)
+    numbers: Any = value if several else [value]
+    whole = all(type(each) is int and 0 <= each <= LARGEST for each in numbers)
+    if not whole or not 1 <= len(numbers) <= 2:
+        raise ValueError(f"{option} cannot be {value!r:.40}")
+    first, last = int(numbers[0]), int(numbers[-1])
+    return (first, last) if option == "kernel" else first
