@@ -102,10 +102,13 @@ class NumpyOps(WindowOps):
         if not self._graph:
             return super().capture(compute, frozen)
         self._tape, self._frozen = [], frozen
+        usual = np.getbufsize()
+        np.setbufsize(usual if frozen else BUFFER)  # as in repetitions: NumPy 2.1 sums by buffers
         try:
             result, calls = compute(), tuple(self._tape)
         finally:
             self._tape = None
+            np.setbufsize(usual)
 
         def replay() -> Any:
             for call in calls:

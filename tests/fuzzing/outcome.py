@@ -83,9 +83,9 @@ def _results(case: Case, outcome: Outcome) -> list[str]:
     for name in outcome.files:
         path = Path(name)
         out = Path(case.out or "")
-        beside = out.with_suffix("") if out.name else out
-        # A report has a folder for pictures beside it, with its name.
-        inside = case.out and (path in out.parents or {out, beside} & {path, *path.parents})
+        beside = {out.with_suffix(""), out.with_suffix(".json")} if out.name else set()
+        # A report has a folder for pictures beside it, with its name, and an export a .json.
+        inside = case.out and (path in out.parents or ({out} | beside) & {path, *path.parents})
         if path.parts[0] == "cache":
             continue
         if path.suffix == ".tmp" or path.name == ".lock":

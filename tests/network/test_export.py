@@ -161,7 +161,8 @@ def test_onnx_runtime_reads_any_network(tmp_path, name):
     shape = saved.model.input_shape
     size = shape[1:] if shape[0] == 1 else (*shape[1:], shape[0])
     images = np.random.default_rng(1).integers(0, 256, (70, *size), dtype=np.uint8)
-    for ending in ENDINGS:
+    # safetensors before 0.5 cannot open a file without arrays.
+    for ending in ENDINGS if saved.model.values.size else ("onnx",):
         done = export_model(saved, tmp_path / f"model.{ending}")
         assert done.difference <= EXPORT and done.same == 1
     session = open_onnx(tmp_path / "model.onnx")
