@@ -66,7 +66,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in fields(self):
             value, kind = getattr(self, field.name), field.type
-            number = kind is float and type(value) is int
+            number = kind is float and type(value) is int and abs(value) < 2**53
             if kind in (str, bool, float) and type(value) is not kind and not number:
                 raise ValueError(f"{field.name} cannot be {value!r:.40}")
         choices = {"activation": ACTIVATIONS, "optimiser": OPTIMISERS, "schedule": SCHEDULES}

@@ -97,6 +97,7 @@ LAYERS = '{kind = "flatten"}, {kind = "linear"}'
         ("epochs = 2\nlearning_rate = nan", "learning_rate must be a positive number"),
         ("epochs = 2\nlearning_rate = true", "learning_rate cannot be True"),
         ("epochs = 2\nweight_decay = inf", "weight_decay"),
+        ("epochs = 2\nweight_decay = 10000000000000000000", "weight_decay cannot be 1000000000"),
         ("epochs = 2\nsquash_pools = 1", "squash_pools cannot be 1"),
         ("epochs = 2\noptimiser = ['adam']", "optimiser cannot be"),
         ("epochs = 2\noptimiser = 'adan'", "optimiser must be one of sgd"),
