@@ -30,6 +30,7 @@ FORMAT, VERSION = "lenet_xp checkpoint", 1
 BEST = "best.npz"
 MAX_CHECKPOINT = 5 * MAX_CONTAINER  # bytes: weights, the best and averaged ones, Adam's moments
 KEPT_CHECKPOINTS = 3  # the newest, and two to fall back on
+MOST = 2**53  # of any number in a history: a larger whole one may be no float
 START_AGAIN = "start the run again"
 HISTORY_COLUMNS = (
     *("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
@@ -184,7 +185,7 @@ def check_values(values: dict[str, Any]) -> None:
         raise InputError(f"the checkpoint's history is not a run's; {START_AGAIN}")
     numbers = [values.get(name) for name in ("seconds", "best_accuracy", "best_loss")]
     numbers += [number for row in rows for number in row.values()]
-    whole = all(type(each) in (int, float) for each in numbers)
+    whole = all(type(n) is float or (type(n) is int and abs(n) <= MOST) for n in numbers)
     if not whole or not all(row["seconds"] > 0 for row in rows):
         raise InputError(f"the checkpoint's history is not a run's; {START_AGAIN}")
     if type(best_epoch) is not int or not min(1, len(rows)) <= best_epoch <= len(rows):

@@ -59,7 +59,7 @@ class Plan:
         whole = (
             (plan.samples_per_class, 1, MAX_SAMPLES),
             (plan.photos, 0, MAX_PHOTOS),
-            (plan.threads or 1, 1, MAX_THREADS),
+            (1 if plan.threads is None else plan.threads, 1, MAX_THREADS),
         )
         if plan.seed < 0 or not all(low <= value <= high for value, low, high in whole):
             raise ValueError("a plan's seed, samples, photos or threads are out of range")

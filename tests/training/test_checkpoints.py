@@ -1,4 +1,4 @@
-"""What asks a run to stop is noted while it runs, and afterwards it is as it was before."""
+"""What a run saves is checked; what asks it to stop is noted, and afterwards as it was before."""
 
 import os
 import signal
@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from lenet_xp.training.checkpoints import stop_requests
+from lenet_xp.errors import InputError
+from lenet_xp.training.checkpoints import check_values, stop_requests
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -57,3 +58,11 @@ def test_another_thread_leaves_signals_alone(own_handlers):
     thread.start()
     thread.join()
     assert handlers == before
+
+
+def test_a_number_that_no_float_holds_is_none_of_a_run():
+    values = {"history": [], "best_epoch": 0, "best_accuracy": -1.0, "best_loss": float("inf")}
+    check_values(values | {"seconds": 2.5})
+    check_values(values | {"seconds": 2})
+    with pytest.raises(InputError, match="history is not a run's"):
+        check_values(values | {"seconds": 10**400})

@@ -103,7 +103,7 @@ def test_a_recipe_is_read_as_it_was_written():
         ("seed", (0, 2**40), (-1,)),
         ("samples_per_class", (1, 10_000), (0, -1, 10_001)),
         ("photos", (0, 20), (-1, 21)),
-        ("threads", (None, 1, 256), (-1, 257)),
+        ("threads", (None, 1, 256), (-1, 0, 257)),
     ],
 )
 def test_a_plan_is_read_as_it_was_written_and_its_numbers_have_limits(field, good, bad):
