@@ -17,9 +17,11 @@ MAX_LAYERS = 200
 MAX_PARAMETERS = 8_000_000  # numbers: of all layers together; in float64 they fit a model file
 MAX_WORK = 2**25  # numbers: that all layers make of one image, the columns of im2col included
 LARGEST = 2**20  # of the numbers in a table
-# What may be left out of a table: it follows from the layer before.
-_FOLLOWS = {"conv2d": "in_channels", "linear": "in_features"}
-_NEEDED = {"conv2d": ("out_channels", "kernel"), "linear": ("out_features",)}
+# The options whose product is the number of weights. The first follows from the layer before.
+_SIZES = {
+    "conv2d": ("in_channels", "out_channels", "kernel"),
+    "linear": ("in_features", "out_features"),
+}
 
 Table = Mapping[str, Any]
 
@@ -90,28 +92,23 @@ def _layer(table: Table, shape: tuple[int, ...], classes: int | None, room: int)
     for option in options.keys() - set(LAYERS[kind].options):
         known = ["kind", "name", *LAYERS[kind].options]
         raise ValueError(f"a {kind} has no {option[:40]!r}; {nearest(option, known)}")
-    if kind in _FOLLOWS:
-        options.setdefault(_FOLLOWS[kind], shape[0])
+    sizes = _SIZES.get(kind, ())
+    if sizes:
+        options.setdefault(sizes[0], shape[0])
     if kind == "linear" and classes is not None:
         options.setdefault("out_features", classes)
-    for option in _NEEDED.get(kind, ()):
-        if option not in options:
-            raise ValueError(f"a {kind} needs {option}")
-    numbers = {option: _number(option, value) for option, value in options.items()}
-    weights = (
-        (numbers[each] for each in (_FOLLOWS[kind], *_NEEDED[kind])) if kind in _NEEDED else ()
-    )
-    if math.prod(math.prod(each) if isinstance(each, tuple) else each for each in weights) > room:
+    if missing := [option for option in sizes if option not in options]:
+        raise ValueError(f"a {kind} needs {missing[0]}")
+    numbers = {option: _numbers(option, value) for option, value in options.items()}
+    if math.prod(number for option in sizes for number in numbers[option]) > room:
         raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
-    return LAYERS[kind](**numbers, name=name)
+    return LAYERS[kind](**options, name=name)
 
 
-def _number(option: str, value: object) -> int | tuple[int, int]:
+def _numbers(option: str, value: Any) -> Sequence[int]:
     """A whole number, of a kernel its rows and columns; ValueError for anything else."""
-    several = option == "kernel" and isinstance(value, list | tuple)
-    numbers: Any = value if several else [value]
-    whole = all(type(each) is int and 0 <= each <= LARGEST for each in numbers)
-    if not whole or not 1 <= len(numbers) <= 2:
+    wanted = 2 if option == "kernel" else 1
+    numbers = value if wanted == 2 and isinstance(value, list | tuple) else [value] * wanted
+    if len(numbers) != wanted or not all(type(n) is int and 0 <= n <= LARGEST for n in numbers):
         raise ValueError(f"{option} cannot be {value!r:.40}")
-    first, last = int(numbers[0]), int(numbers[-1])
-    return (first, last) if option == "kernel" else first
+    return numbers

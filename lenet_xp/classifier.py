@@ -91,8 +91,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         BackendUnavailable.
         """
         again = self.warm_start and hasattr(self, "values_")
-        images, labels = self._checked(X, y, again)
-        recipe, seed = self._undistorted(self._recipe()), self._seed()
+        images, labels, recipe = self._checked(X, y, again)
+        seed = self._seed()
         train, val = self._sides(images, labels, seed)
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(train[0])
@@ -117,8 +117,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             raise ValueError(f"classes are {classes}, but were {self.classes_} before")
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
-        images, labels = self._checked(X, y, again, classes)
-        recipe = replace(self._undistorted(self._recipe()), schedule="constant")
+        images, labels, recipe = self._checked(X, y, again, classes)
+        recipe = replace(recipe, schedule="constant")
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(images)
             self.history_, self.n_iter_ = [], 0
@@ -156,13 +156,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _checked(
         self, X: np.ndarray, y: np.ndarray, again: bool, classes: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Images and label indices: of the kind that is known if `again`, else of a new kind."""
+    ) -> tuple[np.ndarray, np.ndarray, Recipe]:
+        """Images, label indices and recipe: of the kind that is known if `again`, else of a new."""
+        recipe = self._recipe()
         if again:
             rows, y = self._rows(X, y)
         else:
             self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the classes
-            recipe = self._recipe()
             rows, shape = _flat(X, recipe.channels)
             rows, y = validate_data(self, rows, y)
         check_classification_targets(y)
@@ -178,7 +178,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
-        return images, np.searchsorted(self.classes_, y)
+        if not self.features_.picture:  # the places of a table's numbers in an image mean nothing
+            recipe = replace(recipe, distortion=None)
+        return images, np.searchsorted(self.classes_, y), recipe
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""
@@ -197,10 +199,6 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
         )
-
-    def _undistorted(self, recipe: Recipe) -> Recipe:
-        """The recipe for X: the places of a table's numbers in an image mean nothing."""
-        return recipe if self.features_.picture else replace(recipe, distortion=None)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))

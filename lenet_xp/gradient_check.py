@@ -11,7 +11,7 @@ from lenet_xp.ops import Array, get_ops
 
 SLOPES = 40  # taken of each array, at most
 STEP = 1e-8  # of parameters and pixels: few units of ReLU are as near to their kink
-NOISE = 0.01  # deviation of what is added, for ReLU and max pool have no slope at zeros
+NOISE = 0.01  # deviation of added noise: at an exact zero, ReLU and max pool have no slope
 LIMIT = 1e-5  # largest error of a gradient that is right; rounding makes errors of up to 1e-6
 LEAST = 1e-3  # of the terms of the score: errors of smaller slopes are relative to this
 

@@ -63,7 +63,7 @@ class Sequential:
 
     @property
     def num_classes(self) -> int:
-        """The numbers that the last layer gives for an image; ValueError unless there are two."""
+        """The length of the last layer's output; ValueError unless it is a vector of at least 2."""
         if len(self.shapes[-1]) != 1 or self.shapes[-1][0] < 2:
             raise ValueError(
                 f"{self.layers[-1].name} gives {self.shapes[-1]} for an image, but a classifier "
@@ -151,7 +151,7 @@ class Sequential:
         }
 
     def trace(self, x: Array) -> dict[str, Array]:
-        """Each layer's output by name; an activation's replaces that of what it follows, if any."""
+        """The output of each layer by name; an activation's has the name of the layer before it."""
         outputs, name = {}, ""
         for layer in self.layers:
             x = layer.forward(x)

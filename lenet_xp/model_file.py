@@ -121,7 +121,7 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
 
 
 def _checked(header: dict[str, Any]) -> Preprocessing:
-    """The header's; InputError or ValueError unless it is ours, its entries of the right kinds."""
+    """The preprocessing of a header; InputError or ValueError for a header that is not ours."""
     if header.get("format") != FORMAT:
         raise ValueError("its header is of another format")
     version = header.get("version")

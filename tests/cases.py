@@ -322,25 +322,11 @@ def _(ops, draw, count):
     return (batch,)
 
 
-@case("image_batch", count=(1, 5, 40))
-@case("resident", count=(5,))
-def _(ops, draw, count):
-    """Some of the images; others in a repetition."""
-    images = draw.rng.integers(0, 256, (7, 4, 6), dtype=np.uint8)
-    held = ops.resident(images)
-    chosen = draw.rng.integers(0, 7, count)
-    source = images if held is None else held
-    repeat = ops.capture(lambda: ops.image_batch(source, 1 / 127.5, -1.0, chosen=chosen))
-    first = repeat() * 1.0
-    chosen[...] = draw.rng.integers(0, 7, count)
-    return first, repeat() * 1.0
-
-
-@case("image_batch", count=(1, 5, 40))
-@case("resident", count=(5,))
-def _(ops, draw, count):
-    """In colour, all of them and some; others in a repetition."""
-    images = draw.rng.integers(0, 256, (7, 4, 6, 3), dtype=np.uint8)
+@case("image_batch", count=(1, 5, 40), colours=((), (3,)))
+@case("resident", count=(5,), colours=((), (3,)))
+def _(ops, draw, count, colours):
+    """Some of the images and all; others in a repetition."""
+    images = draw.rng.integers(0, 256, (7, 4, 6, *colours), dtype=np.uint8)
     held = ops.resident(images)
     chosen = draw.rng.integers(0, 7, count)
     source = images if held is None else held

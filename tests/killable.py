@@ -45,3 +45,23 @@ def begin_or_resume(data: str, out: Path) -> None:
     if Checkpoints(out / "checkpoints").any():
         run, *_ = interrupted_run(out)
     train_run(run, get_ops("numpy"), Quiet())
+
+
+class Interrupted(Exception):
+    pass
+
+
+class StopsAt:
+    """A checkpointer that stops a run after so many steps, with its state."""
+
+    def __init__(self, step, state=None):
+        self.step, self.state = step, state
+
+    def restored(self):
+        return self.state
+
+    def after_step(self, state):
+        state = state()
+        if self.step and state.step >= self.step:  # a GPU takes several steps at once
+            self.state = state
+            raise Interrupted

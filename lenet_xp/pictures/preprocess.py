@@ -199,7 +199,7 @@ def ink_is_dark(greys: np.ndarray) -> np.ndarray:
 def _fit(ink: np.ndarray, size: int) -> np.ndarray:
     """Ink (H, W) on paper 0 as (size, size): padded if nearly as large, else scaled.
 
-    Colours (H, W, 3) are always scaled, for they have no paper to go on with.
+    Colours (H, W, 3) are always scaled: they have no paper that padding could continue.
     """
     height, width = ink.shape[:2]
     near = size >= max(height, width) and min(height, width) >= MIN_PADDED_SIDE * size

@@ -115,8 +115,8 @@ def fit(
 
     recipe: a `Recipe`, or the name or the file of one; the network is `model`, whatever it says.
     train, val: images (N, S, S), (N, S, S, 1) or (N, S, S, 3) uint8 and labels (N,). The batches of
-    an epoch depend on the seed and the epoch's number alone. So a run is repeatable to the bit on
-    one machine, backend and number of threads, and so is a run that goes on from a checkpoint.
+    an epoch depend on the seed and the epoch's number alone. So a run gives the same bits again on
+    one machine, backend and number of threads. A run that goes on from a checkpoint gives them too.
     threads: cores to use on a CPU, by default all that the process may use.
     on_progress is called about twice a second. on_epoch is called with each row of the history and
     the model. on_doubt is called with a line where nothing was learned, or the loss is worse than

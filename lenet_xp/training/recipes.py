@@ -41,9 +41,9 @@ OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 class Recipe:
     """Network, optimiser, schedule and distortion under a name.
 
-    network: the tables of its layers (`architecture.py`); without any it is LeNet-5 for 32 x 32
-    grey images, of which activation and squash_pools are options. size: side of the images in
-    pixels. channels: 3 to keep their colours, 1 for grey levels.
+    network: the tables of its layers (`architecture.py`). Without them it is LeNet-5, which takes
+    grey images of 32 x 32; activation and squash_pools are options of LeNet-5 alone.
+    size: side of the images in pixels. channels: 3 keeps their colours, 1 makes grey levels.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
     Raises ValueError for values that cannot be trained with.
     """
@@ -231,5 +231,6 @@ def named_recipe(recipe: FilePath | Recipe) -> Recipe:
         if recipe in RECIPES:
             return RECIPES[recipe]
     hint = f"; {nearest(recipe, list(RECIPES))}" if isinstance(recipe, str) else ""
-    known = ", ".join(RECIPES)
-    raise ValueError(f"recipe must be {known} or a TOML file, not {recipe!r:.60}{hint}")
+    raise ValueError(
+        f"recipe must be {', '.join(RECIPES)} or a TOML file, not {recipe!r:.60}{hint}"
+    )

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from any_network import KINDS, Kind
+from killable import Interrupted, StopsAt
 from tolerances import EXPORT, TRAINING
 
 from lenet_xp.architecture import describe, layers_of
@@ -28,22 +29,6 @@ def kind(request) -> Kind:
     return request.param
 
 
-class StopsAt:
-    """A checkpointer that stops a run after so many steps, with its state."""
-
-    def __init__(self, step: int, state=None):
-        self.step, self.state = step, state
-
-    def restored(self):
-        return self.state
-
-    def after_step(self, state):
-        state = state()
-        if state.step >= self.step > 0:  # a GPU takes several steps at once
-            self.state = state
-            raise InterruptedError
-
-
 def trained(kind: Kind, ops: Ops, checkpointer=None, threads: int = 1, **options) -> Sequential:
     model = kind.on(ops, **options)
     how = {"threads": threads, "checkpointer": checkpointer, "on_doubt": lambda text: None}
@@ -64,7 +49,7 @@ def test_a_run_goes_on_to_the_bit(kind, ops):
     values = ops.to_host(trained(kind, ops).values)
     for step in (1, 3, 5):
         checkpointer = StopsAt(step)
-        with pytest.raises(InterruptedError):
+        with pytest.raises(Interrupted):
             trained(kind, ops, checkpointer)
         resumed = trained(kind, ops, StopsAt(0, checkpointer.state))
         np.testing.assert_array_equal(ops.to_host(resumed.values), values)

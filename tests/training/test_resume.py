@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commandline import files_in, finish, letters_folder, start
-from killable import ADAM, SGD, Quiet, begin_or_resume, plan
+from killable import ADAM, SGD, Interrupted, Quiet, StopsAt, begin_or_resume, plan
 
 from lenet_xp.architecture import MAX_PARAMETERS
 from lenet_xp.commands import terminal
@@ -38,26 +38,6 @@ def letters(count: int) -> tuple[np.ndarray, np.ndarray]:
     for image, label in zip(images, labels, strict=True):
         image[8 * label + 5 : 8 * label + 9] = 255
     return images, labels
-
-
-class Interrupted(Exception):
-    pass
-
-
-class StopsAt:
-    """A checkpointer that stops a run after so many steps, with its state."""
-
-    def __init__(self, step, state=None):
-        self.step, self.state = step, state
-
-    def restored(self):
-        return self.state
-
-    def after_step(self, state):
-        state = state()
-        if state.step == self.step:
-            self.state = state
-            raise Interrupted
 
 
 def run(recipe, checkpointer=None, dtype="float32", threads=2):
