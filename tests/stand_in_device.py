@@ -56,7 +56,7 @@ class State:
 
     def check(self, address: int) -> None:
         """RuntimeError unless the address lies in a living array whose rim is as it was."""
-        for start, size in self.memory.items():
+        for start, size in self.memory.copy().items():  # the collector may end some meanwhile
             if start <= address <= start + size:
                 return
         raise CUDARuntimeError(f"cudaErrorIllegalAddress: nothing lives at {address:#x}")
@@ -92,7 +92,7 @@ def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def check_rims() -> None:
     """AssertionError if a kernel wrote beside an array."""
-    for address, size in state.memory.items():
+    for address, size in state.memory.copy().items():
         for start in (address - RIM, address + size):
             rim = (ctypes.c_ubyte * RIM).from_address(start)
             assert bytes(rim) == b"\xff" * RIM, f"something wrote beside the array at {address:#x}"
