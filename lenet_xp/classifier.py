@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lenet_xp.architecture import describe, layers_of
-from lenet_xp.inference import predict_probabilities, worker_count
+from lenet_xp.inference import among, predict_probabilities, worker_count
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
@@ -141,7 +141,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         layers = layers_of(self.network_["layers"], shape)
         model = Sequential(layers, shape, ops, values=ops.asarray(self.values_))
         images = self.features_.apply(rows)
-        return predict_probabilities(model, images, self.preprocessing_, _threads(self.threads))
+        threads = _threads(self.threads)
+        rows = predict_probabilities(model, images, self.preprocessing_, threads)
+        return among(rows, len(self.classes_))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable class of each row or picture, (N,)."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.sources import framing_of, load_dataset
 from lenet_xp.data.splits import Overlap, Split, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
@@ -88,7 +88,7 @@ def train_run(
             )
         dataset = load_dataset(
             plan.data,
-            plan.recipe.preprocessing(),
+            _preprocessing(plan),
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,
@@ -108,6 +108,11 @@ def train_run(
         if not plan.plots or run.drawn(draw, finished):
             _checkpoints(plan.out).clear()
         return record
+
+
+def _preprocessing(plan: Plan) -> Preprocessing:
+    """What makes the data's pictures into images for the recipe's network."""
+    return replace(plan.recipe.preprocessing(), framing=framing_of(plan.data))
 
 
 def _checkpoints(out: Path) -> Checkpoints:
@@ -159,7 +164,7 @@ class _Run:
     def trained(self) -> tuple[SavedModel, FitResult]:
         """The trained model, with the temperature fitted to the validation images."""
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
-        preprocessing = plan.recipe.preprocessing().fitted(dataset.images[split.train])
+        preprocessing = _preprocessing(plan).fitted(dataset.images[split.train])
         try:
             model = plan.recipe.make_network(
                 len(dataset.class_names), ops, seed=plan.seed, fused=plan.fused
