@@ -1,6 +1,6 @@
-"""The 33 letters as pen strokes, from strokes.csv.
+"""The 33 letters as pen strokes, from strokes.csv; not_tifinagh.csv has what is none of them.
 
-The file has a row for each stroke. Its points are `x y` in fractions of the letter's box, x to the
+A file has a row for each stroke. Its points are `x y` in fractions of the letter's box, x to the
 right, y down. A coordinate is a number, or a span `low:high` where hands differ: each writing of
 the letter draws it from there. A letter that people build in several ways has these allographs one
 after another, each with its share on its first stroke. Spans and allographs were found by looking
@@ -54,8 +54,9 @@ def _span(coordinate: str) -> tuple[float, float]:
     return float(low), float(high or low)
 
 
-def _shapes() -> dict[str, Shape]:
-    table = files(__package__).joinpath("strokes.csv").read_text(encoding="utf-8")
+def read_shapes(file: str) -> dict[str, Shape]:
+    """The shapes of a file of this room, by name."""
+    table = files(__package__).joinpath(file).read_text(encoding="utf-8")
     shapes: dict[str, Shape] = {}
     for row in csv.DictReader(table.splitlines()):
         name, share = row["letter"], row["share"]
@@ -68,4 +69,4 @@ def _shapes() -> dict[str, Shape]:
     return shapes
 
 
-SHAPES: Mapping[str, Shape] = _shapes()
+SHAPES: Mapping[str, Shape] = read_shapes("strokes.csv")
