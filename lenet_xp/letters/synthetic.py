@@ -42,8 +42,7 @@ def generate(
         # Each letter has its own generators: the order in which letters are drawn does not matter.
         writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
         images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
-        hand = hands(writers, moment, samples_per_class)
-        draw_shape(SHAPES[letters()[number].name], hand, moment, images)
+        _draw_letter(letters()[number].name, writers, moment, images)
         starts = range(0, samples_per_class, PART)
         return np.concatenate([finish(images[start : start + PART]) for start in starts])
 
@@ -54,6 +53,13 @@ def generate(
         progress(samples_per_class)
     labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
     return kept.reshape(-1, *kept.shape[2:]), labels
+
+
+def _draw_letter(
+    name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
+) -> None:
+    """Fill images (n, 64, 64) uint8 with one letter, decided by the generators' states alone."""
+    draw_shape(SHAPES[name], hands(writers, moment, len(images)), moment, images)
 
 
 def draw_shape(shape: Shape, hand: Hand, moment: np.random.Generator, images: np.ndarray) -> None:
