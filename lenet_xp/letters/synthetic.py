@@ -7,7 +7,7 @@ import numpy as np
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.handwriting import SIZE, Hand, hands, write
-from lenet_xp.letters.strokes import SHAPES
+from lenet_xp.letters.strokes import SHAPES, Shape
 from lenet_xp.system.opencv import cv2
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.workers import in_order
@@ -59,11 +59,15 @@ def _draw_letter(
     name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
 ) -> None:
     """Fill images (n, 64, 64) uint8 with one letter, decided by the generators' states alone."""
-    hand = hands(writers, moment, len(images))
+    draw_shape(SHAPES[name], hands(writers, moment, len(images)), moment, images)
+
+
+def draw_shape(shape: Shape, hand: Hand, moment: np.random.Generator, images: np.ndarray) -> None:
+    """Fill images (n, 64, 64) uint8 with a shape as the n hands write it, dark on light."""
     # All samples share one sheet of rough paper, each at its own place.
     paper = np.abs(moment.standard_normal((4 * SIZE, 4 * SIZE), np.float32))
     places = moment.integers(0, 3 * SIZE, (len(images), 2))
-    for chosen, points in write(SHAPES[name], hand, moment):
+    for chosen, points in write(shape, hand, moment):
         pressure = np.exp(moment.normal(0, _PRESSURE, points.shape[:2]))
         widths = np.rint(hand.pen[chosen, None] * pressure * _ZOOM).astype(int).clip(1)
         fixed = np.rint(points * (_ZOOM << _SHIFT)).astype(np.int32)

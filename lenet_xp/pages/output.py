@@ -1,18 +1,14 @@
 """What was read of a page: as text, as numbers for a program, as a picture with boxes."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lenet_xp.errors import InputError
+from lenet_xp.letters.font import dejavu
 from lenet_xp.pages.page import MIN_CERTAINTY, LetterOnPage
 from lenet_xp.system.files import atomic_write
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
 
 # Colours of boxes, RGB of the palette of Okabe and Ito. An uncertain letter also has a question
 # mark and a thicker box.
@@ -87,7 +83,7 @@ class PageReading:
         page.thumbnail((MAX_SIDE, MAX_SIDE))
         scale = page.width / picture.shape[1]
         heights = [each.box[3] * scale for each in self.letters] or [20.0]
-        font = _font(int(np.clip(0.4 * np.median(heights), 11, 60)))
+        font = dejavu(int(np.clip(0.4 * np.median(heights), 11, 60)))
         pen = ImageDraw.Draw(page)
         for each in self.letters:
             left, top, width, height = (value * scale for value in each.box)
@@ -107,16 +103,3 @@ def _sign(each: LetterOnPage, script: str) -> str:
     likely = [first, *(other for other in others if other.probability >= MIN_ALTERNATIVE)]
     signs = [getattr(alternative, script) for alternative in likely]
     return signs[0] if each.certain else f"[{'|'.join(signs)}]"
-
-
-def _font(size: int) -> "ImageFont.FreeTypeFont":
-    """The font that comes with matplotlib, which holds all letters; matplotlib is not imported."""
-    from PIL import ImageFont
-
-    found = find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise InputError(
-            "matplotlib, whose font holds Tifinagh, is missing: pip install matplotlib"
-        )
-    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)  # Pillow 10.1: no Path
