@@ -44,7 +44,8 @@ class SavedModel:
         """Class probabilities (N, K) float64 of prepared images, temperature applied.
 
         What a row lacks to 1 is how probable it is that the image shows none of the classes; only
-        a network with a `Rubbish` layer says so. Raises InputError where they are no numbers, because finite parameters overflowed.
+        a network with a `Rubbish` layer says so. Raises InputError where they are no numbers,
+        because finite parameters overflowed.
         """
         plain = predict_probabilities(self.model, images, self.preprocessing, threads)
         return self.calibrated(plain)

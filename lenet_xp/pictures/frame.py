@@ -11,7 +11,7 @@ from lenet_xp.pictures.sheet import shrunk
 from lenet_xp.system.opencv import cv2
 
 DATASET_SIDE = 64  # pixels: longer side up to which a picture counts as one of a data set
-ENLARGED_SIDE = 96  # pixels: a smaller picture's longer side is enlarged to at least this before it is cut
+ENLARGED_SIDE = 96  # pixels: longer side to which a smaller picture is enlarged before it is cut
 INK_THRESHOLD = 0.35  # of the range of levels: where ink begins
 MIN_SPECK = 0.02  # of all ink: a smaller piece outside the letter is dirt
 
@@ -61,7 +61,7 @@ def frame(ink: np.ndarray) -> np.ndarray:
 
 def _is_ya_of_amhcd(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether ink fills the lower half of its picture, from side to side: AMHCD frames `ya` so."""
-    (left, top, wide, high), (height, width) = box, shape
+    (_, top, wide, high), (height, width) = box, shape
     from_side_to_side = wide >= MIN_FULL * width and top + high >= MIN_FULL * height
     return from_side_to_side and abs(top / height - 0.5) <= 1 - MIN_FULL
 
