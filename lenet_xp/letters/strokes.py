@@ -1,10 +1,9 @@
-"""The 33 letters as pen strokes, from strokes.csv.
+"""The 33 letters as pen strokes: of hands from strokes.csv, of print from print.csv.
 
-The file has a row for each stroke. Its points are `x y` in fractions of the letter's box, x to the
-right, y down. A coordinate is a number, or a span `low:high` where hands differ: each writing of
-the letter draws it from there. A letter that people build in several ways has these allographs one
-after another, each with its share on its first stroke. Spans and allographs were found by looking
-at AMHCD.
+A row is an allograph, one way to build a letter, with its share among the ways and its strokes. The
+points of a stroke are `x y` in fractions of the letter's box, x to the right, y down. A coordinate
+is a number, or a span `low:high` where hands or designs differ: each drawing of the letter draws it
+from there. Those of hands were found by looking at AMHCD, those of print at free type designs.
 """
 
 import csv
@@ -20,7 +19,8 @@ class Stroke:
     """One stroke of the pen.
 
     kind: "line" through `points`, "curve" through them, which turns softly at each, or "ring" from
-    near its top, whose `points` are its centre and its radii. A dot is a tiny ring.
+    near its top, whose `points` are its centre and its radii. A hand's dot is a tiny ring; print
+    has filled rings, "dot".
     points: (P, 2, 2) float64, for x and y of each the lowest and the highest value.
     """
 
@@ -54,18 +54,23 @@ def _span(coordinate: str) -> tuple[float, float]:
     return float(low), float(high or low)
 
 
-def _shapes() -> dict[str, Shape]:
-    table = files(__package__).joinpath("strokes.csv").read_text(encoding="utf-8")
+def _stroke(words: str) -> Stroke:
+    kind, _, points = words.strip().partition(" ")
+    spans = [[_span(value) for value in point.split()] for point in points.split(";")]
+    return Stroke(kind, np.array(spans))
+
+
+def _shapes(file: str) -> dict[str, Shape]:
+    table = files(__package__).joinpath(file).read_text(encoding="utf-8")
     shapes: dict[str, Shape] = {}
     for row in csv.DictReader(table.splitlines()):
-        name, share = row["letter"], row["share"]
+        name = row["letter"]
         top = 0.5 if name == "ya" else 0.0
         shape = shapes.setdefault(name, Shape([], top, stretched=name != "yan"))
-        if share:
-            shape.allographs.append(Allograph([], float(share)))
-        points = [[_span(value) for value in point.split()] for point in row["points"].split(";")]
-        shape.allographs[-1].strokes.append(Stroke(row["stroke"], np.array(points)))
+        strokes = [_stroke(words) for words in row["strokes"].split("|")]
+        shape.allographs.append(Allograph(strokes, float(row["share"])))
     return shapes
 
 
-SHAPES: Mapping[str, Shape] = _shapes()
+SHAPES: Mapping[str, Shape] = _shapes("strokes.csv")
+PRINTED: Mapping[str, Shape] = _shapes("print.csv")

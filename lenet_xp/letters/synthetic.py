@@ -32,9 +32,25 @@ def generate(
     finish: turns images (n, 64, 64) into those that are returned, (n, S, S), a part at a time to
     save memory. InputError for a count below 1 or a negative seed.
     """
+    return generate_by(_draw_letter, "synthetic", samples_per_class, seed, progress, finish)
+
+
+def generate_by(
+    draw_letter: Callable[[str, np.random.Generator, np.random.Generator, np.ndarray], None],
+    source: str,
+    samples_per_class: int,
+    seed: int,
+    progress: Callable[[int], None],
+    finish: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `generate` promises, of letters drawn in another manner.
+
+    draw_letter: fills images (n, 64, 64) uint8 with the letter of a name. Of its two generators the
+    first starts in the same state for every letter, for what all letters of a sample share.
+    """
     if samples_per_class < 1 or seed < 0:
         raise InputError(
-            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
+            f"{source}: {samples_per_class} samples per class with seed {seed} cannot be made; "
             "give at least 1 sample and a seed from 0"
         )
 
@@ -42,7 +58,7 @@ def generate(
         # Each letter has its own generators: the order in which letters are drawn does not matter.
         writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
         images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
-        _draw_letter(letters()[number].name, writers, moment, images)
+        draw_letter(letters()[number].name, writers, moment, images)
         starts = range(0, samples_per_class, PART)
         return np.concatenate([finish(images[start : start + PART]) for start in starts])
 
