@@ -1,133 +1,89 @@
-"""Printed letters: skeletons of print, drawn in type designs that a program makes up."""
+"""Printed letters: skeletons of print, drawn in type designs that the program makes up."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from lenet_xp.letters.handwriting import SIZE
+from lenet_xp.letters import synthetic
+from lenet_xp.letters.handwriting import SIZE, interpolation
 from lenet_xp.letters.strokes import PRINTED, SHAPES, Stroke
-from lenet_xp.letters.synthetic import generate_by
 from lenet_xp.pictures.frame import pad_bar
 from lenet_xp.system.opencv import cv2
 
 _BOX = 128  # drawn pixels: side of a skeleton's box
-_RIM = 80  # drawn pixels: around it, for nibs, serifs and shadows
+_RIM = 80  # drawn pixels: around it, for nibs and serifs
 _POINTS = 48  # points: along a stroke
 _SHIFT = 4  # bits: fraction of OpenCV's drawing coordinates
-_HANDS = 0.2  # of the letters: built as hands build them, for designs differ in the same ways
-_MAX_INK = 0.75  # of the box: strokes get thinner in letters that hold many, but in fat designs
-_APART = 0.15  # boxes: places so far apart on the skeleton never flow into one
-_FREE = 0.1  # boxes: distance from all other strokes at which a stroke's end is free
+_HANDS = 0.2  # of the letters: built as hands build them, for designs differ in such ways, too
+_MAX_INK = 0.75  # boxes: the product of a letter's length and pen, but in fat designs
+_FREE = 0.1  # boxes: distance from all other strokes at which an end is free
+_EFFECTS = ("outline", "inline", "shadow", "pattern")
+_POWERS = (1.2, 2, 2, 8, 8)  # of a nib's superellipse: two discs, two slabs, a diamond
 
 
-@dataclass(frozen=True)
 class Design:
-    """How a type design draws all its letters; lengths are in boxes.
+    """A type design drawn at random: how all its letters look. Lengths are in boxes."""
 
-    nib: half width, half height, angle in radians and power of the superellipse that is led along
-    the skeleton: a disc, a slab, a broad pen, or a flat oval of thick stems and hairlines.
-    ring: power of its rings, from rounds to squares. corners: of its rings; many make them round.
-    rounding: 0 for corners to 1 for turns. jitter: deviation of corners. slant: tangent. warp: by
-    which the middle of x and of y lies off. serifs: their reach to both sides and their rise.
-    fat: whether only slits stay open. effect: what becomes of the filled form. depth: of the effect. pixels: side of the picture.
-    """
+    def __init__(self, rng: np.random.Generator):
+        chance, normal = iter(rng.random(20)), iter(rng.standard_normal(8))
 
-    nib: tuple[float, float, float, float]
-    ring: float
-    corners: int
-    rounding: float
-    jitter: float
-    slant: float
-    warp: np.ndarray
-    serifs: tuple[float, float, float]
-    fat: bool
-    effect: str
-    depth: float
-    pixels: int
+        def rarely(share: float) -> float:
+            """0 but in a share of the designs, where it is 0 to 1."""
+            return max(0.0, 1 - next(chance) / share)
 
-
-def generate(
-    samples_per_class: int,
-    seed: int = 0,
-    progress: Callable[[int], None] = lambda count: None,
-    finish: Callable[[np.ndarray], np.ndarray] = lambda images: images,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
-
-    Sample i of every letter is in design i. All else is as in `synthetic.generate`.
-    """
-
-    return generate_by(_draw_print, "print", samples_per_class, seed, progress, finish)
-
-
-def _draw_print(
-    name: str, designs: np.random.Generator, moment: np.random.Generator, images: np.ndarray
-) -> None:
-    """Fill images (n, 64, 64) uint8 with one letter, framed as AMHCD frames it."""
-    top = int(SIZE * PRINTED[name].top)
-    for image in images:
-        design = make_design(designs)
-        ink = pad_bar(draw_letter(name, design, moment))
-        if design.pixels < SIZE:
-            ink = cv2.resize(ink, (design.pixels, design.pixels), interpolation=cv2.INTER_AREA)
-        how = cv2.INTER_AREA if design.pixels == SIZE else cv2.INTER_CUBIC
-        image[:top] = 255
-        image[top:] = 255 - cv2.resize(ink, (SIZE, SIZE - top), interpolation=how)
-
-
-def make_design(rng: np.random.Generator) -> Design:
-    """A design drawn at random; each takes the same number of draws."""
-    chance, normal = rng.random(16), rng.standard_normal(8)
-    fat = chance[11] < 0.1
-    weight = (0.15 if fat else 0.055) * np.exp(0.5 * normal[0])
-    contrast = np.exp(0.2 * normal[1]) if chance[0] < 0.5 else np.exp(0.7 * normal[1] + 0.3)
-    broad = chance[1] < 0.25  # a broad pen, held at an angle
-    nib = (
-        weight * np.sqrt(contrast) if not broad else weight * 1.5,
-        weight / np.sqrt(contrast) if not broad else weight * (0.15 + 0.4 * chance[2]),
-        (0.6 + 0.3 * normal[2]) * (-1 if chance[3] < 0.9 else 1) if broad else 0.0,
-        (2.0, 2.0, 8.0, 8.0, 1.2)[int(chance[4] * 5)],
-    )
-    effect = ("solid", "outline", "inline", "shadow", "pattern")[
-        0 if chance[5] < 0.7 else 1 + int(chance[6] * 4)
-    ]
-    if effect != "solid":
-        nib = (*(max(half, 0.06) for half in nib[:2]), *nib[2:])
-    reach = 0.03 + 0.2 * chance[7] ** 2 if chance[8] < 0.5 else 0.0
-    sides = (1, 1) if chance[9] < 0.7 else (chance[9] < 0.85, chance[9] >= 0.85)
-    return Design(
-        nib=nib,
-        ring=2.0 if chance[10] < 0.65 else 2 + 6 * chance[11] ** 2,
-        corners=64 if chance[12] < 0.88 else 8,
-        rounding=0.0 if chance[13] < 0.6 else chance[11],
-        jitter=0.0 if chance[14] < 0.6 else 0.03 * chance[2],
-        slant=0.0 if chance[15] < 0.6 else 0.25 * normal[3],
-        warp=0.25 * normal[4:6],
-        serifs=(reach * sides[0], reach * sides[1], 0.3 * normal[6] * (chance[9] > 0.5)),
-        fat=bool(fat),
-        effect=effect,
-        depth=float(chance[3]),
-        pixels=SIZE if chance[6] < 0.5 else int(12 + 28 * chance[7]),
-    )
+        self.fat = next(chance) < 0.12  # only slits stay open
+        pen = min(0.2, (0.13 if self.fat else 0.055) * np.exp(0.5 * next(normal)))
+        self.effect = _EFFECTS[int(3.999 * e)] if (e := rarely(0.3)) else ""
+        self.depth = next(chance)  # of the effect, 0 to 1
+        # Thick stems and thin bars; or a broad pen at an angle, in radians.
+        contrast = np.exp(0.15 + 0.4 * next(normal))
+        if broad := rarely(0.25):
+            pen, contrast = pen * 1.3, 2 + 4 * broad
+        self.nib = pen * np.array([contrast**0.5, contrast**-0.5])  # half width, half height
+        self.angle = (0.3 * next(normal) - 0.6) * (broad > 0)
+        self.power = _POWERS[int(5 * next(chance))]
+        if self.effect:
+            self.nib = np.maximum(self.nib, 0.06)
+        self.ring = 2 + 5 * rarely(0.4) ** 2 - 0.7 * rarely(0.1)  # power of rings: 2 is round
+        self.corners = 8 if next(chance) < 0.12 else 64  # of rings
+        self.rounding = rarely(0.4)  # of a path's corners, 0 to 1
+        self.jitter = 0.03 * rarely(0.4)  # deviation of corners
+        self.slant = 0.25 * next(normal) * (next(chance) < 0.4)  # tangent
+        self.warp = 0.25 * np.array([next(normal), next(normal)])  # moves the middle of x, of y
+        reach = 0.25 * rarely(0.5)
+        side = next(chance)
+        self.serif = reach * (side < 0.85), reach * (side < 0.7 or side > 0.85)  # before, after
+        self.rise = 0.4 * next(normal) * (side > 0.6)  # of a serif, for its reach
+        self.pixels = int(SIZE * (1 - 0.8 * rarely(0.5)))  # side of the picture
 
 
 def draw_letter(name: str, design: Design, rng: np.random.Generator) -> np.ndarray:
     """A letter in a design, ink 255 on 0, cut to its ink: (h, w) uint8; 128 pixels are a box."""
-    shape = (SHAPES if rng.random() < _HANDS else PRINTED)[name]
-    shares = np.array([each.share for each in shape.allographs])
-    chosen = shape.allographs[rng.choice(len(shares), p=shares / shares.sum())]
-    paths = _placed([_path(stroke, design, rng) for stroke in chosen.strokes], design)
-    dots = [path for stroke, path in zip(chosen.strokes, paths, strict=True) if stroke.kind == "dot"]
+    ways = (SHAPES if rng.random() < _HANDS else PRINTED)[name].allographs
+    shares = np.array([each.share for each in ways])
+    strokes = ways[rng.choice(len(ways), p=shares / shares.sum())].strokes
+    paths = _placed([_path(stroke, design, rng) for stroke in strokes], design)
+    lines = [
+        np.rint((_RIM + path * _BOX) * (1 << _SHIFT)).astype(np.int32)
+        for path in (*paths, *_serifs(paths, design))
+    ]
     skeleton = np.zeros((_BOX + 2 * _RIM,) * 2, np.uint8)
-    lines = [*paths, *_serifs(paths, design)]
-    cv2.polylines(skeleton, [_pixels(path) for path in lines], False, 255, 1, cv2.LINE_8, _SHIFT)
-    for dot in dots:
-        cv2.fillPoly(skeleton, [_pixels(dot)], 255, cv2.LINE_8, _SHIFT)
-    length = sum(np.linalg.norm(np.diff(path, axis=0), axis=1).sum() for path in paths)
-    thin = 1 if design.fat else min(1, _MAX_INK / (2 * max(design.nib[:2]) * length))
-    ink = cv2.dilate(skeleton, _nib(design, thin)) & ~_slits(skeleton, design)
-    ink = _effect(skeleton, ink, design, thin)
+    cv2.polylines(skeleton, lines, False, 255, 1, cv2.LINE_8, _SHIFT)
+    for line, stroke in zip(lines, strokes, strict=False):
+        if stroke.kind == "dot":
+            cv2.fillPoly(skeleton, [line], 255, cv2.LINE_8, _SHIFT)
+    nib = design.nib
+    if not design.fat:
+        length = sum(np.linalg.norm(np.diff(path, axis=0), axis=1).sum() for path in paths)
+        nib = nib * min(1, _MAX_INK / (2 * nib.max() * length))
+    ink = cv2.dilate(skeleton, _mask(nib * _BOX, design))
+    if design.fat:  # it grows inwards, and narrow slits stay
+        distance = cv2.distanceTransform(255 - skeleton, cv2.DIST_L2, 5)
+        ridge = (distance - cv2.blur(distance, (9, 9)) > 1.8) & (distance > 0.06 * _BOX)
+        ink[cv2.dilate(ridge.astype(np.uint8), np.ones((1 + int(4 * design.depth),) * 2)) > 0] = 0
+        inner = slice(_RIM - 8, _RIM + _BOX + 8)
+        ink, skeleton = ink[inner, inner], skeleton[inner, inner]
+    ink = _effect(skeleton, ink, design)
     left, top, wide, high = cv2.boundingRect(ink)
     return ink[top : top + high, left : left + wide]
 
@@ -137,23 +93,16 @@ def _path(stroke: Stroke, design: Design, rng: np.random.Generator) -> np.ndarra
     low, high = np.moveaxis(stroke.points, -1, 0)
     points = low + rng.random(low.shape) * (high - low)
     if stroke.kind in ("ring", "dot"):
-        angle = 2 * np.pi * (np.arange(design.corners + 1) + 0.5) / design.corners
-        around = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        turn = (np.arange(design.corners + 1) + 0.5) / design.corners
+        hook = 3 * design.jitter * rng.normal(0, 1, 3) * (stroke.kind == "ring")
+        angle = 2 * np.pi * (turn * (1 + hook[0]) + 10 * hook[1])
+        around = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * (1 + hook[2] * turn[:, None])
         around = np.sign(around) * np.abs(around) ** (2 / design.ring)
         return np.asarray(points[0] + around / np.abs(around).max() * points[1])
     points += rng.normal(0, 1, points.shape) * design.jitter
-    length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
-    along = np.linspace(0, length[-1], _POINTS)
-    path = np.stack([np.interp(along, length, each) for each in points.T], axis=-1)
-    sigma = _POINTS * (0.07 if stroke.kind == "curve" else 0.06 * design.rounding)
-    if sigma < 0.5:
-        return path
-    reach = _POINTS // 4
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    # Mirrored through its end points, so that smoothing leaves the ends where they are.
-    padded = np.pad(path, ((reach, reach), (0, 0)), "reflect", reflect_type="odd")
-    smooth = [np.convolve(each, weights / weights.sum(), "valid") for each in padded.T]
-    return np.stack(smooth, axis=-1)
+    rounding = 1.0 if stroke.kind == "curve" else design.rounding
+    sharp, soft = interpolation(stroke, _POINTS)
+    return np.einsum("kp,pd->kd", sharp + rounding * (soft - sharp), points)
 
 
 def _placed(paths: list[np.ndarray], design: Design) -> list[np.ndarray]:
@@ -162,73 +111,69 @@ def _placed(paths: list[np.ndarray], design: Design) -> list[np.ndarray]:
     paths = [path + [design.slant, 0] * (0.5 - path[:, 1:]) for path in paths]
     everything = np.concatenate(paths)
     low, extent = everything.min(0), np.ptp(everything, axis=0)
-    centre = low + extent / 2
     scale = np.where(extent < 0.35, 1, 1 / np.maximum(extent, 0.35))
-    return [0.5 + (path - centre) * scale for path in paths]
+    return [0.5 + (path - low - extent / 2) * scale for path in paths]
 
 
 def _serifs(paths: list[np.ndarray], design: Design) -> list[np.ndarray]:
     """A short stroke across each free end of a path: level at stems, upright at bars."""
-    before, after, rise = design.serifs
-    if not before and not after:
-        return []
+    before, after = design.serif
+    if len(paths) == 1 and np.ptp(paths[0][:, 0]) < 0.35:  # a bar with long ones would be a `yaj`
+        before, after = before / 2, after / 2
     result = []
-    for number, path in enumerate(paths):
+    for number, path in enumerate(paths if before or after else []):
         others = np.concatenate([[[9, 9]], *paths[:number], *paths[number + 1 :]])
-        for end, inner in ((path[0], path[3]), (path[-1], path[-4])):
-            across = np.array([1, rise]) if np.ptp([end, inner], axis=0).argmax() else [0, 0.7]
-            far = path[np.linalg.norm(path - end, axis=1) > 0.3]
-            near = np.linalg.norm(np.concatenate([others, far]) - end, axis=1).min()
-            if near > _FREE and np.linalg.norm(path[0] - path[-1]) > _FREE:
-                result.append(end + np.outer([-before, after], across))
+        for end, inner, away in ((path[0], path[3], path[12:]), (path[-1], path[-4], path[:-12])):
+            if np.linalg.norm(np.concatenate([others, away]) - end, axis=1).min() > _FREE:
+                stem = np.ptp([end, inner], axis=0).argmax() == 1
+                across = np.array([1, design.rise] if stem else [0, 1 - design.rise])
+                sides = (-before, after) if end[1] < inner[1] else (-after, before)
+                result.append(end + np.outer(sides, across))
     return result
 
 
-def _nib(design: Design, thin: float) -> np.ndarray:
-    """The nib as a mask, (2 R + 1, 2 R + 1) uint8."""
-    wide, high, angle, power = design.nib
-    wide, high = (max(0.5, each * thin * _BOX) for each in (wide, high))
-    radius = int(np.ceil(max(wide, high)) * 1.5)
+def _mask(nib: np.ndarray, design: Design) -> np.ndarray:
+    """The nib, half width and half height in pixels, as a mask (2 R + 1, 2 R + 1) uint8."""
+    nib = np.maximum(nib, 0.5)
+    radius = int(1.5 * np.ceil(nib.max()))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    inside = np.abs(along / wide) ** power + np.abs(across / high) ** power <= 1
-    return inside.astype(np.uint8)
+    cos, sin = np.cos(design.angle), np.sin(design.angle)
+    inside = np.abs((cos * x + sin * y) / nib[0]) ** design.power
+    inside += np.abs((cos * y - sin * x) / nib[1]) ** design.power
+    return (inside <= 1).astype(np.uint8)
 
 
-def _slits(skeleton: np.ndarray, design: Design) -> np.ndarray:
-    """Lines midway between places of the skeleton that are far apart, 255 on 0, (H, W) uint8."""
-    _, nearest = cv2.distanceTransformWithLabels(
-        255 - skeleton, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    places = np.argwhere(skeleton)[np.argsort(nearest[skeleton > 0])]
-    source = places[nearest - 1]
-    jump = np.zeros(skeleton.shape, np.uint8)
-    for axis in range(2):
-        far = np.abs(np.diff(source, axis=axis)).sum(-1) > _APART * _BOX
-        jump[: far.shape[0], : far.shape[1]][far] = 255
-    side = 2 + int(4 * design.depth)
-    return cv2.dilate(jump, np.ones((side, side), np.uint8))
-
-
-def _effect(skeleton: np.ndarray, ink: np.ndarray, design: Design, thin: float) -> np.ndarray:
-    """The filled form hollowed, split, shaded or patterned."""
-    wide = 1 + int(thin * min(design.nib[:2]) * _BOX * (0.3 + 0.5 * design.depth))
-    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+def _effect(skeleton: np.ndarray, ink: np.ndarray, design: Design) -> np.ndarray:
+    """The filled form, (H, W) uint8, hollowed, split, with a shadow or with a pattern."""
+    wide = 2 + int(8 * design.depth)
+    element = np.ones((wide, wide), np.uint8)
     if design.effect == "outline":
         return ink - cv2.erode(ink, element)
     if design.effect == "inline":
-        return ink - cv2.bitwise_and(ink, cv2.dilate(skeleton, element))
+        return ink & ~cv2.dilate(skeleton, element)
     if design.effect == "shadow":
-        shift = np.array([[1, 0, 2 + 14 * design.depth], [0, 1, 2 + 14 * design.depth]])
-        shadow = cv2.warpAffine(ink, shift, ink.shape[::-1], flags=cv2.INTER_NEAREST)
+        shadow = np.roll(ink, (2 * wide, 2 * wide), (0, 1))
         return ink | (shadow & ~cv2.dilate(ink, np.ones((7, 7), np.uint8)))
     if design.effect == "pattern":
-        y, x = np.mgrid[: len(ink), : len(ink)] * (0.3 + 0.5 * design.depth)
-        holes = np.where(np.sin(x) * np.sin(y) > 0.2, 255, 0).astype(np.uint8)
+        y, x = np.mgrid[: len(ink), : len(ink)] * 2 / wide
+        waves = np.sin(x) * np.sin(y) if design.slant else np.sin(x + y)
+        holes = np.where(waves > 0.2, 255, 0).astype(np.uint8)
         return ink & ~(holes & cv2.erode(ink, np.ones((4, 4), np.uint8)))
     return ink
 
 
-def _pixels(path: np.ndarray) -> np.ndarray:
-    return np.rint((_RIM + path * _BOX) * (1 << _SHIFT)).astype(np.int32)
+def _draw_print(
+    name: str, designs: np.random.Generator, moment: np.random.Generator, images: np.ndarray
+) -> None:
+    """Fill images (n, 64, 64) uint8 with one letter, framed as AMHCD frames it."""
+    top = int(SIZE * PRINTED[name].top)
+    for image in images:
+        design = Design(designs)
+        ink = pad_bar(draw_letter(name, design, moment))
+        small = cv2.resize(ink, (design.pixels,) * 2, interpolation=cv2.INTER_AREA)
+        image[:top] = 255
+        image[top:] = 255 - cv2.resize(small, (SIZE, SIZE - top), interpolation=cv2.INTER_CUBIC)
 
+
+# As `synthetic.generate`; here sample i of every letter is in design i.
+generate = partial(synthetic.generate, draw_letter=_draw_print)

@@ -18,11 +18,32 @@ _SHIFT = 4  # bits: fraction of OpenCV's drawing coordinates
 _PRESSURE = 0.12  # log of the width: its deviation between the strokes of a letter
 
 
+def _draw_letter(
+    name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
+) -> None:
+    """Fill images (n, 64, 64) uint8 with one letter, decided by the generators' states alone."""
+    hand = hands(writers, moment, len(images))
+    # All samples share one sheet of rough paper, each at its own place.
+    paper = np.abs(moment.standard_normal((4 * SIZE, 4 * SIZE), np.float32))
+    places = moment.integers(0, 3 * SIZE, (len(images), 2))
+    for chosen, points in write(SHAPES[name], hand, moment):
+        pressure = np.exp(moment.normal(0, _PRESSURE, points.shape[:2]))
+        widths = np.rint(hand.pen[chosen, None] * pressure * _ZOOM).astype(int).clip(1)
+        fixed = np.rint(points * (_ZOOM << _SHIFT)).astype(np.int32)
+        for sample, strokes, pens in zip(chosen, fixed, widths.tolist(), strict=True):
+            y, x = places[sample]
+            grain = paper[y : y + SIZE, x : x + SIZE]
+            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
+
+
 def generate(
     samples_per_class: int,
     seed: int = 0,
     progress: Callable[[int], None] = lambda count: None,
     finish: Callable[[np.ndarray], np.ndarray] = lambda images: images,
+    draw_letter: Callable[
+        [str, np.random.Generator, np.random.Generator, np.ndarray], None
+    ] = _draw_letter,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
 
@@ -30,27 +51,13 @@ def generate(
     share a writer, and writer w has the same habits in all letters. The same arguments give the
     same bytes, on any number of cores. progress: called with the number of images just done.
     finish: turns images (n, 64, 64) into those that are returned, (n, S, S), a part at a time to
-    save memory. InputError for a count below 1 or a negative seed.
-    """
-    return generate_by(_draw_letter, "synthetic", samples_per_class, seed, progress, finish)
-
-
-def generate_by(
-    draw_letter: Callable[[str, np.random.Generator, np.random.Generator, np.ndarray], None],
-    source: str,
-    samples_per_class: int,
-    seed: int,
-    progress: Callable[[int], None],
-    finish: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """What `generate` promises, of letters drawn in another manner.
-
-    draw_letter: fills images (n, 64, 64) uint8 with the letter of a name. Of its two generators the
-    first starts in the same state for every letter, for what all letters of a sample share.
+    save memory. draw_letter: fills images (n, 64, 64) with the letter of a name, as a writer does;
+    its first generator starts in the same state for every letter, for habits.
+    InputError for a count below 1 or a negative seed.
     """
     if samples_per_class < 1 or seed < 0:
         raise InputError(
-            f"{source}: {samples_per_class} samples per class with seed {seed} cannot be made; "
+            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
             "give at least 1 sample and a seed from 0"
         )
 
@@ -69,24 +76,6 @@ def generate_by(
         progress(samples_per_class)
     labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
     return kept.reshape(-1, *kept.shape[2:]), labels
-
-
-def _draw_letter(
-    name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
-) -> None:
-    """Fill images (n, 64, 64) uint8 with one letter, decided by the generators' states alone."""
-    hand = hands(writers, moment, len(images))
-    # All samples share one sheet of rough paper, each at its own place.
-    paper = np.abs(moment.standard_normal((4 * SIZE, 4 * SIZE), np.float32))
-    places = moment.integers(0, 3 * SIZE, (len(images), 2))
-    for chosen, points in write(SHAPES[name], hand, moment):
-        pressure = np.exp(moment.normal(0, _PRESSURE, points.shape[:2]))
-        widths = np.rint(hand.pen[chosen, None] * pressure * _ZOOM).astype(int).clip(1)
-        fixed = np.rint(points * (_ZOOM << _SHIFT)).astype(np.int32)
-        for sample, strokes, pens in zip(chosen, fixed, widths.tolist(), strict=True):
-            y, x = places[sample]
-            grain = paper[y : y + SIZE, x : x + SIZE]
-            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
 
 
 def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:
