@@ -3,7 +3,8 @@
 A row is an allograph, one way to build a letter, with its share among the ways and its strokes. The
 points of a stroke are `x y` in fractions of the letter's box, x to the right, y down. A coordinate
 is a number, or a span `low:high` where hands or designs differ: each drawing draws from there.
-Those of hands were found by looking at AMHCD, those of print at free type designs. The middles of a stroke's spans lie apart.
+Those of hands were found by looking at AMHCD, those of print at free type designs. The middles of a
+stroke's spans lie apart.
 """
 
 import csv
