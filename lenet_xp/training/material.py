@@ -1,7 +1,6 @@
 """What a run learns from: the training letters, and what is laid beside them on request."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -46,7 +45,8 @@ def training_images(
         parts.append(_beside(word, plan, dataset, preprocessing))
         check()
     if plan.outliers:
-        others = outlying_images(plan.outliers, images, dataset, preprocessing, plan.seed)
+        how = (images, dataset.class_names, preprocessing, plan.seed)
+        others = outliers.prepared(plan.outliers, *how)
         parts.append((others, np.full(len(others), len(dataset.class_names))))
     return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
 
@@ -62,14 +62,3 @@ def _beside(
         return other.images, check_class_names(dataset.class_names, other)
     except InputError as error:
         raise InputError(f"--beside {word}: {error}") from error
-
-
-def outlying_images(
-    count: int, letters: np.ndarray, dataset: Dataset, preprocessing: Preprocessing, seed: int
-) -> np.ndarray:
-    """Generated pictures of none of the classes, as a reader would see them, (count, S, S) uint8.
-
-    letters: (N, S, S) uint8, of which some show several at once.
-    """
-    pictures = outliers.generate(count, letters, dataset.class_names, seed)
-    return replace(preprocessing, framing="cut").apply_all(pictures)

@@ -15,6 +15,7 @@ from lenet_xp.data.splits import Overlap, Split, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import worker_count
+from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import BACKENDS, Ops
@@ -28,7 +29,7 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.material import outlying_images, training_images
+from lenet_xp.training.material import training_images
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
@@ -202,8 +203,8 @@ class _Run:
         if not plan.outliers:
             return None
         letters = self.part(self.split.test)[0]
-        how = (dataset, saved.preprocessing, plan.seed + UNSEEN)
-        others = outlying_images(len(letters), letters, *how)
+        how = (letters, dataset.class_names, saved.preprocessing, plan.seed + UNSEEN)
+        others = outliers.prepared(len(letters), *how)
         shares = (saved.probabilities(each, plan.threads).sum(1) for each in (letters, others))
         return refusal(*shares, saved.threshold)
 
