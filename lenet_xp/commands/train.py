@@ -115,7 +115,7 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--beside",
-        type=check_beside,
+        type=_beside,
         nargs="+",
         default=[],
         metavar="SOURCE:N",
@@ -186,6 +186,13 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
         if name not in ("resume", "data") and value != p.get_default(name):
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"--resume goes on as the run began; leave out {option}")
+
+
+def _beside(word: str) -> str:
+    try:
+        return check_beside(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _recipe(word: str) -> Recipe:

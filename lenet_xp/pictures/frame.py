@@ -22,6 +22,7 @@ MIN_INNER_LEVEL = 0.4  # of the darkest ink: the darkest off the edges; then tha
 MAX_OFF_MIDDLE = 0.25  # of the picture's width: how far from its middle a bar in a cell stands
 
 MIN_ASPECT = 1 / 3  # shorter side per longer side: a narrower shape is a bar
+MAX_BAR_ASPECT = 0.2  # of a bar that leans: across it per along it; the zigzag of `yay` is wider
 MAX_BAR_LENGTH = 2048  # pixels: a longer bar is shrunk, for the square around it grows with it
 
 MIN_FULL = 0.92  # of the picture's side: ink that spans as much fills it
@@ -137,10 +138,19 @@ def is_ring(mask: np.ndarray) -> bool:
 
 def pad_bar(ink: np.ndarray) -> np.ndarray:
     """A bar, (h, w) uint8, padded with 0 to a square; another shape as it is, to be stretched."""
-    height, width = ink.shape
-    if min(height, width) >= MIN_ASPECT * max(height, width):
+    if min(ink.shape) >= MIN_ASPECT * max(ink.shape) and not _is_slanted_bar(ink):
         return ink
     ink = shrunk(ink, MAX_BAR_LENGTH)
     height, width = ink.shape
     down, across = max(0, width - height), max(0, height - width)
     return np.pad(ink, ((down // 2, down - down // 2), (across // 2, across - across // 2)))
+
+
+def _is_slanted_bar(ink: np.ndarray) -> bool:
+    """Whether the ink, (h, w) uint8, is one narrow stroke, whichever way it leans."""
+    small = shrunk(ink, ENLARGED_SIDE)
+    points = cv2.findNonZero((small > INK_THRESHOLD * small.max()).astype(np.uint8))
+    if points is None:
+        return False
+    across, along = sorted(cv2.minAreaRect(points)[1])
+    return bool(across < MAX_BAR_ASPECT * along)
