@@ -31,7 +31,7 @@ def training_images(
     images, labels = dataset.images[chosen], dataset.labels[chosen]
     parts = [(images, labels)]
     if plan.photos:
-        names = [dataset.class_names[label] for label in labels]
+        letters = [dataset.class_names[label] for label in labels]
         with progress_bar(plan.photos * len(images), "letters on drawn pages") as advance:
 
             def after_part(count: int) -> None:
@@ -39,14 +39,16 @@ def training_images(
                 check()
 
             cores = plan.threads or usable_cores()
-            how = (preprocessing, plan.photos, plan.seed, cores, after_part)
-            parts.append((photograph(images, names, *how), np.tile(labels, plan.photos)))
+            pages = photograph(
+                images, letters, preprocessing, plan.photos, plan.seed, cores, after_part
+            )
+        parts.append((pages, np.tile(labels, plan.photos)))
     for word in plan.beside:
         parts.append(_beside(word, plan, dataset, preprocessing))
         check()
     if plan.outliers:
-        how = (images, dataset.class_names, preprocessing, plan.seed)
-        others = outliers.prepared(plan.outliers, *how)
+        names = dataset.class_names
+        others = outliers.prepared(plan.outliers, images, names, preprocessing, plan.seed)
         parts.append((others, np.full(len(others), len(dataset.class_names))))
     return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
 
@@ -56,8 +58,9 @@ def _beside(
 ) -> LabelledImages:
     """All letters of another source, in the classes of the data set."""
     source, _, samples = word.rpartition(":")
-    how = {"samples_per_class": int(samples), "seed": plan.seed, "cache": plan.cache}
-    other = load_dataset(source, preprocessing, **how)
+    other = load_dataset(
+        source, preprocessing, samples_per_class=int(samples), seed=plan.seed, cache=plan.cache
+    )
     try:
         return other.images, check_class_names(dataset.class_names, other)
     except InputError as error:

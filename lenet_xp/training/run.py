@@ -205,8 +205,8 @@ class _Run:
         letters = self.part(self.split.test)[0]
         how = (letters, dataset.class_names, saved.preprocessing, plan.seed + UNSEEN)
         others = outliers.prepared(len(letters), *how)
-        shares = (saved.probabilities(each, plan.threads).sum(1) for each in (letters, others))
-        return refusal(*shares, saved.threshold)
+        ours, theirs = (saved.probabilities(x, plan.threads).sum(1) for x in (letters, others))
+        return refusal(ours, theirs, saved.threshold)
 
     def _fitted(self, saved: SavedModel, train: LabelledImages, val: LabelledImages) -> FitResult:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
