@@ -81,8 +81,9 @@ def draw_letter(name: str, design: Design, rng: np.random.Generator) -> np.ndarr
         distance = cv2.distanceTransform(255 - skeleton, cv2.DIST_L2, 5)
         ridge = (distance - cv2.blur(distance, (9, 9)) > 1.8) & (distance > 0.06 * _BOX)
         ink[cv2.dilate(ridge.astype(np.uint8), np.ones((1 + int(4 * design.depth),) * 2)) > 0] = 0
-        inner = slice(_RIM - 8, _RIM + _BOX + 8)
-        ink, skeleton = ink[inner, inner], skeleton[inner, inner]
+        outside = np.ones(ink.shape, bool)
+        outside[_RIM - 8 : 8 - _RIM, _RIM - 8 : 8 - _RIM] = False
+        ink[outside] = 0
     ink = _effect(skeleton, ink, design)
     left, top, wide, high = cv2.boundingRect(ink)
     return ink[top : top + high, left : left + wide]
