@@ -23,7 +23,7 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset, check_class_names
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.sources import GENERATORS, load_dataset
 from lenet_xp.data.splits import SPLITS, Split, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError
@@ -163,7 +163,7 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
         recorded = None
     if recorded == "writer" and not options.split and known_writers(dataset) is None:
-        if options.data != "synthetic":
+        if options.data not in GENERATORS:
             raise InputError(
                 f"{options.data}: the model was tested on writers whom it had not seen, and nobody "
                 "knows who wrote these images; give --part all, or --split random"

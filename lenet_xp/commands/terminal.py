@@ -144,7 +144,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
         type=whole_number(MIN_IMAGES, MAX_SAMPLES),
         default=default,
         metavar="N",
-        help=f"generated images per letter, for synthetic data (default: {instead})",
+        help=f"generated images per letter, for synthetic and print (default: {instead})",
     )
 
 

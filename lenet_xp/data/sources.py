@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lenet_xp.data.archive import load_archive
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import folder_fingerprint, load_folder
 from lenet_xp.data.npz import load_npz
 from lenet_xp.errors import InputError
+from lenet_xp.letters import print as printed
+from lenet_xp.letters import synthetic
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import reason_of
@@ -99,14 +102,19 @@ def accepted_sources() -> str:
     return f"{', '.join(words)} or {last}"
 
 
-def load_synthetic(request: Request) -> Dataset:
-    """Generated letters; `generate` draws them as AMHCD's files are, 64x64 and dark on light."""
+def load_generated(request: Request) -> Dataset:
+    """Letters drawn as AMHCD's files are, 64x64 and dark on light."""
     class_names = tuple(letter.name for letter in letters())
-    samples, finish = request.samples_per_class, request.preprocessing.apply_all
-    with progress_bar(len(class_names) * samples, "synthetic", request.progress) as advance:
-        images, labels = generate(samples, request.seed, advance, finish)
+    # Bold print covers most of its picture and would pass for light ink.
+    samples, finish = (
+        request.samples_per_class,
+        replace(request.preprocessing, polarity="dark-on-light"),
+    )
+    with progress_bar(len(class_names) * samples, request.name, request.progress) as advance:
+        generate = GENERATORS[request.name]
+        images, labels = generate(samples, request.seed, advance, finish.apply_all)
     files = (f"{class_names[label]}#{i} of seed {request.seed}" for i, label in enumerate(labels))
-    return Dataset("synthetic", images, labels, class_names, tuple(files))
+    return Dataset(request.name, images, labels, class_names, tuple(files))
 
 
 def download_amhcd() -> Path:
@@ -147,9 +155,18 @@ def _file_fingerprint(request: Request) -> str:
     return f"{request.path.suffix.lower()} {digest}"
 
 
+GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
+    "synthetic": synthetic.generate,
+    "print": printed.generate,
+}
+
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
-    Source("'synthetic' (generated letters)", lambda source: source == "synthetic", load_synthetic),
+    Source(
+        "'synthetic' (generated letters), 'print' (generated print)",
+        lambda source: source in GENERATORS,
+        load_generated,
+    ),
     Source(
         "'amhcd' (fetched from Kaggle)",
         lambda source: source == "amhcd",

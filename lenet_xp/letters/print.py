@@ -29,7 +29,7 @@ class Design:
 
         def rarely(share: float) -> float:
             """0 but in a share of the designs, where it is 0 to 1."""
-            return max(0.0, 1 - next(chance) / share)
+            return max(0.0, 1 - float(next(chance)) / share)
 
         self.fat = next(chance) < 0.12  # only slits stay open
         pen = min(0.2, (0.13 if self.fat else 0.055) * np.exp(0.5 * next(normal)))
@@ -81,8 +81,9 @@ def draw_letter(name: str, design: Design, rng: np.random.Generator) -> np.ndarr
         distance = cv2.distanceTransform(255 - skeleton, cv2.DIST_L2, 5)
         ridge = (distance - cv2.blur(distance, (9, 9)) > 1.8) & (distance > 0.06 * _BOX)
         ink[cv2.dilate(ridge.astype(np.uint8), np.ones((1 + int(4 * design.depth),) * 2)) > 0] = 0
-        inner = slice(_RIM - 8, _RIM + _BOX + 8)
-        ink, skeleton = ink[inner, inner], skeleton[inner, inner]
+        outside = np.ones(ink.shape, bool)
+        outside[_RIM - 8 : 8 - _RIM, _RIM - 8 : 8 - _RIM] = False
+        ink[outside] = 0
     ink = _effect(skeleton, ink, design)
     left, top, wide, high = cv2.boundingRect(ink)
     return ink[top : top + high, left : left + wide]
@@ -102,7 +103,7 @@ def _path(stroke: Stroke, design: Design, rng: np.random.Generator) -> np.ndarra
     points += rng.normal(0, 1, points.shape) * design.jitter
     rounding = 1.0 if stroke.kind == "curve" else design.rounding
     sharp, soft = interpolation(stroke, _POINTS)
-    return np.einsum("kp,pd->kd", sharp + rounding * (soft - sharp), points)
+    return np.asarray(np.einsum("kp,pd->kd", sharp + rounding * (soft - sharp), points))
 
 
 def _placed(paths: list[np.ndarray], design: Design) -> list[np.ndarray]:
@@ -140,25 +141,25 @@ def _mask(nib: np.ndarray, design: Design) -> np.ndarray:
     cos, sin = np.cos(design.angle), np.sin(design.angle)
     inside = np.abs((cos * x + sin * y) / nib[0]) ** design.power
     inside += np.abs((cos * y - sin * x) / nib[1]) ** design.power
-    return (inside <= 1).astype(np.uint8)
+    return np.asarray(inside <= 1, np.uint8)
 
 
 def _effect(skeleton: np.ndarray, ink: np.ndarray, design: Design) -> np.ndarray:
     """The filled form, (H, W) uint8, hollowed, split, with a shadow or with a pattern."""
-    wide = 2 + int(8 * design.depth)
-    element = np.ones((wide, wide), np.uint8)
+    wide = 3 + 2 * int(4 * design.depth)
+    element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     if design.effect == "outline":
-        return ink - cv2.erode(ink, element)
+        return cv2.subtract(ink, cv2.erode(ink, element))
     if design.effect == "inline":
-        return ink & ~cv2.dilate(skeleton, element)
+        return cv2.subtract(ink, cv2.dilate(skeleton, element))
     if design.effect == "shadow":
         shadow = np.roll(ink, (2 * wide, 2 * wide), (0, 1))
-        return ink | (shadow & ~cv2.dilate(ink, np.ones((7, 7), np.uint8)))
+        return cv2.max(ink, cv2.subtract(shadow, cv2.dilate(ink, np.ones((7, 7), np.uint8))))
     if design.effect == "pattern":
         y, x = np.mgrid[: len(ink), : len(ink)] * 2 / wide
         waves = np.sin(x) * np.sin(y) if design.slant else np.sin(x + y)
-        holes = np.where(waves > 0.2, 255, 0).astype(np.uint8)
-        return ink & ~(holes & cv2.erode(ink, np.ones((4, 4), np.uint8)))
+        inner = cv2.erode(ink, np.ones((4, 4), np.uint8))
+        return np.where(waves > 0.2, cv2.subtract(ink, inner), ink)
     return ink
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.sources import GENERATORS
 from lenet_xp.data.splits import Overlap, Split
 from lenet_xp.model_file import SavedModel
 from lenet_xp.scores.summary import Scores, summarise
@@ -65,7 +66,7 @@ def config_of(plan: Plan, split: Split) -> dict[str, Any]:
         "split": split.name,
         "fold": split.fold,
         "allow_overlap": plan.allow_overlap,
-        "samples_per_class": plan.samples_per_class if plan.data == "synthetic" else None,
+        "samples_per_class": plan.samples_per_class if plan.data in GENERATORS else None,
         "photos": plan.photos,
         "beside": list(plan.beside),
         "outliers": plan.outliers,
