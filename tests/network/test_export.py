@@ -242,8 +242,8 @@ def test_int8_leaves_no_other_file_and_no_line_but_its_own(tmp_path, monkeypatch
     size = (tmp_path / "letters.onnx").stat().st_size
     assert (done.status, done.err) == (0, "")
     assert re.fullmatch(
-        rf"letters\.onnx: {size:,} bytes, 33 classes, (?:9\d\.\d\d|100\.00)% of generated letters read as by "
-        r"the model, probabilities at most 0\.\d+ from the model's\n",
+        rf"letters\.onnx: {size:,} bytes, 33 classes, (?:9\d\.\d\d|100\.00)% of generated "
+        r"letters read as by the model, probabilities at most 0\.\d+ from the model's\n",
         done.out,
     )
     others = {"temporary/.ses"}  # which ONNX Runtime writes where it is imported
