@@ -12,8 +12,10 @@ from lenet_xp.system.opencv import cv2
 
 DATASET_SIDE = 64  # pixels: longer side up to which a picture counts as one of a data set
 ENLARGED_SIDE = 96  # pixels: longer side to which a smaller picture is enlarged before it is cut
-INK_THRESHOLD = 0.35  # of the range of levels: where ink begins
+INK_THRESHOLD = 0.25  # of the range of levels: where ink begins
 MIN_SPECK = 0.02  # of all ink: a smaller piece outside the letter is dirt
+NEARBY = 0.12  # of the letter's longer side: a speck that is no further away is a part of it
+NEARBY_ROUNDS = 3  # times that what is near the parts found so far is added
 
 EDGE = 0.12  # of the picture's side: width of the strip along an edge where a cell's border runs
 MIN_BORDER = 0.9  # of a piece's area within these strips: it may be such a border
@@ -86,19 +88,27 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
     border = (in_strip >= MIN_BORDER * areas) & (on_rim >= MIN_ON_RIM * length)
     inside = large & ~border
     if inside.any() and border.any():
-        box = _around(boxes[inside])
+        box = _around(boxes, inside, ~border)
         middle = abs(box[0] + box[2] / 2 - mask.shape[1] / 2) < MAX_OFF_MIDDLE * mask.shape[1]
         right, bottom = mask.shape[1] - box[0] - box[2], mask.shape[0] - box[1] - box[3]
         if min(box[0], box[1], right, bottom) > 0 and (middle or box[2] > MIN_ASPECT * box[3]):
             return box
-    return _around(boxes[large]) if count > 1 else None
+    return _around(boxes, large, np.ones(len(boxes), bool)) if count > 1 else None
 
 
-def _around(boxes: np.ndarray) -> Box:
-    """The box around (N, 4) boxes: left, top, width, height."""
-    left, top = boxes[:, :2].min(0).tolist()
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(0).tolist()
-    return left, top, right - left, bottom - top
+def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
+    """The box, left, top, width, height, around the chosen of (N, 4) boxes and the others nearby.
+
+    chosen, others: (N,) bool. A pen that skips leaves a stroke in pieces as small as dirt.
+    """
+    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    low, high = start[chosen].min(0), end[chosen].max(0)
+    for _ in range(NEARBY_ROUNDS):
+        gap = np.maximum(start - high, low - end).max(1)
+        near = others & (gap <= NEARBY * (high - low).max())
+        low, high = np.minimum(low, start[near].min(0)), np.maximum(high, end[near].max(0))
+    (left, top), (width, height) = low.tolist(), (high - low).tolist()
+    return left, top, width, height
 
 
 def crop_to_letter(ink: np.ndarray, mask: np.ndarray, box: Box) -> np.ndarray:

@@ -33,12 +33,12 @@ def test_a_small_picture_is_cut_to_its_ink(side, box):
     left, top, wide, high = (round(each * side) for each in box)
     found = frame(ink((side, side), (left, top, wide, high)))
     factor = -(-96 // side)
-    assert found.shape == (pytest.approx(factor * high, abs=2), pytest.approx(factor * wide, abs=2))
-    assert found.min() > 0.3 * found.max()
+    assert found.shape == (pytest.approx(factor * high, abs=4), pytest.approx(factor * wide, abs=4))
+    assert found.min() > 0.1 * found.max()
 
 
-@pytest.mark.parametrize(("faint", "counts"), [(90, False), (115, True)])
-def test_ink_begins_at_a_third_of_the_range(faint, counts):
+@pytest.mark.parametrize(("faint", "counts"), [(75, False), (95, True)])
+def test_ink_begins_at_a_quarter_of_the_range(faint, counts):
     """Levels from 40 to 220, and a faint mark far away."""
     picture = np.maximum(ink((96, 96), (20, 20, 20, 20, 220), (70, 70, 9, 9, faint)), 40)
     assert frame(picture).shape == ((59, 59) if counts else (20, 20))
@@ -177,3 +177,22 @@ def test_ink_reaches_a_pixel_beyond_its_mask():
     expected = np.zeros_like(levels)
     expected[2:5, 3:7] = levels[2:5, 3:7]
     np.testing.assert_array_equal(ink_under(levels, mask), expected)
+
+
+def test_a_broken_stroke_is_whole_and_dirt_far_away_is_not():
+    dots = [(60 + 6 * i, 60 + 4 * i, 3, 3) for i in range(3)]
+    assert frame(ink((96, 96), (20, 20, 36, 36), *dots)).shape == (51, 55)
+    assert frame(ink((96, 96), (20, 20, 36, 36), (80, 80, 3, 3))).shape == (36, 36)
+
+
+@pytest.mark.parametrize("lean", range(-40, 41, 10))
+def test_a_bar_stays_a_bar_whichever_way_it_leans(lean):
+    picture = np.zeros((96, 96), np.uint8)
+    shift = round(35 * np.tan(np.radians(lean)))
+    cv2.line(picture, (48 - shift, 13), (48 + shift, 83), 255, 9)
+    found = frame(picture)
+    assert found.shape[0] == found.shape[1] == pytest.approx(79, abs=2)
+    zigzag = np.zeros((96, 96), np.uint8)
+    corners = [(60, 10), (40, 45), (56, 50), (36, 86)]
+    cv2.polylines(zigzag, [np.array(corners)], False, 255, 5)
+    assert frame(zigzag).shape[1] < 0.5 * frame(zigzag).shape[0]
