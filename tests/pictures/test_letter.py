@@ -5,6 +5,7 @@ import pytest
 
 from lenet_xp.pictures import letter as finding
 from lenet_xp.pictures.letter import Candidate, find_letter
+from lenet_xp.system.opencv import cv2
 
 
 def cross(picture_side, side, stroke, at=None):
@@ -28,7 +29,35 @@ def widths(monkeypatch):
         return search(levels, kernel, ruled)
 
     monkeypatch.setattr(finding, "find_ink", searching)
+    monkeypatch.setattr(finding, "_on_clean_paper", lambda grey, polarity: None)
     return tried
+
+
+@pytest.mark.parametrize("side", [24, 60, 140, 230])
+@pytest.mark.parametrize("dark", [True, False])
+def test_on_clean_paper_one_threshold_finds_what_the_search_finds(side, dark, widths, monkeypatch):
+    picture = cross(240, side, max(3, side // 9))
+    picture = picture if dark else 255 - picture
+    searched, searches = find_letter(picture), len(widths)
+    monkeypatch.undo()
+    found = find_letter(picture)
+    assert len(widths) == searches > 0  # no more kernels were tried
+    assert found.shape == pytest.approx(searched.shape, abs=2)
+    small = [cv2.resize(each, (16, 16), interpolation=cv2.INTER_AREA) for each in (found, searched)]
+    assert np.corrcoef(*(each.ravel().astype(float) for each in small))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("what", ["noise", "shadow", "lines"])
+def test_other_paper_is_searched(what, widths, monkeypatch):
+    monkeypatch.undo()
+    picture = cross(240, 100, 12).astype(float)
+    if what == "noise":
+        picture += np.random.default_rng(0).normal(0, 12, picture.shape)
+    elif what == "shadow":
+        picture *= np.linspace(0.5, 1, 240)
+    else:
+        picture[30::40] = 90
+    assert finding._on_clean_paper(picture.clip(0, 255).astype(np.uint8), "auto") is None
 
 
 @pytest.mark.parametrize(
