@@ -44,7 +44,7 @@ def test_on_clean_paper_one_threshold_finds_what_the_search_finds(side, dark, wi
     assert len(widths) == searches > 0  # no more kernels were tried
     assert found.shape == pytest.approx(searched.shape, abs=2)
     small = [cv2.resize(each, (16, 16), interpolation=cv2.INTER_AREA) for each in (found, searched)]
-    assert np.corrcoef(*(each.ravel().astype(float) for each in small))[0, 1] > 0.99
+    assert np.corrcoef(*(each.ravel().astype(float) for each in small))[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("what", ["noise", "shadow", "lines"])
