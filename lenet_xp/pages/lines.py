@@ -5,16 +5,20 @@ suits the width of the strokes found first. Each piece is linked to those right 
 height, and all that are linked form a line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lenet_xp.pages.paper import Flat, find_outline, lay_flat, straightening
+from lenet_xp.pages.surroundings import is_writing, slope_of_rows
 from lenet_xp.pictures.ink import find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
 from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
+from lenet_xp.system.opencv import cv2
 
 PAGE_SIDE = 2400  # pixels: longer side at which a page is read
 KERNEL_PER_STROKE = 10  # stroke widths: width of the kernel that tells strokes from paper
+MIN_SLOPE = 1.0  # degrees: rows that rise or sink less are followed as they are
 MAX_PIECES = 3000  # pieces: the heaviest that are kept; a page of noise has a million
 MIN_PIECE_SIDE = 0.15  # typical heights: longer side of a piece; smaller ones are dirt
 MIN_DOT_SIDE = 0.05  # typical heights: the same within another piece, as of the dot of `yas`
@@ -34,27 +38,60 @@ class Pieces:
 
     levels: (H, W) uint8 ink, bright. labels: (H, W) int32, the component of each pixel, 0 for
     paper. boxes: (N, 4) left, top, right, bottom of the pieces. numbers: (N,) their labels.
-    scale: pixels of the picture per pixel of `levels`.
+    matrix: (3, 3), from the pixels of `levels` to those of the picture.
     """
 
     levels: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
     numbers: np.ndarray
-    scale: float
+    matrix: np.ndarray
+
+    def place(self, chosen: np.ndarray) -> tuple[int, int, int, int]:
+        """Left, top, width and height of some pieces, (M,) indices, in pixels of the picture."""
+        boxes = self.boxes[chosen]
+        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        corners = np.array([(left, top), (right, bottom)], np.float32)
+        if np.abs(self.matrix - np.diag(np.diag(self.matrix))).max() > 0:
+            own = np.isin(self.labels[top:bottom, left:right], self.numbers[chosen])
+            corners = np.argwhere(own)[:, ::-1].astype(np.float32) + (left + 0.5, top + 0.5)
+        moved = cv2.perspectiveTransform(corners[:, None].astype(np.float32), self.matrix)[:, 0]
+        x, y, x1, y1 = (round(float(e)) for e in (*moved.min(0), *moved.max(0)))
+        return x, y, x1 - x, y1 - y
 
 
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
-    """The pieces of ink on a page, (H, W) uint8 grey levels, without specks."""
+    """The pieces of ink on a page, (H, W) uint8 grey levels, without specks.
+
+    The sheet is laid flat first, and turned until its rows are level.
+    """
     page = shrunk(grey, PAGE_SIDE)
+    outline = find_outline(page)
+    matrix = straightening(outline, page.shape)
+    inside = np.full(page.shape, 255, np.uint8)
+    flat = Flat(page, inside, matrix) if outline is None else lay_flat(page, outline, matrix)
+    pieces = _pieces(flat, polarity)
+    slope = slope_of_rows(pieces.boxes, typical_height(pieces.boxes))
+    if abs(slope) >= MIN_SLOPE:
+        turn = np.vstack([cv2.getRotationMatrix2D((0, 0), slope, 1), (0, 0, 1)])
+        pieces = _pieces(lay_flat(page, outline, turn @ matrix), polarity)
+    scale = max(grey.shape) / max(page.shape)
+    return replace(pieces, matrix=np.diag((scale, scale, 1.0)) @ pieces.matrix)
+
+
+def _pieces(flat: Flat, polarity: str) -> Pieces:
+    """The pieces of ink on a sheet that lies flat."""
+    page = flat.levels
     sheet = make_sheet(page, polarity)
     side = min(page.shape)
     ink = find_ink(darkness(sheet, side // 3), side // 3, sheet.ruled)
-    kernel = max(int(KERNEL_PER_STROKE * stroke_width(ink.mask())), side // 40)
+    weights = ink.weights * is_writing(ink, flat.inside)
+    kernel = max(int(KERNEL_PER_STROKE * stroke_width(ink.mask(weights))), side // 40)
     if kernel < side // 4:
         ink = find_ink(darkness(sheet, kernel), kernel, sheet.ruled)
-    numbers = np.flatnonzero(ink.weights)
-    numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MAX_PIECES]]
+        weights = ink.weights * is_writing(ink, flat.inside)
+    numbers = np.flatnonzero(weights)
+    numbers = numbers[np.argsort(-weights[numbers], kind="stable")[:MAX_PIECES]]
     start, size = ink.boxes[numbers, :2], ink.boxes[numbers, 2:]
     boxes = np.concatenate([start, start + size], axis=1)
     sides, height = size.max(1), typical_height(boxes)
@@ -62,8 +99,7 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
     mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
     kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height), side)
-    scale = max(grey.shape) / max(page.shape)
-    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], scale)
+    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], np.linalg.inv(flat.matrix))
 
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
