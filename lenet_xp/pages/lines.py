@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lenet_xp.pages.paper import Flat, find_outline, lay_flat, straightening
+from lenet_xp.pages.surroundings import find_lines as find_lines_of_tables
 from lenet_xp.pages.surroundings import is_writing, slope_of_rows
-from lenet_xp.pictures.ink import find_ink, stroke_width
+from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
 from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
 from lenet_xp.system.opencv import cv2
@@ -70,36 +71,52 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     matrix = straightening(outline, page.shape)
     inside = np.full(page.shape, 255, np.uint8)
     flat = Flat(page, inside, matrix) if outline is None else lay_flat(page, outline, matrix)
-    pieces = _pieces(flat, polarity)
-    slope = slope_of_rows(pieces.boxes, typical_height(pieces.boxes))
+    ink = _find_ink(flat, polarity)
+    slope = slope_of_rows(ink)
     if abs(slope) >= MIN_SLOPE:
         turn = np.vstack([cv2.getRotationMatrix2D((0, 0), slope, 1), (0, 0, 1)])
-        pieces = _pieces(lay_flat(page, outline, turn @ matrix), polarity)
+        flat = lay_flat(page, outline, turn @ matrix)
+        ink = _find_ink(flat, polarity)
     scale = max(grey.shape) / max(page.shape)
-    return replace(pieces, matrix=np.diag((scale, scale, 1.0)) @ pieces.matrix)
+    return _pieces(ink, flat, np.diag((scale, scale, 1.0)) @ np.linalg.inv(flat.matrix))
 
 
-def _pieces(flat: Flat, polarity: str) -> Pieces:
-    """The pieces of ink on a sheet that lies flat."""
-    page = flat.levels
-    sheet = make_sheet(page, polarity)
-    side = min(page.shape)
-    ink = find_ink(darkness(sheet, side // 3), side // 3, sheet.ruled)
-    weights = ink.weights * is_writing(ink, flat.inside)
-    kernel = max(int(KERNEL_PER_STROKE * stroke_width(ink.mask(weights))), side // 40)
-    if kernel < side // 4:
-        ink = find_ink(darkness(sheet, kernel), kernel, sheet.ruled)
-        weights = ink.weights * is_writing(ink, flat.inside)
-    numbers = np.flatnonzero(weights)
-    numbers = numbers[np.argsort(-weights[numbers], kind="stable")[:MAX_PIECES]]
-    start, size = ink.boxes[numbers, :2], ink.boxes[numbers, 2:]
-    boxes = np.concatenate([start, start + size], axis=1)
-    sides, height = size.max(1), typical_height(boxes)
+def _find_ink(flat: Flat, polarity: str) -> Ink:
+    """The ink on a sheet that lies flat, with the kernel that suits its writing."""
+    sheet = make_sheet(flat.levels, polarity)
+    side = min(flat.levels.shape)
+    kernel, levels = side // 3, darkness(sheet, side // 3)
+    ink = find_ink(levels, kernel, sheet.ruled)
+    writing = is_writing(ink, flat.inside)
+    width = stroke_width(ink.mask(writing))
+    suiting = max(int(KERNEL_PER_STROKE * width), side // 40)
+    if suiting < side // 4:
+        kernel, levels = suiting, darkness(sheet, suiting)
+        ink = find_ink(levels, kernel, sheet.ruled)
+    lines = find_lines_of_tables(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
+    if lines.any():
+        ink = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
+    return ink
+
+
+def _boxes(ink: Ink, chosen: np.ndarray) -> np.ndarray:
+    """Left, top, right and bottom of some components of ink, by index or (N,) bool."""
+    start, size = ink.boxes[chosen, :2], ink.boxes[chosen, 2:]
+    return np.concatenate([start, start + size], axis=1)
+
+
+def _pieces(ink: Ink, flat: Flat, matrix: np.ndarray) -> Pieces:
+    """The pieces of ink on a sheet that lies flat, by a matrix (3, 3) from it to the picture."""
+    numbers = np.flatnonzero(is_writing(ink, flat.inside))
+    numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MAX_PIECES]]
+    boxes = _boxes(ink, numbers)
+    sides, height = (boxes[:, 2:] - boxes[:, :2]).max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
     mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
-    kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height), side)
-    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], np.linalg.inv(flat.matrix))
+    side = min(flat.levels.shape)
+    kept &= np.ptp(flat.levels) >= MIN_RANGE and is_ink(flat.levels, mask, int(height), side)
+    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], matrix)
 
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

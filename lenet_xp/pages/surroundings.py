@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lenet_xp.pictures.ink import MARGIN, MIN_SIDE_WITH_MARGIN, Ink
+from lenet_xp.pictures.ink import MARGIN, MIN_SIDE_WITH_MARGIN, Ink, stroke_width
 from lenet_xp.system.opencv import cv2
 
 MAX_SPAN = 0.5  # of a page's longer side: a larger piece is no letter
@@ -10,12 +10,15 @@ MAX_STRIP = 0.4  # of a page's shorter side: letters that are higher may meet it
 MIN_FRAMED = 3  # pieces: so many within a hollow one make it a frame
 MAX_FILL = 0.35  # of its box: ink of a frame
 
+LONG = 2.2  # typical heights: longer straight runs are lines of a table or of a frame
+DRIFT = 0.04  # of such a run: how far it may rise or sink
+BORDER = 0.9  # typical heights: shorter runs from one such line to another are borders of a cell
+
 MAX_SLOPE = 35.0  # degrees: rows are not looked for beyond
-MIN_IN_ROWS = 4  # pieces: fewer show no slope
-MAX_IN_ROWS = 400  # pieces: the largest show the slope
-NEIGHBOURHOOD = 0.7, 8.0  # typical heights: distances along a row of pieces that show its slope
-ROW_SPREAD = 0.12  # typical heights: how far pieces stand from the middle of their row
-MIN_GAIN = 1.15  # times: how much better rows must fit than level ones
+SLOPE_STEP = 0.5  # degrees
+MIN_IN_ROWS = 4  # components: fewer show no slope
+MAX_PIXELS = 20_000  # pixels of ink: sample enough for a slope
+MIN_GAIN = 1.15  # times: how much better than a level page it must fit
 
 
 def is_writing(ink: Ink, inside: np.ndarray) -> np.ndarray:
@@ -42,28 +45,72 @@ def is_writing(ink: Ink, inside: np.ndarray) -> np.ndarray:
             left, top, width, height = ink.boxes[place]
             own = ink.labels[top : top + height, left : left + width] == place
             found[place] = own.mean() > MAX_FILL
-    return found
+    return found if found.any() else ink.weights > 0
 
 
-def slope_of_rows(boxes: np.ndarray, height: float) -> float:
-    """The slope in degrees of the rows in which (N, 4) boxes stand, downwards; 0 if none shows.
+def find_lines(ink: Ink, height: float) -> np.ndarray:
+    """Where lines of tables, frames and ruled paper run, (H, W) uint8: 255 but where ink crosses.
 
-    height: typical, in pixels. At the right slope the most pairs of neighbours stand at one height.
+    height: typical of letters, in pixels.
     """
-    if len(boxes) < MIN_IN_ROWS:
+    long = (ink.weights > 0) & (ink.boxes[:, 2:].max(1) >= LONG * height)
+    mask = ink.mask(long)
+    if not long.any():
+        return mask
+    level, upright = _level_runs(mask, LONG * height), _level_runs(mask.T, LONG * height).T
+    near = cv2.dilate(level | upright, np.ones((7, 7), np.uint8))
+    level |= _borders(mask & ~upright, near, BORDER * height)
+    upright |= _borders((mask & ~level).T, near.T, BORDER * height).T
+    return _uncrossed(level, mask & ~upright) | _uncrossed(upright.T, (mask & ~level).T).T
+
+
+def _level_runs(mask: np.ndarray, length: float) -> np.ndarray:
+    """The pixels of a mask, (H, W) uint8, on level runs of a length in pixels."""
+    thick = cv2.dilate(mask, np.ones((2 * int(DRIFT * length / 2) + 1, 1), np.uint8))
+    runs = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, max(3, int(length))), np.uint8))
+    return cv2.bitwise_and(runs, np.ascontiguousarray(mask))
+
+
+def _borders(mask: np.ndarray, near: np.ndarray, length: float) -> np.ndarray:
+    """The level runs of a mask, both (H, W) uint8, that lead from one place near lines to another."""
+    runs = _level_runs(mask, length)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+    found = np.zeros(len(stats), np.uint8)
+    for number, (left, top, wide, high, _) in enumerate(stats[1:], 1):
+        ends = near[top : top + high, left], near[top : top + high, left + wide - 1]
+        found[number] = 255 * (ends[0].any() and ends[1].any())
+    return found[labels]
+
+
+def _uncrossed(lines: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Level lines with their rims, (H, W) uint8, but where ink of a mask is above and below."""
+    thickness = max(2, int(stroke_width(lines)) + 1)
+    kernel, other = np.ones((2 * thickness + 1, 1), np.uint8), np.ascontiguousarray(mask & ~lines)
+    lines = cv2.dilate(lines, np.ones((3, 3), np.uint8))
+    other &= ~lines
+    above = cv2.dilate(other, kernel, anchor=(0, 0))
+    below = cv2.dilate(other, kernel, anchor=(0, 2 * thickness))
+    return lines & ~(above & below)
+
+
+def slope_of_rows(ink: Ink) -> float:
+    """The slope in degrees, downwards, of a page's rows and lines; 0 if none shows.
+
+    It is the one at which ink gathers in the fewest rows of pixels.
+    """
+    if np.count_nonzero(ink.weights) < MIN_IN_ROWS:
         return 0.0
-    sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    chosen = boxes[np.argsort(-sizes, kind="stable")[:MAX_IN_ROWS]]
-    middle = (chosen[:, :2] + chosen[:, 2:]) / (2 * height)
-    x, y = (middle[:, None] - middle[None]).transpose(2, 0, 1)
-    near = (x > NEIGHBOURHOOD[0] / 2) & (x < NEIGHBOURHOOD[1]) & (np.abs(y) < NEIGHBOURHOOD[1])
-    x, y = x[near], y[near]
+    mask = ink.mask()
+    y, x = np.nonzero(mask)
+    y, x = (each[:: 1 + len(x) // MAX_PIXELS] for each in (y, x))
+    thickness = max(2.0, stroke_width(mask))
 
     def fit(slope: float) -> float:
-        along, across = np.cos(np.radians(slope)), np.sin(np.radians(slope))
-        return float(np.exp(-(((y * along - x * across) / ROW_SPREAD) ** 2) / 2).sum())
+        turn = np.radians(slope)
+        rows = (y * np.cos(turn) - x * np.sin(turn)) / thickness
+        return float((np.bincount((rows - rows.min()).astype(int)).astype(float) ** 2).sum())
 
-    slopes = np.arange(-MAX_SLOPE, MAX_SLOPE + 0.5, 0.5)
+    slopes = np.arange(-MAX_SLOPE, MAX_SLOPE + SLOPE_STEP, SLOPE_STEP)
     fits = [fit(slope) for slope in slopes]
     best = int(np.argmax(fits))
     return float(slopes[best]) if fits[best] >= MIN_GAIN * fit(0.0) else 0.0

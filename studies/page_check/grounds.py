@@ -100,6 +100,9 @@ class Scene:
     ) -> tuple[np.ndarray, list[Written]]:
         """The picture (H, W) uint8 of a cover, and its letters with their boxes in the picture."""
         photo = Photo.drawn(rng, 60)
+        seen = cover.shape
+        reach = cover.shape[1] // 2 if self.turned and not self.ground else 0
+        cover = np.pad(cover, reach)  # a sheet so large that its edges are not seen
         paper = Photo(photo.paper, ink=photo.ink).take(cover, rng).astype(np.float32)
         matrix, (width, height) = self._map(cover.shape, rng)
         outside = np.full((height, width), 235.0, np.float32)
@@ -118,8 +121,17 @@ class Scene:
         scene = scene + photo.noise * rng.standard_normal(scene.shape, np.float32)
         picture: np.ndarray = np.clip(np.rint(scene), 0, 255).astype(np.uint8)
         _, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, photo.quality))
-        moved = [Written(e.label, e.line, _moved(cover, e.box, matrix)) for e in written]
-        return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)), moved
+        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+        boxes = [(e.box[0] + reach, e.box[1] + reach, *e.box[2:]) for e in written]
+        boxes = [_moved(cover, box, matrix) for box in boxes]
+        left, top = 0, 0
+        if reach:
+            left, top, wide, high = _moved(np.ones_like(cover), (reach, reach, *seen[::-1]), matrix)
+            picture = picture[top : top + high, left : left + wide]
+        return picture, [
+            Written(e.label, e.line, (box[0] - left, box[1] - top, *box[2:]))
+            for e, box in zip(written, boxes, strict=True)
+        ]
 
     def _map(
         self, shape: tuple[int, ...], rng: np.random.Generator
