@@ -71,18 +71,22 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     matrix = straightening(outline, page.shape)
     inside = np.full(page.shape, 255, np.uint8)
     flat = Flat(page, inside, matrix) if outline is None else lay_flat(page, outline, matrix)
-    ink = _find_ink(flat, polarity)
+    ink, lines = _find_ink(flat, polarity)
     slope = slope_of_rows(ink)
     if abs(slope) >= MIN_SLOPE:
         turn = np.vstack([cv2.getRotationMatrix2D((0, 0), slope, 1), (0, 0, 1)])
         flat = lay_flat(page, outline, turn @ matrix)
-        ink = _find_ink(flat, polarity)
+        ink, lines = _find_ink(flat, polarity)
     scale = max(grey.shape) / max(page.shape)
-    return _pieces(ink, flat, np.diag((scale, scale, 1.0)) @ np.linalg.inv(flat.matrix))
+    matrix = np.diag((scale, scale, 1.0)) @ np.linalg.inv(flat.matrix)
+    return _pieces(ink, lines, flat, matrix)
 
 
-def _find_ink(flat: Flat, polarity: str) -> Ink:
-    """The ink on a sheet that lies flat, with the kernel that suits its writing."""
+def _find_ink(flat: Flat, polarity: str) -> tuple[Ink, np.ndarray]:
+    """The ink on a sheet that lies flat, and where it has lines, (H, W) uint8.
+
+    The kernel is the one that suits its writing.
+    """
     sheet = make_sheet(flat.levels, polarity)
     side = min(flat.levels.shape)
     kernel, levels = side // 3, darkness(sheet, side // 3)
@@ -96,7 +100,7 @@ def _find_ink(flat: Flat, polarity: str) -> Ink:
     lines = find_lines_of_tables(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
     if lines.any():
         ink = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
-    return ink
+    return ink, lines
 
 
 def _boxes(ink: Ink, chosen: np.ndarray) -> np.ndarray:
@@ -105,7 +109,7 @@ def _boxes(ink: Ink, chosen: np.ndarray) -> np.ndarray:
     return np.concatenate([start, start + size], axis=1)
 
 
-def _pieces(ink: Ink, flat: Flat, matrix: np.ndarray) -> Pieces:
+def _pieces(ink: Ink, lines: np.ndarray, flat: Flat, matrix: np.ndarray) -> Pieces:
     """The pieces of ink on a sheet that lies flat, by a matrix (3, 3) from it to the picture."""
     numbers = np.flatnonzero(is_writing(ink, flat.inside))
     numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MAX_PIECES]]
@@ -113,7 +117,7 @@ def _pieces(ink: Ink, flat: Flat, matrix: np.ndarray) -> Pieces:
     sides, height = (boxes[:, 2:] - boxes[:, :2]).max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
-    mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
+    mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255 | lines
     side = min(flat.levels.shape)
     kept &= np.ptp(flat.levels) >= MIN_RANGE and is_ink(flat.levels, mask, int(height), side)
     return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], matrix)

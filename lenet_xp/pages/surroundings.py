@@ -11,6 +11,7 @@ MIN_FRAMED = 3  # pieces: so many within a hollow one make it a frame
 MAX_FILL = 0.35  # of its box: ink of a frame
 
 LONG = 2.2  # typical heights: longer straight runs are lines of a table or of a frame
+MIN_LINE = 0.1  # of the page's shorter side: the same
 DRIFT = 0.04  # of such a run: how far it may rise or sink
 BORDER = 0.9  # typical heights: shorter runs from one such line to another are borders of a cell
 
@@ -53,11 +54,12 @@ def find_lines(ink: Ink, height: float) -> np.ndarray:
 
     height: typical of letters, in pixels.
     """
-    long = (ink.weights > 0) & (ink.boxes[:, 2:].max(1) >= LONG * height)
+    length = max(LONG * height, MIN_LINE * min(ink.levels.shape))
+    long = (ink.weights > 0) & (ink.boxes[:, 2:].max(1) >= length)
     mask = ink.mask(long)
     if not long.any():
         return mask
-    level, upright = _level_runs(mask, LONG * height), _level_runs(mask.T, LONG * height).T
+    level, upright = _level_runs(mask, length), _level_runs(mask.T, length).T
     near = cv2.dilate(level | upright, np.ones((7, 7), np.uint8))
     level |= _borders(mask & ~upright, near, BORDER * height)
     upright |= _borders((mask & ~level).T, near.T, BORDER * height).T

@@ -60,7 +60,7 @@ class Tally:
         }
 
 
-def checklines_of(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict[str, Any]:
+def check_lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict[str, Any]:
     """Read letters off up to `pages` pages of lines; the record."""
     lines = lines_of(given, np.random.default_rng([seed, 2]))
     pages = min(pages, len(lines) // LINES)
