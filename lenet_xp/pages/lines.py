@@ -5,13 +5,12 @@ suits the width of the strokes found first. Each piece is linked to those right 
 height, and all that are linked form a line.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lenet_xp.pages.paper import Flat, find_outline, lay_flat, straightening
-from lenet_xp.pages.surroundings import find_lines as find_lines_of_tables
-from lenet_xp.pages.surroundings import is_writing, slope_of_rows
+from lenet_xp.pages.surroundings import find_rules, is_writing, slope_of_rows
 from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
 from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
@@ -69,8 +68,7 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
     page = shrunk(grey, PAGE_SIDE)
     outline = find_outline(page)
     matrix = straightening(outline, page.shape)
-    inside = np.full(page.shape, 255, np.uint8)
-    flat = Flat(page, inside, matrix) if outline is None else lay_flat(page, outline, matrix)
+    flat = lay_flat(page, outline, matrix)
     ink, lines = _find_ink(flat, polarity)
     slope = slope_of_rows(ink)
     if abs(slope) >= MIN_SLOPE:
@@ -97,7 +95,7 @@ def _find_ink(flat: Flat, polarity: str) -> tuple[Ink, np.ndarray]:
     if suiting < side // 4:
         kernel, levels = suiting, darkness(sheet, suiting)
         ink = find_ink(levels, kernel, sheet.ruled)
-    lines = find_lines_of_tables(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
+    lines = find_rules(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
     if lines.any():
         ink = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
     return ink, lines

@@ -8,6 +8,7 @@ from lenet_xp.system.opencv import cv2
 MAX_SPAN = 0.5  # of a page's longer side: a larger piece is no letter
 MAX_STRIP = 0.4  # of a page's shorter side: letters that are higher may meet its edges
 MIN_FRAMED = 3  # pieces: so many within a hollow one make it a frame
+MAX_FRAMES = 100  # pieces: the largest, which may be frames
 MAX_FILL = 0.35  # of its box: ink of a frame
 
 LONG = 2.2  # typical heights: longer straight runs are lines of a table or of a frame
@@ -27,21 +28,18 @@ def is_writing(ink: Ink, inside: np.ndarray) -> np.ndarray:
 
     inside: (H, W) uint8, 255 on the sheet. Letters that fill a narrow strip may meet its edges.
     """
-    found = ink.weights > 0
     start, size = ink.boxes[:, :2], ink.boxes[:, 2:]
-    found &= size.max(1) <= MAX_SPAN * max(inside.shape)
-    side = min(inside.shape)
-    if side >= MIN_SIDE_WITH_MARGIN:
-        reach = 2 * MARGIN + 3
-        kernel = np.ones((reach, reach), np.uint8)
-        inner = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    found = (ink.weights > 0) & (size.max(1) <= MAX_SPAN * max(inside.shape))
+    if min(inside.shape) >= MIN_SIDE_WITH_MARGIN:
+        kernel = np.ones((2 * MARGIN + 3, 2 * MARGIN + 3), np.uint8)
+        off_edge = cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
         free = found.copy()
-        free[ink.labels[inner == 0]] = False
-        if free.any() and np.median(size[free, 1]) <= MAX_STRIP * side:
+        free[ink.labels[off_edge == 0]] = False
+        if free.any() and np.median(size[free, 1]) <= MAX_STRIP * min(inside.shape):
             found = free
-    end = start + size
-    for place in np.flatnonzero(found & (ink.weights > 0)):
-        within = found & ((start > start[place]) & (end < end[place])).all(1)
+    largest = np.argsort(-size.max(1) * found, kind="stable")[:MAX_FRAMES]
+    for place in largest[found[largest]]:
+        within = found & ((start > start[place]) & (start + size < (start + size)[place])).all(1)
         if np.count_nonzero(within) >= MIN_FRAMED:
             left, top, width, height = ink.boxes[place]
             own = ink.labels[top : top + height, left : left + width] == place
@@ -49,7 +47,7 @@ def is_writing(ink: Ink, inside: np.ndarray) -> np.ndarray:
     return found if found.any() else ink.weights > 0
 
 
-def find_lines(ink: Ink, height: float) -> np.ndarray:
+def find_rules(ink: Ink, height: float) -> np.ndarray:
     """Where lines of tables, frames and ruled paper run, (H, W) uint8: 255 but where ink crosses.
 
     height: typical of letters, in pixels.

@@ -73,9 +73,7 @@ def draw_cells(cover: np.ndarray, written: Sequence[Written]) -> None:
     for number in {each.line for each in written}:
         row = [each.box for each in written if each.line == number]
         top, bottom = min(b[1] for b in row) - 8, max(b[1] + b[3] for b in row) + 8
-        cuts = [
-            (a[0] + a[2] + b[0]) // 2 for a, b in zip(row, row[1:], strict=False)
-        ]
+        cuts = [(a[0] + a[2] + b[0]) // 2 for a, b in zip(row, row[1:], strict=False)]
         cuts = [row[0][0] - 12, *cuts, row[-1][0] + row[-1][2] + 12]
         for x in cuts:
             cv2.line(cover, (x, top), (x, bottom), 0.8, 2, cv2.LINE_AA)
@@ -109,9 +107,7 @@ class Scene:
         if self.ground:
             outside = {"desk": desk, "cloth": cloth}[self.ground]((height, width), rng)
         inside = cv2.warpPerspective(np.ones_like(cover), matrix, (width, height))
-        scene = cv2.warpPerspective(
-            paper, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
-        )
+        scene = cv2.warpPerspective(paper, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
         if self.ground:
             shade = cv2.GaussianBlur(inside, (0, 0), 6)  # the shadow of the sheet's edge
             scene = inside * scene + (1 - inside) * outside * (1 - 0.4 * shade)

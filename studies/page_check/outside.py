@@ -24,6 +24,7 @@ from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.files import make_folder, write_json
+from studies.page_check.baseline import WAYS, found_by
 from studies.page_check.grounds import Scene, draw_cells, draw_frame
 from studies.page_check.letters import NAMES, Letters, load_letters
 from studies.page_check.lines import LINE, lines_of
@@ -176,7 +177,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p.add_argument("--pages", type=whole_number(1), default=12, metavar="N", help="of each kind")
     p.add_argument("--kinds", nargs="*", default=list(SCENES), choices=list(SCENES))
     p.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="(default: 0)")
-    p.add_argument("--baseline", action="store_true", help="read with Sauvola's threshold instead")
+    p.add_argument("--ink", choices=list(WAYS), default="ours", help="how ink is found")
     p.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     return p.parse_args(arguments)
 
@@ -188,7 +189,8 @@ def main(arguments: list[str] | None = None) -> None:
     saved = load_model(SHIPPED, get_ops("numpy"))
 
     def read(picture: np.ndarray) -> list[LetterOnPage]:
-        return read_page(picture, saved)
+        with found_by(options.ink):
+            return read_page(picture, saved)
 
     record: dict[str, object] = {}
     print(f"{'kind':20s} count  found  right  false")

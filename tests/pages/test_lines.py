@@ -133,7 +133,7 @@ def test_the_heaviest_pieces_are_kept():
 def test_a_large_page_is_read_at_2400_pixels():
     bars = [(400, 400, 460, 900), (1200, 400, 1260, 900)]
     pieces = find_pieces(page(*bars, shape=(1200, 4800)))
-    assert pieces.levels.shape == (600, 2400) and pieces.scale == 2
+    assert pieces.levels.shape == (600, 2400) and pieces.matrix[0, 0] == 2
     assert all(holds(pieces, np.array(bar) / 2) for bar in bars)
     assert find_pieces(page(*bars, shape=(1200, 2400))).levels.shape == (1200, 2400)
 
