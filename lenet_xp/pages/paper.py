@@ -22,7 +22,7 @@ STRAIGHT = 0.02  # of its length: how far an outline may be from straight sides
 MAX_CORNERS = 8  # corners of a sheet's outline; the edges of the picture may cut four off
 REACH = 6  # pixels of the overview: distance from a side at which light is compared
 MIN_STEP = 0.1  # natural logarithm of light: step at a side of a sheet
-MIN_SHARP = 0.5  # of that step: what a sharp side has within 2 pixels; a shadow fades out
+MIN_SHARP = 0.7  # of that step: what a sharp side has within 2 pixels; a shadow fades out
 MIN_SUPPORT = 0.6  # of an outline off the picture's edges: has that step, all one way
 RIM = 0.008  # of the picture's longer side: rim of a sheet that counts as outside
 

@@ -19,6 +19,7 @@ BORDER = 0.9  # typical heights: shorter runs from one such line to another are 
 MAX_SLOPE = 35.0  # degrees: rows are not looked for beyond
 SLOPE_STEP = 0.5  # degrees
 MIN_IN_ROWS = 4  # components: fewer show no slope
+MIN_CROSSING = 0.9  # of the page's longer side: unless they are its ruled lines
 MAX_PIXELS = 20_000  # pixels of ink: sample enough for a slope
 MIN_GAIN = 1.15  # times: how much better than a level page it must fit
 
@@ -48,7 +49,7 @@ def is_writing(ink: Ink, inside: np.ndarray) -> np.ndarray:
 
 
 def find_rules(ink: Ink, height: float) -> np.ndarray:
-    """Where lines of tables, frames and ruled paper run, (H, W) uint8: 255 but where ink crosses.
+    """Where lines of tables, frames and ruled paper run, (H, W) uint8: 255 there.
 
     height: typical of letters, in pixels.
     """
@@ -59,9 +60,9 @@ def find_rules(ink: Ink, height: float) -> np.ndarray:
         return mask
     level, upright = _level_runs(mask, length), _level_runs(mask.T, length).T
     near = cv2.dilate(level | upright, np.ones((7, 7), np.uint8))
-    level |= _borders(mask & ~upright, near, BORDER * height)
-    upright |= _borders((mask & ~level).T, near.T, BORDER * height).T
-    return _uncrossed(level, mask & ~upright) | _uncrossed(upright.T, (mask & ~level).T).T
+    lines = level | _borders(mask & ~upright, near, BORDER * height)
+    lines |= upright | _borders((mask & ~lines).T, near.T, BORDER * height).T
+    return cv2.dilate(lines, np.ones((3, 3), np.uint8))
 
 
 def _level_runs(mask: np.ndarray, length: float) -> np.ndarray:
@@ -82,23 +83,13 @@ def _borders(mask: np.ndarray, near: np.ndarray, length: float) -> np.ndarray:
     return found[labels]
 
 
-def _uncrossed(lines: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Level lines with their rims, (H, W) uint8, but where ink of a mask is above and below."""
-    thickness = max(2, int(stroke_width(lines)) + 1)
-    kernel, other = np.ones((2 * thickness + 1, 1), np.uint8), np.ascontiguousarray(mask & ~lines)
-    lines = cv2.dilate(lines, np.ones((3, 3), np.uint8))
-    other &= ~lines
-    above = cv2.dilate(other, kernel, anchor=(0, 0))
-    below = cv2.dilate(other, kernel, anchor=(0, 2 * thickness))
-    return lines & ~(above & below)
-
-
 def slope_of_rows(ink: Ink) -> float:
     """The slope in degrees, downwards, of a page's rows and lines; 0 if none shows.
 
     It is the one at which ink gathers in the fewest rows of pixels.
     """
-    if np.count_nonzero(ink.weights) < MIN_IN_ROWS:
+    crossing = ink.boxes[ink.weights > 0, 2:].max(1) >= MIN_CROSSING * max(ink.levels.shape)
+    if np.count_nonzero(ink.weights) < MIN_IN_ROWS and not crossing.any():
         return 0.0
     mask = ink.mask()
     y, x = np.nonzero(mask)
