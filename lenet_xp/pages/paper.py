@@ -22,7 +22,8 @@ STRAIGHT = 0.02  # of its length: how far an outline may be from straight sides
 MAX_CORNERS = 8  # corners of a sheet's outline; the edges of the picture may cut four off
 REACH = 6  # pixels of the overview: distance from a side at which light is compared
 MIN_STEP = 0.1  # natural logarithm of light: step at a side of a sheet
-MIN_SHARP = 0.7  # of that step: what a sharp side has within 2 pixels; a shadow fades out
+MIN_SHARP = 0.5  # of that step: what a sharp side has within 2 pixels; a shadow fades out
+MIN_SEEN = 0.1  # of an outline: off the picture's edges
 MIN_SUPPORT = 0.6  # of an outline off the picture's edges: has that step, all one way
 RIM = 0.008  # of the picture's longer side: rim of a sheet that counts as outside
 
@@ -54,7 +55,7 @@ def find_outline(grey: np.ndarray) -> np.ndarray | None:
             area = cv2.contourArea(hull) / small.size
             even = cv2.contourArea(region) >= MIN_SOLIDITY * area * small.size
             if MIN_AREA < area < MAX_AREA and even and len(corners) <= MAX_CORNERS:
-                lighter, darker = _support(light, rise, corners)
+                lighter, darker = _support(light, corners)
                 support = max(lighter, darker * (area > MIN_DARK_AREA))
                 if support >= MIN_SUPPORT and area * support**2 > most:
                     best, most = corners + 0.5, area * support**2
@@ -65,22 +66,25 @@ def _without_strokes(small: np.ndarray) -> np.ndarray:
     return cv2.medianBlur(small, int(STROKE_WINDOW * min(small.shape)) // 2 * 2 + 1)
 
 
-def _support(light: np.ndarray, rise: np.ndarray, corners: np.ndarray) -> tuple[float, float]:
+def _support(light: np.ndarray, corners: np.ndarray) -> tuple[float, float]:
     """The shares of an outline (N, 2) within which it is sharply lighter, or darker, than beyond.
 
-    light, rise: (H, W), the latter within 2 pixels. Only what is off the picture's edges counts.
+    light: (H, W). Only what is off the picture's edges counts.
     """
-    window = (2 * REACH + 1, 2 * REACH + 1)
-    inside = cv2.fillConvexPoly(np.zeros_like(light), corners, 1.0)
-    share = np.clip(cv2.blur(inside, window), 0.01, 0.99)
-    within = cv2.blur(light * inside, window)
-    step = within / share - (cv2.blur(light, window) - within) / (1 - share)
-    sharp = cv2.dilate(rise, np.ones(window, np.uint8)) > MIN_SHARP * np.abs(step)
-    rim = cv2.polylines(np.zeros_like(light), [corners], True, 1.0) > 0
-    step = (step * sharp)[REACH:-REACH, REACH:-REACH][rim[REACH:-REACH, REACH:-REACH]]
-    if len(step) < sum(light.shape) / 10:
+    ends = np.roll(corners, -1, 0)
+    count = np.abs(ends - corners).max(1)
+    along = np.concatenate([np.linspace(*each) for each in zip(corners, ends, count, strict=True)])
+    across = np.repeat((ends - corners)[:, ::-1] * (1.0, -1.0), count, 0)
+    across *= np.sign(cv2.contourArea(corners, True)) / np.hypot(*across.T)[:, None]
+    points = along[:, None] + across[:, None] * np.arange(-REACH, REACH + 1)[:, None]
+    seen = ((points >= 0) & (points <= np.array(light.shape[::-1]) - 1)).all((1, 2))
+    if seen.sum() < MIN_SEEN * len(along):
         return 0.0, 0.0
-    return float((step > MIN_STEP).mean()), float((step < -MIN_STEP).mean())
+    x, y = np.rint(points[seen]).astype(int).transpose(2, 0, 1)
+    profile = light[y, x]
+    step = profile[:, 0] - profile[:, -1]
+    sharp = np.abs(profile[:, :-2] - profile[:, 2:]).max(1) > MIN_SHARP * np.abs(step)
+    return float((sharp & (step > MIN_STEP)).mean()), float((sharp & (step < -MIN_STEP)).mean())
 
 
 def straightening(outline: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:

@@ -35,7 +35,7 @@ def _sauvola(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> ink.Ink:
     mask[levels == 0] = 0  # a line of a table, taken out
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     area = stats[:, cv2.CC_STAT_AREA]
-    weights = np.where(area >= ink.MIN_AREA, area, 0)
+    weights = np.where(area >= ink.MIN_AREA, area, 0.0)
     weights[0] = 0
     return ink.Ink(levels, labels, stats[:, :4], weights)
 
