@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pages.paper import Flat, find_outline, lay_flat, straightening
+from lenet_xp.pages.paper import Flat, box_in_picture, find_outline, lay_flat, straightening
 from lenet_xp.pages.surroundings import find_rules, is_writing, slope_of_rows
 from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
@@ -29,6 +29,8 @@ MAX_NEIGHBOURS = 3  # pieces to the right that are linked; some may be specks at
 MIN_VERTICAL_OVERLAP = 0.5  # of the lower of two pieces: they are beside each other
 MIN_HORIZONTAL_OVERLAP = 0.5  # of the narrower of two pieces: one is above the other or in it
 MIN_LINE_HEIGHT = 0.6  # typical heights: a lower line is a part of another
+MIN_CAPTION = 3  # pieces: so many low ones in a row above or below a line are no part of it
+MAX_OFF_LINE = 0.1  # typical heights: from a line to the middle of such a row
 VERTICAL_WEIGHT = 3  # times: how much more a vertical distance to a line counts
 
 
@@ -51,13 +53,8 @@ class Pieces:
         """Left, top, width and height of some pieces, (M,) indices, in pixels of the picture."""
         boxes = self.boxes[chosen]
         (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        corners = np.array([(left, top), (right, bottom)], np.float32)
-        if np.abs(self.matrix - np.diag(np.diag(self.matrix))).max() > 0:
-            own = np.isin(self.labels[top:bottom, left:right], self.numbers[chosen])
-            corners = np.argwhere(own)[:, ::-1].astype(np.float32) + (left + 0.5, top + 0.5)
-        moved = cv2.perspectiveTransform(corners[:, None].astype(np.float32), self.matrix)[:, 0]
-        x, y, x1, y1 = (round(float(e)) for e in (*moved.min(0), *moved.max(0)))
-        return x, y, x1 - x, y1 - y
+        own = np.isin(self.labels[top:bottom, left:right], self.numbers[chosen])
+        return box_in_picture(own, left, top, self.matrix)
 
 
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
@@ -171,7 +168,10 @@ def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 def _join_low_groups(
     groups: list[np.ndarray], boxes: np.ndarray, height: float
 ) -> list[np.ndarray]:
-    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them."""
+    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them.
+
+    A row of small print beyond a line stays alone.
+    """
     low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
     tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:
@@ -184,7 +184,8 @@ def _join_low_groups(
         gaps = np.maximum(np.maximum(tall_boxes[:, :2] - middle, middle - tall_boxes[:, 2:]), 0)
         distances = (gaps * (1, VERTICAL_WEIGHT)).sum(1)
         nearest = int(np.argmin(distances))
-        if distances[nearest] <= MAX_GAP * height:
+        caption = len(group) >= MIN_CAPTION and gaps[nearest, 1] > MAX_OFF_LINE * height
+        if distances[nearest] <= MAX_GAP * height and not caption:
             lines[owner[nearest]].append(group)
         else:
             alone.append(group)

@@ -59,7 +59,8 @@ def find_outline(grey: np.ndarray) -> np.ndarray | None:
                 support = max(lighter, darker * (area > MIN_DARK_AREA))
                 if support >= MIN_SUPPORT and area * support**2 > most:
                     best, most = corners + 0.5, area * support**2
-    return None if best is None else np.float32(best * (max(grey.shape) / max(small.shape)))
+    scale = max(grey.shape) / max(small.shape)
+    return None if best is None else np.asarray(best * scale, np.float32)
 
 
 def _without_strokes(small: np.ndarray) -> np.ndarray:
@@ -119,6 +120,9 @@ def lay_flat(grey: np.ndarray, outline: np.ndarray | None, matrix: np.ndarray) -
     cv2.fillConvexPoly(inside, np.rint(corners - (left, top)).astype(np.int32), 255)
     inside = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.erode(inside, np.ones((rim, rim), np.uint8))[1:-1, 1:-1]
+    x, y, wide, high = cv2.boundingRect(inside)
+    matrix = np.array([(1, 0, -x), (0, 1, -y), (0, 0, 1)]) @ matrix
+    levels, inside = levels[y : y + high, x : x + wide], inside[y : y + high, x : x + wide]
     # Outside is the level of the nearest paper.
     small, known = shrunk(levels, OVERVIEW_SIDE), shrunk(inside, OVERVIEW_SIDE) == 255
     outside: np.ndarray = np.where(known, 0, 255).astype(np.uint8)
@@ -127,5 +131,21 @@ def lay_flat(grey: np.ndarray, outline: np.ndarray | None, matrix: np.ndarray) -
     )[1]
     level = np.zeros(nearest.max() + 1, np.uint8)
     level[nearest[known]] = _without_strokes(small)[known]
-    paper = cv2.resize(level[nearest], size, interpolation=cv2.INTER_LINEAR)
+    paper = cv2.resize(level[nearest], (wide, high), interpolation=cv2.INTER_LINEAR)
     return Flat(np.where(inside > 0, levels, paper), inside, matrix)
+
+
+def box_in_picture(
+    ink: np.ndarray, left: int, top: int, matrix: np.ndarray
+) -> tuple[int, int, int, int]:
+    """Left, top, width and height in a picture of ink, (h, w) bool cropped to it, on a flat sheet.
+
+    left, top: its place on the sheet in pixels. matrix: (3, 3), from the sheet to the picture.
+    """
+    rows, columns = np.nonzero(ink)
+    points = np.stack([columns + left + 0.5, rows + top + 0.5], 1)
+    if (matrix == np.diag(np.diag(matrix))).all():  # neither turned nor moved
+        points = np.array([(left, top), (left + ink.shape[1], top + ink.shape[0])], float)
+    moved = cv2.perspectiveTransform(points[:, None], matrix)[:, 0]
+    low, high = np.rint(moved.min(0)).astype(int), np.rint(moved.max(0)).astype(int)
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])

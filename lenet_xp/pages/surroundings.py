@@ -73,14 +73,14 @@ def _level_runs(mask: np.ndarray, length: float) -> np.ndarray:
 
 
 def _borders(mask: np.ndarray, near: np.ndarray, length: float) -> np.ndarray:
-    """The level runs of a mask, both (H, W) uint8, that lead from one place near lines to another."""
+    """The level runs of a mask (H, W) uint8 that start and end near lines, (H, W) uint8."""
     runs = _level_runs(mask, length)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
     found = np.zeros(len(stats), np.uint8)
     for number, (left, top, wide, high, _) in enumerate(stats[1:], 1):
         ends = near[top : top + high, left], near[top : top + high, left + wide - 1]
         found[number] = 255 * (ends[0].any() and ends[1].any())
-    return found[labels]
+    return np.asarray(found[labels])
 
 
 def slope_of_rows(ink: Ink) -> float:

@@ -29,7 +29,7 @@ MAX_PARTS = 400  # parts of lines that are followed, each way
 MIN_CERTAIN_LINES = 5  # lines: so many of one direction are no bars of a letter
 END_LENGTH = 8  # pixels: length of a line's end at the picture's edge
 MIN_END_LEVEL = 0.25  # of a line's median darkness: darkness of both ends of a printed line
-MIN_FAINT_END = 0.1  # of it: the same where lines are many
+MAX_SHORTER = 0.02  # of the picture's width: how much shorter than most a printed line may be
 STEPS_PER_PIXEL = 4  # places per pixel at which a line is measured across
 SECTION = 48  # pixels: length along which a line is equally strong
 MIN_STRENGTH = 0.2  # of a line's usual strength: lower bound where its profile is measured
@@ -87,20 +87,22 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of printed lines: from edge to edge, or many that end before it.
+    """The tracks of printed lines: from edge to edge, or many of much the same length.
 
-    The bars of a letter are few, and the lines of a table are unlike most lines of its paper.
+    The bars of a letter are few, and the lines of a table are shorter than those of its paper.
     """
     if not tracks:
         return tracks
     hat = _top_hat(levels, thickness)
     hat -= np.median(hat)
     rows = np.clip(np.rint(tracks).astype(np.int64), 0, len(levels) - 1)
-    along = hat[rows, np.arange(levels.shape[1])]
-    ends = np.minimum(along[:, :END_LENGTH].mean(1), along[:, -END_LENGTH:].mean(1))
-    many = len(tracks) >= MIN_CERTAIN_LINES
-    reach = ends >= (MIN_FAINT_END if many else MIN_END_LEVEL) * np.median(along, axis=1)
-    return tracks if many and 2 * reach.sum() < len(tracks) else list(compress(tracks, reach))
+    along = cv2.blur(hat[rows, np.arange(levels.shape[1])], (END_LENGTH + 1, 1))
+    dark = along >= MIN_END_LEVEL * np.median(along, axis=1, keepdims=True)
+    blank = np.array([dark.argmax(1), dark[:, ::-1].argmax(1)])  # pixels before and behind a line
+    usual = np.percentile(blank, 25, axis=1, keepdims=True)
+    if len(tracks) < MIN_CERTAIN_LINES:
+        usual[:] = -MAX_SHORTER * len(hat[0]) + END_LENGTH / 2 - 1
+    return list(compress(tracks, (blank <= usual + MAX_SHORTER * len(hat[0])).all(0)))
 
 
 def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""What lies under and on a sheet of paper: a desk, cloth, frames, tables; and the photo of it all."""
+"""What lies under and on a sheet of paper: a desk, cloth, frames, tables; and a photo of it all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.drawn_pages import INK_SHARE, Box, Photo
 from lenet_xp.system.opencv import cv2
 from studies.page_check.written import Written
@@ -19,9 +21,10 @@ def desk(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     grain = np.zeros(shape, np.float32)
     for across, along, weight in ((1.2, 60, 14), (4, 160, 12), (14, 400, 10)):
         noise = rng.standard_normal(shape, np.float32)
-        noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=along, sigmaY=across)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), sigmaX=along, sigmaY=across), np.float32)
         grain += weight * noise / noise.std()
-    wood: np.ndarray = rng.uniform(70, 170) + rng.uniform(0.5, 1.2) * grain
+    level, strength = rng.uniform(70, 170), rng.uniform(0.5, 1.2)
+    wood = np.asarray(level + strength * grain, np.float32)
     joint = int(rng.uniform(0.15, 0.4) * shape[0])
     wood[joint :: max(joint, 60)] *= 0.5
     for _ in range(3):
@@ -54,7 +57,7 @@ def cloth(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         for x in range(0, shape[1], step):
             picture[:, x : x + step // 3] += 0.4 * (ink - level)
     weave = cv2.GaussianBlur(rng.standard_normal(shape, np.float32), (0, 0), 0.8)
-    return np.clip(picture + 12 * weave, 5, 250)
+    return np.asarray(np.clip(picture + 12 * weave, 5, 250))
 
 
 def draw_frame(cover: np.ndarray, boxes: Sequence[Box], rng: np.random.Generator) -> None:
@@ -69,11 +72,11 @@ def draw_frame(cover: np.ndarray, boxes: Sequence[Box], rng: np.random.Generator
 
 
 def draw_cells(cover: np.ndarray, written: Sequence[Written]) -> None:
-    """Draw a table around the letters of a cover, in place: a cell for each, a row for each line."""
+    """Draw a table around the letters of a cover, in place: a row of cells for each line."""
     for number in {each.line for each in written}:
         row = [each.box for each in written if each.line == number]
         top, bottom = min(b[1] for b in row) - 8, max(b[1] + b[3] for b in row) + 8
-        cuts = [(a[0] + a[2] + b[0]) // 2 for a, b in zip(row, row[1:], strict=False)]
+        cuts = [(a[0] + a[2] + b[0]) // 2 for a, b in pairwise(row)]
         cuts = [row[0][0] - 12, *cuts, row[-1][0] + row[-1][2] + 12]
         for x in cuts:
             cv2.line(cover, (x, top), (x, bottom), 0.8, 2, cv2.LINE_AA)
@@ -81,17 +84,30 @@ def draw_cells(cover: np.ndarray, written: Sequence[Written]) -> None:
             cv2.line(cover, (cuts[0], y), (cuts[-1], y), 0.8, 2, cv2.LINE_AA)
 
 
+def print_captions(cover: np.ndarray, written: Sequence[Written]) -> None:
+    """Print the Latin name of each letter of a cover below it, small, in place."""
+    size = float(np.median([each.box[3] for each in written])) / 90
+    ink = np.zeros(cover.shape, np.uint8)
+    for each in written:
+        left, top, _, height = each.box
+        place, name = (left, int(top + height + 42 * size)), letters()[each.label].name
+        cv2.putText(ink, name, place, cv2.FONT_HERSHEY_SIMPLEX, size, 230, 1, cv2.LINE_AA)
+    np.maximum(cover, ink / np.float32(255), out=cover)
+
+
 @dataclass(frozen=True)
 class Scene:
     """How a page lies before the camera.
 
     ground: what is around the paper, or None where the paper fills the picture. turned: the most
-    degrees either way. tilted: whether the camera looks at it from a side.
+    degrees either way. tilted: whether the camera looks at it from a side. pencil: whether what is
+    written is faint.
     """
 
     ground: str | None = None
     turned: float = 0.0
     tilted: bool = False
+    pencil: bool = False
 
     def take(
         self, cover: np.ndarray, written: Sequence[Written], rng: np.random.Generator
@@ -101,7 +117,11 @@ class Scene:
         seen = cover.shape
         reach = cover.shape[1] // 2 if self.turned and not self.ground else 0
         cover = np.pad(cover, reach)  # a sheet so large that its edges are not seen
-        paper = Photo(photo.paper, ink=photo.ink).take(cover, rng).astype(np.float32)
+        paper = (
+            Photo(photo.paper, ink=0.45 if self.pencil else photo.ink)
+            .take(cover, rng)
+            .astype(np.float32)
+        )
         matrix, (width, height) = self._map(cover.shape, rng)
         outside = np.full((height, width), 235.0, np.float32)
         if self.ground:
@@ -114,7 +134,8 @@ class Scene:
         light = Photo(gradient=photo.gradient, shadow=photo.shadow, ink=0)
         scene = scene * light.take(np.zeros_like(scene), rng) / 245
         scene = cv2.GaussianBlur(scene, (0, 0), max(photo.blur, 0.3))
-        scene = scene + photo.noise * rng.standard_normal(scene.shape, np.float32)
+        noise = min(photo.noise, 2.5) if self.pencil else photo.noise
+        scene = scene + noise * rng.standard_normal(scene.shape, np.float32)
         picture: np.ndarray = np.clip(np.rint(scene), 0, 255).astype(np.uint8)
         _, data = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, photo.quality))
         picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))

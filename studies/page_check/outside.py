@@ -18,6 +18,7 @@ import numpy as np
 
 from lenet_xp.commands.terminal import parser, run, whole_number
 from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.drawn_pages import Box
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.page import LetterOnPage, read_page
@@ -25,7 +26,7 @@ from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.files import make_folder, write_json
 from studies.page_check.baseline import WAYS, found_by
-from studies.page_check.grounds import Scene, draw_cells, draw_frame
+from studies.page_check.grounds import Scene, draw_cells, draw_frame, print_captions
 from studies.page_check.letters import NAMES, Letters, load_letters
 from studies.page_check.lines import LINE, lines_of
 from studies.page_check.written import Written, lay_line
@@ -43,8 +44,10 @@ SCENES = {
     "from a side": Scene("desk", tilted=True),
     "frame": Scene(),
     "table": Scene(),
+    "captions": Scene(),
+    "pencil on a desk": Scene("desk", pencil=True),
 }
-Truth = tuple[str, tuple[int, ...]]  # a letter's name and box
+Truth = tuple[str, Box]  # a letter's name and box
 Read = Callable[[np.ndarray], list[LetterOnPage]]
 
 
@@ -63,15 +66,15 @@ class Tally:
         overlaps = np.array(
             [[intersection_over_union(box, each.box) for each in read] for _, box in truth]
         ).reshape(len(truth), len(read))
-        covered = overlaps >= MIN_OVERLAP
-        found = covered.any(1)
+        covered: np.ndarray = np.asarray(overlaps >= MIN_OVERLAP)
+        found = np.asarray(covered.any(axis=1))
         right = sum(
             {label, read[int(overlaps[place].argmax())].name} <= RINGS
             or label == read[int(overlaps[place].argmax())].name
             for place, (label, _) in enumerate(truth)
             if found[place]
         )
-        wrong = int((~covered.any(0)).sum())
+        wrong = int(np.count_nonzero(~covered.any(axis=0)))
         self.letters += len(truth)
         self.found += int(found.sum())
         self.right += right
@@ -92,7 +95,11 @@ def photographs(archive: Path) -> Iterator[tuple[str, np.ndarray, list[Truth]]]:
         for name in names:
             own = boxes.get(Path(name).name)
             if own is not None:
-                yield Path(name).name, _grey(files.read(name)), [(n, tuple(b)) for n, *b in own]
+                yield (
+                    Path(name).name,
+                    _grey(files.read(name)),
+                    [(n, (x, y, w, h)) for n, x, y, w, h in own],
+                )
 
 
 def _grey(data: bytes) -> np.ndarray:
@@ -143,8 +150,8 @@ def drawn_pages(
     lines = lines_of(given, np.random.default_rng([seed, 2]))
     for number in range(min(pages, len(lines) // LINES)):
         rng = np.random.default_rng([seed, 4, number])
-        height = int(rng.integers(40, 90))
-        step = int(height * rng.uniform(1.6, 2.2))
+        height = int(rng.integers(30, 44) if SCENES[kind].pencil else rng.integers(40, 90))
+        step = int(height * rng.uniform(1.6, 2.2) + (0.4 * height if kind == "captions" else 0))
         cover = np.zeros((2 * height + LINES * step, int(height * 1.95 * LINE)), np.float32)
         written: list[Written] = []
         for line, own in enumerate(lines[LINES * number : LINES * (number + 1)]):
@@ -157,6 +164,8 @@ def drawn_pages(
             draw_frame(cover, [each.box for each in written], rng)
         if kind == "table":
             draw_cells(cover, written)
+        if kind == "captions":
+            print_captions(cover, written)
         picture, written = SCENES[kind].take(cover, written, rng)
         yield str(number), picture, [(NAMES[e.label], e.box) for e in written]
 
