@@ -49,7 +49,7 @@ def find_outline(grey: np.ndarray) -> np.ndarray | None:
     best, most = None, 0.0
     for step in STEPS:
         mask = cv2.morphologyEx((rise < step).astype(np.uint8), cv2.MORPH_OPEN, neck)
-        for region in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        for region in cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)[0]:
             hull = cv2.convexHull(region)
             corners = cv2.approxPolyDP(hull, STRAIGHT * cv2.arcLength(hull, True), True)[:, 0]
             area = cv2.contourArea(hull) / small.size

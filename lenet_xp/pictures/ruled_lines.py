@@ -101,8 +101,10 @@ def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> li
     blank = np.array([dark.argmax(1), dark[:, ::-1].argmax(1)])  # pixels before and behind a line
     usual = np.percentile(blank, 25, axis=1, keepdims=True)
     if len(tracks) < MIN_CERTAIN_LINES:
-        usual[:] = -MAX_SHORTER * len(hat[0]) + END_LENGTH / 2 - 1
-    return list(compress(tracks, (blank <= usual + MAX_SHORTER * len(hat[0])).all(0)))
+        return list(compress(tracks, (blank < END_LENGTH / 2).all(0)))
+    long = (blank <= usual + MAX_SHORTER * len(hat[0])).all(0)
+    # On a sheet that was turned, all lines end elsewhere.
+    return list(compress(tracks, long)) if 2 * np.count_nonzero(long) >= len(tracks) else tracks
 
 
 def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
