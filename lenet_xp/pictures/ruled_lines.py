@@ -101,8 +101,8 @@ def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> li
     blank = np.array([dark.argmax(1), dark[:, ::-1].argmax(1)])  # pixels before and behind a line
     usual = np.percentile(blank, 25, axis=1, keepdims=True)
     if len(tracks) < MIN_CERTAIN_LINES:
-        return list(compress(tracks, (blank < END_LENGTH / 2).all(0)))
-    long = (blank <= usual + MAX_SHORTER * len(hat[0])).all(0)
+        return list(compress(tracks, blank.max(0) < END_LENGTH / 2))
+    long = (blank - usual).max(0) <= MAX_SHORTER * len(hat[0])
     # On a sheet that was turned, all lines end elsewhere.
     return list(compress(tracks, long)) if 2 * np.count_nonzero(long) >= len(tracks) else tracks
 
@@ -129,11 +129,7 @@ def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarra
     """The track of a line, (width,), fitted to one part of it, (h, w) bool."""
     degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
     rows, columns = np.nonzero(part)
-    count = np.bincount(columns, minlength=part.shape[1])
-    known = np.flatnonzero(count)
-    middle = np.bincount(columns, rows, minlength=part.shape[1])[known] / count[known]
-    thin = count[known] <= np.median(count[known]) + 1
-    curve = _robust_fit(known[thin], middle[thin], degree)
+    curve = _robust_fit(columns, rows, degree)
     return np.asarray(top + curve(np.arange(-left, width - left)))
 
 
