@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pictures.ink import find_ink, stroke_width
+from lenet_xp.pages.paper import Flat, box_in_picture, find_outline, lay_flat, straightening
+from lenet_xp.pages.surroundings import find_rules, is_writing, slope_of_rows
+from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
 from lenet_xp.pictures.sheet import darkness, make_sheet, shrunk
+from lenet_xp.system.opencv import cv2
 
 PAGE_SIDE = 2400  # pixels: longer side at which a page is read
 KERNEL_PER_STROKE = 10  # stroke widths: width of the kernel that tells strokes from paper
+MIN_SLOPE = 1.0  # degrees: rows that rise or sink less are followed as they are
 MAX_PIECES = 3000  # pieces: the heaviest that are kept; a page of noise has a million
 MIN_PIECE_SIDE = 0.15  # typical heights: longer side of a piece; smaller ones are dirt
 MIN_DOT_SIDE = 0.05  # typical heights: the same within another piece, as of the dot of `yas`
@@ -25,6 +29,8 @@ MAX_NEIGHBOURS = 3  # pieces to the right that are linked; some may be specks at
 MIN_VERTICAL_OVERLAP = 0.5  # of the lower of two pieces: they are beside each other
 MIN_HORIZONTAL_OVERLAP = 0.5  # of the narrower of two pieces: one is above the other or in it
 MIN_LINE_HEIGHT = 0.6  # typical heights: a lower line is a part of another
+MIN_CAPTION = 3  # pieces: so many low ones in a row above or below a line are no part of it
+MAX_OFF_LINE = 0.1  # typical heights: from a line to the middle of such a row
 VERTICAL_WEIGHT = 3  # times: how much more a vertical distance to a line counts
 
 
@@ -34,36 +40,82 @@ class Pieces:
 
     levels: (H, W) uint8 ink, bright. labels: (H, W) int32, the component of each pixel, 0 for
     paper. boxes: (N, 4) left, top, right, bottom of the pieces. numbers: (N,) their labels.
-    scale: pixels of the picture per pixel of `levels`.
+    matrix: (3, 3), from the pixels of `levels` to those of the picture.
     """
 
     levels: np.ndarray
     labels: np.ndarray
     boxes: np.ndarray
     numbers: np.ndarray
-    scale: float
+    matrix: np.ndarray
+
+    def place(self, chosen: np.ndarray) -> tuple[int, int, int, int]:
+        """Left, top, width and height of some pieces, (M,) indices, in pixels of the picture."""
+        boxes = self.boxes[chosen]
+        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+        own = np.isin(self.labels[top:bottom, left:right], self.numbers[chosen])
+        return box_in_picture(own, left, top, self.matrix)
 
 
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
-    """The pieces of ink on a page, (H, W) uint8 grey levels, without specks."""
+    """The pieces of ink on a page, (H, W) uint8 grey levels, without specks.
+
+    The sheet is laid flat first, and turned until its rows are level.
+    """
     page = shrunk(grey, PAGE_SIDE)
-    sheet = make_sheet(page, polarity)
-    side = min(page.shape)
-    ink = find_ink(darkness(sheet, side // 3), side // 3, sheet.ruled)
-    kernel = max(int(KERNEL_PER_STROKE * stroke_width(ink.mask())), side // 40)
-    if kernel < side // 4:
-        ink = find_ink(darkness(sheet, kernel), kernel, sheet.ruled)
-    numbers = np.flatnonzero(ink.weights)
+    outline = find_outline(page)
+    matrix = straightening(outline, page.shape)
+    flat = lay_flat(page, outline, matrix)
+    ink, lines = _find_ink(flat, polarity)
+    slope = slope_of_rows(ink)
+    if abs(slope) >= MIN_SLOPE:
+        turn = np.vstack([cv2.getRotationMatrix2D((0, 0), slope, 1), (0, 0, 1)])
+        flat = lay_flat(page, outline, turn @ matrix)
+        ink, lines = _find_ink(flat, polarity)
+    scale = max(grey.shape) / max(page.shape)
+    matrix = np.diag((scale, scale, 1.0)) @ np.linalg.inv(flat.matrix)
+    return _pieces(ink, lines, flat, matrix)
+
+
+def _find_ink(flat: Flat, polarity: str) -> tuple[Ink, np.ndarray]:
+    """The ink on a sheet that lies flat, and where it has lines, (H, W) uint8.
+
+    The kernel is the one that suits its writing.
+    """
+    sheet = make_sheet(flat.levels, polarity)
+    side = min(flat.levels.shape)
+    kernel, levels = side // 3, darkness(sheet, side // 3)
+    ink = find_ink(levels, kernel, sheet.ruled)
+    writing = is_writing(ink, flat.inside)
+    width = stroke_width(ink.mask(writing))
+    suiting = max(int(KERNEL_PER_STROKE * width), side // 40)
+    if suiting < side // 4:
+        kernel, levels = suiting, darkness(sheet, suiting)
+        ink = find_ink(levels, kernel, sheet.ruled)
+    lines = find_rules(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
+    if lines.any():
+        ink = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
+    return ink, lines
+
+
+def _boxes(ink: Ink, chosen: np.ndarray) -> np.ndarray:
+    """Left, top, right and bottom of some components of ink, by index or (N,) bool."""
+    start, size = ink.boxes[chosen, :2], ink.boxes[chosen, 2:]
+    return np.concatenate([start, start + size], axis=1)
+
+
+def _pieces(ink: Ink, lines: np.ndarray, flat: Flat, matrix: np.ndarray) -> Pieces:
+    """The pieces of ink on a sheet that lies flat, by a matrix (3, 3) from it to the picture."""
+    numbers = np.flatnonzero(is_writing(ink, flat.inside))
     numbers = numbers[np.argsort(-ink.weights[numbers], kind="stable")[:MAX_PIECES]]
-    start, size = ink.boxes[numbers, :2], ink.boxes[numbers, 2:]
-    boxes = np.concatenate([start, start + size], axis=1)
-    sides, height = size.max(1), typical_height(boxes)
+    boxes = _boxes(ink, numbers)
+    sides, height = (boxes[:, 2:] - boxes[:, :2]).max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
     kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
-    mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255
-    kept &= np.ptp(page) >= MIN_RANGE and is_ink(page, mask, int(height), side)
-    scale = max(grey.shape) / max(page.shape)
-    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], scale)
+    mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255 | lines
+    side = min(flat.levels.shape)
+    kept &= np.ptp(flat.levels) >= MIN_RANGE and is_ink(flat.levels, mask, int(height), side)
+    return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], matrix)
 
 
 def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -116,7 +168,10 @@ def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 def _join_low_groups(
     groups: list[np.ndarray], boxes: np.ndarray, height: float
 ) -> list[np.ndarray]:
-    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them."""
+    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them.
+
+    A row of small print beyond a line stays alone.
+    """
     low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
     tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:
@@ -129,7 +184,8 @@ def _join_low_groups(
         gaps = np.maximum(np.maximum(tall_boxes[:, :2] - middle, middle - tall_boxes[:, 2:]), 0)
         distances = (gaps * (1, VERTICAL_WEIGHT)).sum(1)
         nearest = int(np.argmin(distances))
-        if distances[nearest] <= MAX_GAP * height:
+        caption = len(group) >= MIN_CAPTION and gaps[nearest, 1] > MAX_OFF_LINE * height
+        if distances[nearest] <= MAX_GAP * height and not caption:
             lines[owner[nearest]].append(group)
         else:
             alone.append(group)

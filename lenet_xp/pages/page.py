@@ -83,11 +83,12 @@ def _read_line(
         row = shared_out(rows[group : group + 1], size, saved.class_names)[0]
         space = bool(box[0] - right > WORD_GAP * height)
         right = box[2]
-        x, y, x1, y1 = (round(float(each) * pieces.scale) for each in box)
-        place = (x, y, x1 - x, y1 - y), number, len(letters), space
+        place = pieces.place(np.concatenate(parts[slice(*spans[group])]))
+        reading = best_first(row, saved.class_names)
         refused = bool(saved.refused(row[None])[0])
-        best = best_first(row, saved.class_names)
-        letters.append(LetterOnPage(best, *place, refused=refused))
+        letters.append(
+            LetterOnPage(reading, place, number, len(letters), space, refused=refused)
+        )
     return letters
 
 

@@ -52,9 +52,10 @@ class Ink:
     boxes: np.ndarray
     weights: np.ndarray
 
-    def mask(self) -> np.ndarray:
-        """(H, W) uint8, 255 where there is ink."""
-        return np.asarray(np.where(self.weights > 0, 255, 0).astype(np.uint8)[self.labels])
+    def mask(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """(H, W) uint8, 255 where there is ink, or where the components' (N,) weights are not 0."""
+        weights = self.weights if weights is None else weights
+        return np.asarray(np.where(weights > 0, 255, 0).astype(np.uint8)[self.labels])
 
 
 def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:

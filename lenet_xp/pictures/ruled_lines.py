@@ -29,6 +29,7 @@ MAX_PARTS = 400  # parts of lines that are followed, each way
 MIN_CERTAIN_LINES = 5  # lines: so many of one direction are no bars of a letter
 END_LENGTH = 8  # pixels: length of a line's end at the picture's edge
 MIN_END_LEVEL = 0.25  # of a line's median darkness: darkness of both ends of a printed line
+MAX_SHORTER = 0.02  # of the picture's width: how much shorter than most a printed line may be
 STEPS_PER_PIXEL = 4  # places per pixel at which a line is measured across
 SECTION = 48  # pixels: length along which a line is equally strong
 MIN_STRENGTH = 0.2  # of a line's usual strength: lower bound where its profile is measured
@@ -86,15 +87,24 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of printed lines: many, or from edge to edge, unlike the bars of a letter."""
-    if not 0 < len(tracks) < MIN_CERTAIN_LINES:
+    """The tracks of printed lines: from edge to edge, or many of much the same length.
+
+    The bars of a letter are few, and the lines of a table are shorter than those of its paper.
+    """
+    if not tracks:
         return tracks
     hat = _top_hat(levels, thickness)
     hat -= np.median(hat)
     rows = np.clip(np.rint(tracks).astype(np.int64), 0, len(levels) - 1)
-    along = hat[rows, np.arange(levels.shape[1])]
-    ends = np.minimum(along[:, :END_LENGTH].mean(1), along[:, -END_LENGTH:].mean(1))
-    return list(compress(tracks, ends >= MIN_END_LEVEL * np.median(along, axis=1)))
+    along = cv2.blur(hat[rows, np.arange(levels.shape[1])], (END_LENGTH + 1, 1))
+    dark = along >= MIN_END_LEVEL * np.median(along, axis=1, keepdims=True)
+    blank = np.array([dark.argmax(1), dark[:, ::-1].argmax(1)])  # pixels before and behind a line
+    usual = np.percentile(blank, 25, axis=1, keepdims=True)
+    if len(tracks) < MIN_CERTAIN_LINES:
+        return list(compress(tracks, blank.max(0) < END_LENGTH / 2))
+    long = (blank - usual).max(0) <= MAX_SHORTER * len(hat[0])
+    # On a sheet that was turned, all lines end elsewhere.
+    return list(compress(tracks, long)) if 2 * np.count_nonzero(long) >= len(tracks) else tracks
 
 
 def _top_hat(levels: np.ndarray, thickness: int) -> np.ndarray:
@@ -119,11 +129,7 @@ def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarra
     """The track of a line, (width,), fitted to one part of it, (h, w) bool."""
     degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
     rows, columns = np.nonzero(part)
-    count = np.bincount(columns, minlength=part.shape[1])
-    known = np.flatnonzero(count)
-    middle = np.bincount(columns, rows, minlength=part.shape[1])[known] / count[known]
-    thin = count[known] <= np.median(count[known]) + 1
-    curve = _robust_fit(known[thin], middle[thin], degree)
+    curve = _robust_fit(columns, rows, degree)
     return np.asarray(top + curve(np.arange(-left, width - left)))
 
 

@@ -62,7 +62,7 @@ class Tally:
 
 def check_lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict[str, Any]:
     """Read letters off up to `pages` pages of lines; the record."""
-    lines = _lines(given, np.random.default_rng([seed, 2]))
+    lines = lines_of(given, np.random.default_rng([seed, 2]))
     pages = min(pages, len(lines) // LINES)
     tally = Tally()
     with progress_bar(pages, "pages of lines", True) as advance:
@@ -76,7 +76,7 @@ def check_lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dic
     return {"pages": pages, **tally.record()}
 
 
-def _lines(given: Letters, rng: np.random.Generator) -> np.ndarray:
+def lines_of(given: Letters, rng: np.random.Generator) -> np.ndarray:
     """Places of letters in lines by one writer each, (lines, LINE) int64."""
     lines: list[np.ndarray] = []
     for writer in np.unique(given.writers):

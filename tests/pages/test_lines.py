@@ -49,7 +49,7 @@ def test_the_typical_height_is_the_median_of_heights_repeated_as_often_as_their_
 def test_pieces_are_the_bars_with_their_labels_and_levels():
     bars = [*row(60, 200, 340), (500, 300, 640, 316)]
     pieces = find_pieces(page(*bars))
-    assert len(pieces.boxes) == len(pieces.numbers) == 4 and pieces.scale == 1
+    assert len(pieces.boxes) == len(pieces.numbers) == 4 and (pieces.matrix == np.eye(3)).all()
     assert all(holds(pieces, bar) for bar in bars)
     for box, number in zip(pieces.boxes, pieces.numbers, strict=True):
         rows, columns = np.nonzero(pieces.labels == number)
@@ -133,7 +133,7 @@ def test_the_heaviest_pieces_are_kept():
 def test_a_large_page_is_read_at_2400_pixels():
     bars = [(400, 400, 460, 900), (1200, 400, 1260, 900)]
     pieces = find_pieces(page(*bars, shape=(1200, 4800)))
-    assert pieces.levels.shape == (600, 2400) and pieces.scale == 2
+    assert pieces.levels.shape == (600, 2400) and pieces.matrix[0, 0] == 2
     assert all(holds(pieces, np.array(bar) / 2) for bar in bars)
     assert find_pieces(page(*bars, shape=(1200, 2400))).levels.shape == (1200, 2400)
 
