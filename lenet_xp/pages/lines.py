@@ -23,7 +23,7 @@ MIN_PIXELS = 4.0  # pixels: the same of any piece
 MAX_GAP = 3.0  # typical heights: gap within a line, wider than the one between two words
 MAX_NEIGHBOURS = 3  # pieces to the right that are linked; some may be specks at which links end
 MIN_VERTICAL_OVERLAP = 0.5  # of the lower of two pieces: they are beside each other
-MIN_HORIZONTAL_OVERLAP = 0.5  # of the narrower of two pieces: one is above the other or in it
+MIN_HORIZONTAL_OVERLAP = 0.8  # of the narrower of two pieces: one is above the other or in it
 MIN_LINE_HEIGHT = 0.6  # typical heights: a lower line is a part of another
 VERTICAL_WEIGHT = 3  # times: how much more a vertical distance to a line counts
 
