@@ -69,8 +69,9 @@ def _read_line(parts: Parts, number: int, saved: SavedModel, scale: float) -> li
     height, chosen = groups.best()
     scores = groups.scores(height or parts.height)
     doubtful = [range(*groups.spans[each]) for each in chosen if scores[each] < DOUBTFUL]
-    if doubtful:
-        parts = parts.cut({part for span in doubtful for part in span})
+    cut = parts.cut({part for span in doubtful for part in span})
+    if len(cut.boxes) > len(parts.boxes):
+        parts = cut
         groups = _read_groups(parts, saved)
         height, chosen = groups.best()
     boxes = np.array([parts.box(*groups.spans[each]) for each in chosen])
