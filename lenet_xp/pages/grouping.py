@@ -2,8 +2,8 @@
 
 The score of a group says how much likelier its parts are one letter than not: by the network, by
 the letter's height on that line and its width, by gaps within it, which few letters have, and by
-ink that was cut. `studies.page_check.grouping` fits the numbers to lines of letters at all gaps.
-Dynamic programming finds the best sum, as is usual for handwriting.
+ink that was cut. `studies.page_check.fit_grouping` fits the weights to lines at all gaps. Dynamic
+programming finds the best sum, as is usual for handwriting.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,8 @@ SPLIT = 0.03
 MIN_GAP = 0.02  # line heights: a narrower one may be a break in a stroke
 GAP_SCALE = 0.1  # line heights: over it, gaps within letters become e times rarer
 
-# What lines at all gaps gave, where one letter's score is the log of a likelihood ratio.
+# What lines at all gaps gave; another set of lines gave half the weight of evidence, and reads as
+# well, but for letters that touch.
 WIDTHS = (0.05, 0.15, 0.3, 0.5, 0.8, 1.1, 1.4, 1.9)  # line heights
 SCORES = (-0.15, -0.14, -0.66, 0.82, 2.06, 1.44, -0.9, -0.8)  # of these widths
 EVIDENCE = 1.54  # weight of what speaks for the likeliest letter
@@ -58,7 +59,7 @@ class Groups:
     class_names: tuple[str, ...]
 
     def best(self) -> tuple[float | None, list[int]]:
-        """The line's height in pixels, if its letters tell it, and the likeliest groups in order."""
+        """The line's height in pixels, if its letters tell it, and the likeliest groups."""
         known = self.height(self.likeliest(self.parts.height))
         return known, self.likeliest(known or self.parts.height)
 
@@ -80,23 +81,30 @@ class Groups:
 
     def scores(self, height: float) -> np.ndarray:
         """How much likelier each group is one letter than not, on a line of this height: (G,)."""
-        boxes, crossed = self.parts.boxes, self.parts.crossed
-        gaps = np.zeros(len(boxes))
+        evidence, widths, cut, crossed = self.signs(height).T
+        scores = EVIDENCE * evidence + np.interp(widths, WIDTHS, SCORES)
+        return np.asarray(scores + CUT * cut + CROSSED * crossed)
+
+    def signs(self, height: float) -> np.ndarray:
+        """What the scores weigh, (G, 4): evidence for a letter, width, a cut, the ink it crosses.
+
+        Evidence is a log-likelihood. Width and ink are in heights of the line.
+        """
+        boxes, cut = self.parts.boxes, np.isfinite(self.parts.crossed)
+        crossed, gaps = np.nan_to_num(self.parts.crossed), np.zeros(len(boxes))
         gaps[1:] = (boxes[1:, 0] - np.maximum.accumulate(boxes[:, 2])[:-1]) / height
-        gaps[(gaps < MIN_GAP) | np.isfinite(crossed)] = 0.0
-        cuts = np.where(np.isfinite(crossed), CUT + CROSSED * np.nan_to_num(crossed), 0.0)
+        gaps[(gaps < MIN_GAP) | cut] = 0.0
         split = np.log([SPLIT_OF.get(name, SPLIT) for name in self.class_names])
         logs = TRUST * np.log(np.maximum(self.rows, MIN_PROBABILITY))
-        scores = np.empty(len(self.spans))
+        signs = np.empty((len(self.spans), 4))
         for group, (first, end) in enumerate(self.spans):
             left, top, right, bottom = self.parts.box(first, end) / height
+            fits = logs[group] + np.maximum(fit(bottom - top, self.class_names), MIN_LOG_FIT)
             inner = gaps[first + 1 : end].sum()
-            evidence = logs[group] + np.maximum(fit(bottom - top, self.class_names), MIN_LOG_FIT)
             if inner:
-                evidence = evidence + split - inner / GAP_SCALE
-            width = float(np.interp(right - left, WIDTHS, SCORES))
-            scores[group] = EVIDENCE * evidence.max() + width + cuts[first]
-        return scores
+                fits = fits + split - inner / GAP_SCALE
+            signs[group] = fits.max(), right - left, cut[first], crossed[first]
+        return signs
 
     def height(self, chosen: list[int]) -> float | None:
         """The median height of the chosen letters but rings; None if these are too few to tell."""

@@ -139,8 +139,8 @@ def _join_low_groups(
 def group_stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
     """The indices of a line's boxes by part of a letter, parts from left to right.
 
-    Boxes above, below or within each other are one part: no two letters stand so. Slanted neighbours
-    overlap by less.
+    Boxes above, below or within each other are one part: no two letters stand so. Those
+    of slanted neighbours overlap by less.
     """
     parts: list[np.ndarray] = []
     for index in line[np.argsort(boxes[line, 0], kind="stable")]:

@@ -65,14 +65,14 @@ def read_page(grey: np.ndarray, saved: SavedModel) -> list[LetterOnPage]:
 
 def _read_line(parts: Parts, number: int, saved: SavedModel, scale: float) -> list[LetterOnPage]:
     """The letters of a line from left to right. scale: pixels of the picture per pixel."""
-    groups = _read_groups(parts, saved)
+    groups = read_groups(parts, saved)
     height, chosen = groups.best()
     scores = groups.scores(height or parts.height)
     doubtful = [range(*groups.spans[each]) for each in chosen if scores[each] < DOUBTFUL]
     cut = parts.cut({part for span in doubtful for part in span})
     if len(cut.boxes) > len(parts.boxes):
         parts = cut
-        groups = _read_groups(parts, saved)
+        groups = read_groups(parts, saved)
         height, chosen = groups.best()
     boxes = np.array([parts.box(*groups.spans[each]) for each in chosen])
     begins = spaces(boxes, height or parts.height)
@@ -86,7 +86,7 @@ def _read_line(parts: Parts, number: int, saved: SavedModel, scale: float) -> li
     return letters
 
 
-def _read_groups(parts: Parts, saved: SavedModel) -> Groups:
+def read_groups(parts: Parts, saved: SavedModel) -> Groups:
     """What the network says of all groups of a line's parts that may be letters."""
     spans = likely_spans(parts)
     fit = saved.preprocessing.fit

@@ -107,7 +107,9 @@ def _page(
     """A page of lines, and the letters on it. images: (LINE, 64, 64) for each line."""
     height = int(rng.integers(40, 110))
     step = int(height * rng.uniform(1.5, 2.2))
-    cover = np.zeros((2 * height + step * len(images), int(height * (1.37 + gaps[1]) * LINE)), np.float32)
+    cover = np.zeros(
+        (2 * height + step * len(images), int(height * (1.37 + gaps[1]) * LINE)), np.float32
+    )
     written: list[Written] = []
     for number, (line, names) in enumerate(zip(images, labels, strict=True)):
         start = (int(rng.uniform(0.3, 1.2) * height), int(0.7 * height) + number * step)

@@ -34,7 +34,7 @@ def lay_line(
 
     images: (S, S) uint8 dark on light, framed as in AMHCD. start: left and top in pixels. height:
     of a letter in pixels; frames vary by a tenth around it and their baseline by a twentieth. Their
-    width is that of `aspect`. gaps: least and largest one between the ink of two letters, in heights.
+    width is that of `aspect`. gaps: least and largest between the ink of two letters, in heights.
     ValueError for letters beyond the right edge of the page.
     """
     left, top = start
