@@ -40,7 +40,8 @@ MIN_MIDDLE_WEIGHT = 0.1  # of the heaviest component's: a part of a letter besid
 MAX_INNER = 16  # components: the heaviest of which the middle letter may consist
 GAP_COST = 0.35  # times: gaps within the middle letter, compared with its distance from the middle
 MAX_OFFSET = 0.25  # of the picture's width: that distance
-MIN_HEADROOM = 1.5  # letter heights: height of a picture that is cut out of writing
+MAX_SURROUNDINGS = 3.5  # of the letter's longer side: longer side of a picture cut out of writing
+MIN_HEADROOM = 1.5  # letter heights: least height of such a picture
 MARGIN_FACTOR = 0.2  # factor: on the weight of components that touch a larger picture's margin
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
@@ -64,8 +65,8 @@ def find_letter(grey: np.ndarray, polarity: str = "auto", inked: bool = False) -
     """The one letter of a larger picture, framed: (h, w) uint8 of any size, ink bright on 0.
 
     grey: (H, W) uint8. polarity: see `make_sheet`. Among several letters, the one with the most ink
-    counts. A picture without ink gives a single 0. inked: whether it is
-    known to hold ink.
+    counts, or the one in the middle where the edge cuts neighbours off. A picture without ink gives
+    a single 0. inked: whether it is known to hold ink.
     """
     overview = shrunk(grey, SEARCH_SIDE)
     found = _most_agreed(_candidates_of_best_polarity(overview, polarity))
@@ -211,7 +212,8 @@ def _in_the_middle(ink: Ink) -> np.ndarray:
             cost = abs(left + right - width) / 2 + GAP_COST * gaps
             if len(within) and cost < least:
                 tall = bottom[within].max() - top[within].min()
-                if height >= MIN_HEADROOM * tall:
+                side = max(tall, right - left)
+                if height >= MIN_HEADROOM * tall and max(height, width) <= MAX_SURROUNDINGS * side:
                     middle = (low + high) / 2
                     best, least = (middle >= left) & (middle <= right) & ~at_edge, cost
     return best
