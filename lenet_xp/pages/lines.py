@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pages.paper import Flat, box_in_picture, find_outline, lay_flat, straightening
+from lenet_xp.pages.paper import Flat, find_outline, lay_flat, straightening
 from lenet_xp.pages.surroundings import find_rules, is_writing, slope_of_rows
 from lenet_xp.pictures.ink import Ink, find_ink, stroke_width
 from lenet_xp.pictures.no_ink import MIN_RANGE, is_ink
@@ -27,7 +27,7 @@ MIN_PIXELS = 4.0  # pixels: the same of any piece
 MAX_GAP = 3.0  # typical heights: gap within a line, wider than the one between two words
 MAX_NEIGHBOURS = 3  # pieces to the right that are linked; some may be specks at which links end
 MIN_VERTICAL_OVERLAP = 0.5  # of the lower of two pieces: they are beside each other
-MIN_HORIZONTAL_OVERLAP = 0.5  # of the narrower of two pieces: one is above the other or in it
+MIN_HORIZONTAL_OVERLAP = 0.8  # of the narrower of two pieces: one is above the other or in it
 MIN_LINE_HEIGHT = 0.6  # typical heights: a lower line is a part of another
 MIN_CAPTION = 3  # pieces: so many low ones in a row above or below a line are no part of it
 MAX_OFF_LINE = 0.1  # typical heights: from a line to the middle of such a row
@@ -48,13 +48,6 @@ class Pieces:
     boxes: np.ndarray
     numbers: np.ndarray
     matrix: np.ndarray
-
-    def place(self, chosen: np.ndarray) -> tuple[int, int, int, int]:
-        """Left, top, width and height of some pieces, (M,) indices, in pixels of the picture."""
-        boxes = self.boxes[chosen]
-        (left, top), (right, bottom) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
-        own = np.isin(self.labels[top:bottom, left:right], self.numbers[chosen])
-        return box_in_picture(own, left, top, self.matrix)
 
 
 def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
@@ -195,7 +188,8 @@ def _join_low_groups(
 def group_stacked(boxes: np.ndarray, line: np.ndarray) -> list[np.ndarray]:
     """The indices of a line's boxes by part of a letter, parts from left to right.
 
-    Boxes above, below or within each other are one part: no two letters stand so.
+    Boxes above, below or within each other are one part: no two letters stand so. Those
+    of slanted neighbours overlap by less.
     """
     parts: list[np.ndarray] = []
     for index in line[np.argsort(boxes[line, 0], kind="stable")]:

@@ -43,6 +43,12 @@ MIN_HALF_WEIGHT = 0.2  # of the heaviest component's weight: another half of the
 MAX_GAP = 0.6  # of the heaviest component's longer side: distance of another part
 MAX_HALF_GAP = 1.6  # the same of another half
 MAX_ROUNDS = 8  # rounds in which what lies near the parts found so far is added
+MIN_MIDDLE_WEIGHT = 0.1  # of the heaviest component's: a part of a letter beside neighbours
+MAX_INNER = 16  # components: the heaviest of which the middle letter may consist
+GAP_COST = 0.35  # times: gaps within the middle letter, compared with its distance from the middle
+MAX_OFFSET = 0.25  # of the picture's width: that distance
+MAX_SURROUNDINGS = 3.5  # of the letter's longer side: longer side of a picture cut out of writing
+MIN_HEADROOM = 1.5  # letter heights: least height of such a picture
 MARGIN_FACTOR = 0.2  # factor: on the weight of components that touch a larger picture's margin
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
@@ -66,8 +72,8 @@ def find_letter(grey: np.ndarray, polarity: str = "auto", inked: bool = False) -
     """The one letter of a larger picture, framed: (h, w) uint8 of any size, ink bright on 0.
 
     grey: (H, W) uint8. polarity: see `make_sheet`. Among several letters, the one with the most ink
-    counts. A picture without ink gives a single 0. inked: whether it is
-    known to hold ink.
+    counts, or the one in the middle where the edge cuts neighbours off. A picture without ink gives
+    a single 0. inked: whether it is known to hold ink.
     """
     overview = shrunk(grey, SEARCH_SIDE)
     found = _on_clean_paper(overview, polarity)
@@ -103,9 +109,9 @@ def _on_clean_paper(grey: np.ndarray, polarity: str) -> Candidate | None:
     _, mask = cv2.threshold(levels, (high - low) // 3, 255, cv2.THRESH_BINARY)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     weights = stats[:, cv2.CC_STAT_AREA].astype(float)
-    spans = (stats[:, 2:4] >= MIN_RULED_SPAN * np.array(grey.shape[::-1])).any(1)
+    spans = np.any(stats[:, 2:4] >= MIN_RULED_SPAN * np.array(grey.shape[::-1]), axis=1)
     weights[(weights < MIN_AREA) | (np.arange(len(weights)) == 0)] = 0
-    if not weights.any() or spans[weights > 0].any():
+    if not weights.any() or np.any(spans & (weights > 0)):
         return None
     if dark:  # the share of the light that ink takes, as `darkness` has it
         levels = cv2.convertScaleAbs(levels, alpha=255 / high)
@@ -198,6 +204,7 @@ def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
     if min(height, width) >= MIN_SIDE_WITH_MARGIN:
         at_margin = (start <= MARGIN) | (start + size >= (width - MARGIN, height - MARGIN))
         weights[at_margin.any(1)] *= MARGIN_FACTOR
+    weights *= _in_the_middle(ink)
     heaviest = int(weights.argmax())
     low, high = start[heaviest], start[heaviest] + size[heaviest]
     chosen = np.arange(len(weights)) == heaviest
@@ -216,3 +223,34 @@ def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
         high = np.maximum(high, (start + size)[near].max(0))
     mask = np.where(chosen, 255, 0).astype(np.uint8)[ink.labels]
     return mask, (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def _in_the_middle(ink: Ink) -> np.ndarray:
+    """Which components may be the letter's, (N,) bool: all, unless neighbours stand beside it.
+
+    Ink that the picture's edge cuts off, with a letter in the middle, is that of neighbours. The
+    letter is then what stands from the left of one component to the right of another, such that its
+    middle is the picture's, and its gaps are narrow.
+    """
+    height, width = ink.levels.shape
+    start, end = ink.boxes[:, :2], ink.boxes[:, :2] + ink.boxes[:, 2:]
+    (low, top), (high, bottom) = start.T, end.T
+    at_edge = ((start <= MARGIN) | (end >= (width - MARGIN, height - MARGIN))).any(1)
+    weights = np.where(ink.weights >= MIN_MIDDLE_WEIGHT * ink.weights.max(), ink.weights, 0)
+    best, least = np.ones(len(weights), bool), MAX_OFFSET * width
+    inner = np.argsort(-weights * ~at_edge, kind="stable")[:MAX_INNER]
+    inner = inner[(weights * ~at_edge)[inner] > 0]
+    strong = weights[inner].max(initial=0) >= MARGIN_FACTOR * weights.max()
+    for left in low[inner] if strong and weights[at_edge].any() else ():
+        for right in high[inner]:
+            within = inner[(low[inner] >= left) & (high[inner] <= right)]
+            columns = np.arange(left, right)[:, None]
+            gaps = (~((columns >= low[within]) & (columns < high[within])).any(1)).sum()
+            cost = abs(left + right - width) / 2 + GAP_COST * gaps
+            if len(within) and cost < least:
+                tall = bottom[within].max() - top[within].min()
+                side = max(tall, right - left)
+                if height >= MIN_HEADROOM * tall and max(height, width) <= MAX_SURROUNDINGS * side:
+                    middle = (low + high) / 2
+                    best, least = (middle >= left) & (middle <= right) & ~at_edge, cost
+    return best

@@ -1,6 +1,6 @@
 """Letters in lines on a page: whether each is found in its place and read correctly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.progress import progress_bar
 from studies.page_check.letters import NAMES, Letters, share
-from studies.page_check.written import Written, lay_line
+from studies.page_check.written import GAPS, Written, lay_line
 
 LINE = 8  # letters in a line
 LINES = 3  # lines on a page
@@ -60,20 +60,33 @@ class Tally:
         }
 
 
-def check_lines(given: Letters, saved: SavedModel, pages: int, seed: int) -> dict[str, Any]:
-    """Read letters off up to `pages` pages of lines; the record."""
-    lines = lines_of(given, np.random.default_rng([seed, 2]))
-    pages = min(pages, len(lines) // LINES)
+def check_lines(
+    given: Letters,
+    saved: SavedModel,
+    pages: int,
+    seed: int,
+    gaps: tuple[float, float] = GAPS,
+) -> dict[str, Any]:
+    """Read letters off up to `pages` pages of lines with gaps of so many heights; the record."""
     tally = Tally()
-    with progress_bar(pages, "pages of lines", True) as advance:
-        for number in range(pages):
-            own = lines[LINES * number : LINES * (number + 1)]
-            rng = np.random.default_rng([seed, 3, number])
-            picture, written = _page(list(given.images[own]), list(given.labels[own]), rng)
-            writers = given.writers[own.ravel()].tolist()
+    drawn = list(draw_pages(given, pages, seed, gaps))
+    with progress_bar(len(drawn), "pages of lines", True) as advance:
+        for picture, written, writers in drawn:
             tally.add_page(written, writers, read_page(picture, saved))
             advance(1)
-    return {"pages": pages, **tally.record()}
+    return {"pages": len(drawn), **tally.record()}
+
+
+def draw_pages(
+    given: Letters, pages: int, seed: int, gaps: tuple[float, float] = GAPS
+) -> Iterator[tuple[np.ndarray, list[Written], list[int]]]:
+    """Up to `pages` pages of lines: the photo, what is written there, and by which writers."""
+    lines = lines_of(given, np.random.default_rng([seed, 2]))
+    for number in range(min(pages, len(lines) // LINES)):
+        own = lines[LINES * number : LINES * (number + 1)]
+        rng = np.random.default_rng([seed, 3, number])
+        picture, written = _page(list(given.images[own]), list(given.labels[own]), rng, gaps)
+        yield picture, written, given.writers[own.ravel()].tolist()
 
 
 def lines_of(given: Letters, rng: np.random.Generator) -> np.ndarray:
@@ -86,14 +99,19 @@ def lines_of(given: Letters, rng: np.random.Generator) -> np.ndarray:
 
 
 def _page(
-    images: Sequence[np.ndarray], labels: Sequence[np.ndarray], rng: np.random.Generator
+    images: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    rng: np.random.Generator,
+    gaps: tuple[float, float],
 ) -> tuple[np.ndarray, list[Written]]:
     """A page of lines, and the letters on it. images: (LINE, 64, 64) for each line."""
     height = int(rng.integers(40, 110))
     step = int(height * rng.uniform(1.5, 2.2))
-    cover = np.zeros((2 * height + step * len(images), int(height * 1.87 * LINE)), np.float32)
+    cover = np.zeros(
+        (2 * height + step * len(images), int(height * (1.37 + gaps[1]) * LINE)), np.float32
+    )
     written: list[Written] = []
     for number, (line, names) in enumerate(zip(images, labels, strict=True)):
         start = (int(rng.uniform(0.3, 1.2) * height), int(0.7 * height) + number * step)
-        written += lay_line(cover, list(line), list(names), start, height, number, rng)
+        written += lay_line(cover, list(line), list(names), start, height, number, rng, gaps)
     return Photo.drawn(rng, max(30, step)).take(cover, rng), written

@@ -8,6 +8,8 @@ import numpy as np
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.drawn_pages import INK_SHARE, Box, aspect, lay
 
+GAPS = (0.25, 0.5)  # heights: between the ink of two letters
+
 
 @dataclass(frozen=True)
 class Written:
@@ -26,12 +28,13 @@ def lay_line(
     height: int,
     number: int,
     rng: np.random.Generator,
+    gaps: tuple[float, float] = GAPS,
 ) -> list[Written]:
     """Lay letters side by side, from left to right, as line `number` of a page.
 
     images: (S, S) uint8 dark on light, framed as in AMHCD. start: left and top in pixels. height:
     of a letter in pixels; frames vary by a tenth around it and their baseline by a twentieth. Their
-    width is that of `aspect`. Between the ink of two letters there is a quarter to half a height.
+    width is that of `aspect`. gaps: least and largest between the ink of two letters, in heights.
     ValueError for letters beyond the right edge of the page.
     """
     left, top = start
@@ -46,5 +49,5 @@ def lay_line(
             raise ValueError("the line does not fit on the page")
         box = lay(cover, image, (left - min(blank, left), base - high, wide, high))
         written.append(Written(int(label), number, box))
-        left = box[0] + box[2] + round(height * rng.uniform(0.25, 0.5))
+        left = box[0] + box[2] + round(height * rng.uniform(*gaps))
     return written

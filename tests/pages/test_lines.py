@@ -204,14 +204,14 @@ def test_a_page_of_nothing_but_one_mark_is_a_line():
     assert lines_of((5, 5, 30, 9)) == [{0}]
 
 
-@pytest.mark.parametrize(("shared", "parts"), [(10, 2), (19, 2), (20, 1), (30, 1)])
-def test_pieces_that_share_half_their_width_are_stacked(shared, parts):
+@pytest.mark.parametrize(("shared", "parts"), [(10, 2), (31, 2), (32, 1), (40, 1)])
+def test_pieces_that_share_four_fifths_of_their_width_are_stacked(shared, parts):
     """The narrower is 40 pixels wide, whichever comes first."""
     assert len(parts_of((0, 0, 100, 40), (100 - shared, 60, 140 - shared, 100))) == parts
     assert len(parts_of((0, 0, 40, 40), (40 - shared, 60, 140 - shared, 100))) == parts
 
 
 def test_a_part_grows_by_all_that_is_stacked_on_it():
-    boxes = [(0, 0, 60, 40), (30, 50, 90, 90), (62, 0, 88, 20), (95, 0, 120, 90)]
+    boxes = [(0, 0, 60, 40), (10, 50, 90, 90), (62, 0, 88, 20), (95, 0, 120, 90)]
     assert parts_of(*boxes) == [{0, 1, 2}, {3}]
     assert parts_of(*boxes[::-1]) == [{1, 2, 3}, {0}]

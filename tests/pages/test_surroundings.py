@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lenet_xp.pages.lines import find_lines, find_pieces
+from lenet_xp.pages.parts import find_parts
 from lenet_xp.pages.surroundings import find_rules, is_writing, slope_of_rows
 from lenet_xp.pictures.ink import find_ink
 from lenet_xp.system.opencv import cv2
@@ -125,7 +126,8 @@ def test_boxes_of_a_turned_page_are_in_its_own_pixels():
     turn = cv2.getRotationMatrix2D((300, 200), -15, 1)
     turned = cv2.warpAffine(drawn(*rows), turn, (600, 400), flags=cv2.INTER_AREA)
     pieces = find_pieces(page(turned))
-    found = [pieces.place(np.array([place])) for place in range(len(pieces.boxes))]
+    parts = [find_parts(pieces, np.array([place])) for place in range(len(pieces.boxes))]
+    found = [each.place(0, 1, pieces.matrix) for each in parts]
     corners = [np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float) for x0, y0, x1, y1 in rows]
     true = [
         cv2.boundingRect(cv2.transform(each[:, None], turn).astype(np.float32)) for each in corners

@@ -191,10 +191,22 @@ def test_parts_lead_to_further_parts():
     ],
 )
 def test_what_touches_the_margin_must_be_much_heavier(left, weight, shape, chosen):
-    body = (300, 60, 30, 60, 1000.0)
+    body = (400, 60, 30, 60, 1000.0)  # off the middle, where no neighbour is expected
     for edge in ((left, 70, 20, 20, weight), (left, 70, 20, 20, weight)):
         assert chosen in letter_of(body, edge, shape=shape)
         assert len(letter_of(body, edge, shape=shape)) == 1
+
+
+def test_a_letter_in_the_middle_has_neighbours_where_the_edge_cuts_ink_off():
+    """A neighbour that the edge leaves whole stays out too, and another part of the letter in."""
+    letter, part = (210, 200, 35, 90, 1000.0), (257, 200, 35, 90, 800.0)
+    cut, whole = (0, 200, 150, 90, 3000.0), (350, 200, 60, 90, 900.0)
+    above = (200, 0, 90, 60, 900.0)
+    for neighbours in ([cut], [cut, whole], [above], [whole, above, cut]):
+        assert letter_of(letter, part, *neighbours) == {1, 2}
+    assert letter_of(letter, part, whole) == {1, 2, 3}  # nothing tells what stands beside it
+    tall = (210, 60, 80, 380, 1000.0)  # it fills the picture, as what is cut to its ink
+    assert 2 in letter_of(tall, (0, 60, 150, 380, 6000.0))
 
 
 def test_the_right_and_lower_margins_are_margins_too():
