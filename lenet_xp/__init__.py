@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.layers import Linear as Linear
     from lenet_xp.layers import MaxPool2D as MaxPool2D
     from lenet_xp.layers import ReLU as ReLU
+    from lenet_xp.layers import Rubbish as Rubbish
     from lenet_xp.layers import ScaledTanh as ScaledTanh
     from lenet_xp.layers import Tanh as Tanh
     from lenet_xp.letters.alternatives import Alternative as Alternative
@@ -46,7 +47,7 @@ _MODULES = {
     "errors": "InputError",
     "gradient_check": "check_gradients",
     "inference": "input_gradient",
-    "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU ScaledTanh Tanh",
+    "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU Rubbish ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",
     "pages.output": "PageReading",

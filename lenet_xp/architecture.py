@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lenet_xp.layers import LAYERS, Conv2D, Layer, is_ours
+from lenet_xp.layers import LAYERS, Conv2D, Layer, Rubbish, is_ours
 from lenet_xp.model import Sequential
 from lenet_xp.system.text import nearest, problem_with
 
@@ -51,15 +51,17 @@ def layers_of(
     """The layers that tables describe, for images (C, H, W), from input to output.
 
     in_channels, in_features and the last layer's out_features may be left out: they follow from
-    the layer before and from num_classes; without num_classes that is 2, to check the tables.
+    the layer before and from num_classes; without num_classes that is 2, to check the tables. The
+    class of a `Rubbish` layer at the end comes on top.
     Raises ValueError for tables that describe no network, and for one that is too large.
     """
     if not isinstance(tables, list | tuple) or not 1 <= len(tables) <= MAX_LAYERS:
         raise ValueError(f"a network is a list of 1 to {MAX_LAYERS} layers")
     layers: list[Layer] = []
+    rubbish = isinstance(tables[-1], Mapping) and tables[-1].get("kind") == Rubbish.kind
     shape, room, work = tuple(input_shape), MAX_PARAMETERS, 0
     for place, table in enumerate(tables, start=1):
-        classes = num_classes or 2 if place == len(tables) else None
+        classes = num_classes or 2 if place >= len(tables) - rubbish else None
         try:
             layer = _layer(table, shape, classes, room)
             after = layer.output_shape(shape)
@@ -71,10 +73,10 @@ def layers_of(
             raise ValueError(f"layer {place} of the network: {error}") from error
         layers.append(layer)
         shape, room = after, room - layer.num_parameters
-    if num_classes is not None and shape != (num_classes,):
+    if num_classes is not None and shape != (num_classes + rubbish,):
         raise ValueError(
             f"the network gives {shape} for an image, and {num_classes} classes need "
-            f"({num_classes},)"
+            f"({num_classes + rubbish},)"
         )
     return layers
 

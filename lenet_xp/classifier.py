@@ -16,10 +16,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lenet_xp.architecture import describe, layers_of
-from lenet_xp.inference import predict_probabilities, worker_count
+from lenet_xp.inference import among, predict_probabilities, worker_count
+from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
+from lenet_xp.scores.refusal import choose_threshold
 from lenet_xp.system.files import FilePath
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
@@ -49,6 +51,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     learning_rate: override the recipe's. validation_fraction: part of the training images that
     chooses the best epoch and does not train. If it is fewer than 100 images, or a class has one
     image only, all images do both.
+    outliers: generated pictures of none of the classes to learn from, some thousand; then `refused`
+    says which pictures show none of them.
     warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
     random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
     threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
@@ -67,6 +71,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
+        outliers: int = 0,
         validation_fraction: float = 0.1,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -78,6 +83,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.outliers = outliers
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.random_state = random_state
@@ -97,9 +103,16 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(train[0])
         model, threads = self._model(recipe, seed, again), _threads(self.threads)
+        if self.outliers:
+            names = [str(each) for each in self.classes_]
+            others = outliers.prepared(self.outliers, train[0], names, self.preprocessing_, seed)
+            labels = np.full(len(others), len(names))
+            train = np.concatenate([train[0], others]), np.concatenate([train[1], labels])
         result = loop.fit(model, recipe, train, val, self.preprocessing_, seed, threads)
         self.history_, self.n_iter_ = result.history, result.epochs
         self._keep(model)
+        shares = self._probabilities(val[0])[:, : len(self.classes_)].sum(1)
+        self.threshold_ = choose_threshold(shares) if self.outliers else 0.0
         self._state: dict[str, np.ndarray] | None = None
         return self
 
@@ -136,11 +149,24 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         They are computed in float64, so that other rows of X do not show in them.
         """
         check_is_fitted(self, "values_")
-        rows = self._rows(X)
+        images = self.features_.apply(self._rows(X))
+        return among(self._probabilities(images), len(self.classes_))
+
+    def refused(self, X: np.ndarray) -> np.ndarray:
+        """Which rows or pictures show none of the classes, (N,) bool; without `outliers` none.
+
+        The threshold, `threshold_`, refuses 1 in 200 of the validation images.
+        """
+        check_is_fitted(self, "values_")
+        images = self.features_.apply(self._rows(X))
+        shares = self._probabilities(images)[:, : len(self.classes_)].sum(1)
+        return np.asarray(shares < self.threshold_)
+
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The network's own probabilities of images, (N, outputs) float64."""
         ops, shape = get_ops(self.backend, "float64"), self.network_["input"]
         layers = layers_of(self.network_["layers"], shape)
         model = Sequential(layers, shape, ops, values=ops.asarray(self.values_))
-        images = self.features_.apply(rows)
         return predict_probabilities(model, images, self.preprocessing_, _threads(self.threads))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -178,6 +204,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
+        if self.outliers and (not self.features_.picture or recipe.channels == 3):
+            raise ValueError("outliers are grey pictures, but X is a table or keeps colours")
         if not self.features_.picture:  # the places of a table's numbers in an image mean nothing
             recipe = replace(recipe, distortion=None)
         return images, np.searchsorted(self.classes_, y), recipe
@@ -223,7 +251,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> Sequential:
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
-        model = recipe.make_network(len(self.classes_), ops, seed=seed)
+        model = recipe.make_network(len(self.classes_), ops, seed=seed, rubbish=self.outliers > 0)
         if again:
             if describe(model) != self.network_:
                 raise ValueError("this is another network than the fitted one; fit a new estimator")

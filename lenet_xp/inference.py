@@ -17,6 +17,7 @@ from lenet_xp.system.workers import WorkerThreads, even_slices
 
 MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
 MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than they take to start
+TINY = 1e-30  # probability of all classes together: what one that underflowed to 0 counts as
 
 
 def predict_probabilities(
@@ -38,6 +39,14 @@ def predict_probabilities(
         BatchReader(model, preprocessing, workers, capacity) as read,
     ):
         return read(images)
+
+
+def among(rows: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities (N, K) float64 among the first K classes alone, of (N, K) or (N, K + 1)."""
+    if rows.shape[1] == classes:
+        return rows
+    rows = rows[:, :classes]
+    return np.asarray(rows / np.maximum(rows.sum(1, keepdims=True), TINY))
 
 
 class BatchReader:

@@ -324,8 +324,29 @@ class Flatten(Layer):
         return self.ops.reshape(dy, self.x_shape)
 
 
+class Rubbish(Layer):
+    """(K, N) -> (K + 1, N): the logit 0 of one more class, for what is none of the K.
+
+    It stands last and has no parameters: the K logits of what is no letter learn to be below 0.
+    Source: the rubbish class of LeCun et al. 1998, eq. 9.
+    """
+
+    kind = "rubbish"
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 1:
+            raise ValueError(f"{self.name} takes (K,), not {shape}")
+        return (shape[0] + 1,)
+
+    def forward(self, x: Array) -> Array:
+        return self.ops.with_zero_row(x)
+
+    def backward(self, dy: Array) -> Array:
+        return dy[:-1, :]
+
+
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}
-_KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten)
+_KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten, Rubbish)
 LAYERS: dict[str, type[Layer]] = {f.kind: f for f in (*_KINDS, *ACTIVATIONS.values())}
 
 

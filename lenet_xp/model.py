@@ -17,6 +17,7 @@ from lenet_xp.layers import (
     Layer,
     Linear,
     Param,
+    Rubbish,
     is_ours,
 )
 from lenet_xp.ops import Array, Ops, get_ops
@@ -70,6 +71,11 @@ class Sequential:
                 "ends with a number for each class, at least two: Flatten(), Linear(..., classes)"
             )
         return self.shapes[-1][0]
+
+    @property
+    def knows_rubbish(self) -> bool:
+        """Whether the last class is for what is none of the others."""
+        return isinstance(self.layers[-1], Rubbish)
 
     def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
         """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
@@ -200,7 +206,7 @@ class LeNet5(Sequential):
 
     num_classes: 33 letters; with them 63,661 parameters. activation: "tanh", "scaled_tanh" or
     "relu". squash_pools: the activation once more after each pool, as the seed network has it.
-    seed, ops, fused, values: see `Sequential`.
+    rubbish: whether a `Rubbish` layer follows. seed, ops, fused, values: see `Sequential`.
     """
 
     def __init__(
@@ -209,6 +215,7 @@ class LeNet5(Sequential):
         *,
         activation: str = "tanh",
         squash_pools: bool = True,
+        rubbish: bool = False,
         seed: int = 0,
         ops: Ops | None = None,
         fused: bool = True,
@@ -238,5 +245,6 @@ class LeNet5(Sequential):
             Linear(120, 84, name="F6"),
             act(),
             Linear(84, num_classes, name="output"),
+            *([Rubbish()] if rubbish else []),
         ]
         super().__init__(layers, (1, 32, 32), ops, fused=fused, seed=seed, values=values)

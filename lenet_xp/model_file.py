@@ -8,7 +8,7 @@ import numpy as np
 
 from lenet_xp.architecture import describe, layers_of
 from lenet_xp.errors import InputError
-from lenet_xp.inference import predict_probabilities
+from lenet_xp.inference import among, predict_probabilities
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -27,9 +27,9 @@ SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_
 class SavedModel:
     """A network with what its use needs: preprocessing, class names, notes on its training.
 
-    temperature: its logits are to be divided by it. threshold: a reading that is less probable is
-    none of the classes; 0 refuses nothing. name: what errors call it, its file's path where it was
-    loaded.
+    temperature: its logits are to be divided by it. threshold: where the classes together are less
+    probable, a picture shows none of them; 0 refuses nothing. name: what errors call it, its file's
+    path where it was loaded.
     """
 
     model: Sequential
@@ -43,21 +43,29 @@ class SavedModel:
     def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """Class probabilities (N, K) float64 of prepared images, temperature applied.
 
-        Raises InputError where they are no numbers, because finite parameters overflowed.
+        What a row lacks to 1 is how probable it is that the image shows none of the classes; only
+        a network with a `Rubbish` layer says so. Raises InputError where they are no numbers,
+        because finite parameters overflowed.
         """
-        return apply_temperature(self.as_trained(images, threads), self.temperature)
+        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return self.calibrated(plain)
 
     def as_trained(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """The same without the temperature. Raises InputError as `probabilities` does."""
+        """The same without the temperature, and if it is known that they show one of the classes.
+
+        Each row's sum is 1. Raises InputError as `probabilities` does.
+        """
         plain = predict_probabilities(self.model, images, self.preprocessing, threads)
-        return self._numbers(plain)
+        return among(self._numbers(plain), len(self.class_names))
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
-        """Probabilities (N, K) float64 as trained, with the temperature applied.
+        """What `probabilities` gives for the network's own probabilities, (N, outputs) float64."""
+        scaled = apply_temperature(self._numbers(plain), self.temperature)
+        return scaled[:, : len(self.class_names)]
 
-        Raises InputError as `probabilities` does.
-        """
-        return apply_temperature(self._numbers(plain), self.temperature)
+    def refused(self, rows: np.ndarray) -> np.ndarray:
+        """Which images show none of the classes, (N,) bool, by their `probabilities` (N, K)."""
+        return np.asarray(rows.sum(1) < self.threshold)
 
     def _numbers(self, plain: np.ndarray) -> np.ndarray:
         if not np.isfinite(plain).all():

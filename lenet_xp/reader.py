@@ -128,10 +128,15 @@ class Reader:
         usable = [place for place in range(len(pictures)) if place not in problems]
         letters, photos = letters[usable], photos[usable]
         rows = self.saved.probabilities(letters, threads)
+        refused = self.saved.refused(rows)
         rows[photos] = shared_out(rows[photos], None, self.class_names)
         readings = (
-            Reading(best_first(row, self.class_names, top) if letter.any() else (), pages=count)
-            for row, letter, count in zip(rows, letters, pages[usable].tolist(), strict=True)
+            Reading(best_first(row, self.class_names, top), refused=no_letter, pages=count)
+            if letter.any()
+            else replace(BLANK, pages=count)
+            for row, letter, no_letter, count in zip(
+                rows, letters, refused.tolist(), pages[usable].tolist(), strict=True
+            )
         )
         return readings, problems
 
@@ -180,9 +185,10 @@ class Reader:
             row = forward(letter[None]).astype(np.float64)
             self._idle.append(forward)
         row = self.saved.calibrated(row)
+        refused = bool(self.saved.refused(row)[0])
         if photo or height is not None:
             row = shared_out(row, height, self.class_names)
-        return Reading(best_first(row[0], self.class_names))
+        return Reading(best_first(row[0], self.class_names), refused=refused)
 
 
 def _is_photo(pixels: np.ndarray) -> bool:

@@ -13,6 +13,7 @@ from lenet_xp.layers import (
     Linear,
     MaxPool2D,
     ReLU,
+    Rubbish,
     ScaledTanh,
     Tanh,
 )
@@ -63,6 +64,10 @@ def _max_pooled() -> list[Layer]:
 
 
 KINDS = {
+    "a rubbish class": Kind(
+        lambda: [Conv2D(1, 3, 3), Tanh(), AvgPool2D(2), Flatten(), Linear(75, 3), Rubbish()],
+        (1, 12, 12),
+    ),
     "3x3 with padding": Kind(_padded, (1, 12, 12)),
     "max pools": Kind(_max_pooled, (1, 12, 12)),
     "stride 2": Kind(

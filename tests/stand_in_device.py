@@ -4,13 +4,25 @@ import ctypes
 import gc
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 RIM = 256  # bytes of 0xff, not-a-number in floats, on both sides of every array
+
+
+@contextmanager
+def not_collecting() -> Iterator[None]:
+    """Python's collector does not run meanwhile: it would end memory that is being looked at."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class State:
@@ -45,20 +57,16 @@ class State:
         if self.graph is not None:
             raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: the host must not look now")
         work, self.queue = self.queue, []
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with not_collecting():
             for each in work:
                 each()
-        finally:
-            if collects:
-                gc.enable()
 
     def check(self, address: int) -> None:
         """RuntimeError unless the address lies in a living array whose rim is as it was."""
-        for start, size in self.memory.copy().items():  # the collector may end some meanwhile
-            if start <= address <= start + size:
-                return
+        with not_collecting():
+            for start, size in self.memory.items():
+                if start <= address <= start + size:
+                    return
         raise CUDARuntimeError(f"cudaErrorIllegalAddress: nothing lives at {address:#x}")
 
 
@@ -92,10 +100,11 @@ def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def check_rims() -> None:
     """AssertionError if a kernel wrote beside an array."""
-    for address, size in state.memory.copy().items():
-        for start in (address - RIM, address + size):
-            rim = (ctypes.c_ubyte * RIM).from_address(start)
-            assert bytes(rim) == b"\xff" * RIM, f"something wrote beside the array at {address:#x}"
+    with not_collecting():
+        for address, size in state.memory.items():
+            for start in (address - RIM, address + size):
+                rim = bytes((ctypes.c_ubyte * RIM).from_address(start))
+                assert rim == b"\xff" * RIM, f"something wrote beside the array at {address:#x}"
 
 
 class PinnedMemory(bytearray):

@@ -37,11 +37,11 @@ JSON_VERSION = 1
 JSON_FIELDS = """\
 with --json: {"version": 1, "results": [...], "skipped": [...]}
   results: for each image its file; pages, the number of its pages or frames (the first is read);
-      blank, true where it holds no ink; readings, the likeliest first, each with name, glyph, latin
-      and probability
+      blank, true where it holds no ink; none_of_these, true where its ink is no letter that the
+      model knows; readings, the likeliest first, each with name, glyph, latin and probability
   with --page: for each page its file; page, from 1, of pages; blank, true where it holds no
       letter; text and latin; certain_from, a probability; letters, each with line and position from
-      0, space_before, box in pixels, uncertain, readings
+      0, space_before, box in pixels, uncertain, none_of_these, readings
   skipped: file and reason of each file in a folder that is not read; with --skip-bad also of each
       unreadable image"""
 EXAMPLES = """\
@@ -124,7 +124,13 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
 
     if options.json:
         results = (
-            {"file": name, "pages": each.pages, "blank": each.blank, "readings": each.best()}
+            {
+                "file": name,
+                "pages": each.pages,
+                "blank": each.blank,
+                "none_of_these": each.refused,
+                "readings": each.best(),
+            }
             for name, each in noted()
         )
         _print_json(results, [*options.left_out, *skipped])
@@ -134,6 +140,7 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             words = "   ".join(
                 f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
             )
+            words = f"(none of these letters)   {words}" if reading.refused else words
             print(f"{printable(name):<{width}}  {words or '(no ink)'}")
     _report_unread_pages(pages)
     _report_blanks(blanks, len(files))

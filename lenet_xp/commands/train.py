@@ -26,7 +26,7 @@ from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
 from lenet_xp.training.loop import EpochProgress
-from lenet_xp.training.plan import MAX_PHOTOS, Plan
+from lenet_xp.training.plan import MAX_OUTLIERS, MAX_PHOTOS, Plan, check_beside
 from lenet_xp.training.recipes import (
     CLASSIC,
     LARGEST_BATCH,
@@ -49,8 +49,8 @@ EXAMPLES = """\
       the original benchmark
   lenet-xp train --data amhcd_64.zip --recipe best --split writer --fold 0
       tested on 12 writers of whom it has seen nothing
-  lenet-xp train --data amhcd_64.zip --recipe best --photos 1
-      for letters in photographs, too: how the model that comes along was made
+  lenet-xp train --data amhcd_64.zip --recipe best --photos 1 --beside print:200 --outliers 9000
+      for photographs and print, too, and to refuse what is no letter, as the model that comes along
   lenet-xp train --resume runs/best
       go on where Ctrl-C, a crash or a power cut ended the run
   lenet-xp train --plain --threads 1 --epochs 1
@@ -112,6 +112,23 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
         metavar="N",
         help="learn from each letter N times more, as it is read off a drawn page in bad light: "
         "for photographs (default: 0)",
+    )
+    p.add_argument(
+        "--beside",
+        type=check_beside,
+        nargs="+",
+        default=[],
+        metavar="SOURCE:N",
+        help="learn from other letters, too, such as print:200 and synthetic:300, which generate "
+        "so many of each letter",
+    )
+    p.add_argument(
+        "--outliers",
+        type=whole_number(0, MAX_OUTLIERS),
+        default=0,
+        metavar="N",
+        help="learn from N generated pictures of no letter, to say of such: none of these "
+        "(default: 0, the network always chooses a letter)",
     )
     add_split_options(p, "the data's own test set, else the seed's random fifth")
     p.add_argument(
@@ -222,8 +239,9 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
     recipe = options.recipe.with_options(
         epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
     )
-    if options.photos and recipe.channels != 1:
-        raise InputError("--photos: draws grey letters, but the recipe keeps colours; leave it out")
+    for name in ("photos", "beside", "outliers"):
+        if getattr(options, name) and recipe.channels != 1:
+            raise InputError(f"--{name}: are grey, but the recipe keeps colours; leave it out")
     ops = choose_ops(options)
     plan = Plan(
         data=options.data,
@@ -232,6 +250,8 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
         out=_out_folder(options, recipe),
         samples_per_class=options.samples,
         photos=options.photos,
+        beside=tuple(options.beside),
+        outliers=options.outliers,
         split=options.split,
         fold=options.fold or 0,
         allow_overlap=options.allow_overlap,

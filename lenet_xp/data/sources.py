@@ -47,13 +47,10 @@ def load_dataset(
     A source that cannot be used raises InputError.
     """
     path = Path(os.path.expanduser(source))
-    kind = next((each for each in SOURCES if each.matches(source)), None)
-    if kind is None:
-        problem = "is no data set" if path.exists() else "there is no such file or folder"
-        raise InputError(f"{path}: {problem}; give {accepted_sources()}")
+    kind = _kind(source)
     whole = Path(os.path.abspath(path))  # "." has a name, too
     name = whole.stem if whole.is_file() else whole.name
-    preprocessing = preprocessing or Preprocessing()
+    preprocessing = preprocessing or Preprocessing(framing=kind.framing)
     path = kind.locate() if kind.locate else path
     request = Request(path, name, preprocessing, samples_per_class, seed, skip_bad, progress)
     if not cache or kind.fingerprint is None:
@@ -68,6 +65,21 @@ def load_dataset(
     return replace(dataset, name=name)
 
 
+def framing_of(source: str | Path) -> str:
+    """How the pictures of a source are framed for a network that learns from them."""
+    return _kind(source).framing
+
+
+def _kind(source: str | Path) -> "Source":
+    """The row of SOURCES that a source matches; InputError without one."""
+    for kind in SOURCES:
+        if kind.matches(source):
+            return kind
+    path = Path(os.path.expanduser(source))
+    problem = "is no data set" if path.exists() else "there is no such file or folder"
+    raise InputError(f"{path}: {problem}; give {accepted_sources()}")
+
+
 @dataclass(frozen=True)
 class Source:
     """A kind of data source: a row of the table SOURCES."""
@@ -78,6 +90,7 @@ class Source:
     # The kind and a hash of the content, for the cache; without it nothing is kept there.
     fingerprint: Callable[[Request], str] | None = None
     locate: Callable[[], Path] | None = None  # gives the path to read where the value is no path
+    framing: str = "cut"  # or "keep": its pictures are framed already, as digits in MNIST
 
 
 def accepted_sources() -> str:
@@ -146,5 +159,11 @@ SOURCES = (
     ),
     Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
-    Source("a .npz in Keras' layout", partial(_is_file, ".npz"), load_npz, _file_fingerprint),
+    Source(
+        "a .npz in Keras' layout",
+        partial(_is_file, ".npz"),
+        load_npz,
+        _file_fingerprint,
+        framing="keep",
+    ),
 )

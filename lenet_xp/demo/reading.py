@@ -34,8 +34,9 @@ class PictureReader:
 
         height: of the writing, in heights of a letter, or None for a photo.
 
-        blank: whether there is no ink. sized: whether the height was known. readings: the five
-        likeliest letters, likeliest first; if ya or yar leads, both are among them.
+        blank: whether there is no ink. none_of_these: whether its ink is no letter. sized: whether
+        the height was known. readings: the five likeliest letters, likeliest first; if ya or yar
+        leads, both are among them.
         seen, maps: base64 of uint8 levels, and of a layer's first 64 maps as int8, 127 for `limit`.
         Raises InputError for bytes that are no usable picture.
         """
@@ -50,11 +51,18 @@ class PictureReader:
             image = ImageFile(picture, "the picture").page(0, admit, colour)
             seen, reading = reader.see_and_read(image, height)
         if reading.blank:
-            return {"blank": True, "readings": [], "seen": _levels(seen), "maps": []}
+            return {
+                "blank": True,
+                "none_of_these": False,
+                "readings": [],
+                "seen": _levels(seen),
+                "maps": [],
+            }
         with self._maps:  # a network's layers keep what they computed last
             maps = feature_maps(reader.saved.model, seen, reader.saved.preprocessing)
         return {
             "blank": False,
+            "none_of_these": reading.refused,
             "sized": height is not None,
             "readings": [each._asdict() for each in _likeliest(reading)],
             "seen": _levels(seen),
@@ -65,7 +73,7 @@ class PictureReader:
 def _likeliest(reading: Reading) -> list[Alternative]:
     """The first of the alternatives; where a ring leads, rings of both sizes are among them."""
     best, rest = list(reading.alternatives[:TOP]), reading.alternatives[TOP:]
-    if reading.name in RING:
+    if best[0].name in RING:
         others = [each for each in rest if each.name in RING]
         best[TOP - len(others) :] = others
     return best

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lenet_xp import __version__
 from lenet_xp.export import IMAGES, OUTPUTS
-from lenet_xp.layers import Conv2D, Layer, Linear, ScaledTanh
+from lenet_xp.layers import Conv2D, Layer, Linear, Rubbish, ScaledTanh
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 
@@ -31,7 +31,7 @@ PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # else the quantiser
 
 def encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
     """Return the bytes: input images (N, S, T) or (N, S, T, 3) uint8, outputs OUTPUTS (N, K)."""
-    (channels, *size), classes = saved.model.input_shape, len(saved.class_names)
+    (channels, *size), classes = saved.model.input_shape, saved.model.num_classes
     graph = _Graph()
     scale, shift = saved.preprocessing.scale_and_shift()
     x = graph.add("Cast", IMAGES, to=TensorProto.FLOAT)
@@ -109,6 +109,9 @@ def _layer(graph: _Graph, layer: Layer, x: str) -> str:
         x = graph.add("Mul", x, graph.constant(f"{layer.name}.slope", STEEPNESS))
         amplitude = graph.constant(f"{layer.name}.amplitude", AMPLITUDE)
         return graph.add("Mul", graph.add("Tanh", x), amplitude, name=layer.name)
+    if isinstance(layer, Rubbish):
+        end = graph.constant(f"{layer.name}.pads", [0, 0, 0, 1], np.int64)
+        return graph.add("Pad", x, end, name=layer.name)
     if not isinstance(layer, Conv2D | Linear):
         square = [getattr(layer, "size", 0)] * 2
         window = {"kernel_shape": square, "strides": square} if square[0] else {}

@@ -14,7 +14,7 @@ class Alternative(NamedTuple):
     """A letter that a picture may show, and how probable that is.
 
     name: its class, such as "yaz". glyph: the letter in Tifinagh. latin: the letter in Latin
-    script. probability: from 0 to 1; those of all classes sum to 1.
+    script. probability: from 0 to 1; what those of all classes lack to 1 speaks for no letter.
     """
 
     name: str
@@ -23,16 +23,21 @@ class Alternative(NamedTuple):
     probability: float
 
 
+NO_LETTER = Alternative("", "", "", 0.0)
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a picture was read as. alternatives: the likeliest first; () for a blank.
 
+    refused: whether the picture holds ink, but none of the letters that the model knows.
     pages: how many pages or frames its file holds; the first was read.
-    They are all classes, unless fewer were asked for. The name, glyph, Latin letter and probability
-    of a reading are those of its first alternative.
+    The alternatives are all classes, unless fewer were asked for. The name, glyph, Latin letter and
+    probability of a reading are those of the first, and "" and 0 if the reader refuses.
     """
 
     alternatives: tuple[Alternative, ...]
+    refused: bool = field(default=False, kw_only=True)
     pages: int = field(default=1, kw_only=True)
 
     @property
@@ -42,21 +47,25 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """The class of the likeliest letter; "" for a blank, as are glyph and latin."""
-        return self.alternatives[0].name if self.alternatives else ""
+        """The class of the letter that was read; "" for no letter, as are glyph and latin."""
+        return self._read.name
 
     @property
     def glyph(self) -> str:
-        return self.alternatives[0].glyph if self.alternatives else ""
+        return self._read.glyph
 
     @property
     def latin(self) -> str:
-        return self.alternatives[0].latin if self.alternatives else ""
+        return self._read.latin
 
     @property
     def probability(self) -> float:
-        """The probability of the likeliest letter; 0 for a blank."""
-        return self.alternatives[0].probability if self.alternatives else 0.0
+        """The probability of the letter that was read; 0 for no letter."""
+        return self._read.probability
+
+    @property
+    def _read(self) -> Alternative:
+        return NO_LETTER if self.blank or self.refused else self.alternatives[0]
 
     def best(self, count: int | None = None) -> list[dict[str, Any]]:
         """The alternatives, or the first `count` of them, as JSON holds them."""

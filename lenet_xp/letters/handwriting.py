@@ -106,22 +106,21 @@ def _trace_path(
     length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
     size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
-    sharp, soft = _interpolation(path)
+    sharp, soft = interpolation(path)
     rounding = 1.0 if path.kind == "curve" else hand.rounding[:, None, None]
     straight, turned = (np.einsum("kp,npd->nkd", each, corners) for each in (sharp, soft))
     return np.asarray(straight * (1 - rounding) + turned * rounding + _wobble(hand, rng) * size)
 
 
-def _interpolation(path: Stroke) -> tuple[np.ndarray, np.ndarray]:
-    """Two matrices (POINTS, corners): straight lines from corner to corner, and soft turns."""
+def interpolation(path: Stroke, count: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """Two matrices (count, corners): straight lines from corner to corner, and soft turns."""
     middle = path.points.mean(-1)
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]
-    sharp = np.stack(
-        [np.interp(_ALONG * length[-1], length, corner) for corner in np.eye(len(middle))], axis=1
-    )
-    reach = POINTS // 4
+    along = np.linspace(0, 1, count) * length[-1]
+    sharp = np.stack([np.interp(along, length, corner) for corner in np.eye(len(middle))], axis=1)
+    reach = count // 4
     width = 0.09 if path.kind == "curve" else 0.06  # of the stroke's length
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / POINTS / width) ** 2)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / count / width) ** 2)
     # Mirrored through its end points, so that smoothing leaves the ends where they are.
     before = 2 * sharp[0] - sharp[reach:0:-1]
     after = 2 * sharp[-1] - sharp[-2 : -reach - 2 : -1]

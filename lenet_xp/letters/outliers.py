@@ -15,6 +15,7 @@ from lenet_xp.letters.handwriting import SIZE, hands
 from lenet_xp.letters.strokes import OTHERS, Shape
 from lenet_xp.letters.synthetic import draw_shape
 from lenet_xp.pictures.frame import pad_bar
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
 WRITTEN, PRINTED = 0.4, 0.2  # of all pictures: signs of other scripts, where these are no classes
@@ -48,6 +49,18 @@ def generate(
         ink = pad_bar(draw(letters, rng))
         images[number] = 255 - cv2.resize(ink, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     return images
+
+
+def prepared(
+    count: int,
+    letters: np.ndarray,
+    class_names: Sequence[str],
+    preprocessing: Preprocessing,
+    seed: int = 0,
+) -> np.ndarray:
+    """The same as a network sees them, (count, S, S) uint8, cut as a reader's pictures are."""
+    pictures = generate(count, letters, class_names, seed)
+    return replace(preprocessing, framing="cut").apply_all(pictures)
 
 
 def _write(images: np.ndarray, rng: np.random.Generator) -> None:

@@ -1,9 +1,10 @@
-"""The 33 letters as pen strokes, from strokes.csv, and what is none of them, from not_tifinagh.csv.
+"""The 33 letters as strokes: of hands, of print, and what is none of them, each from its table.
 
 A row is an allograph, one way to build a letter, with its share among the ways and its strokes. The
 points of a stroke are `x y` in fractions of the letter's box, x to the right, y down. A coordinate
-is a number, or a span `low:high` where hands differ: each drawing draws from there.
-Those of letters were found by looking at AMHCD. The middles of a stroke's spans lie apart.
+is a number, or a span `low:high` where hands or designs differ: each drawing draws from there.
+Those of hands were found by looking at AMHCD, those of print at free type designs. The middles of a
+stroke's spans lie apart.
 """
 
 import csv
@@ -19,7 +20,8 @@ class Stroke:
     """One stroke of the pen.
 
     kind: "line" through `points`, "curve" through them, which turns softly at each, or "ring" from
-    near its top, whose `points` are its centre and its radii. A dot is a tiny ring.
+    near its top, whose `points` are its centre and its radii. A hand's dot is a tiny ring; print
+    has filled rings, "dot".
     points: (P, 2, 2) float64, for x and y of each the lowest and the highest value.
     """
 
@@ -73,3 +75,4 @@ def _shapes(file: str) -> dict[str, Shape]:
 
 SHAPES: Mapping[str, Shape] = _shapes("strokes.csv")
 OTHERS: Mapping[str, Shape] = _shapes("not_tifinagh.csv")
+PRINTED: Mapping[str, Shape] = _shapes("print.csv")

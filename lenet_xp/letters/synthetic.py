@@ -18,43 +18,6 @@ _SHIFT = 4  # bits: fraction of OpenCV's drawing coordinates
 _PRESSURE = 0.12  # log of the width: its deviation between the strokes of a letter
 
 
-def generate(
-    samples_per_class: int,
-    seed: int = 0,
-    progress: Callable[[int], None] = lambda count: None,
-    finish: Callable[[np.ndarray], np.ndarray] = lambda images: images,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
-
-    Labels index `alphabet.letters()` and come in its order. Within a letter, 13 samples in a row
-    share a writer, and writer w has the same habits in all letters. The same arguments give the
-    same bytes, on any number of cores. progress: called with the number of images just done.
-    finish: turns images (n, 64, 64) into those that are returned, (n, S, S), a part at a time to
-    save memory. InputError for a count below 1 or a negative seed.
-    """
-    if samples_per_class < 1 or seed < 0:
-        raise InputError(
-            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
-            "give at least 1 sample and a seed from 0"
-        )
-
-    def draw(number: int) -> np.ndarray:
-        # Each letter has its own generators: the order in which letters are drawn does not matter.
-        writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
-        images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
-        _draw_letter(letters()[number].name, writers, moment, images)
-        starts = range(0, samples_per_class, PART)
-        return np.concatenate([finish(images[start : start + PART]) for start in starts])
-
-    for number, part in enumerate(in_order(draw, range(len(letters())), usable_cores())):
-        if number == 0:
-            kept = np.empty((len(letters()), *part.shape), np.uint8)
-        kept[number] = part
-        progress(samples_per_class)
-    labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
-    return kept.reshape(-1, *kept.shape[2:]), labels
-
-
 def _draw_letter(
     name: str, writers: np.random.Generator, moment: np.random.Generator, images: np.ndarray
 ) -> None:
@@ -75,6 +38,48 @@ def draw_shape(shape: Shape, hand: Hand, moment: np.random.Generator, images: np
             y, x = places[sample]
             grain = paper[y : y + SIZE, x : x + SIZE]
             images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
+
+
+def generate(
+    samples_per_class: int,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda count: None,
+    finish: Callable[[np.ndarray], np.ndarray] = lambda images: images,
+    draw_letter: Callable[
+        [str, np.random.Generator, np.random.Generator, np.ndarray], None
+    ] = _draw_letter,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (33 * samples_per_class, 64, 64) uint8, dark on light, and their labels (N,) int64.
+
+    Labels index `alphabet.letters()` and come in its order. Within a letter, 13 samples in a row
+    share a writer, and writer w has the same habits in all letters. The same arguments give the
+    same bytes, on any number of cores. progress: called with the number of images just done.
+    finish: turns images (n, 64, 64) into those that are returned, (n, S, S), a part at a time to
+    save memory. draw_letter: fills images (n, 64, 64) with the letter of a name, as a writer does;
+    its first generator starts in the same state for every letter, for habits.
+    InputError for a count below 1 or a negative seed.
+    """
+    if samples_per_class < 1 or seed < 0:
+        raise InputError(
+            f"synthetic: {samples_per_class} samples per class with seed {seed} cannot be made; "
+            "give at least 1 sample and a seed from 0"
+        )
+
+    def draw(number: int) -> np.ndarray:
+        # Each letter has its own generators: the order in which letters are drawn does not matter.
+        writers, moment = (np.random.default_rng([seed, *key]) for key in ((0,), (1, number)))
+        images = np.empty((samples_per_class, SIZE, SIZE), np.uint8)
+        draw_letter(letters()[number].name, writers, moment, images)
+        starts = range(0, samples_per_class, PART)
+        return np.concatenate([finish(images[start : start + PART]) for start in starts])
+
+    for number, part in enumerate(in_order(draw, range(len(letters())), usable_cores())):
+        if number == 0:
+            kept = np.empty((len(letters()), *part.shape), np.uint8)
+        kept[number] = part
+        progress(samples_per_class)
+    labels = np.repeat(np.arange(len(kept), dtype=np.int64), samples_per_class)
+    return kept.reshape(-1, *kept.shape[2:]), labels
 
 
 def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:

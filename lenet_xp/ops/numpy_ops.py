@@ -216,6 +216,10 @@ class NumpyOps(WindowOps):
         blocked.backward(dy, dweight, dbias, slope, self._run)
         return blocked.input_gradient(self._run) if input_gradient else None
 
+    @_repeated
+    def with_zero_row(self, x: Array) -> Array:
+        return super().with_zero_row(x)
+
     def softmax(self, logits: Array) -> Array:
         p, sums = self._new(*logits.shape), self._new(logits.shape[1])
         self._run(np.maximum.reduce, logits, axis=0, out=sums)

@@ -292,6 +292,12 @@ class Ops(Updates):
 
     # Loss
 
+    def with_zero_row(self, x: Array) -> Array:
+        """x (K, N) with a row of zeros below, (K + 1, N)."""
+        y = self.zeros((x.shape[0] + 1, x.shape[1]))
+        y[:-1, :] = x
+        return y
+
     def softmax(self, logits: Array) -> Array:
         """Probabilities (K, N) of logits (K, N), each column summing to one."""
         shifted = logits - self.xp.max(logits, axis=0, keepdims=True)

@@ -38,7 +38,10 @@ class PageReading:
 
     @property
     def text(self) -> str:
-        """The page in Tifinagh; an uncertain letter stands as its likeliest readings: [ⴰ|ⵔ]."""
+        """The page in Tifinagh; an uncertain letter stands as its likeliest readings: [ⴰ|ⵔ].
+
+        A mark that is no letter stands as [?].
+        """
         return self._text("glyph")
 
     @property
@@ -66,6 +69,7 @@ class PageReading:
                     "space_before": each.space_before,
                     "box": dict(zip(("left", "top", "width", "height"), each.box, strict=True)),
                     "uncertain": not each.certain,
+                    "none_of_these": each.refused,
                     "readings": each.best(top),
                 }
                 for each in self.letters
@@ -90,7 +94,7 @@ class PageReading:
             colour = CERTAIN_COLOUR if each.certain else UNCERTAIN_COLOUR
             box = (left - 3, top - 3, left + width + 3, top + height + 3)
             pen.rectangle(box, outline=colour, width=2 if each.certain else 4)
-            words = f"{each.glyph} {each.latin}" + "?" * (not each.certain)
+            words = f"{each.glyph} {each.latin}".strip() + "?" * (not each.certain)
             place = (left - 3, top - 7)
             pen.rectangle(pen.textbbox(place, words, font=font, anchor="lb"), fill="white")
             pen.text(place, words, font=font, anchor="lb", fill=colour)
@@ -99,6 +103,8 @@ class PageReading:
 
 
 def _sign(each: LetterOnPage, script: str) -> str:
+    if each.refused:
+        return "[?]"
     first, *others = each.alternatives[:MAX_ALTERNATIVES]
     likely = [first, *(other for other in others if other.probability >= MIN_ALTERNATIVE)]
     signs = [getattr(alternative, script) for alternative in likely]

@@ -43,7 +43,7 @@ class LetterOnPage(Reading):
 
     @property
     def certain(self) -> bool:
-        """Whether the likeliest letter is so probable that the text holds it alone."""
+        """Whether a letter is so probable that the text holds it alone."""
         return self.probability >= MIN_CERTAINTY
 
 
@@ -85,7 +85,9 @@ def _read_line(
         right = box[2]
         x, y, x1, y1 = (round(float(each) * pieces.scale) for each in box)
         place = (x, y, x1 - x, y1 - y), number, len(letters), space
-        letters.append(LetterOnPage(best_first(row, saved.class_names), *place))
+        refused = bool(saved.refused(row[None])[0])
+        best = best_first(row, saved.class_names)
+        letters.append(LetterOnPage(best, *place, refused=refused))
     return letters
 
 

@@ -2,8 +2,7 @@
 
 AMHCD's letters are cropped to their ink and stretched to the whole frame, with two exceptions:
 `yan`, a single bar, keeps its narrow shape in the middle, and `ya` keeps a blank upper half, which
-is all that tells it from `yar`. Pictures as small as those of data sets are framed already: only
-ink that is lost in such a picture is cut out.
+is all that tells it from `yar`. Every picture of a letter is framed so, whatever its size.
 """
 
 import numpy as np
@@ -12,13 +11,20 @@ from lenet_xp.pictures.sheet import shrunk
 from lenet_xp.system.opencv import cv2
 
 DATASET_SIDE = 64  # pixels: longer side up to which a picture counts as one of a data set
-# of the picture's side: ink that spans less both ways is cut out; AMHCD's spans 0.51, MNIST's 0.46
-MIN_EXTENT = 0.4
+ENLARGED_SIDE = 96  # pixels: longer side to which a smaller picture is enlarged before it is cut
 INK_THRESHOLD = 0.35  # of the range of levels: where ink begins
+MIN_SPECK = 0.02  # of all ink: a smaller piece outside the letter is dirt
+
+EDGE = 0.12  # of the picture's side: width of the strip along an edge where a cell's border runs
+MIN_BORDER = 0.9  # of a piece's area within these strips: it may be such a border
+MIN_ON_RIM = 0.8  # of its length: pixels that meet the picture's edge, which cuts a border
+MIN_INNER_LEVEL = 0.4  # of the darkest ink: the darkest off the edges; then that is the letter's
+MAX_OFF_MIDDLE = 0.25  # of the picture's width: how far from its middle a bar in a cell stands
 
 MIN_ASPECT = 1 / 3  # shorter side per longer side: a narrower shape is a bar
 MAX_BAR_LENGTH = 2048  # pixels: a longer bar is shrunk, for the square around it grows with it
 
+MIN_FULL = 0.92  # of the picture's side: ink that spans as much fills it
 MIN_YA_TOP = 0.48  # of the picture's height: where the ring of a `ya` begins
 MAX_YA_OFFSET = 1 / 8  # of the picture's width: distance of a `ya` from the middle
 MIN_RING_SIDE = 8  # pixels: a smaller shape shows no ring
@@ -28,44 +34,73 @@ RING_MARGIN = 6  # pixels: blank rim around that square
 RING_GAP = 5  # pixels: kernel that closes the gaps of a ring
 MIN_HOLE = 0.3  # of that square: area that a ring encloses
 
-
-def is_framed(inks: np.ndarray) -> np.ndarray:
-    """Which of (N, H, W) uint8 pictures, ink bright, are certainly framed already: (N,) bool.
-
-    Only small pictures can be framed, and only those without the proportions of a bar.
-    """
-    count, height, width = inks.shape
-    if max(height, width) > DATASET_SIDE or min(height, width) < MIN_ASPECT * max(height, width):
-        return np.zeros(count, bool)
-    low = inks.min((1, 2)).astype(np.float32)
-    threshold = low + INK_THRESHOLD * (inks.max((1, 2)) - low)
-    mask = inks > threshold.astype(np.uint8)[:, None, None]
-    extent = np.maximum(_extent(mask.any(2)) / height, _extent(mask.any(1)) / width)
-    return np.asarray(extent >= MIN_EXTENT)
-
-
-def _extent(rows: np.ndarray) -> np.ndarray:
-    """The distance from the first to the last true value of each row of (N, L) bool; else L."""
-    return np.asarray(rows.shape[1] - rows.argmax(1) - rows[:, ::-1].argmax(1))
+Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
 
 def frame(ink: np.ndarray) -> np.ndarray:
-    """A small picture with lost ink cut out and a bar padded to a square, (h, w) uint8.
+    """The letter of a small picture, cut to its ink; a bar is padded to a square. (h, w) uint8.
 
-    ink: (H, W) uint8, ink bright, up to 64 pixels a side.
+    ink: (H, W) uint8, ink bright. A picture that is small even for a data set is enlarged first: a
+    cut at whole pixels would cost a letter of 20 pixels a twentieth of its side.
     """
-    height, width = ink.shape
+    factor = -(-ENLARGED_SIDE // max(ink.shape))
+    if factor > 1:
+        ink = cv2.resize(ink, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    margin = [max(1, int(EDGE * side)) for side in ink.shape]
+    strip = np.ones(ink.shape, np.uint8)
+    strip[margin[0] : -margin[0], margin[1] : -margin[1]] = 0
     low, high, _, _ = cv2.minMaxLoc(ink)
-    _, mask = cv2.threshold(ink, low + INK_THRESHOLD * (high - low), 255, cv2.THRESH_BINARY)
-    left, top, wide, high = cv2.boundingRect(mask)
-    if not wide or not high:
-        return ink  # blank
-    if wide < MIN_EXTENT * width and high < MIN_EXTENT * height:
-        ink = crop_to_letter(ink, mask, (left, top, wide, high))
-    return pad_bar(ink)
+    inner = cv2.minMaxLoc(ink, 1 - strip)[1] - low
+    high = inner if inner >= MIN_INNER_LEVEL * (high - low) else high - low
+    _, mask = cv2.threshold(ink, low + INK_THRESHOLD * high, 255, cv2.THRESH_BINARY)
+    box = _letter_box(mask, strip)
+    if box is None or _is_ya_of_amhcd(box, ink.shape):
+        return ink
+    return pad_bar(crop_to_letter(ink, mask, box))
 
 
-def crop_to_letter(ink: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def _is_ya_of_amhcd(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether ink fills the lower half of its picture, from side to side: AMHCD frames `ya` so."""
+    (_, top, wide, high), (height, width) = box, shape
+    from_side_to_side = wide >= MIN_FULL * width and top + high >= MIN_FULL * height
+    return from_side_to_side and abs(top / height - 0.5) <= 1 - MIN_FULL
+
+
+def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
+    """Left, top, width and height of the letter under a mask (H, W) uint8; None without ink.
+
+    Specks stay outside, and so do the borders of a table's cell: pieces within `strip`, (H, W)
+    uint8, 1 along the edges, that meet the picture's edge all along, if what is left is a letter
+    that meets no edge. The bars of `yal` lie so, too, but neither stands in the middle.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    areas, boxes = stats[1:, cv2.CC_STAT_AREA], stats[1:, :4]
+    large = areas >= MIN_SPECK * areas.sum()
+    in_strip = np.bincount(labels.reshape(-1), strip.reshape(-1), count)[1:]
+    rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    on_rim = np.bincount(rim, minlength=count)[1:]
+    sides = boxes[:, 2:]
+    bent = sides.min(1) > EDGE * max(mask.shape)
+    length = np.where(bent, sides.sum(1), sides.max(1))
+    border = (in_strip >= MIN_BORDER * areas) & (on_rim >= MIN_ON_RIM * length)
+    inside = large & ~border
+    if inside.any() and border.any():
+        box = _around(boxes[inside])
+        middle = abs(box[0] + box[2] / 2 - mask.shape[1] / 2) < MAX_OFF_MIDDLE * mask.shape[1]
+        right, bottom = mask.shape[1] - box[0] - box[2], mask.shape[0] - box[1] - box[3]
+        if min(box[0], box[1], right, bottom) > 0 and (middle or box[2] > MIN_ASPECT * box[3]):
+            return box
+    return _around(boxes[large]) if count > 1 else None
+
+
+def _around(boxes: np.ndarray) -> Box:
+    """The box around (N, 4) boxes: left, top, width, height."""
+    left, top = boxes[:, :2].min(0).tolist()
+    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(0).tolist()
+    return left, top, right - left, bottom - top
+
+
+def crop_to_letter(ink: np.ndarray, mask: np.ndarray, box: Box) -> np.ndarray:
     """The ink within a box; a centred ring low in the picture, a `ya`, keeps a blank upper half.
 
     ink, mask: (H, W) uint8. box: left, top, width, height of the mask's ink in pixels.

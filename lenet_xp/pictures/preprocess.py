@@ -1,7 +1,7 @@
 """Turns any picture into what the network sees, in training and in prediction alike.
 
-A colour picture becomes grey levels, and the polarity is decided: ink bright on 0. A picture as
-small as those of data sets is scaled as it is; in a larger one the letter is found first. Then the
+A colour picture becomes grey levels, and the polarity is decided: ink bright on 0. Then
+the picture is cut to its letter, which in one larger than a data set's is found first, and the
 contrast is stretched. A network of three channels sees a picture's colours, scaled as they are.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.frame import DATASET_SIDE, frame, is_framed
+from lenet_xp.pictures.frame import DATASET_SIDE, frame
 from lenet_xp.pictures.letter import find_letter
 from lenet_xp.pictures.levels import colour_levels, grey_levels
 from lenet_xp.pictures.no_ink import MIN_RANGE, are_blank
@@ -23,7 +23,7 @@ from lenet_xp.pictures.sheet import shrunk
 from lenet_xp.system.opencv import cv2
 
 POLARITIES = ("auto", "dark-on-light", "light-on-dark")
-FRAMINGS = ("auto", "keep")
+FRAMINGS = ("cut", "keep")
 CHANNELS = (1, 3)  # grey levels, or red, green and blue
 
 OVERVIEW_SIDE = 256  # pixels: longer side at which range and polarity are measured
@@ -40,7 +40,8 @@ class Preprocessing:
 
     size: side of the result in pixels.
     polarity: "dark-on-light", "light-on-dark", or "auto" to decide it for each picture.
-    framing: "auto" crops to ink that fills only a small part of its picture; "keep" never crops.
+    framing: "cut" cuts each picture to its letter; "keep" leaves pictures that data sets framed, as
+    MNIST, whole.
     contrast: whether each picture's lightest and darkest level become 0 and 255.
     mean, std: of the training pixels on a scale of 0 to 1, set by `fitted`.
     channels: 1, or 3 for (size, size, 3) uint8 of red, green and blue; polarity, framing and
@@ -50,7 +51,7 @@ class Preprocessing:
 
     size: int = 32
     polarity: str = "auto"
-    framing: str = "auto"
+    framing: str = "cut"
     contrast: bool = True
     mean: float = 0.0
     std: float = 1.0
@@ -110,7 +111,7 @@ class Preprocessing:
 
     def _apply_stack(self, greys: np.ndarray, inked: bool) -> np.ndarray:
         """(N, H, W) uint8 as (N, size, size) uint8."""
-        if self.framing == "auto" and max(greys.shape[1:]) > DATASET_SIDE:
+        if self.framing == "cut" and max(greys.shape[1:]) > DATASET_SIDE:
             return np.stack([self._apply_photo(grey, inked) for grey in greys])
         overviews = greys
         if max(greys.shape[1:]) > OVERVIEW_SIDE:
@@ -123,10 +124,10 @@ class Preprocessing:
         if self.polarity == "auto":
             dark = ink_is_dark(overviews)
         inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
-        result = _fit_stack(inks, self.size)
-        if self.framing == "auto":
-            for place in np.flatnonzero(~is_framed(inks)):
-                result[place] = _fit(frame(inks[place]), self.size)
+        if self.framing == "cut":
+            result = np.stack([_scaled(frame(ink), self.size) for ink in inks])
+        else:
+            result = _fit_stack(inks, self.size)
         if self.contrast:
             result = _stretched(result)
         result[blank] = 0
@@ -140,7 +141,7 @@ class Preprocessing:
 
     def fit(self, ink: np.ndarray) -> np.ndarray:
         """A framed letter, (h, w) uint8 with ink bright on 0, as (size, size) uint8."""
-        result = _fit(ink, self.size)
+        result = _scaled(ink, self.size)
         return _stretched(result[None])[0] if self.contrast else result
 
     def fitted(self, images: np.ndarray) -> "Preprocessing":
@@ -172,6 +173,8 @@ class Preprocessing:
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")
         if "box" in values:  # its name in model files of version 1
             values = {"framing" if k == "box" else k: value for k, value in values.items()}
+        if values.get("framing") == "auto":  # there, too: pictures of up to 64 pixels were not cut
+            values = values | {"framing": "cut"}
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise InputError(f"preprocessing: there is no parameter {unknown[0]!r}")
@@ -206,7 +209,12 @@ def _fit(ink: np.ndarray, size: int) -> np.ndarray:
     if near and ink.ndim == 2:
         down, across = size - height, size - width
         return np.pad(ink, ((down // 2, down - down // 2), (across // 2, across - across // 2)))
-    method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR
+    return _scaled(ink, size)
+
+
+def _scaled(ink: np.ndarray, size: int) -> np.ndarray:
+    """Ink or colours (H, W[, 3]) stretched to (size, size[, 3])."""
+    method = cv2.INTER_AREA if max(ink.shape[:2]) > size else cv2.INTER_LINEAR
     return cv2.resize(ink, (size, size), interpolation=method)
 
 

@@ -9,12 +9,23 @@ from lenet_xp.training.recipes import Recipe
 MAX_SAMPLES = 10_000  # generated images of each letter
 MAX_PHOTOS = 20  # of each letter
 MAX_THREADS = 256
+MAX_OUTLIERS = 100_000  # generated pictures of none of the classes
+
+
+def check_beside(word: str) -> str:
+    """The word, if it is a source and how many samples of each class; else ValueError."""
+    source, _, samples = word.rpartition(":")
+    if not source or not samples.isdecimal() or not 1 <= int(samples) <= MAX_SAMPLES:
+        raise ValueError(f"{word!r:.60} is no source and number, as in print:200")
+    return word
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to train on what, and where to put it.
 
+    beside: other sources to learn from as well, with samples of each class, as in "print:200".
+    outliers: generated pictures of none of the classes, for a network that is to refuse such.
     fused: whether runs of layers are computed as one (`fused.py`), or every layer by its own
     methods. graph: whether steps are captured once and repeated, or computed anew each time.
     """
@@ -25,6 +36,8 @@ class Plan:
     seed: int = 0
     samples_per_class: int = 400
     photos: int = 0
+    beside: tuple[str, ...] = ()
+    outliers: int = 0
     split: str | None = None
     fold: int = 0
     allow_overlap: bool = False
@@ -50,15 +63,20 @@ class Plan:
         Raises KeyError, TypeError or ValueError for anything else.
         """
         recipe = Recipe.from_dict(values["recipe"])
-        plan = Plan(**values | {"recipe": recipe, "out": Path(values["out"])})
+        own = {"recipe": recipe, "out": Path(values["out"]), "beside": tuple(values["beside"])}
+        plan = Plan(**values | own)
+        for word in plan.beside:
+            check_beside(word)
         for field in fields(Plan):
             kind: Any = field.type  # the type itself: annotations of this file are no strings
             value = getattr(plan, field.name)
+            kind = tuple if field.name == "beside" else kind
             if not isinstance(value, kind):
                 raise TypeError(f"{field.name} of a plan cannot be {value!r:.40}")
         whole = (
             (plan.samples_per_class, 1, MAX_SAMPLES),
             (plan.photos, 0, MAX_PHOTOS),
+            (plan.outliers, 0, MAX_OUTLIERS),
             (1 if plan.threads is None else plan.threads, 1, MAX_THREADS),
         )
         if plan.seed < 0 or not all(low <= value <= high for value, low, high in whole):

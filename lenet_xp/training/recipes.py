@@ -15,7 +15,7 @@ from typing import Any
 from lenet_xp.architecture import Table, describe, layers_of
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
-from lenet_xp.layers import ACTIVATIONS
+from lenet_xp.layers import ACTIVATIONS, Rubbish
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Array, Ops
 from lenet_xp.optim import SGD, Adam
@@ -124,15 +124,27 @@ class Recipe:
         return Preprocessing(size=self.size, channels=self.channels)
 
     def make_network(
-        self, num_classes: int, ops: Ops | None = None, *, seed: int = 0, fused: bool = True
+        self,
+        num_classes: int,
+        ops: Ops | None = None,
+        *,
+        seed: int = 0,
+        fused: bool = True,
+        rubbish: bool = False,
     ) -> Sequential:
-        """Its network, with new weights; ValueError where it has another number of outputs."""
+        """Its network, with new weights; ValueError where it has another number of outputs.
+
+        rubbish: whether it ends with a `Rubbish` layer, if it does not anyway.
+        """
         how: dict[str, Any] = {"ops": ops, "seed": seed, "fused": fused}
         if self.network is None:
             how |= {"activation": self.activation, "squash_pools": self.squash_pools}
-            return LeNet5(num_classes, **how)
+            return LeNet5(num_classes, rubbish=rubbish, **how)
         shape = self.preprocessing().input_shape
-        return Sequential(layers_of(self.network, shape, num_classes), shape, **how)
+        layers = layers_of(self.network, shape, num_classes)
+        if rubbish and not isinstance(layers[-1], Rubbish):
+            layers.append(Rubbish())
+        return Sequential(layers, shape, **how)
 
     def with_network(self, network: Sequential) -> "Recipe":
         """A copy that trains a network of these layers. Raises what `describe` raises."""

@@ -67,10 +67,18 @@ def config_of(plan: Plan, split: Split) -> dict[str, Any]:
         "allow_overlap": plan.allow_overlap,
         "samples_per_class": plan.samples_per_class if plan.data == "synthetic" else None,
         "photos": plan.photos,
+        "beside": list(plan.beside),
+        "outliers": plan.outliers,
     }
 
 
-def record_of(plan: Plan, run: Finished, overlap: Overlap, result: FitResult) -> dict[str, Any]:
+def record_of(
+    plan: Plan,
+    run: Finished,
+    overlap: Overlap,
+    result: FitResult,
+    refusals: dict[str, float] | None,
+) -> dict[str, Any]:
     """The content of metrics.json."""
     saved, dataset, split, scores = run.saved, run.dataset, run.split, run.scores
     ops = saved.model.ops
@@ -101,6 +109,8 @@ def record_of(plan: Plan, run: Finished, overlap: Overlap, result: FitResult) ->
         "best_val_accuracy": result.best_accuracy,
         **{f"test_{name}": value for name, value in summarise(scores).items()},
         "temperature": saved.temperature,
+        "threshold": saved.threshold,
+        "none_of_these": refusals,
         "train_seconds": result.train_seconds,
         "images_per_second": result.images_per_second,
         "parameters": int(saved.model.values.shape[0]),

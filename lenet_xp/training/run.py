@@ -10,29 +10,30 @@ import numpy as np
 
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.sources import framing_of, load_dataset
 from lenet_xp.data.splits import Overlap, Split, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
-from lenet_xp.inference import predict_probabilities, worker_count
-from lenet_xp.letters.drawn_pages import photograph
+from lenet_xp.inference import worker_count
+from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
+from lenet_xp.scores.refusal import choose_threshold, refusal
 from lenet_xp.scores.summary import Scores
 from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write_text
-from lenet_xp.system.own_process import usable_cores
-from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
+from lenet_xp.training.material import training_images
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
+UNSEEN = 10_000  # added to a run's seed: outliers of this seed are none that it learned from
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
 
 
@@ -88,7 +89,7 @@ def train_run(
             )
         dataset = load_dataset(
             plan.data,
-            plan.recipe.preprocessing(),
+            _preprocessing(plan),
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,
@@ -108,6 +109,11 @@ def train_run(
         if not plan.plots or run.drawn(draw, finished):
             _checkpoints(plan.out).clear()
         return record
+
+
+def _preprocessing(plan: Plan) -> Preprocessing:
+    """What makes the data's pictures into images for the recipe's network."""
+    return replace(plan.recipe.preprocessing(), framing=framing_of(plan.data))
 
 
 def _checkpoints(out: Path) -> Checkpoints:
@@ -159,14 +165,19 @@ class _Run:
     def trained(self) -> tuple[SavedModel, FitResult]:
         """The trained model, with the temperature fitted to the validation images."""
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
-        preprocessing = plan.recipe.preprocessing().fitted(dataset.images[split.train])
+        preprocessing = _preprocessing(plan).fitted(dataset.images[split.train])
         try:
             model = plan.recipe.make_network(
-                len(dataset.class_names), ops, seed=plan.seed, fused=plan.fused
+                len(dataset.class_names),
+                ops,
+                seed=plan.seed,
+                fused=plan.fused,
+                rubbish=plan.outliers > 0,
             )
         except ValueError as error:
             raise InputError(f"{dataset.name}: {error}") from error
-        train, val = self._training_images(preprocessing), self.part(split.val)
+        how = (plan, dataset, split.train, preprocessing, self._check)
+        train, val = training_images(*how), self.part(split.val)
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
@@ -174,28 +185,28 @@ class _Run:
         )
         saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
         result = self._fitted(saved, train, val)
-        probabilities = predict_probabilities(model, val[0], preprocessing, plan.threads)
+        probabilities = saved.as_trained(val[0], plan.threads)
         temperature = fit_temperature(log_probabilities(probabilities), val[1])
-        return replace(saved, temperature=temperature), result
+        saved = replace(saved, temperature=temperature)
+        if plan.outliers:
+            shares = saved.probabilities(val[0], plan.threads).sum(1)
+            saved = replace(saved, threshold=choose_threshold(shares))
+        return saved, result
 
-    def _training_images(self, preprocessing: Preprocessing) -> LabelledImages:
-        """The training letters, and with --photos the same as they are read off drawn pages."""
-        plan, (images, labels) = self.plan, self.part(self.split.train)
-        if not plan.photos:
-            return images, labels
-        names = [self.dataset.class_names[label] for label in labels]
-        with progress_bar(plan.photos * len(images), "letters on drawn pages") as advance:
+    def _check(self) -> None:
+        if self.request.signum is not None:
+            raise saving.Stopped("stopped before the training began", self.request.signum)
 
-            def after_part(count: int) -> None:
-                advance(count)
-                if self.request.signum is not None:
-                    raise saving.Stopped("stopped before the training began", self.request.signum)
-
-            cores = plan.threads or usable_cores()
-            pages = photograph(
-                images, names, preprocessing, plan.photos, plan.seed, cores, after_part
-            )
-        return np.concatenate([images, pages]), np.tile(labels, 1 + plan.photos)
+    def refusals(self, saved: SavedModel) -> dict[str, float] | None:
+        """How the model refuses test letters, and generated pictures that it has not seen."""
+        plan, dataset = self.plan, self.dataset
+        if not plan.outliers:
+            return None
+        letters = self.part(self.split.test)[0]
+        how = (letters, dataset.class_names, saved.preprocessing, plan.seed + UNSEEN)
+        others = outliers.prepared(len(letters), *how)
+        shares = (saved.probabilities(each, plan.threads).sum(1) for each in (letters, others))
+        return refusal(*shares, saved.threshold)
 
     def _fitted(self, saved: SavedModel, train: LabelledImages, val: LabelledImages) -> FitResult:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
@@ -269,7 +280,7 @@ class _Run:
         groups = None if writers is None else writers[split.test]
         scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
         finished = Finished(out, saved, dataset, split, result.history, scores)
-        record = record_of(plan, finished, overlap, result)
+        record = record_of(plan, finished, overlap, result, self.refusals(saved))
         write_json(out / "metrics.json", record)
         if plan.plots:
             names = dataset.names

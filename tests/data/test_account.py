@@ -27,8 +27,9 @@ __all__ = ["call", "place"]  # fixtures
 
 
 def image(number, kind="PNG"):
-    """An image file's bytes with a stroke at a height of its own."""
+    """An image file's bytes with an upright and a stroke at a height of its own."""
     picture = np.full((40, 40), 250, np.uint8)
+    picture[2:38, 4:7] = 20
     picture[3 * number % 36 : 3 * number % 36 + 3, 4:36] = 20
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, kind)

@@ -76,7 +76,7 @@ def test_a_file_holds_it(kind, ops, tmp_path):
         return
     twin = pickle.loads(pickle.dumps(again.model))
     np.testing.assert_array_equal(
-        predict_probabilities(twin, images, kind.preprocessing, 1), saved.as_trained(images, 1)
+        *(predict_probabilities(each, images, kind.preprocessing, 1) for each in (twin, model))
     )
 
 
@@ -116,7 +116,7 @@ def test_tables_come_back_as_layers(kind):
     assert describe(Sequential(layers, kind.shape)) == told
     follows = ("in_channels", "in_features")
     short = [{k: v for k, v in each.items() if k not in follows} for each in told["layers"]]
-    del short[-1]["out_features"]
+    del next(each for each in reversed(short) if each["kind"] == "linear")["out_features"]
     assert describe(Sequential(layers_of(short, kind.shape, kind.classes), kind.shape)) == told
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.frame import frame
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
@@ -37,7 +36,7 @@ def test_a_dark_and_a_light_letter_become_the_same():
     picture = cross()
     assert apply(picture).dtype == np.uint8 and apply(picture).shape == (32, 32)
     np.testing.assert_array_equal(apply(picture), apply(255 - picture))
-    assert apply(picture)[16, 16] == 255 and apply(picture)[4, 4] == 0
+    assert apply(picture)[16, 16] > 245 and apply(picture)[4, 4] <= 8
 
 
 def test_a_given_polarity_is_kept_where_auto_would_decide_otherwise():
@@ -61,7 +60,7 @@ def test_faint_ink_is_stretched_only_when_contrast_is_asked_for():
     faint = cross(ink=180, paper=240)
     assert Preprocessing().apply(faint).max() == 255
     plain = Preprocessing(contrast=False).apply(faint)
-    assert (plain.min(), plain.max()) == (15, 75)
+    assert int(plain.min()) in range(11, 20) and int(plain.max()) in range(71, 80)
 
 
 def test_colour_alpha_and_16_bits_read_as_the_grey_picture_does():
@@ -97,7 +96,7 @@ def test_other_shapes_and_types_are_refused(picture):
         Preprocessing().apply(picture)
 
 
-@pytest.mark.parametrize("framing", ["auto", "keep"])
+@pytest.mark.parametrize("framing", ["cut", "keep"])
 @pytest.mark.parametrize("polarity", ["auto", "dark-on-light", "light-on-dark"])
 def test_many_at_once_give_what_each_gives(framing, polarity):
     rng = np.random.default_rng(0)
@@ -117,16 +116,17 @@ def test_many_at_once_give_what_each_gives(framing, polarity):
 def test_ink_lost_in_a_small_picture_is_cut_out():
     picture = np.full((64, 64), 255, np.uint8)
     picture[20:36, 40:56] = cross(16, width=4)
-    assert Preprocessing().apply(picture)[[0, -1]].max() == 255
+    assert Preprocessing().apply(picture)[[0, -1]].max() > 150
     assert Preprocessing(framing="keep").apply(picture)[[0, -1]].max() == 0
 
 
 def test_28_is_padded_by_2_and_16_is_scaled_up():
     digit = 255 - cross(28, ink=0, paper=255)
-    result = Preprocessing().apply(digit)
+    kept = Preprocessing(framing="keep")
+    result = kept.apply(digit)
     np.testing.assert_array_equal(result[2:30, 2:30], digit)
     assert result[:2].max() == result[:, 30:].max() == 0
-    letter = Preprocessing().apply(cross(16, width=2))
+    letter = kept.apply(cross(16, width=2))
     assert letter[0].max() > 200 and letter[:, 0].max() > 200  # it still touches all borders
 
 
@@ -156,8 +156,6 @@ def test_ya_keeps_its_blank_top_and_yar_fills_the_frame():
     assert ya[:15].max() == 0 and ya[-2:].max() > 100
     yar = Preprocessing().apply(ring(300, (100, 100, 200, 200)))
     assert yar[:2].max() > 100 and yar[-2:].max() > 100
-    framed = ring(64, (0, 32, 64, 64), 3)  # as in AMHCD
-    assert frame(255 - framed).shape == (64, 64)
 
 
 def test_a_bar_stays_narrow():
@@ -224,22 +222,25 @@ def assert_same_in_batches(one, other, pictures):
         np.testing.assert_array_equal(one.apply_all(batch), other.apply_all(batch))
 
 
-def test_every_amhcd_polarity_is_found_and_no_frame_touched(shared):
+def test_every_amhcd_polarity_is_found(shared):
     with zipfile.ZipFile(shared / "amhcd_64.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         assert len(names) == 25740
         chosen = names[::7] + [name for name in names if "/ya/" in name or "/yan/" in name]
         pictures = [ImageFile(archive.read(name), name).page() for name in chosen]
-    known = Preprocessing(polarity="dark-on-light", framing="keep")
+    known = Preprocessing(polarity="dark-on-light")
     assert_same_in_batches(Preprocessing(), known, pictures)
+    ya = [each for each, name in zip(pictures, chosen, strict=True) if "/ya/" in name]
+    assert known.apply_all(ya)[:, :12].max() < 128  # each keeps its blank upper half
 
 
 def test_every_mnist_digit_is_only_padded(shared):
     with np.load(shared / "mnist.npz") as arrays:
         digits = arrays["x_test"]
     known = Preprocessing(polarity="light-on-dark", framing="keep")
-    assert_same_in_batches(Preprocessing(), known, digits)
-    padded = Preprocessing().apply_all(255 - digits[:200])
+    kept = Preprocessing(framing="keep")
+    assert_same_in_batches(kept, known, digits)
+    padded = kept.apply_all(255 - digits[:200])
     assert padded[:, 2:30, 2:30].max((1, 2)).min() == 255 and padded[:, :2].max() == 0
 
 

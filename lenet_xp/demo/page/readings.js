@@ -50,6 +50,7 @@ export class Readings {
   }
 
   #about(found) {
+    if (this.#last.none_of_these) return words().none;
     if (certainty(found) < SURE) return words().uncertain;
     if (!isRing(found[0])) return "";
     return this.#last.sized ? words().twins : words().sizeless;
@@ -64,7 +65,7 @@ export class Readings {
 
   #say() {
     const first = this.#last?.readings[0];
-    const text = first ? words().read(first.name, first.latin, percent(first.probability)) : "";
+    const text = this.#last?.none_of_these ? words().none : first ? words().read(first.name, first.latin, percent(first.probability)) : "";
     if (this.#spoken.textContent !== text) this.#spoken.textContent = text;
   }
 }

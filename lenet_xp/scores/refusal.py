@@ -1,0 +1,28 @@
+"""How well a network tells what is none of its classes, and from where on it says so."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+MAX_REFUSED = 0.005  # of the validation images: so many may be refused
+MAX_THRESHOLD = 0.5  # probability: what is likelier a letter than none is never refused
+
+
+def choose_threshold(shares: np.ndarray) -> float:
+    """Return the threshold that refuses 1 in 200 of validation images, and at most 0.5.
+
+    shares: (N,) how probable it is that each shows one of the classes.
+    """
+    return float(min(np.quantile(shares, MAX_REFUSED), MAX_THRESHOLD))
+
+
+def refusal(letters: np.ndarray, others: np.ndarray, threshold: float) -> dict[str, float]:
+    """Return the shares of both that are refused, and the area under the ROC curve between them.
+
+    letters, others: (N,) and (M,) how probable it is that each shows one of the classes.
+    """
+    known = np.r_[np.ones(len(letters)), np.zeros(len(others))]
+    return {
+        "letters_refused": float((letters < threshold).mean()),
+        "others_refused": float((others < threshold).mean()),
+        "area_under_roc": float(roc_auc_score(known, np.concatenate([letters, others]))),
+    }
