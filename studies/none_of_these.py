@@ -1,7 +1,7 @@
 """Measure how well a model tells letters of unseen writers from what is no letter, by kind.
 
-The score of a picture is the log of the sum of exp(logits): with "none of these" as a class of
-logit 0, that is the log of the odds against it. None of the pictures is of the training's making.
+The score of a picture is the log of the sum of exp(logits) of the letters: where "none of these" is
+one more class of logit 0, the log of the odds against it. Training makes none of these pictures.
 """
 
 import sys
@@ -23,7 +23,8 @@ from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.opencv import cv2
 
 EXAMPLES = """\
-  lenet-xp train --data amhcd_64.zip --recipe best --split writer --fold 0 --out runs/fold-0
+  lenet-xp train --data amhcd_64.zip --recipe best --split writer \\
+    --beside print:150 synthetic:150 --outliers 9000 --out runs/fold-0
   python -m studies.none_of_these --model runs/fold-0/model.npz --data amhcd_64.zip \\
     --mnist mnist.npz
       the model's test writers against digits, Latin letters, scribbles, pairs and more"""
@@ -140,12 +141,10 @@ def measure(
     names = np.array(dataset.class_names)[dataset.labels[test]]
     drawn = kinds(dataset.images[test], names, digits)
     chosen = rng.choice(test, min(3 * count, len(test)), replace=False)
-    letters = _scores(saved, [handed_in(dataset.images[each]) for each in chosen])
-    others = {
-        kind: _scores(saved, [handed_in(draw(rng)) for _ in range(count)])
-        for kind, draw in drawn.items()
-    }
-    groups = [np.concatenate([others[kind] for kind in group]) for group in TOTAL.values()]
+    letters, wrongly = _told(saved, [handed_in(dataset.images[each]) for each in chosen])
+    others = {kind: [handed_in(draw(rng)) for _ in range(count)] for kind, draw in drawn.items()}
+    told = {kind: _told(saved, pictures) for kind, pictures in others.items()}
+    groups = [np.concatenate([told[kind][0] for kind in group]) for group in TOTAL.values()]
     total = np.concatenate([rng.choice(each, count) for each in groups])
     threshold = np.quantile(total, REFUSED)
 
@@ -154,22 +153,26 @@ def measure(
         auroc = roc_auc_score(truth, np.concatenate([letters, scores]))
         return {"auroc": float(auroc), "refused": float((scores <= threshold).mean())}
 
-    rows = {kind: against(scores) for kind, scores in others.items()}
     return {
         "letters": len(chosen),
         "pictures": count,
         "total": against(total) | {"letters_refused": float((letters <= threshold).mean())},
-        "p_none": float(1 / (1 + np.exp(threshold))),
-        "kinds": rows,
+        "letters_refused_by_model": wrongly,
+        "kinds": {
+            kind: against(scores) | {"refused_by_model": refused}
+            for kind, (scores, refused) in told.items()
+        },
     }
 
 
-def _scores(saved: SavedModel, pictures: list[np.ndarray]) -> np.ndarray:
-    """The log of the sum of exp(logits) of each picture, (N,) float64."""
+def _told(saved: SavedModel, pictures: list[np.ndarray]) -> tuple[np.ndarray, float]:
+    """The score of each picture, (N,) float64, and the share that the model refuses."""
     ops, scaling = saved.model.ops, saved.preprocessing.scale_and_shift()
     prepared = saved.preprocessing.apply_all(pictures)
     logits = ops.to_host(saved.model.forward(ops.image_batch(prepared, *scaling)))
-    return np.asarray(np.logaddexp.reduce(logits.astype(np.float64), axis=0))
+    scores = np.logaddexp.reduce(logits[: len(saved.class_names)].astype(np.float64), axis=0)
+    refused = saved.refused(saved.probabilities(prepared))
+    return np.asarray(scores), float(refused.mean())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -49,6 +49,7 @@ def test_a_record_counts_what_is_refused(dataset, digits, tmp_path):
     record = measure(saved, dataset, np.arange(33), tmp_path / "mnist.npz", 10)
     assert record["letters"] == 30 and record["pictures"] == 10
     assert record["total"]["refused"] == 0.9
+    assert record["letters_refused_by_model"] == 0  # it has no threshold
     assert {kind for group in TOTAL.values() for kind in group} < set(record["kinds"])
     for row in record["kinds"].values():
         assert 0 <= row["auroc"] <= 1 and round(10 * row["refused"]) == 10 * row["refused"]
