@@ -21,6 +21,7 @@ from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import read_page
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import make_folder, write_json
+from studies.page_check.gaps import GAPS
 from studies.page_check.letters import FOLD, NAMES, load_letters
 from studies.page_check.lines import check_lines
 from studies.page_check.single import check_singles
@@ -95,12 +96,18 @@ def main(arguments: list[str] | None = None) -> None:
     given = load_letters(options.data, options.part, options.seed)
     singles = check_singles(given, saved, options.letters, options.seed)
     lines = check_lines(given, saved, options.pages, options.seed)
+    pages = max(1, options.pages // len(GAPS))
+    by_gap = {
+        f"{low} to {high} line heights": check_lines(given, saved, pages, options.seed, (low, high))
+        for low, high in GAPS
+    }
     name = Path(options.data).name
     words = ["--data", name, "--part", options.part, "--letters", options.letters]
     words += ["--pages", options.pages, "--seed", options.seed]
     record = {
         "single_letters": singles,
         "lines": lines,
+        "lines_by_gap": by_gap,
         "data": name,
         "split": "writer" if options.data != "synthetic" else None,
         "fold": FOLD,
@@ -117,6 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"single letters: {singles['points_lost']:.2f} points lost")
     print(f"lines: {100 * lines['found']['share']:.2f} % found", end=", ")
     print(f"{100 * lines['right']['share']:.2f} % read right")
+    for gap, each in by_gap.items():
+        print(f"gaps of {gap}: {100 * each['right']['share']:.2f} % read right")
 
 
 if __name__ == "__main__":
