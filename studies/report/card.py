@@ -111,6 +111,10 @@ def _writer_range(record: dict[str, Any], records: Records) -> str:
     return ", ".join(percent(each) for each in (found[0], statistics.median(found), found[-1]))
 
 
+def _refused(record: dict[str, Any], kind: str) -> str:
+    return percent(record["metrics"]["none_of_these"][f"{kind}_refused"])
+
+
 def _versions(record: dict[str, Any], records: Records) -> str:
     known = record["metrics"]["versions"]
     names = (name for name in known if name.startswith(("python", "numpy", "opencv")))
@@ -124,6 +128,9 @@ FACTS: dict[str, Callable[[dict[str, Any], Records], str]] = {
         WRITERS - VALIDATION_WRITERS - record["metrics"]["test_writers"]
     ),
     "val-writers": lambda record, records: count(VALIDATION_WRITERS),
+    "refused-from": lambda record, records: percent(1 - record["metrics"]["threshold"]),
+    "others-refused": lambda record, records: _refused(record, "others"),
+    "letters-refused": lambda record, records: _refused(record, "letters"),
     "versions": _versions,
     "commit": lambda record, records: f"`{record['metrics']['git_commit'][:12]}`",
     "gap": _gap,
