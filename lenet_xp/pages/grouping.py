@@ -33,6 +33,8 @@ SCORES = (-0.15, -0.14, -0.66, 0.82, 2.06, 1.44, -0.9, -0.8)  # of these widths
 EVIDENCE = 1.54  # weight of what speaks for the likeliest letter
 TRUST = 2.0  # weight of the network's log-probability in it
 CUT, CROSSED = -3.32, -0.84  # of a cut, and of each line height of ink that it crosses
+NARROW = -8.0  # of no gap between two letters where half the usual one would be well
+MIN_USUAL_GAP = 0.15  # line heights: where the usual gap is narrower, any gap is well
 
 
 def likely_spans(parts: Parts) -> list[tuple[int, int]]:
@@ -60,16 +62,18 @@ class Groups:
 
     def best(self) -> tuple[float | None, list[int]]:
         """The line's height in pixels, if its letters tell it, and the likeliest groups."""
-        known = self.height(self.likeliest(self.parts.height))
-        return known, self.likeliest(known or self.parts.height)
+        chosen = self.likeliest(self.parts.height)
+        known = self.height(chosen)
+        height = known or self.parts.height
+        return known, self.likeliest(height, self.usual_gap(chosen, height))
 
-    def likeliest(self, height: float) -> list[int]:
+    def likeliest(self, height: float, usual: float = 0.0) -> list[int]:
         """The groups that make up a line of a height in pixels in the likeliest way, in order."""
         count = len(self.parts.boxes)
         sums, last = np.full(count + 1, -np.inf), np.full(count + 1, -1)
         sums[0] = 0.0
         for group, ((first, end), score) in enumerate(
-            zip(self.spans, self.scores(height), strict=True)
+            zip(self.spans, self.scores(height, usual), strict=True)
         ):
             if sums[first] + score > sums[end]:
                 sums[end], last[end] = sums[first] + score, group
@@ -79,20 +83,37 @@ class Groups:
             count = self.spans[last[count]][0]
         return chosen[::-1]
 
-    def scores(self, height: float) -> np.ndarray:
-        """How much likelier each group is one letter than not, on a line of this height: (G,)."""
+    def scores(self, height: float, usual: float = 0.0) -> np.ndarray:
+        """How much likelier each group is one letter than not, on a line of this height: (G,).
+
+        usual: gap between letters, in heights of the line; 0 where it is not known.
+        """
         evidence, widths, cut, crossed = self.signs(height).T
         scores = EVIDENCE * evidence + np.interp(widths, WIDTHS, SCORES)
+        if usual >= MIN_USUAL_GAP:
+            gaps = self.gaps(height)[[first for first, _ in self.spans]]
+            lack = np.clip(1 - 2 * gaps / usual, 0, 1)
+            scores += NARROW * np.where((cut > 0) | (gaps < 0), 0.0, lack)  # slanted ones overlap
         return np.asarray(scores + CUT * cut + CROSSED * crossed)
+
+    def gaps(self, height: float) -> np.ndarray:
+        """The gap before each part in heights of the line, (M,); endless before the first."""
+        boxes, gaps = self.parts.boxes, np.full(len(self.parts.boxes), np.inf)
+        gaps[1:] = (boxes[1:, 0] - np.maximum.accumulate(boxes[:, 2])[:-1]) / height
+        return gaps
+
+    def usual_gap(self, chosen: list[int], height: float) -> float:
+        """The median gap between chosen groups in heights of the line; 0 for a single one."""
+        firsts = [self.spans[group][0] for group in chosen[1:]]
+        return float(np.median(self.gaps(height)[firsts])) if firsts else 0.0
 
     def signs(self, height: float) -> np.ndarray:
         """What the scores weigh, (G, 4): evidence for a letter, width, a cut, the ink it crosses.
 
         Evidence is a log-likelihood. Width and ink are in heights of the line.
         """
-        boxes, cut = self.parts.boxes, np.isfinite(self.parts.crossed)
-        crossed, gaps = np.nan_to_num(self.parts.crossed), np.zeros(len(boxes))
-        gaps[1:] = (boxes[1:, 0] - np.maximum.accumulate(boxes[:, 2])[:-1]) / height
+        cut, crossed = np.isfinite(self.parts.crossed), np.nan_to_num(self.parts.crossed)
+        gaps = self.gaps(height)
         gaps[(gaps < MIN_GAP) | cut] = 0.0
         split = np.log([SPLIT_OF.get(name, SPLIT) for name in self.class_names])
         logs = TRUST * np.log(np.maximum(self.rows, MIN_PROBABILITY))

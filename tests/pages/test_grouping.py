@@ -127,3 +127,18 @@ def test_the_height_of_a_line_is_the_median_of_what_are_no_rings():
     groups = Groups(parts, [(n, n + 1) for n in range(4)], rows, NAMES)
     assert groups.height([0, 1, 2, 3]) == 100 and groups.height([0, 1, 3]) == 95
     assert groups.height([0, 3]) is None and groups.height([3]) is None
+
+
+def test_a_gap_much_narrower_than_the_line_s_is_within_a_letter():
+    """`yal` is a bar and what looks like `yad` alone; on a tight line these are two letters."""
+    for between, together in ((40, True), (8, False)):
+        left = np.cumsum([0, 80 + between, 15 + 8, 75 + between])
+        boxes = np.stack(
+            [left, 0 * left, left + np.array([80, 15, 75, 80]), 0 * left + 100], axis=1
+        )
+        names = {(0, 1): "yab", (1, 2): "yan", (2, 3): "yad", (1, 3): "yal", (3, 4): "yab"}
+        parts = line(boxes)
+        spans = likely_spans(parts)
+        rows = [row(names[e]) if e in names else np.full(33, 1 / 33) for e in spans]
+        _, chosen = Groups(parts, spans, np.array(rows), NAMES).best()
+        assert ((1, 3) in [spans[group] for group in chosen]) == together

@@ -199,14 +199,15 @@ def test_what_touches_the_margin_must_be_much_heavier(left, weight, shape, chose
 
 def test_a_letter_in_the_middle_has_neighbours_where_the_edge_cuts_ink_off():
     """A neighbour that the edge leaves whole stays out too, and another part of the letter in."""
-    letter, part = (210, 200, 35, 90, 1000.0), (257, 200, 35, 90, 800.0)
-    cut, whole = (0, 200, 150, 90, 3000.0), (350, 200, 60, 90, 900.0)
-    above = (200, 0, 90, 60, 900.0)
+    letter, part = (85, 80, 35, 90, 1000.0), (130, 80, 35, 90, 800.0)
+    cut, whole, above = (0, 80, 60, 90, 3000.0), (195, 80, 30, 90, 900.0), (85, 0, 90, 50, 900.0)
+    shape = (250, 250)
     for neighbours in ([cut], [cut, whole], [above], [whole, above, cut]):
-        assert letter_of(letter, part, *neighbours) == {1, 2}
-    assert letter_of(letter, part, whole) == {1, 2, 3}  # nothing tells what stands beside it
-    tall = (210, 60, 80, 380, 1000.0)  # it fills the picture, as what is cut to its ink
-    assert 2 in letter_of(tall, (0, 60, 150, 380, 6000.0))
+        assert letter_of(letter, part, *neighbours, shape=shape) == {1, 2}
+    assert letter_of(letter, part, whole, shape=shape) == {1, 2, 3}  # no edge cuts a neighbour off
+    tall = (110, 10, 40, 230, 1000.0)  # it fills the picture, as what is cut to its ink
+    assert 2 in letter_of(tall, (0, 10, 80, 230, 6000.0), shape=shape)
+    assert 4 in letter_of(letter, part, whole, (0, 80, 60, 90, 6000.0), shape=(600, 600))
 
 
 def test_the_right_and_lower_margins_are_margins_too():
