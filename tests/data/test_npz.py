@@ -4,10 +4,15 @@ import zipfile
 
 import numpy as np
 import pytest
+from commandline import call
 
 from lenet_xp.data import npz
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.sources import framing_of, load_dataset
 from lenet_xp.errors import InputError
+from lenet_xp.model_file import load_model
+from lenet_xp.ops import get_ops
+
+__all__ = ["call"]  # the fixture
 
 X_TRAIN, X_TEST = (np.zeros((n, 28, 28), np.uint8) for n in (6, 3))
 for place, picture in enumerate([*X_TRAIN, *X_TEST]):  # views, each with a bar of its own
@@ -120,3 +125,19 @@ def test_four_hundred_million_values_are_read_and_no_more(tmp_path, count, word)
         archive.getinfo("x_train.npy").file_size = 2**29
     with pytest.raises(InputError, match=word):
         load_dataset(tmp_path / "a.npz", cache=False, progress=False)
+
+
+def test_its_pictures_keep_their_frames(tmp_path, call):
+    """Digits are framed by their data set: neither reading nor a model trained on them cuts them."""
+    found = loaded(tmp_path)
+    assert not found.images[:, :2].any() and not found.images[:, :, -4:].any()
+    many = {"x_train": np.tile(X_TRAIN, (20, 1, 1)), "y_train": np.tile(Y_TRAIN, 20)}
+    loaded(tmp_path, **many)
+    outcome = call(
+        *("train", "--data", str(tmp_path / "a.npz"), "--epochs", "1", "--no-plots"),
+        *("--allow-overlap", "--no-cache", "--out"),
+        str(tmp_path / "run"),
+    )
+    assert outcome.status == 0, outcome.err
+    assert load_model(tmp_path / "run/model.npz", get_ops("numpy")).preprocessing.framing == "keep"
+    assert framing_of("synthetic") == "cut" and framing_of(tmp_path) == "cut"
