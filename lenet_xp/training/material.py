@@ -1,11 +1,11 @@
 """What a run learns from: the training letters, and what is laid beside them on request."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from lenet_xp.data.dataset import Dataset, check_class_names
-from lenet_xp.data.sources import load_dataset
+from lenet_xp.data.sources import GENERATORS, load_dataset
 from lenet_xp.errors import InputError
 from lenet_xp.letters import outliers
 from lenet_xp.letters.drawn_pages import photograph
@@ -14,6 +14,9 @@ from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.training.loop import LabelledImages
 from lenet_xp.training.plan import Plan
+
+UNSEEN = 10_000  # added to a run's seed: what is generated from it is nothing that it learned from
+MOST_UNSEEN = 50  # letters of each class
 
 
 def training_images(
@@ -44,7 +47,8 @@ def training_images(
             )
         parts.append((pages, np.tile(labels, plan.photos)))
     for word in plan.beside:
-        parts.append(_beside(word, plan, dataset, preprocessing))
+        source, _, samples = word.rpartition(":")
+        parts.append(_beside(source, int(samples), plan, plan.seed, dataset, preprocessing))
         check()
     if plan.outliers:
         names = dataset.class_names
@@ -53,15 +57,30 @@ def training_images(
     return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
 
 
+def unseen_beside(
+    plan: Plan, dataset: Dataset, preprocessing: Preprocessing
+) -> Iterator[LabelledImages]:
+    """Letters that a run did not learn from, of each generator that lies beside its data."""
+    for word in plan.beside:
+        source, _, samples = word.rpartition(":")
+        if source in GENERATORS:
+            how = (min(int(samples), MOST_UNSEEN), plan, plan.seed + UNSEEN)
+            yield _beside(source, *how, dataset, preprocessing)
+
+
 def _beside(
-    word: str, plan: Plan, dataset: Dataset, preprocessing: Preprocessing
+    source: str,
+    samples: int,
+    plan: Plan,
+    seed: int,
+    dataset: Dataset,
+    preprocessing: Preprocessing,
 ) -> LabelledImages:
     """All letters of another source, in the classes of the data set."""
-    source, _, samples = word.rpartition(":")
     other = load_dataset(
-        source, preprocessing, samples_per_class=int(samples), seed=plan.seed, cache=plan.cache
+        source, preprocessing, samples_per_class=samples, seed=seed, cache=plan.cache
     )
     try:
         return other.images, check_class_names(dataset.class_names, other)
     except InputError as error:
-        raise InputError(f"--beside {word}: {error}") from error
+        raise InputError(f"--beside {source}: {error}") from error

@@ -1,8 +1,9 @@
 """One training run, from a data source to a tested model on disk."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,11 +30,10 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.material import training_images
+from lenet_xp.training.material import UNSEEN, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 
-UNSEEN = 10_000  # added to a run's seed: outliers of this seed are none that it learned from
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
 
 
@@ -185,13 +185,21 @@ class _Run:
         )
         saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
         result = self._fitted(saved, train, val)
-        probabilities = saved.as_trained(val[0], plan.threads)
-        temperature = fit_temperature(log_probabilities(probabilities), val[1])
-        saved = replace(saved, temperature=temperature)
+        saved = replace(saved, temperature=max(self.temperatures(saved, val)))
         if plan.outliers:
             shares = saved.probabilities(val[0], plan.threads).sum(1)
             saved = replace(saved, threshold=choose_threshold(shares))
         return saved, result
+
+    def temperatures(self, saved: SavedModel, val: LabelledImages) -> Iterator[float]:
+        """What fits the validation images, and unseen letters of each generator beside them.
+
+        The highest makes no kind of letters look surer than it is.
+        """
+        unseen = unseen_beside(self.plan, self.dataset, saved.preprocessing)
+        for images, labels in chain([val], unseen):
+            rows = saved.as_trained(images, self.plan.threads)
+            yield fit_temperature(log_probabilities(rows), labels)
 
     def _check(self) -> None:
         if self.request.signum is not None:
