@@ -6,6 +6,7 @@ ink that was cut. `studies.page_check.fit_grouping` fits the weights to lines at
 programming finds the best sum, as is usual for handwriting.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ MAX_PARTS = 12  # parts of a letter, side by side
 MAX_WIDTH = 1.9  # line heights: width of a letter of several parts
 MIN_LOG_FIT = -12.0  # log of a likelihood: lower bound, so that no height rules a letter out
 MIN_PROBABILITY = 1e-6  # lower bound, so that the network alone rules no letter out
+MARK = 0.1  # share of marks that are no letter, where the network knows such
 MIN_LETTERS = 2  # letters other than rings: so many give a line its height
 
 # share of a letter's images in AMHCD with a gap from top to bottom; of those not named, SPLIT
@@ -59,6 +61,15 @@ class Groups:
     spans: list[tuple[int, int]]
     rows: np.ndarray
     class_names: tuple[str, ...]
+
+    def parts_of(self, groups: Iterable[int]) -> set[int]:
+        """The uncut parts of some groups."""
+        return {int(p) for each in groups for p in self.parts.origins[slice(*self.spans[each])]}
+
+    def top(self, group: int) -> float:
+        """The probability of a group's likeliest letter, `ya` and `yar` being one."""
+        ring = np.isin(self.class_names, RING)
+        return float(max(self.rows[group].max(), self.rows[group][ring].sum()))
 
     def best(self) -> tuple[float | None, list[int]]:
         """The line's height in pixels, if its letters tell it, and the likeliest groups."""
@@ -117,6 +128,8 @@ class Groups:
         gaps[(gaps < MIN_GAP) | cut] = 0.0
         split = np.log([SPLIT_OF.get(name, SPLIT) for name in self.class_names])
         logs = TRUST * np.log(np.maximum(self.rows, MIN_PROBABILITY))
+        no_letter = MARK * (1 - self.rows.sum(1))
+        marks = TRUST * np.log(np.maximum(no_letter, MIN_PROBABILITY))
         signs = np.empty((len(self.spans), 4))
         for group, (first, end) in enumerate(self.spans):
             left, top, right, bottom = self.parts.box(first, end) / height
@@ -124,7 +137,8 @@ class Groups:
             inner = gaps[first + 1 : end].sum()
             if inner:
                 fits = fits + split - inner / GAP_SCALE
-            signs[group] = fits.max(), right - left, cut[first], crossed[first]
+            mark = marks[group] + (np.log(SPLIT) - inner / GAP_SCALE if inner else 0.0)
+            signs[group] = max(fits.max(), mark), right - left, cut[first], crossed[first]
         return signs
 
     def height(self, chosen: list[int]) -> float | None:

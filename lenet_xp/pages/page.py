@@ -1,7 +1,7 @@
 """Reads the letters of a page, line by line.
 
 A line is read as it stands first. Where a letter is doubtful it may be several that touch: its ink
-is cut, and the line is read again.
+is cut, and the line is read again. What does not fall into certain letters is one mark.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ MIN_LINE_HEIGHT = 0.5  # of the page's typical height: a lower line is dirt
 MIN_LETTER_HEIGHT = 40  # pixels: typical one; a page of smaller letters is enlarged
 ENLARGEMENT = 2  # times
 DOUBTFUL = 1.0  # score: a group below it is cut
+MIN_CUT_OFF = 0.95  # probability of each letter that a cut leaves; else the mark is whole
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,15 @@ def _read_line(
     groups = read_groups(parts, saved)
     height, chosen = groups.best()
     scores = groups.scores(height or parts.height)
-    doubtful = [range(*groups.spans[each]) for each in chosen if scores[each] < DOUBTFUL]
-    cut = parts.cut({part for span in doubtful for part in span})
-    if len(cut.boxes) > len(parts.boxes):
-        parts = cut
-        groups = read_groups(parts, saved)
-        height, chosen = groups.best()
+    doubtful = groups.parts_of(each for each in chosen if scores[each] < DOUBTFUL)
+    while doubtful and len((cut := parts.cut(doubtful)).boxes) > len(parts.boxes):
+        again = read_groups(cut, saved)
+        known, letters_of_cut = again.best()
+        unsure = again.parts_of(each for each in letters_of_cut if again.top(each) < MIN_CUT_OFF)
+        if not doubtful & unsure:
+            parts, groups, height, chosen = cut, again, known, letters_of_cut
+            break
+        doubtful -= unsure
     boxes = np.array([parts.box(*groups.spans[each]) for each in chosen])
     begins = spaces(boxes, height or parts.height)
     letters: list[LetterOnPage] = []

@@ -5,7 +5,7 @@ of them count is decided by what the network says of either side.
 """
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class Parts:
     levels: (H, W) uint8 of the line alone, ink bright. labels: (H, W) int32, the part of each pixel
     from 1, else 0. corner: (2,) left and top of both in the page. boxes: (M, 4) left, top, right,
     bottom there. crossed: (M,) line heights of ink that the cut before a part crosses; NaN where
-    there is no cut. height: of the line in pixels.
+    there is no cut. height: of the line in pixels. origins: (M,) the parts that these were before
+    they were cut.
     """
 
     levels: np.ndarray
@@ -36,6 +37,7 @@ class Parts:
     boxes: np.ndarray
     crossed: np.ndarray
     height: float
+    origins: np.ndarray
 
     def box(self, first: int, end: int) -> np.ndarray:
         """Left, top, right and bottom of the parts from `first` to before `end`, (4,)."""
@@ -63,6 +65,7 @@ class Parts:
         labels = np.zeros_like(self.labels)
         boxes: list[np.ndarray] = []
         crossed: list[float] = []
+        origins: list[int] = []
         for part, (left, top, right, bottom) in enumerate(self.boxes - np.tile(self.corner, 2)):
             own = self.labels[top:bottom, left:right] == part + 1
             levels = self.levels[top:bottom, left:right] * own
@@ -77,8 +80,14 @@ class Parts:
                     labels[top:bottom, left:right][:, start:end][own[:, start:end]] = len(boxes)
                     ink = float(profile[start - 1 : start + 1].min()) if start else np.nan
                     crossed.append(ink)
-        kept = self.levels, labels, self.corner
-        return Parts(*kept, np.array(boxes), np.array(crossed), self.height)
+                    origins.append(part)
+        return replace(
+            self,
+            labels=labels,
+            boxes=np.array(boxes),
+            crossed=np.array(crossed),
+            origins=np.array(origins),
+        )
 
 
 def find_parts(pieces: Pieces, line: np.ndarray) -> Parts:
@@ -92,7 +101,8 @@ def find_parts(pieces: Pieces, line: np.ndarray) -> Parts:
     labels = number[pieces.labels[top:bottom, left:right]]
     levels, uncut = pieces.levels[top:bottom, left:right], np.full(len(boxes), np.nan)
     height = max(typical_height(boxes), 1.0)
-    return Parts(levels, labels, np.array([left, top]), boxes, uncut, height)
+    whole = np.arange(len(boxes))
+    return Parts(levels, labels, np.array([left, top]), boxes, uncut, height, whole)
 
 
 def enclosing_box(boxes: np.ndarray) -> np.ndarray:

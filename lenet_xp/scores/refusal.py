@@ -1,7 +1,6 @@
 """How well a network tells what is none of its classes, and from where on it says so."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 MAX_REFUSED = 0.005  # of the validation images: so many may be refused
 MAX_THRESHOLD = 0.5  # probability: what is likelier a letter than none is never refused
@@ -20,6 +19,8 @@ def refusal(letters: np.ndarray, others: np.ndarray, threshold: float) -> dict[s
 
     letters, others: (N,) and (M,) how probable it is that each shows one of the classes.
     """
+    from sklearn.metrics import roc_auc_score  # slow to import
+
     known = np.r_[np.ones(len(letters)), np.zeros(len(others))]
     return {
         "letters_refused": float((letters < threshold).mean()),

@@ -15,7 +15,7 @@ BLANK = np.zeros((1, 1))
 def line(boxes, crossed=None, height=100.0):
     boxes = np.array(boxes, float)
     crossed = np.full(len(boxes), np.nan) if crossed is None else np.array(crossed)
-    return Parts(BLANK, BLANK, np.zeros(2, int), boxes, crossed, height)
+    return Parts(BLANK, BLANK, np.zeros(2, int), boxes, crossed, height, np.arange(len(boxes)))
 
 
 def row(name, probability=0.99):
