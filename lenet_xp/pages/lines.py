@@ -86,9 +86,12 @@ def _find_ink(flat: Flat, polarity: str) -> tuple[Ink, np.ndarray]:
         kernel, levels = suiting, darkness(sheet, suiting)
         ink = find_ink(levels, kernel, sheet.ruled)
     lines = find_rules(ink, typical_height(_boxes(ink, is_writing(ink, flat.inside))))
-    if lines.any():
-        ink = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
-    return ink, lines
+    if not lines.any():
+        return ink, lines
+    others = find_ink(np.where(lines > 0, 0, levels).astype(np.uint8), kernel, sheet.ruled)
+    if not others.weights.any():  # the lines were the bars of a letter alone
+        return ink, np.zeros_like(lines)
+    return others, lines
 
 
 def _boxes(ink: Ink, chosen: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from lenet_xp.pictures.sheet import OVERVIEW_SIDE, shrunk
 from lenet_xp.system.opencv import cv2
 
+MIN_SIDE = 120  # pixels: a smaller picture shows no sheet with something around it
 STROKE_WINDOW = 0.05  # of the overview's shorter side: median window that no stroke survives
 STEPS = (0.03, 0.06, 0.12, 0.24)  # natural logarithms of light: steps that may part two regions
 NECK = 0.03  # of the overview's shorter side: narrower links between regions are none
@@ -43,6 +44,8 @@ class Flat(NamedTuple):
 def find_outline(grey: np.ndarray) -> np.ndarray | None:
     """The corners (N, 2) float32 of the sheet in a picture, (H, W) uint8; None if it fills it."""
     small = shrunk(grey, OVERVIEW_SIDE)
+    if min(small.shape) < MIN_SIDE:
+        return None
     light = np.log(np.maximum(_without_strokes(small), 8).astype(np.float32))
     rise = cv2.morphologyEx(light, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     neck = np.ones((max(3, int(NECK * min(small.shape))),) * 2, np.uint8)

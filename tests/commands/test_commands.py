@@ -160,7 +160,13 @@ def test_predict_sees_that_a_picture_holds_no_ink(world, call, tmp_path, shape):
     assert lines[0].split()[1:] == ["(no", "ink)"] and lines[1].count("%") == 3
     results = json.loads(call(*words, "--json").out)["results"]
     assert [each["blank"] for each in results] == [True, False]
-    assert results[0] == {"file": str(blank), "pages": 1, "blank": True, "readings": []}
+    assert results[0] == {
+        "file": str(blank),
+        "pages": 1,
+        "blank": True,
+        "none_of_these": False,
+        "readings": [],
+    }
     (page,) = json.loads(call("predict", "--page", blank, "--json").out)["results"]
     assert page["blank"] and page["letters"] == [] and page["text"] == ""
     assert call("predict", "--page", blank).out == f"{blank}: 0 letters\n"
