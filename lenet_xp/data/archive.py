@@ -1,7 +1,5 @@
 """A zip archive of class folders: members are checked first and then read in place."""
 
-import bz2
-import lzma
 import mmap
 import re
 import stat
@@ -23,9 +21,8 @@ from lenet_xp.system.text import reason_of
 MAX_RATIO = 200  # bytes to a packed byte: no image shrinks so much, and deflate reaches 1032
 MIN_CHECKED = 2**20  # bytes: a smaller member may shrink by any ratio
 MAX_DIRECTORY = 32 * 2**20  # bytes: the list of members, enough for 300,000 of AMHCD's names
-MAX_LZMA = 64 * 2**20  # bytes: memory that an LZMA member's header may ask for
 
-MAX_START = 2**20  # bytes: packed, more than a block of bzip2, after which it gives the first byte
+MAX_START = 2**20  # bytes: packed, far more than the first bytes take
 _ENCRYPTED = 1  # flag of a member
 
 _LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
@@ -78,15 +75,12 @@ class Archive(ExitStack):
     def read(self, name: str) -> bytes:
         """The content of a member; InputError names it where it is damaged.
 
-        ZipFile.read is not used: its locks and layers cost as much as decoding an image, and it
-        unpacks bzip2 and LZMA beyond the size that a member declares.
+        ZipFile.read is not used: its locks and layers cost as much as decoding an image.
         """
         member = self._members[name]
         try:
             data = _unpacked(self._packed(member), member.compress_type, member.file_size + 1)
-        except MemoryError:
-            raise
-        except Exception as error:  # each of four decoders has its own exceptions
+        except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError) as error:
             raise InputError(f"{name}: is damaged in the archive ({error})") from error
         if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
             raise InputError(f"{name}: is damaged in the archive (wrong checksum)")
@@ -105,9 +99,7 @@ class Archive(ExitStack):
         try:
             packed = self._packed(member, MAX_START)
             return _unpacked(packed, member.compress_type, START)[:START]
-        except MemoryError:
-            raise
-        except Exception:  # each of four decoders has its own exceptions
+        except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError):
             return b""
 
     def _check_members(self) -> None:
@@ -148,14 +140,7 @@ def _unpacked(data: bytes, kind: int, max_bytes: int) -> bytes:
         return data
     if kind == zipfile.ZIP_DEFLATED:
         return zlib.decompressobj(-15).decompress(data, max_bytes)
-    if kind == zipfile.ZIP_BZIP2:
-        return bz2.BZ2Decompressor().decompress(data, max_bytes)
-    if kind == zipfile.ZIP_LZMA:
-        # A member begins with a version and the properties' length, 5 in all zips. A stand-alone
-        # file has the properties first and then its length, here unknown.
-        unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MAX_LZMA)
-        return unpacker.decompress(data[4:9] + b"\xff" * 8 + data[9:], max_bytes)
-    raise NotImplementedError(f"compression {kind} is not known; pack it as usual")
+    raise NotImplementedError(f"compression {kind} is not read; pack it with deflate")
 
 
 def _problem(member: zipfile.ZipInfo) -> str | None:
