@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 def stderr(request, monkeypatch):
     stream = Terminal() if request.param == "terminal" else io.StringIO()
     for module in (progress, streams, tqdm.std):
-        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=stream))
+        monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=stream, stdout=None))
     return stream
 
 
