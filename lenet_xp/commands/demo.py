@@ -4,6 +4,8 @@ import asyncio
 import signal
 import threading
 import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
 
 from lenet_xp.commands.terminal import add_model_option, parser, whole_number
 from lenet_xp.demo.reading import PictureReader
@@ -24,23 +26,8 @@ EXAMPLES = """\
 
 def demo(arguments: list[str] | None = None) -> None:
     """Run the command; see --help. It ends with Ctrl-C or SIGTERM."""
-    stopped: list[int] = []
-
-    def stop(signum: int, frame: object) -> None:
-        stopped.append(signum)
-        signal.raise_signal(signal.SIGINT)  # which asyncio ends with
-
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)  # or it would mean nothing to process 1
-    try:
-        _serve(arguments)
-    except KeyboardInterrupt:
-        if stopped:
-            raise Stopped("stopped by SIGTERM", signal.SIGTERM) from None
-        raise
-
-
-def _serve(arguments: list[str] | None) -> None:
+        signal.signal(signal.SIGTERM, _stop)  # or it would mean nothing to process 1
     about = "Open a page on this machine: draw a letter, or drop a photo of one, and see it read."
     p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
@@ -63,4 +50,27 @@ def _serve(arguments: list[str] | None) -> None:
             # Some browsers keep whoever started them waiting.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
-    asyncio.run(server.serve(options.port, started))
+    asyncio.run(_served(server, options.port, started))
+
+
+async def _served(server: Server, port: int, started: Callable[[int], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; raises Stopped after the latter."""
+    serving = asyncio.ensure_future(server.serve(port, started))
+    stopped: list[int] = []
+
+    def stop() -> None:
+        stopped.append(signal.SIGTERM)
+        serving.cancel()
+
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if stopped:
+            _stop(signal.SIGTERM)
+        raise
+
+
+def _stop(signum: int, frame: object = None) -> None:
+    raise Stopped("stopped by SIGTERM", signum)

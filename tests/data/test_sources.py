@@ -256,7 +256,7 @@ def test_stored_members_are_read_and_other_compressions_refused(tmp_path):
                 archive.writestr(name, data)
     assert_same(load(tmp_path / f"{zipfile.ZIP_STORED}.zip"), expected)
     for kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        assert_refused(tmp_path / f"{kind}.zip", "is not read; pack it with deflate")
+        assert_refused(tmp_path / f"{kind}.zip", "that is not read; pack it with deflate")
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.zip", "missing.npz", "a\0b"])
