@@ -57,9 +57,6 @@ class StopsAt:
     def __init__(self, step, state=None):
         self.step, self.state = step, state
 
-    def restored(self):
-        return self.state
-
     def after_step(self, state):
         state = state()
         if self.step and state.step >= self.step:  # a GPU takes several steps at once

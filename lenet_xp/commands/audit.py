@@ -41,8 +41,8 @@ def audit(arguments: list[str] | None = None) -> None:
     add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
     options = p.parse_args(arguments)
-    samples, cache = options.samples, not options.no_cache
-    dataset = load_dataset(options.data, samples_per_class=samples, skip_bad=True, cache=cache)
+    how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
+    dataset = load_dataset(options.data, skip_bad=True, **how)
     found = audited(dataset, options.split)
     if options.json:
         print_json(found)

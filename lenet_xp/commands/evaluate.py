@@ -80,10 +80,11 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     dataset = load_dataset(
         options.data,
         saved.preprocessing,
-        samples_per_class=options.samples or min(notes.get("samples_per_class", 400), MAX_SAMPLES),
+        samples_per_class=options.samples_per_class
+        or min(notes.get("samples_per_class", 400), MAX_SAMPLES),
         seed=options.seed if options.seed is not None else notes.get("seed", 0),
         skip_bad=options.skip_bad,
-        cache=not options.no_cache,
+        cache=options.cache,
     )
     for line in account_lines(dataset):
         say(printable(line))

@@ -17,7 +17,7 @@ from lenet_xp.commands.terminal import (
     parser,
     whole_number,
 )
-from lenet_xp.data.account import LeftOut, told
+from lenet_xp.data.account import LeftOut, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import pictures_in
 from lenet_xp.errors import InputError
@@ -25,7 +25,7 @@ from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.pages.output import PageReading
-from lenet_xp.pictures.image_file import MAX_BYTES, MAX_PAGES, ImageFile
+from lenet_xp.pictures.image_file import MAX_BYTES, ImageFile
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.reader import Picture, Reader
 from lenet_xp.system.files import make_folder, write_json
@@ -113,12 +113,12 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     skipped = [_skipped(names[place], problems[place]) for place in sorted(problems)]
     good = [name for place, name in enumerate(names) if place not in problems]
     _report_skipped(skipped, len(good))
-    pages: dict[str, int] = {}
+    several: list[str] = []
     blanks: list[bool] = []
 
     def noted() -> Iterator[tuple[str, Reading]]:
         for name, reading in zip(good, readings, strict=True):
-            pages[name] = reading.pages
+            several.extend([name] * (reading.pages > 1))
             blanks.append(reading.blank)
             yield name, reading
 
@@ -142,7 +142,8 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             )
             words = f"(none of these letters)   {words}" if reading.refused else words
             print(f"{printable(name):<{width}}  {words or '(no ink)'}")
-    _report_unread_pages(pages)
+    for line in remarks_on([], several):
+        say(printable(f"{line}; --page reads pages"))
     _report_blanks(blanks, len(files))
 
 
@@ -171,17 +172,6 @@ def _standard_input() -> ImageFile:
 
 def _name(file: Path) -> str:
     return "standard input" if file == STANDARD_INPUT else str(file)
-
-
-def _report_unread_pages(pages: dict[str, int]) -> None:
-    """Say on standard error which files hold more than the page that was read."""
-    several = [name for name, count in pages.items() if count > 1]
-    if several:
-        count = pages[several[0]]
-        many = f"over {MAX_PAGES}" if count > MAX_PAGES else count
-        more = f", and {len(several) - 1} more files hold several" if len(several) > 1 else ""
-        line = f"{several[0]}: holds {many} pages or frames{more}; only the first was read"
-        say(printable(f"{line}, --page reads pages"))
 
 
 def _report_blanks(blanks: list[bool], files: int) -> None:

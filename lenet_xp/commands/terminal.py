@@ -93,7 +93,8 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     to.add_argument(
         "--no-graph",
-        action="store_true",
+        dest="graph",
+        action="store_false",
         help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
     to.add_argument(
@@ -118,7 +119,9 @@ def add_data_option(
         to.add_argument(
             "--skip-bad", action="store_true", help="leave out unreadable images and list them"
         )
-    to.add_argument("--no-cache", action="store_true", help="neither read nor write the cache")
+    to.add_argument(
+        "--no-cache", dest="cache", action="store_false", help="neither read nor write the cache"
+    )
 
 
 def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:
@@ -141,6 +144,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
     """Add --samples, at least as many as can be split into training, validation and test."""
     to.add_argument(
         "--samples",
+        dest="samples_per_class",
         type=whole_number(MIN_IMAGES, MAX_SAMPLES),
         default=default,
         metavar="N",
@@ -156,13 +160,13 @@ def choose_ops(options: argparse.Namespace) -> Ops:
     automatic = options.backend == "auto"
     backend = "cupy" if automatic else options.backend
     try:
-        return get_ops(backend, options.dtype, not options.no_graph)
+        return get_ops(backend, options.dtype, options.graph)
     except BackendUnavailable as error:
         if options.no_fallback and not automatic:
             raise
         if error.installed or not automatic:
             say(f"WARNING: running on NumPy, not on CuPy: {error}")
-        return get_ops("numpy", options.dtype, not options.no_graph)
+        return get_ops("numpy", options.dtype, options.graph)
 
 
 @contextmanager
@@ -181,12 +185,7 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 def path(text: str) -> Path:
     """Parse a path, as an argparse type; a shell expands "~" in `--out ~/x`, not in `--out=~/x`."""
-    expanded = os.path.expanduser(text)
-    if expanded == text and (text == "~" or text.startswith("~" + os.sep)):
-        raise argparse.ArgumentTypeError(
-            f"{text!r:.40}: there is no home folder; write a full path"
-        )
-    return Path(expanded)
+    return Path(os.path.expanduser(text))
 
 
 def print_json(value: Any) -> None:

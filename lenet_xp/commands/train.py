@@ -87,10 +87,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     _add_data_options(p)
     _add_recipe_options(p)
     _add_folder_options(p)
-    p.add_argument("--no-plots", action="store_true", help="leave out the reports and pictures")
+    p.add_argument(
+        "--no-plots", dest="plots", action="store_false", help="leave out the reports and pictures"
+    )
     p.add_argument(
         "--plain",
-        action="store_true",
+        dest="fused",
+        action="store_false",
         help="run each layer's own forward and backward of layers.py, anew in every step, so that "
         "a breakpoint there is hit (with --threads 1); about half as fast",
     )
@@ -98,7 +101,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = p.parse_args(arguments)
     if options.resume:
         _check_alone(p, options)
-    options.no_graph = options.no_graph or options.plain
+    options.graph = options.graph and options.fused
     return options
 
 
@@ -182,9 +185,9 @@ def _add_folder_options(p: argparse.ArgumentParser) -> None:
 
 def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """InputError where --resume stands beside an option that would be ignored."""
-    for name, value in vars(options).items():
-        if name not in ("resume", "data") and value != p.get_default(name):
-            option = f"--{name.replace('_', '-')}"
+    for each in p._actions:
+        name, option = each.dest, each.option_strings[0]
+        if name not in ("resume", "data", "help") and getattr(options, name) != each.default:
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
@@ -238,7 +241,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     plan, options.backend, options.dtype = interrupted_run(options.resume)
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
-    options.no_fallback, options.no_graph = True, not plan.graph
+    options.no_fallback, options.graph = True, plan.graph
     return plan, choose_ops(options)
 
 
@@ -250,29 +253,10 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
         if getattr(options, name) and recipe.channels != 1:
             raise InputError(f"--{name}: are grey, but the recipe keeps colours; leave it out")
     ops = choose_ops(options)
-    plan = Plan(
-        data=options.data,
-        recipe=recipe,
-        seed=options.seed,
-        out=_out_folder(options, recipe),
-        samples_per_class=options.samples,
-        photos=options.photos,
-        beside=tuple(options.beside),
-        outliers=options.outliers,
-        split=options.split,
-        fold=options.fold or 0,
-        allow_overlap=options.allow_overlap,
-        skip_bad=options.skip_bad,
-        cache=not options.no_cache,
-        plots=not options.no_plots,
-        threads=options.threads,
-        backend_requested=options.backend,
-        fused=not options.plain,
-        graph=not options.no_graph,
-        overwrite=options.overwrite,
-        checkpoint_every=options.checkpoint_every,
-    )
-    return plan, ops
+    given = {name: each for name, each in vars(options).items() if name in Plan.__annotations__}
+    given |= {"recipe": recipe, "out": _out_folder(options, recipe), "resume": False}
+    given |= {"beside": tuple(options.beside), "fold": options.fold or 0}
+    return Plan(**given, backend_requested=options.backend), ops
 
 
 def _closing_words(record: dict[str, Any], out: Path) -> None:

@@ -1,14 +1,9 @@
 """A zip archive of class folders: members are checked first and then read in place."""
 
-import bz2
-import lzma
-import mmap
 import re
 import stat
-import struct
 import zipfile
-import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lenet_xp.data.account import ASIDE, NO_IMAGE, LeftOut, why_left_out
@@ -17,19 +12,17 @@ from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES
 from lenet_xp.pictures.kinds import START
-from lenet_xp.system.npz_file import CappedReads
+from lenet_xp.system.npz_file import PIECE, CappedReads
 from lenet_xp.system.text import reason_of
 
 MAX_RATIO = 200  # bytes to a packed byte: no image shrinks so much, and deflate reaches 1032
 MIN_CHECKED = 2**20  # bytes: a smaller member may shrink by any ratio
 MAX_DIRECTORY = 32 * 2**20  # bytes: the list of members, enough for 300,000 of AMHCD's names
-MAX_LZMA = 64 * 2**20  # bytes: memory that an LZMA member's header may ask for
 
-MAX_START = 2**20  # bytes: packed, more than a block of bzip2, after which it gives the first byte
 _ENCRYPTED = 1  # flag of a member
+_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # with others zipfile unpacks any amount
 
 _LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # its mark, the lengths of the name and of the extras
 
 
 def load_archive(request: Request) -> Dataset:
@@ -52,8 +45,6 @@ class Archive(ExitStack):
         try:
             file = self.enter_context(CappedReads(self.path, MAX_DIRECTORY))
             self._zip = zipfile.ZipFile(file)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._map = self.enter_context(mapped)
             self._members: dict[str, zipfile.ZipInfo] = {}  # the images
             self._folders: list[str] = []
             self._left_out: list[LeftOut] = []
@@ -76,45 +67,28 @@ class Archive(ExitStack):
         return max(self._members[name].file_size, self._members[name].compress_size)
 
     def read(self, name: str) -> bytes:
-        """The content of a member; InputError names it where it is damaged.
-
-        ZipFile.read is not used: its locks and layers cost as much as decoding an image, and it
-        unpacks bzip2 and LZMA beyond the size that a member declares.
-        """
-        member = self._members[name]
+        """The content of a member; InputError names it where it is damaged."""
         try:
-            data = _unpacked(self._packed(member), member.compress_type, member.file_size + 1)
+            with self._zip.open(self._members[name]) as file:
+                return b"".join(iter(lambda: file.read(PIECE), b""))
         except MemoryError:
             raise
-        except Exception as error:  # each of four decoders has its own exceptions
+        except Exception as error:  # zipfile and its decoder have a dozen
             raise InputError(f"{name}: is damaged in the archive ({error})") from error
-        if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
-            raise InputError(f"{name}: is damaged in the archive (wrong checksum)")
-        return data
-
-    def _packed(self, member: zipfile.ZipInfo, most: int = MAX_BYTES) -> bytes:
-        """The packed bytes of a member, which follow its local header; at most `most` of them."""
-        mark, name_length, extra_length = _LOCAL_HEADER.unpack_from(self._map, member.header_offset)
-        if mark != b"PK\x03\x04":
-            raise zipfile.BadZipFile("no header where it should be")
-        start = member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
-        return self._map[start : start + min(most, member.compress_size)]
 
     def _start(self, member: zipfile.ZipInfo) -> bytes:
         """The first bytes of a member's content, or none where it cannot be unpacked."""
-        try:
-            packed = self._packed(member, MAX_START)
-            return _unpacked(packed, member.compress_type, START)[:START]
-        except MemoryError:
-            raise
-        except Exception:  # each of four decoders has its own exceptions
-            return b""
+        with suppress(Exception):  # zipfile and its decoder have a dozen; START takes no memory
+            if member.compress_type in _UNPACKED:
+                with self._zip.open(member) as file:
+                    return file.read(START)
+        return b""
 
     def _check_members(self) -> None:
         """Sort the members into images, folders and what is left out."""
         members = self._zip.infolist()
         # Members that share their bytes would make endless work of a small file.
-        if sum(member.compress_size for member in members) > len(self._map):
+        if sum(member.compress_size for member in members) > self.path.stat().st_size:
             raise InputError(f"{self.path}: holds members that overlap; pack it again")
         for member in members:
             given = member.filename.replace("\\", "/")
@@ -136,32 +110,18 @@ class Archive(ExitStack):
     def _why_left_out(self, member: zipfile.ZipInfo, name: str) -> str | None:
         """See `why_left_out`."""
         encrypted = member.flag_bits & _ENCRYPTED
-        why = why_left_out(name, lambda: b"" if encrypted else self._start(member))
+        why = why_left_out(name, lambda: self._start(member))
         if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
             return "is a symbolic link; pack the file itself"
         return "is encrypted and not named as an image" if why == NO_IMAGE and encrypted else why
-
-
-def _unpacked(data: bytes, kind: int, max_bytes: int) -> bytes:
-    """A member's bytes unpacked, at most `max_bytes` of them."""
-    if kind == zipfile.ZIP_STORED:
-        return data
-    if kind == zipfile.ZIP_DEFLATED:
-        return zlib.decompressobj(-15).decompress(data, max_bytes)
-    if kind == zipfile.ZIP_BZIP2:
-        return bz2.BZ2Decompressor().decompress(data, max_bytes)
-    if kind == zipfile.ZIP_LZMA:
-        # A member begins with a version and the properties' length, 5 in all zips. A stand-alone
-        # file has the properties first and then its length, here unknown.
-        unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MAX_LZMA)
-        return unpacker.decompress(data[4:9] + b"\xff" * 8 + data[9:], max_bytes)
-    raise NotImplementedError(f"compression {kind} is not known; pack it as usual")
 
 
 def _problem(member: zipfile.ZipInfo) -> str | None:
     """Why an image must not be read, or None."""
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted; give an archive without a password"
+    if member.compress_type not in _UNPACKED:
+        return "is packed in a way that is not read; pack it with deflate"
     size, packed = member.file_size, member.compress_size
     if max(size, packed) > MAX_BYTES or (size > MIN_CHECKED and size > MAX_RATIO * max(1, packed)):
         return f"is declared as {size:,} bytes, too large for an image; remove it"

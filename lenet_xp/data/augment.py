@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.text import nearest
+from lenet_xp.system.text import known_values
 
 MIN_WIDENING = -0.5  # pixels: by which a pen moves the edges outwards, so that no letter vanishes
 MAX_WIDENING = 1.0  # pixels: the same, upper limit
@@ -66,15 +66,8 @@ class Distortion:
 
         Older records also name the strengths in REMOVED: ValueError unless these are 0.
         """
-        if not isinstance(values, dict):
-            raise TypeError(f"a distortion is a table of names and values, not {values!r:.40}")
-        for name in REMOVED:
-            if values.get(name, 0) != 0:
-                raise ValueError(f"a distortion no longer has {name}, here {values[name]!r:.20}")
         known = [field.name for field in fields(cls)]
-        for name in values.keys() - {*known, *REMOVED}:
-            raise ValueError(f"a distortion has no {name[:40]!r}; {nearest(name, known)}")
-        return cls(**{name: value for name, value in values.items() if name not in REMOVED})
+        return cls(**known_values("a distortion", values, known, REMOVED))
 
     @property
     def geometric(self) -> bool:

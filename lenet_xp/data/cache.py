@@ -6,7 +6,6 @@ import os
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.files import atomic_write, make_folder
 from lenet_xp.system.npz_file import open_npz
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.text import problem_with
 
 _DECODERS = (cv2.__version__, PIL.__version__)
 MAX_ARRAY = MAX_IMAGES * 1024  # bytes: one array of a kept file
@@ -67,33 +65,10 @@ def read_cache(path: Path) -> Dataset | None:
             images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)
         name, class_names, names, source_train, *accounts, remarks = json.loads(bytes(about))
         skipped, left_out = (tuple((file, why) for file, why in each) for each in accounts)
-        texts = tuple(class_names), tuple(names)
-        told = tuple(remarks)
-        dataset = Dataset(name, images, labels, *texts, source_train, skipped, left_out, told)
-        return dataset if _is_whole(dataset) else None
+        texts, told = (tuple(class_names), tuple(names)), tuple(remarks)
+        return Dataset(name, images, labels, *texts, source_train, skipped, left_out, told)
     except Exception:  # also where one byte of it has changed: it is made again
         return None
-
-
-def _is_whole(dataset: Dataset) -> bool:
-    """Whether everything has the types and shapes that `write_cache` is given."""
-    images, labels, own_train = dataset.images, dataset.labels, dataset.source_train
-    count = len(images)
-    texts = [dataset.name, *dataset.files, *dataset.remarks]
-    texts += chain(*dataset.skipped, *dataset.left_out)
-    return (
-        images.dtype == np.uint8
-        and labels.dtype == np.int64
-        and images.shape[3:] in ((), (3,))
-        and images.shape[1] == images.shape[2]
-        and labels.shape == (count,)
-        and count > 0
-        and 0 <= labels.min() <= labels.max() < len(dataset.class_names)
-        and len(dataset.files) in (0, count)
-        and (own_train is None or (type(own_train) is int and 0 <= own_train <= count))
-        and problem_with(dataset.class_names) is None
-        and all(isinstance(text, str) for text in texts)
-    )
 
 
 def write_cache(path: Path, dataset: Dataset) -> None:

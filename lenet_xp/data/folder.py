@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from lenet_xp.data.account import ASIDE, LeftOut, is_aside, is_dotted, why_left_out
+from lenet_xp.data.account import ASIDE, DOTTED, LeftOut, is_aside, is_dotted, why_left_out
 from lenet_xp.data.class_folders import Tree, find_tree, load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.errors import InputError
@@ -144,16 +144,14 @@ class _Search:
         self._waiting = [""]  # prefixes of the paths in folders to be listed, the next one last
         self._links: list[str] = []  # to folders
         self._beyond = False  # whether a link was followed, so that folders may be met again
-        # By device, inode, and whether the path is dotted: nothing is taken there.
-        self._known: dict[tuple[int, int, bool], str] = {}
+        self._known: dict[tuple[int, int], str] = {}  # by device and inode
         for parent in Path(os.path.realpath(folder)).parents:
-            for dotted in (False, True):
-                with suppress(OSError):  # one need not be able to look at it
-                    self._met(parent, f"{parent}, which holds the searched folder", dotted)
+            with suppress(OSError):  # one need not be able to look at it
+                self._met(parent, f"{parent}, which holds the searched folder")
 
     def entries(self) -> Iterator[Entry]:
         """Everything found, in an order that is the same on every system."""
-        self._met(self.folder, "the searched folder", False)
+        self._met(self.folder, "the searched folder")
         while self._waiting or self._links:
             if self._waiting:
                 yield from self._listed(self._waiting.pop())
@@ -161,18 +159,17 @@ class _Search:
                 self._beyond = True
                 yield self._folder(self._links.pop(0))
 
-    def _met(self, folder: Path, words: str, dotted: bool) -> str | None:
+    def _met(self, folder: Path, words: str) -> str | None:
         """The words under which a folder was met before; None, and it is noted, if it was not."""
         status = os.stat(folder)
-        before = self._known.setdefault((status.st_dev, status.st_ino, dotted), words)
+        before = self._known.setdefault((status.st_dev, status.st_ino), words)
         return None if before is words else before
 
     def _folder(self, path: str) -> Entry:
         """A folder, which is to be listed unless it was met before."""
-        try:
-            before = self._met(
-                self.folder / path, f"{path}, which is read already", is_dotted(path)
-            )
+        try:  # nothing is read behind a dot
+            words = f"{path}, which is read already"
+            before = None if is_dotted(path) else self._met(self.folder / path, words)
         except OSError as error:
             return Entry(path, why=_unread(error))
         if before and self._beyond:
@@ -197,6 +194,8 @@ class _Search:
                     yield Entry(path, why=_why_left_out(each, path))
                 elif is_aside(each.name):
                     continue
+                elif each.is_symlink() and is_dotted(path):
+                    yield Entry(path, why=DOTTED)
                 elif each.is_symlink():
                     self._links.append(path)
                 else:

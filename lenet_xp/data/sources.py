@@ -106,10 +106,8 @@ def load_generated(request: Request) -> Dataset:
     """Letters drawn as AMHCD's files are, 64x64 and dark on light."""
     class_names = tuple(letter.name for letter in letters())
     # Bold print covers most of its picture and would pass for light ink.
-    samples, finish = (
-        request.samples_per_class,
-        replace(request.preprocessing, polarity="dark-on-light"),
-    )
+    samples, finish = request.samples_per_class, request.preprocessing
+    finish = replace(finish, polarity="dark-on-light")
     with progress_bar(len(class_names) * samples, request.name, request.progress) as advance:
         generate = GENERATORS[request.name]
         images, labels = generate(samples, request.seed, advance, finish.apply_all)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from lenet_xp.ops.reference import Array, Ops, output_size
+from lenet_xp.ops.reference import Array, Ops, every, output_size, phases
 from lenet_xp.ops.settings import StageSettings
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
@@ -203,7 +203,10 @@ class WindowOps(Ops):
         rows = output_size(height, kernel[0], stride, padding)
         cols = output_size(width, kernel[1], stride, padding)
         columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
-        view = _windows(self._pad(x, padding), kernel, stride, (rows, cols))
+        x = self._pad(x, padding)
+        c, h, w, n = x.strides
+        shape, steps = (channels, *kernel, rows, cols, count), (h * stride, w * stride, n)
+        view = as_strided(x, shape, (c, h, w, *steps), writeable=False)
         self._run(np.copyto, columns.reshape(view.shape), view)
         return columns
 
@@ -223,7 +226,7 @@ class WindowOps(Ops):
         self._run(x.fill, 0.0)
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                pixels = x[:, i : i + stride * rows : stride, j : j + stride * cols : stride]
+                pixels = x[every(i, stride, rows, j, cols)]
                 self._run(np.add, pixels, columns[:, i, j], out=pixels)
         return x[:, padding : padding + height, padding : padding + width]
 
@@ -248,12 +251,10 @@ class WindowOps(Ops):
 
     def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
         """The phases of all blocks combined one after the other."""
-        rows, cols = out.shape[1] * size, out.shape[2] * size
-        self._run(np.copyto, out, x[:, 0:rows:size, 0:cols:size])
-        for i in range(size):
-            for j in range(size):
-                if i or j:
-                    self._run(combine, out, x[:, i:rows:size, j:cols:size], out=out)
+        first, *others = phases(size, out.shape[1], out.shape[2])
+        self._run(np.copyto, out, x[first])
+        for phase in others:
+            self._run(combine, out, x[phase], out=out)
         return out
 
     def average_pool_backward(
@@ -265,33 +266,20 @@ class WindowOps(Ops):
             self._run(dx.fill, 0.0)
         mean = self.dtype(1.0 / size**2)
         share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
-        for i in range(size):
-            for j in range(size):
-                phase = dx[:, i : rows * size : size, j : cols * size : size]
-                self._run(np.copyto, phase, share)
+        for phase in phases(size, rows, cols):
+            self._run(np.copyto, dx[phase], share)
         return dx
 
     def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
-        rows, cols = y.shape[1] * size, y.shape[2] * size
+        rows, cols = y.shape[1], y.shape[2]
         dx = self._new(*x.shape)
-        if (rows, cols) != x.shape[1:3]:
+        if (rows * size, cols * size) != x.shape[1:3]:
             self._run(dx.fill, 0.0)
         free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
         self._run(free.fill, True)
-        for i in range(size):
-            for j in range(size):
-                phase = np.s_[:, i:rows:size, j:cols:size]
-                self._run(np.equal, x[phase], y, out=winner)
-                self._run(np.logical_and, winner, free, out=winner)
-                self._run(np.multiply, dy, winner, out=dx[phase])
-                self._run(np.greater, free, winner, out=free)
+        for phase in phases(size, rows, cols):
+            self._run(np.equal, x[phase], y, out=winner)
+            self._run(np.logical_and, winner, free, out=winner)
+            self._run(np.multiply, dy, winner, out=dx[phase])
+            self._run(np.greater, free, winner, out=free)
         return dx
-
-
-def _windows(
-    x: np.ndarray, kernel: tuple[int, int], stride: int, grid: tuple[int, int]
-) -> np.ndarray:
-    """A view (C, KH, KW, rows, cols, N) of the windows of x (C, H, W, N)."""
-    c, h, w, n = x.strides
-    shape = (x.shape[0], *kernel, *grid, x.shape[3])
-    return as_strided(x, shape, (c, h, w, h * stride, w * stride, n), writeable=False)

@@ -50,7 +50,7 @@ def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slice, ...]:
+def every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slice, ...]:
     """The index of rows x cols pixels of (C, H, W, N), `stride` apart, from (top, left) on.
 
     It ends at the last pixel: the standard leaves slices beyond an axis undefined.
@@ -59,9 +59,9 @@ def _every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slic
     return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
 
 
-def _phases(size: int, rows: int, cols: int) -> list[tuple[slice, ...]]:
+def phases(size: int, rows: int, cols: int) -> list[tuple[slice, ...]]:
     """The indices of the first, second, ... pixels of rows x cols blocks, size x size each."""
-    return [_every(i, size, rows, j, cols) for i in range(size) for j in range(size)]
+    return [every(i, size, rows, j, cols) for i in range(size) for j in range(size)]
 
 
 def _into(out: Array | None, result: Array) -> Array:
@@ -154,7 +154,7 @@ class Ops(Updates):
         columns = self.zeros((channels, *kernel, rows, cols, count))
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                columns[:, i, j, ...] = x[_every(i, stride, rows, j, cols)]
+                columns[:, i, j, ...] = x[every(i, stride, rows, j, cols)]
         return self.xp.reshape(columns, (channels * kernel[0] * kernel[1], rows * cols * count))
 
     def col2im(
@@ -173,7 +173,7 @@ class Ops(Updates):
         x = self.zeros((channels, height + 2 * padding, width + 2 * padding, count))
         for i in range(kernel[0]):
             for j in range(kernel[1]):
-                x[_every(i, stride, rows, j, cols)] += columns[:, i, j, ...]
+                x[every(i, stride, rows, j, cols)] += columns[:, i, j, ...]
         return x[:, padding : padding + height, padding : padding + width, :]
 
     def _pad(self, x: Array, padding: int) -> Array:
@@ -201,7 +201,7 @@ class Ops(Updates):
     def average_pool(self, x: Array, size: int) -> Array:
         """The mean of each size x size block of (C, H, W, N); an incomplete edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        return reduce(add, (x[phase] for phase in _phases(size, rows, cols))) * (1.0 / size**2)
+        return reduce(add, (x[phase] for phase in phases(size, rows, cols))) * (1.0 / size**2)
 
     def average_pool_backward(
         self, dy: Array, shape: tuple[int, int, int, int], size: int
@@ -210,21 +210,21 @@ class Ops(Updates):
         rows, cols = dy.shape[1], dy.shape[2]
         dx = self.zeros(shape)
         share = dy * (1.0 / size**2)
-        for phase in _phases(size, rows, cols):
+        for phase in phases(size, rows, cols):
             dx[phase] = share
         return dx
 
     def max_pool(self, x: Array, size: int) -> Array:
         """The largest of each size x size block of (C, H, W, N); the same edge is cut."""
         rows, cols = x.shape[1] // size, x.shape[2] // size
-        return reduce(self.xp.maximum, (x[phase] for phase in _phases(size, rows, cols))) * 1.0
+        return reduce(self.xp.maximum, (x[phase] for phase in phases(size, rows, cols))) * 1.0
 
     def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
         """dx of `max_pool`: the gradient goes to the first pixel that holds the block's maximum."""
         rows, cols = y.shape[1], y.shape[2]
         dx = self.zeros(x.shape)
         free = y == y  # blocks whose maximum has not been met yet
-        for phase in _phases(size, rows, cols):
+        for phase in phases(size, rows, cols):
             winner = self.xp.logical_and(free, x[phase] == y)
             dx[phase] = dy * self.as_float(winner)
             free = self.xp.logical_and(free, self.xp.logical_not(winner))

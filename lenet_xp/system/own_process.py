@@ -9,14 +9,11 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-MAX_CORES = 1_000_000  # cores: no machine has as many
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_GROUPS = Path("/proc/self/cgroup")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, the last core in part perhaps
 _owners = 0  # blocks of `owned` that are open
 
 
@@ -60,21 +57,9 @@ def one_blas_thread() -> bool:
 
 def usable_cores() -> int:
     """How many cores this process may use: by its affinity and by its container's quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, _quota()))
-
-
-def _quota() -> int:
-    """How many cores the control groups of this process grant it, the last in part perhaps."""
-    least = MAX_CORES
-    with suppress(OSError, ValueError):  # no Linux
-        lines = _OWN_GROUPS.read_text().splitlines()
-        own = [_CGROUPS / line[4:] for line in lines if line.startswith("0::/")]
-        for folder in chain(own, *(each.parents for each in own)):
-            with suppress(OSError, ValueError, ZeroDivisionError):  # "max" stands for no limit
-                quota, period = (folder / "cpu.max").read_text().split()
-                least = min(least, -(-int(quota) // int(period)))
-    return least
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
+    with suppress(OSError, ValueError, ZeroDivisionError):  # no Linux; "max" stands for no limit
+        quota, period = _QUOTA.read_text().split()
+        cores = min(cores, -(-int(quota) // int(period)))
+    return max(1, cores)

@@ -22,6 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import cache
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -73,7 +74,9 @@ class WorkerProcess:
                 if _may_fork():
                     self._fork(other)
                 else:
-                    _server().start(self._job, self._shapes, other.fileno(), self._memory)
+                    _server(os.getpid()).start(
+                        self._job, self._shapes, other.fileno(), self._memory
+                    )
         except Exception as error:  # the system's, the host's, or that of a job with no pickle
             raise _cannot_start(error) from error
 
@@ -326,15 +329,12 @@ class _Server:
         return self._control
 
 
-_servers: dict[int, _Server] = {}  # by process: a forked host does not use its parent's
-
-
-def _server() -> _Server:
-    own = os.getpid()
-    if own not in _servers:
-        server = _servers.setdefault(own, _Server())
-        atexit.register(_end, own, server)
-    return _servers[own]
+@cache
+def _server(process: int) -> _Server:
+    """The server of a process, this one: a forked host does not use its parent's."""
+    server = _Server()
+    atexit.register(_end, process, server)
+    return server
 
 
 def _end(pid: int, server: _Server) -> None:

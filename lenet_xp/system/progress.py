@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Self
+from contextlib import contextmanager
+from typing import Self
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
     """Yield a function that takes the number of images finished since its last call."""
     label = printable(label)
     if shown and _on_terminal():
-        with tqdm(total=total, desc=label, unit=" images", file=_Terminal()) as bar:
+        with tqdm(total=total, desc=label, unit=" images") as bar:
             yield bar.update
         return
     if shown:
@@ -33,7 +33,7 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     label = printable(label)
     if shown and _on_terminal():
         style = {"unit": " files", "delay": DELAY, "leave": False}
-        with tqdm(desc=label, file=_Terminal(), **style) as bar:
+        with tqdm(desc=label, **style) as bar:
             yield bar.update
         return
     start, reported = time.monotonic(), not shown
@@ -74,7 +74,7 @@ class LinesAndBar:
             return
         if self._bar is None:
             style = {"unit": f" {unit}", "leave": False, "dynamic_ncols": True}
-            self._bar = tqdm(total=total, initial=start, desc=label, file=_Terminal(), **style)
+            self._bar = tqdm(total=total, initial=start, desc=label, **style)
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
 
@@ -82,21 +82,6 @@ class LinesAndBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-class _Terminal:
-    """Standard error for a bar: where a write fails, as on one that went away, nothing is shown."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
 
 
 def _on_terminal() -> bool:

@@ -116,7 +116,8 @@ def _prepare() -> None:
         shut, sys.stdout = sys.stdout is None, _text(raw, sys.stdout)
         raw.shut = shut
     if sys.stderr is None or _is_own(sys.stderr, sys.__stderr__, 2):
-        sys.stderr = _text(_NeverFails(2, "w", closefd=False), sys.stderr)
+        # On a descriptor of its own: 2 is muted while C libraries decode pictures.
+        sys.stderr = _text(_NeverFails(os.dup(2), "w"), sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown
             stream.reconfigure(errors="lenet_xp.escape")
@@ -131,7 +132,7 @@ def _is_own(stream: TextIO, first: TextIO | None, descriptor: int) -> bool:
 
 def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
     """A text stream on a descriptor, with the encoding and the buffering of another, if any."""
-    lines = raw.fileno() == 2 or bool(like and like.isatty())
+    lines = isinstance(raw, _NeverFails) or bool(like and like.isatty())
     through = bool(getattr(like, "write_through", False))
     encoding = like.encoding if like else "utf-8"
     buffer = io.BufferedWriter(raw)

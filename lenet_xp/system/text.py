@@ -6,6 +6,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 MAX_CLASSES = 1_000  # classes: of a data set or a model
 MAX_NAME = 255  # characters: of a class name, as of a folder
@@ -37,6 +38,21 @@ def nearest(word: str, known: Sequence[str]) -> str:
     """Return "did you mean ...?" with the known word most like this one, or all that are known."""
     close = difflib.get_close_matches(word.lower(), known, 1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+
+
+def known_values(
+    what: str, values: Any, known: Sequence[str], former: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the values of a table whose names are known; those of `former` names must be 0.
+
+    TypeError for what is no table, ValueError for other names.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(f"{what} is a table of names and values, not {values!r:.40}")
+    for name, value in values.items():
+        if name not in known and not (name in former and value == 0):
+            raise ValueError(f"{what} has no {name[:40]!r}; {nearest(name, known)}")
+    return {name: value for name, value in values.items() if name in known}
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:

@@ -4,10 +4,9 @@ A batch is made on the host by `epoch_batches`, waits in `prefetch`, and is copi
 into arrays that stay in place, so that a captured step can read it.
 """
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +21,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 T = TypeVar("T")
 
 PREFETCHED = 8  # batches that may wait: enough to ride out a pause, little memory
+_END: Any = object()
 
 
 class Batch(NamedTuple):
@@ -86,41 +86,17 @@ def prefetch(items: Iterator[T], ahead: int = PREFETCHED) -> Iterator[T]:
     An exception of the producer is raised here. When the consumer stops early, so does the thread.
     Raises WorkerFailed where the system cannot start a thread.
     """
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
-    stopped = threading.Event()
-
-    def offer(kind: str, value: object) -> bool:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                ready.put((kind, value), timeout=0.1)
-                return True
-        return False
-
-    def produce() -> None:
+    with ThreadPoolExecutor(1, "prefetch") as pool:
         try:
-            for item in items:
-                if not offer("item", item):
-                    return
-            offer("end", None)
-        except BaseException as error:
-            offer("error", error)
-
-    thread = threading.Thread(target=produce, name="prefetch", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError as error:  # "can't start new thread"
-        raise WorkerFailed(f"the system cannot start a thread ({error})") from error
-    try:
-        while True:
-            kind, value = ready.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-    finally:
-        stopped.set()
-        thread.join()
+            made = deque(pool.submit(next, items, _END) for _ in range(ahead))
+        except RuntimeError as error:  # "can't start new thread"
+            raise WorkerFailed(f"the system cannot start a thread ({error})") from error
+        try:
+            while (item := made.popleft().result()) is not _END:
+                made.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)

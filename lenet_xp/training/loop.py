@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from lenet_xp.training.batches import (
     prefetch,
     steps_at_once,
 )
-from lenet_xp.training.checkpoints import START_AGAIN, State, check_values
+from lenet_xp.training.checkpoints import START_AGAIN, CheckpointTimer, State, check_values
 from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 
@@ -85,16 +85,6 @@ class FitResult:
             self.best_epoch, self.best_values = row["epoch"], model.ops.to_host(model.values)
 
 
-class Checkpointer(Protocol):
-    """Saves a run's state, so that the run can go on where it stopped."""
-
-    def restored(self) -> State | None:
-        """The state to go on from; None to begin."""
-
-    def after_step(self, state: Callable[[], State]) -> None:
-        """Called between any two steps; it may ask for the state, and raise to stop the run."""
-
-
 LabelledImages = tuple[np.ndarray, np.ndarray]  # prepared images, (N, *shape), and labels (N,)
 
 
@@ -108,7 +98,7 @@ def fit(
     threads: int | None = None,
     on_progress: Callable[[EpochProgress], None] = lambda progress: None,
     on_epoch: Callable[[dict[str, Any], Sequential], None] = lambda row, model: None,
-    checkpointer: Checkpointer | None = None,
+    checkpointer: CheckpointTimer | None = None,
     on_doubt: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
@@ -180,7 +170,7 @@ class _Loop:
         val: LabelledImages,
         seed: int,
         on_progress: Callable[[EpochProgress], None],
-        checkpointer: Checkpointer | None,
+        checkpointer: CheckpointTimer | None,
     ):
         self.trainer, self.train, self.val, self.seed = trainer, train, val, seed
         self.on_progress, self.checkpointer = on_progress, checkpointer
@@ -188,7 +178,7 @@ class _Loop:
         self.done, self.seconds = 0, 0.0  # images seen in the present epoch, and its time
         ops, count = trainer.ops, len(train[1])
         self.losses, self.hits = ops.zeros((count,)), ops.zeros((count,))
-        state = checkpointer.restored() if checkpointer else None
+        state = checkpointer.state if checkpointer else None
         if state is not None:
             self._restore(state)
 
@@ -248,20 +238,12 @@ class _Loop:
         return {"val_loss": loss, "val_accuracy": float(hits.mean())}
 
     def _divergence(self, number: int, image: int) -> str:
-        """The message: the step that read the image, and the parameters that are not finite."""
+        """The message, with the step that read the image."""
         trainer = self.trainer
         steps = math.ceil(len(self.train[1]) / trainer.recipe.batch_size)
         step = (number - 1) * steps + image // trainer.recipe.batch_size + 1
-        broken = [
-            name
-            for name, parameter in trainer.model.parameters().items()
-            if not np.isfinite(trainer.ops.to_host(parameter.value)).all()
-        ]
-        where = (
-            f"{broken[0]} and {len(broken) - 1} more parameters are" if broken else "the loss is"
-        )
         return (
-            f"{where} not finite since step {step:,} (epoch {number}): "
+            f"the loss is not finite since step {step:,} (epoch {number}): "
             f"{trainer.recipe.excess(trainer.schedule(step - 1))}"
         )
 

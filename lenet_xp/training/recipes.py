@@ -22,7 +22,7 @@ from lenet_xp.optim import SGD, Adam
 from lenet_xp.pictures.preprocess import CHANNELS, Preprocessing
 from lenet_xp.schedules import SCHEDULES, Schedule
 from lenet_xp.system.files import FilePath
-from lenet_xp.system.text import nearest, reason_of
+from lenet_xp.system.text import known_values, nearest, reason_of
 
 LARGEST_BATCH = 100_000
 MOST_EPOCHS = 100_000
@@ -30,10 +30,7 @@ OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: ab
 SIDES = (8, 128)  # pixels
 MAX_FILE = 2**16  # bytes
 LENET5_OPTIONS = ("activation", "squash_pools")
-FORMER = {  # fields of earlier versions
-    "label_smoothing": "labels are no longer smoothed",
-    "averaging": "weights are no longer averaged",
-}
+FORMER = ("label_smoothing", "averaging")  # fields of earlier versions
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
 
 
@@ -166,15 +163,8 @@ class Recipe:
 
         TypeError or ValueError for anything else.
         """
-        if not isinstance(values, dict):
-            raise TypeError(f"a recipe is a table of names and values, not {values!r:.40}")
-        values = dict(values)
-        for name, change in FORMER.items():
-            if (value := values.pop(name, 0.0)) != 0.0:
-                raise ValueError(f"{name} {value!r:.40}: {change}")
         known = [field.name for field in fields(Recipe)]
-        for name in values.keys() - set(known):
-            raise ValueError(f"there is no {name[:40]!r}; {nearest(name, known)}")
+        values = known_values("a recipe", values, known, FORMER)
         if missing := {"name", "epochs"} - values.keys():
             raise ValueError(f"{min(missing)} is missing")
         network, distortion = values.get("network"), values.get("distortion")

@@ -25,7 +25,6 @@ RESULTS = (
     *("predictions.csv", "reliability.png", "rejection.csv", "rejection.png"),
 )
 WRITER_RESULTS = ("per_writer.csv", "per_writer.png", "per_writer.txt")  # if writers are known
-FORMER_RESULTS = ("config.json", "c1_filters.png")  # before version 0.2
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def check_writable(folder: Path) -> None:
 
 def remove_results(folder: Path) -> None:
     """Remove an earlier run's files: old and new ones must not stand side by side."""
-    for name in (*RESULTS, *WRITER_RESULTS, *FORMER_RESULTS):
+    for name in (*RESULTS, *WRITER_RESULTS):
         (folder / name).unlink(missing_ok=True)
 
 

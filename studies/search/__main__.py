@@ -80,7 +80,7 @@ def _searched(options: argparse.Namespace) -> dict[str, Any]:
         "seed": options.seed,
     }
     known = _rows_of(file, plan)
-    dataset = load_dataset(options.data, skip_bad=options.skip_bad, cache=not options.no_cache)
+    dataset = load_dataset(options.data, skip_bad=options.skip_bad, cache=options.cache)
     record = plan | {"device": cpu_name(), "versions": versions(), "git_commit": git_commit()}
     with _RunLines() as lines:
 

@@ -258,7 +258,6 @@ def test_a_finished_run_is_replaced_only_on_request(world, call, tmp_path):
     shutil.copytree(world / "run", out)
     before = {name: (out / name).read_bytes() for name in files_in(out)}
     (out / "mine.txt").write_text("kept")
-    (out / "config.json").write_text("{}")  # as an older version left it
     again = ["train", "--data", world / "letters", "--out", out, *QUICK]
     call(*again).assert_refused(out, "--overwrite")
     # A run that fails leaves the old one whole.

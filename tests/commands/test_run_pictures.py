@@ -16,7 +16,7 @@ from lenet_xp.model_file import SavedModel
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.summary import Scores
-from lenet_xp.training.record import Finished, remove_results
+from lenet_xp.training.record import Finished
 
 ROW = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32), dtype=np.uint8)
@@ -76,10 +76,3 @@ def test_any_network_leaves_the_pictures_that_it_has_something_for(tmp_path, mon
     assert ("feature_maps.png" in files, "filters.png" in files) == (bool(names), convolves)
     assert files >= {"learning_curves.png", "confusion_matrix.png", "rejection.png"}
     assert all(cv2.imread(str(tmp_path / name)) is not None for name in files)
-
-
-def test_the_filters_of_an_earlier_version_do_not_stay_beside_the_new_ones(tmp_path):
-    for name in ("c1_filters.png", "filters.png", "own.png"):
-        (tmp_path / name).touch()
-    remove_results(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["own.png"]

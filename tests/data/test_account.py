@@ -232,7 +232,7 @@ def test_what_is_hostile_and_an_image_is_refused(tmp_path):
         load(encrypted(as_zip(tmp_path / "a", letters()), "ya/ya_1.png"))
 
 
-@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_content_is_seen_through_every_compression(tmp_path, how):
     data = load(as_zip(tmp_path / "a", letters() | {"ya/8": PHOTO, "ya/9": TEXT}, how))
     assert "ya/8" in data.files and dict(data.left_out).keys() == {"ya/9"}

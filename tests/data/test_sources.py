@@ -248,13 +248,15 @@ def test_damaged_archives_are_refused(tmp_path):
     assert_refused(path, "ya_1.jpeg", "damaged")
 
 
-def test_other_compressions_are_read(tmp_path):
+def test_stored_members_are_read_and_other_compressions_refused(tmp_path):
     expected = load(as_zip(tmp_path / "a.zip", members()))
     for kind in (zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         with zipfile.ZipFile(tmp_path / f"{kind}.zip", "w", kind) as archive:
             for name, data in members().items():
                 archive.writestr(name, data)
-        assert_same(load(tmp_path / f"{kind}.zip"), expected)
+    assert_same(load(tmp_path / f"{zipfile.ZIP_STORED}.zip"), expected)
+    for kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        assert_refused(tmp_path / f"{kind}.zip", "that is not read; pack it with deflate")
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.zip", "missing.npz", "a\0b"])

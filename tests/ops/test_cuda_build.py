@@ -2,12 +2,17 @@
 
 import shutil
 import subprocess
+from importlib.resources import files
 
 import pytest
 
-from lenet_xp.ops.cuda.kernels import FILES, compiler_options, source
+from lenet_xp.ops.cuda.kernels import compiler_options, source
 from lenet_xp.ops.cuda.plans import stage_plan
 from lenet_xp.ops.settings import StageSettings
+
+FOLDER = files("lenet_xp.ops") / "cuda"
+NAMES = {each.name for each in FOLDER.iterdir() if each.name.endswith(".cu")}
+FILES = sorted(name.removesuffix(".cu") for name in NAMES - {"common.cu", "stage.cu"})
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (

@@ -103,6 +103,7 @@ from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system import streams
 from lenet_xp.system.own_process import owned
 
+streams._prepare()
 before = sys.stderr
 with owned(), stderr_muted:
     with stderr_muted:

@@ -285,9 +285,9 @@ def test_nothing_outlives_a_host_that_is_killed(tmp_path):
     program = (
         PRELUDE
         + """
-from lenet_xp.system.processes import _servers
+from lenet_xp.system.processes import _server
 def stop(progress):
-    (server,) = _servers.values()
+    server = _server(os.getpid())
     if os.fork() == 0:
         os.close(1)
         time.sleep(60)
@@ -385,35 +385,26 @@ def test_a_program_without_a_guarded_main_may_fit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("quota", "cores"),
     (
-        ({"own/cpu.max": "150000 100000"}, 2),
-        ({"own/cpu.max": "max 100000"}, 8),
-        ({"own/cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "300000 100000", "own/cpu.max": "max 100000"}, 3),  # of the group above
-        ({"cpu.max": "200000 100000", "own/cpu.max": "600000 100000"}, 2),
-        ({"own/cpu.max": "nonsense"}, 8),
-        ({}, 8),
-        ({"own/cpu.max": "400000 1e5"}, 8),
-        ({"own/cpu.max": "100000 0"}, 8),
-        ({"other/cpu.max": "100000 100000"}, 8),
+        ("150000 100000", 2),
+        ("max 100000", 8),
+        ("50000 100000", 1),
+        ("900000 100000", 8),
+        ("nonsense", 8),
+        ("400000 1e5", 8),
+        ("100000 0", 8),
     ),
 )
-def test_a_container_s_quota_is_seen(files, cores, tmp_path, monkeypatch):
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    groups = tmp_path / "cgroup"
-    groups.write_text("5:cpu,cpuacct:/own\n3:memory:/other\n0::/own\n")
-    monkeypatch.setattr(own_process, "_CGROUPS", tmp_path)
-    monkeypatch.setattr(own_process, "_OWN_GROUPS", groups)
+def test_a_container_s_quota_is_seen(quota, cores, tmp_path, monkeypatch):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(own_process, "_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert own_process.usable_cores() == cores
 
 
 def test_a_machine_without_control_groups_has_all_its_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr(own_process, "_OWN_GROUPS", tmp_path / "none")
+    monkeypatch.setattr(own_process, "_QUOTA", tmp_path / "none")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 6}, raising=False)
     assert own_process.usable_cores() == 3
 
@@ -449,10 +440,10 @@ expected = trained()
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
 kept = [open(os.devnull) for _ in range(1500)]
-from lenet_xp.system.processes import _servers
+from lenet_xp.system.processes import _server
 for _ in range(2):
     assert trained() == expected
-    server = _servers[os.getpid()]
+    server = _server(os.getpid())
     server.end()  # the next one has a high descriptor, too
 from lenet_xp.system import processes
 assert server._process is None and kept[-1].fileno() > 1023

@@ -175,7 +175,7 @@ def test_the_process_ends_with_its_context(how):
 def test_a_server_that_was_ended_is_started_again(stack):
     first, second = WorkerProcess(working, SHAPES), WorkerProcess(working, SHAPES)
     assert start_all(stack, [first])
-    server = processes._server()
+    server = processes._server(os.getpid())
     os.kill(server._process.pid, signal.SIGKILL)
     assert server._process.wait(SOON) == -signal.SIGKILL
     first.begin(1)
@@ -184,7 +184,7 @@ def test_a_server_that_was_ended_is_started_again(stack):
 
 
 def test_without_a_server_threads_do_the_work(batch, monkeypatch):
-    monkeypatch.setattr(processes, "_servers", {})
+    monkeypatch.setattr(processes, "_server", lambda process: processes._Server())
     monkeypatch.setattr(processes.multiprocessing.spawn, "get_executable", lambda: "/no/python")
     model = LeNet5(ops=get_ops("numpy"))
     recipe = replace(CLASSIC, epochs=1, batch_size=32)
@@ -216,7 +216,7 @@ def test_where_a_process_cannot_be_had_none_is_left(place, error, stack, monkeyp
         raise type(error)(*error.args)
 
     module, name = place.split(".")
-    monkeypatch.setattr(processes, "_servers", {})
+    monkeypatch.setattr(processes, "_server", lambda process: processes._Server())
     monkeypatch.setattr(getattr(processes, module, os), name, refuse)
     before = os.listdir("/proc/self/fd")
     started = start_all(stack, [WorkerProcess(working, SHAPES)])

@@ -22,8 +22,9 @@ def test_threads_that_the_system_does_not_start(monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", starts_two)
-    with pytest.raises(InputError, match=r"cannot start 5 threads .* fewer with --threads"):
-        WorkerThreads(5).__enter__()
+    problem = r"cannot start 5 threads .* fewer with --threads"
+    with pytest.raises(InputError, match=problem), WorkerThreads(5) as workers:
+        workers.run([lambda: time.sleep(0.1)] * 5)
     assert len(started) == 2 and not any(thread.is_alive() for thread in started)
 
 

@@ -91,7 +91,7 @@ LAYERS = '{kind = "flatten"}, {kind = "linear"}'
         ("epochs = 0", "epochs must be a whole number from 1 to 100,000"),
         ("epochs = 2.0", "epochs must be a whole number"),
         ("epochs = true", "epochs must be a whole number"),
-        ("epochs = 2\nepoch = 3", "there is no 'epoch'; did you mean epochs?"),
+        ("epochs = 2\nepoch = 3", "a recipe has no 'epoch'; did you mean epochs?"),
         ("epochs = 2\nlearning-rate = 3", "did you mean learning_rate?"),
         ("epochs = 2\nlearning_rate = 'fast'", "learning_rate cannot be 'fast'"),
         ("epochs = 2\nlearning_rate = nan", "learning_rate must be a positive number"),

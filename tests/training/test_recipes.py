@@ -86,7 +86,7 @@ def test_a_recipe_is_read_as_it_was_written():
     for recipe in RECIPES.values():
         assert Recipe.from_dict(recipe.to_dict()) == recipe
         assert Recipe.from_dict(recipe.to_dict() | {"label_smoothing": 0.0}) == recipe
-    with pytest.raises(ValueError, match=r"label_smoothing 0.1"):
+    with pytest.raises(ValueError, match="no 'label_smoothing'"):
         Recipe.from_dict(CLASSIC.to_dict() | {"label_smoothing": 0.1})
     for values in (None, [], "classic"):
         with pytest.raises(TypeError):

@@ -13,7 +13,6 @@ from lenet_xp.ops.cuda.recording import RecordedGraph, Recording, free_unused_po
 from lenet_xp.ops.reference import Array, Ops
 
 WARPS = (LANES, 8)  # threads: block of most kernels, 8 being SLICES in their files
-MEMORY_FACTOR = 2  # times: memory of a whole pass by that of one that failed, a guess
 
 
 class CupyArrays(Ops):
@@ -94,7 +93,7 @@ class CupyArrays(Ops):
             finally:
                 self._recording = None
 
-        with explain_memory(self.xp, recording):
+        with explain_memory(self.xp):
             run()
             recording.rewind()
             if self._graph:
@@ -156,18 +155,13 @@ class CupyArrays(Ops):
 
 
 @contextmanager
-def explain_memory(cupy: Any, recording: Recording) -> Iterator[None]:
-    """Turn CuPy's OutOfMemoryError in a capture into an InputError that names a smaller batch."""
+def explain_memory(cupy: Any) -> Iterator[None]:
+    """Turn CuPy's OutOfMemoryError in a capture into an InputError."""
     try:
         yield
     except cupy.cuda.memory.OutOfMemoryError as error:
-        images, used = recording.images, recording.bytes
         free, total = cupy.cuda.runtime.memGetInfo()
-        room = free + used
-        message = f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free)"
-        if images > 1 and used:
-            fits = min(int(room / (MEMORY_FACTOR * used) * images), images // 2)
-            message += f" at {images:,} images at a time"
-            if fits >= 1:
-                raise InputError(f"{message}; a batch of {fits:,} should fit") from error
-        raise InputError(f"{message}; end other programs on it, or use --backend numpy") from error
+        raise InputError(
+            f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free); try a "
+            "smaller --batch-size, end other programs on it, or use --backend numpy"
+        ) from error

@@ -13,10 +13,6 @@ MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as f
 
 C_TYPES = {"float32": "float", "float64": "double"}
 HEADERS = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
-FILES = (
-    *("stage_forward", "stage_backward", "dense", "matmul", "sums"),
-    *("elementwise", "images", "loss", "updates"),
-)
 
 
 @cache

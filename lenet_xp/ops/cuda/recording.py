@@ -87,16 +87,6 @@ class Recording:
     def first_pass(self) -> bool:
         return self._staging is None
 
-    @property
-    def bytes(self) -> int:
-        """The size of the arrays so far."""
-        return sum(array.nbytes for array in self._arrays)
-
-    @property
-    def images(self) -> int:
-        """The number of images that one pass has read so far."""
-        return max((len(host) for host, _ in self._hosts if host.ndim), default=0)
-
     def rewind(self) -> None:
         """Begin another pass."""
         if self._staging is None:
