@@ -128,7 +128,7 @@ def test_four_hundred_million_values_are_read_and_no_more(tmp_path, count, word)
 
 
 def test_its_pictures_keep_their_frames(tmp_path, call):
-    """Digits are framed by their data set: neither reading nor a model trained on them cuts them."""
+    """Digits are framed by their data set: neither reading nor training cuts them."""
     found = loaded(tmp_path)
     assert not found.images[:, :2].any() and not found.images[:, :, -4:].any()
     many = {"x_train": np.tile(X_TRAIN, (20, 1, 1)), "y_train": np.tile(Y_TRAIN, 20)}
