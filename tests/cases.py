@@ -213,6 +213,11 @@ def _(ops, draw, image, stage):
     return textbook.stage_backward(ops, dy, saved, weight, settings, **into), dweight, dbias
 
 
+@case("with_zero_row")
+def _(ops, draw):
+    return (ops.with_zero_row(draw(33, 7)),)
+
+
 @case("softmax")
 def _(ops, draw):
     return (ops.softmax(draw(33, 7) * 20.0),)
