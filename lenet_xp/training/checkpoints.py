@@ -22,7 +22,7 @@ import numpy as np
 
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.system.files import is_full, make_folder
+from lenet_xp.system.files import atomic_write, is_full, make_folder
 from lenet_xp.system.npz_file import MAX_CONTAINER, Damaged, read_container, write_container
 from lenet_xp.system.text import in_shell, reason_of
 
@@ -76,6 +76,29 @@ class Checkpoints:
             self.prune(1)
             write_container(path, header, state.arrays)
         self.prune(KEPT_CHECKPOINTS)
+
+    def save_last(self, state: State, run: dict[str, Any]) -> None:
+        """Write the state in which a training ends; on a full disk, in the place of all older ones.
+
+        Raises InputError where it cannot be written; then the older ones are back in their places.
+        """
+        try:
+            self.save(state, run)
+        except InputError as error:
+            files = [path for path in (*self._newest_first(), self.folder / BEST) if path.is_file()]
+            older = {path: path.read_bytes() for path in files}
+            room = sum(map(len, older.values()))
+            if not is_full(error) or room < sum(each.nbytes for each in state.arrays.values()):
+                raise
+            for path in older:
+                path.unlink()
+            try:
+                self.save(state, run)
+            except BaseException:
+                for path, content in older.items():
+                    with suppress(InputError), atomic_write(path) as handle:
+                        handle.write(content)
+                raise
 
     def prune(self, keep: int) -> None:
         """Remove all but so many of the newest checkpoints."""
@@ -284,7 +307,8 @@ class CheckpointTimer:
         """Save if the interval is over; save and raise Stopped if the run is asked to stop."""
         self._latest = state
         if self._request.signum is not None:
-            self._save(state(), "what was learned since the last checkpoint is lost")
+            warning = "what was learned since the last checkpoint is lost"
+            self._save(state(), warning, last=True)
             way_on = self._checkpoints.way_on() or "; start the run again"
             raise Stopped(f"stopped{way_on}", self._request.signum)
         if time.monotonic() - self._saved >= self._interval:
@@ -296,13 +320,14 @@ class CheckpointTimer:
     def after_last_epoch(self) -> None:
         """Save the end of the training: results that cannot be written then need no more of it."""
         if self._latest is not None:
-            self._save(self._latest(), "the end of the training is not kept")
+            self._save(self._latest(), "the end of the training is not kept", last=True)
 
-    def _save(self, state: State, warning: str) -> bool:
+    def _save(self, state: State, warning: str, last: bool = False) -> bool:
         """Save a state; False where it cannot be written, which a warning says, if one is given."""
         try:
             if np.isfinite(state.arrays["values"]).all():  # or the last good one stays
-                self._checkpoints.save(state, self._run)
+                save = self._checkpoints.save_last if last else self._checkpoints.save
+                save(state, self._run)
         except InputError as error:
             if warning:
                 self._say(f"WARNING: {warning}: {error}")

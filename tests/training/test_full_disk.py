@@ -13,8 +13,10 @@ from lenet_xp.errors import InputError
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.system import files
+from lenet_xp.system.files import atomic_write
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, Stopped
 from lenet_xp.training.run import train_run
+from lenet_xp.training.step import CapturedSteps
 
 
 def state(step: int) -> State:
@@ -70,22 +72,40 @@ def test_on_a_full_disk_older_checkpoints_make_room_for_a_new_one(tmp_path, disk
     disk.size = disk.used() + 2_000
     with pytest.raises(InputError):  # the newest is not given up for another while a run goes on
         checkpoints.save(state(5), {})
-    assert files_in(tmp_path) == ["step-0000000004.npz"]
+    checkpoints.save_last(state(5), {})  # but for its end
+    assert files_in(tmp_path) == ["step-0000000005.npz"]
+    disk.size = 100
+    with pytest.raises(InputError):
+        checkpoints.save_last(state(6), {})
 
 
-def test_no_checkpoint_makes_room_where_that_would_not_help(tmp_path, monkeypatch):
+def test_what_cannot_be_replaced_is_back_in_its_place(tmp_path, disk, monkeypatch):
     checkpoints = Checkpoints(tmp_path)
-    for step in (1, 2):
-        checkpoints.save(state(step), {})
-    for number in (errno.EACCES, errno.EFBIG):
+    checkpoints.save(state(1), {})
+    disk.size = disk.used() + 2_000
+    larger = State(2, {"values": np.ones(5000, np.float32)}, {})
+    with pytest.raises(InputError, match="No space left"):
+        checkpoints.save_last(larger, {})
+    assert checkpoints.latest(pytest.fail)[0].step == 1
+
+    def full(path, *content):
+        with atomic_write(path):
+            disk.size = 10_000  # its own file was too large
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="No space left"):
+        patch.setattr("lenet_xp.training.checkpoints.write_container", full)
+        checkpoints.save_last(state(2), {})
+    assert checkpoints.latest(pytest.fail)[0].step == 1
+    for number in (errno.EACCES, errno.EFBIG):  # removing files would not help
 
         def refused(handle, number=number):
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(files.os, "fsync", refused)
         with pytest.raises(InputError):
-            checkpoints.save(state(3), {})
-        assert files_in(tmp_path) == ["step-0000000001.npz", "step-0000000002.npz"]
+            checkpoints.save_last(state(3), {})
+        assert files_in(tmp_path) == ["step-0000000001.npz"]
 
 
 def fills_up(disk, monkeypatch, step, kept, then=lambda timer, state: None):
@@ -106,7 +126,7 @@ def fills_up(disk, monkeypatch, step, kept, then=lambda timer, state: None):
 def test_a_disk_that_fills_in_mid_run_loses_no_step_that_it_can_hold(
     data, tmp_path, disk, kept, monkeypatch
 ):
-    """In the room of three checkpoints a run ends well; in that of one it can go on from there."""
+    """In the room of three checkpoints a run ends well; in that of one its end is kept."""
     expected, out = tmp_path / "expected", tmp_path / "out"
     for folder in (expected, out):
         folder.mkdir()
@@ -118,17 +138,17 @@ def test_a_disk_that_fills_in_mid_run_loses_no_step_that_it_can_hold(
         with pytest.raises(InputError) as caught:
             train_run(run, get_ops("numpy"), Quiet())
         assert str(caught.value).endswith(f"; go on with: lenet-xp train --resume {out}")
-        assert Checkpoints(out / "checkpoints").latest(pytest.fail)[0].step == 6
-        monkeypatch.undo()
+        end, _ = Checkpoints(out / "checkpoints").latest(pytest.fail)
+        assert len(end.values["history"]) == run.recipe.epochs
+        disk.size = None
+        monkeypatch.setattr(CapturedSteps, "__call__", None)  # there is nothing to train
         begin_or_resume(data, out)
     else:
         train_run(run, get_ops("numpy"), Quiet())
     assert np.array_equal(final(out), final(expected)) and files_in(out) == files_in(expected)
 
 
-def test_a_run_that_is_stopped_on_a_full_disk_goes_on_from_its_last_checkpoint(
-    data, tmp_path, disk, monkeypatch
-):
+def test_a_run_that_is_stopped_on_a_full_disk_loses_no_step(data, tmp_path, disk, monkeypatch):
     expected, out = tmp_path / "expected", tmp_path / "out"
     for folder in (expected, out):
         folder.mkdir()
@@ -143,6 +163,6 @@ def test_a_run_that_is_stopped_on_a_full_disk_goes_on_from_its_last_checkpoint(
     with pytest.raises(Stopped, match=r"stopped; go on with: lenet-xp train --resume"):
         train_run(plan(data, out), get_ops("numpy"), Quiet())
     monkeypatch.undo()
-    assert Checkpoints(out / "checkpoints").latest(pytest.fail)[0].step == 2
+    assert Checkpoints(out / "checkpoints").latest(pytest.fail)[0].step == 5
     begin_or_resume(data, out)
     assert np.array_equal(final(out), final(expected))
