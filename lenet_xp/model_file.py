@@ -40,15 +40,19 @@ class SavedModel:
     temperature: float = 1.0
     threshold: float = 0.0
 
-    def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """Class probabilities (N, K) float64 of prepared images, temperature applied.
+    def probabilities(
+        self, images: np.ndarray, threads: int | None = None, *, scaled: bool = True
+    ) -> np.ndarray:
+        """Class probabilities (N, K) float64 of prepared images, if `scaled` at the temperature.
 
         What a row lacks to 1 is how probable it is that the image shows none of the classes; only
         a network with a `Rubbish` layer says so. Raises InputError where they are no numbers,
         because finite parameters overflowed.
         """
         plain = predict_probabilities(self.model, images, self.preprocessing, threads)
-        return self.calibrated(plain)
+        return (
+            self.calibrated(plain) if scaled else self._numbers(plain)[:, : len(self.class_names)]
+        )
 
     def as_trained(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """The same without the temperature, and if it is known that they show one of the classes.

@@ -20,7 +20,7 @@ from lenet_xp.system.opencv import cv2
 
 MIN_CERTAINTY = 0.9  # probability from which on a letter counts as certain
 MIN_LINE_HEIGHT = 0.5  # of the page's typical height: a lower line is dirt
-MIN_LETTER_HEIGHT = 40  # pixels: typical one; a page of smaller letters is enlarged
+MIN_LETTER_HEIGHT = 60  # pixels: typical one; a page of smaller letters is enlarged
 ENLARGEMENT = 2  # times
 DOUBTFUL = 1.0  # score: a group below it is cut
 MIN_CUT_OFF = 0.95  # probability of each letter that a cut leaves; else the mark is whole
@@ -83,19 +83,25 @@ def _read_line(
         doubtful -= unsure
     boxes = np.array([parts.box(*groups.spans[each]) for each in chosen])
     begins = spaces(boxes, height or parts.height)
+    spans = [groups.spans[each] for each in chosen]
+    rows = saved.probabilities(_images(parts, spans, saved), 1)
     letters: list[LetterOnPage] = []
-    for group, box, space in zip(chosen, boxes, begins, strict=True):
+    for span, row, box, space in zip(spans, rows[:, None], boxes, begins, strict=True):
         size = (box[3] - box[1]) / height if height else None
-        row = shared_out(groups.rows[group : group + 1], size, saved.class_names)
-        place = parts.place(*groups.spans[group], matrix), number, len(letters), bool(space)
+        row = shared_out(row, size, saved.class_names)
+        place = parts.place(*span, matrix), number, len(letters), bool(space)
         reading, refused = best_first(row[0], saved.class_names), bool(saved.refused(row)[0])
         letters.append(LetterOnPage(reading, *place, refused=refused))
     return letters
 
 
 def read_groups(parts: Parts, saved: SavedModel) -> Groups:
-    """What the network says of all groups of a line's parts that may be letters."""
+    """What the network says, as trained, of all groups of a line's parts that may be letters."""
     spans = likely_spans(parts)
-    fit = saved.preprocessing.fit
-    images = np.array([fit(pad_bar(parts.ink(*span))) for span in spans])
-    return Groups(parts, spans, saved.probabilities(images, threads=1), saved.class_names)
+    rows = saved.probabilities(_images(parts, spans, saved), 1, scaled=False)
+    return Groups(parts, spans, rows, saved.class_names)
+
+
+def _images(parts: Parts, spans: list[tuple[int, int]], saved: SavedModel) -> np.ndarray:
+    """Each range of parts alone, as the network sees it, (G, S, S) uint8."""
+    return np.array([saved.preprocessing.fit(pad_bar(parts.ink(*span))) for span in spans])
