@@ -6,15 +6,14 @@ from them, so that a network knows what a camera and the finding of letters do t
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from lenet_xp.pictures.many import opencv_alone
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.processes import Serve, WorkerProcess, can_start, start_all
+from lenet_xp.system.workers import in_order
 
 PAPERS = ("plain", "ruled", "squared", "grained")
 UNSTRETCHED = ("yan", "yagw", "yakw")  # letters that AMHCD's frames keep wide: a bar, two signs
@@ -165,51 +164,21 @@ def photograph(
     number of cores. progress: called with the number of images just done.
     """
     count = copies * len(images)
-    found = np.zeros((count, *images.shape[1:]), np.uint8)
-    parts = [slice(start, min(start + PART, count)) for start in range(0, count, PART)]
-    how = (images, names, preprocessing, seed)
-    with ExitStack() as stack:
-        others = min(len(parts), cores) - 1 if can_start() else 0
-        shapes = {"letters": ((PART, *images.shape[1:]), np.uint8)}
-        workers = [
-            WorkerProcess(partial(_letters_on_pages, how, parts), shapes) for _ in range(others)
-        ]
-        if not start_all(stack, workers):
-            workers = []
-        for first in range(0, len(parts), 1 + len(workers)):
-            own, *rest = parts[first : first + 1 + len(workers)]
-            for number, (_, worker) in enumerate(zip(rest, workers, strict=False), first + 1):
-                worker.begin(number)
-            found[own] = _part(how, own)
-            for part, worker in zip(rest, workers, strict=False):
-                worker.finish()
-                found[part] = worker.arrays["letters"][: part.stop - part.start]
-            progress(sum(part.stop - part.start for part in (own, *rest)))
+
+    def part(start: int) -> np.ndarray:
+        letters = []
+        for number in range(start, min(start + PART, count)):
+            letter, rng = number % len(images), np.random.default_rng([seed, number])
+            page = _page(images[letter], names[letter], rng)
+            letters.append(preprocessing.apply(page, inked=True))
+        return np.stack(letters)
+
+    found, starts = np.empty((count, *images.shape[1:]), np.uint8), range(0, count, PART)
+    with opencv_alone():
+        for start, letters in zip(starts, in_order(part, starts, cores), strict=True):
+            found[start : start + PART] = letters
+            progress(len(letters))
     return found
-
-
-_How = tuple[np.ndarray, Sequence[str], Preprocessing, int]  # what `photograph` is given
-
-
-def _letters_on_pages(how: _How, parts: list[slice], arrays: dict[str, np.ndarray]) -> Serve:
-    """What a worker process does for the number of a part."""
-
-    def serve(number: int) -> None:
-        part = parts[number]
-        arrays["letters"][: part.stop - part.start] = _part(how, part)
-
-    return serve
-
-
-def _part(how: _How, part: slice) -> np.ndarray:
-    """Some of the letters that `photograph` returns, (n, S, S) uint8."""
-    images, names, preprocessing, seed = how
-    letters = []
-    for number in range(part.start, part.stop):
-        letter, rng = number % len(images), np.random.default_rng([seed, number])
-        page = _page(images[letter], names[letter], rng)
-        letters.append(preprocessing.apply(page, inked=True))
-    return np.stack(letters)
 
 
 def _page(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:

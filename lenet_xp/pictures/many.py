@@ -62,7 +62,7 @@ def prepare(
     with (
         stderr_muted,  # before the progress, which then keeps to the same descriptor
         progress_bar(count, label, progress) as advance,
-        _opencv_alone(),
+        opencv_alone(),
     ):
         starts = range(0, count, CHUNK)
         found = in_order(work, starts, min(MAX_WORKERS, usable_cores()))
@@ -73,7 +73,7 @@ def prepare(
 
 
 @contextmanager
-def _opencv_alone() -> Iterator[None]:
+def opencv_alone() -> Iterator[None]:
     """OpenCV without threads of its own, which would compete with these, in a command's process.
 
     In a child it would wait for ever for the threads that its parent had.

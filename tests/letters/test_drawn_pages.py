@@ -54,7 +54,7 @@ def test_the_number_of_cores_and_of_images_beside_it_change_no_letter(images, na
     shared = photograph(images[:21], names[:21], Preprocessing(), 1, 3, 3, done.append)
     first = photograph(images[:5], names[:5], Preprocessing(), seed=3)
     assert np.array_equal(alone, shared) and np.array_equal(alone[:5], first)
-    assert sum(done) == 21 and len(done) == 2
+    assert sum(done) == 21 and len(done) == 6
     assert not np.array_equal(alone, photograph(images[:21], names[:21], Preprocessing(), seed=4))
 
 
