@@ -24,10 +24,11 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.letter import intersection_over_union
+from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import make_folder, write_json
 from studies.page_check.baseline import WAYS, found_by
 from studies.page_check.grounds import Scene, draw_cells, draw_frame, print_captions
-from studies.page_check.letters import NAMES, Letters, load_letters
+from studies.page_check.letters import FOLD, NAMES, Letters, load_letters
 from studies.page_check.lines import LINE, lines_of
 from studies.page_check.written import Written, lay_line
 
@@ -219,6 +220,18 @@ def main(arguments: list[str] | None = None) -> None:
     if archive and archive.exists():
         record["printed_words"] = words = check_words(archive, read)
         print(f"printed words: {words}")
+    record["about"] = {
+        "data": Path(options.data).name,
+        "part": options.part,
+        "fold": FOLD,
+        "pages": options.pages,
+        "seed": options.seed,
+        "ink": options.ink,
+        "model": SHIPPED.name,
+        "cpu": cpu_name(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
     write_json(folder / "outside.json", record)
 
 
