@@ -111,8 +111,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         result = loop.fit(model, recipe, train, val, self.preprocessing_, seed, threads)
         self.history_, self.n_iter_ = result.history, result.epochs
         self._keep(model)
-        shares = self._probabilities(val[0])[:, : len(self.classes_)].sum(1)
-        self.threshold_ = choose_threshold(shares) if self.outliers else 0.0
+        self.threshold_ = choose_threshold(self._shares(val[0])) if self.outliers else 0.0
         self._state: dict[str, np.ndarray] | None = None
         return self
 
@@ -134,7 +133,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = replace(recipe, schedule="constant")
         if not again:
             self.preprocessing_ = recipe.preprocessing().fitted(images)
-            self.history_, self.n_iter_ = [], 0
+            self.history_, self.n_iter_, self.threshold_ = [], 0, 0.0
         if getattr(self, "_state", None) is None:
             self._state, self._steps, self._drawn = {}, 0, self._seed()
         model = self._model(recipe, self._drawn, again)
@@ -155,12 +154,16 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def refused(self, X: np.ndarray) -> np.ndarray:
         """Which rows or pictures show none of the classes, (N,) bool; without `outliers` none.
 
-        The threshold, `threshold_`, refuses 1 in 200 of the validation images.
+        `fit` chooses the threshold, `threshold_`: it refuses at most about 1 in 200 of the images
+        that validate. `partial_fit` alone chooses none, and nothing is refused.
         """
         check_is_fitted(self, "values_")
         images = self.features_.apply(self._rows(X))
-        shares = self._probabilities(images)[:, : len(self.classes_)].sum(1)
-        return np.asarray(shares < self.threshold_)
+        return np.asarray(self._shares(images) < self.threshold_)
+
+    def _shares(self, images: np.ndarray) -> np.ndarray:
+        """How probable it is that each image shows one of the classes, (N,)."""
+        return np.asarray(self._probabilities(images)[:, : len(self.classes_)].sum(1))
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
         """The network's own probabilities of images, (N, outputs) float64."""

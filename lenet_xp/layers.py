@@ -327,8 +327,8 @@ class Flatten(Layer):
 class Rubbish(Layer):
     """(K, N) -> (K + 1, N): the logit 0 of one more class, for what is none of the K.
 
-    It stands last and has no parameters: the K logits of what is no letter learn to be below 0.
-    Source: the rubbish class of LeCun et al. 1998, eq. 9.
+    It stands last. It has no parameters: training lowers the K logits of an image that shows none
+    of the K classes below 0. Source: the rubbish class of LeCun et al. 1998, eq. 9.
     """
 
     kind = "rubbish"
@@ -342,7 +342,7 @@ class Rubbish(Layer):
         return self.ops.with_zero_row(x)
 
     def backward(self, dy: Array) -> Array:
-        return dy[:-1, :]
+        return dy[:-1, :]  # the constant depends on nothing
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}

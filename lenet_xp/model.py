@@ -72,11 +72,6 @@ class Sequential:
             )
         return self.shapes[-1][0]
 
-    @property
-    def knows_rubbish(self) -> bool:
-        """Whether the last class is for what is none of the others."""
-        return isinstance(self.layers[-1], Rubbish)
-
     def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
         """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
         size = sum(layer.num_parameters for layer in self.layers)

@@ -32,7 +32,7 @@ GAP_SCALE = 0.1  # line heights: over it, gaps within letters become e times rar
 # well, but for letters that touch.
 WIDTHS = (0.05, 0.15, 0.3, 0.5, 0.8, 1.1, 1.4, 1.9)  # line heights
 SCORES = (-0.15, -0.14, -0.66, 0.82, 2.06, 1.44, -0.9, -0.8)  # of these widths
-EVIDENCE = 1.54  # weight of what speaks for the likeliest letter
+EVIDENCE = 1.54  # weight of the log-likelihood of a group's likeliest letter
 TRUST = 2.0  # weight of the network's log-probability in it
 CUT, CROSSED = -3.32, -0.84  # of a cut, and of each line height of ink that it crosses
 NARROW = -8.0  # of no gap between two letters where half the usual one would be well

@@ -173,7 +173,7 @@ class Preprocessing:
             raise InputError(f"preprocessing: {values!r} is not a table of names and values")
         if "box" in values:  # its name in model files of version 1
             values = {"framing" if k == "box" else k: value for k, value in values.items()}
-        if values.get("framing") == "auto":  # there, too: pictures of up to 64 pixels were not cut
+        if values.get("framing") == "auto":  # of earlier versions, which left small pictures whole
             values = values | {"framing": "cut"}
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:

@@ -7,7 +7,7 @@ MAX_THRESHOLD = 0.5  # probability: what is likelier a letter than none is never
 
 
 def choose_threshold(shares: np.ndarray) -> float:
-    """Return the threshold that refuses 1 in 200 of validation images, and at most 0.5.
+    """Return the threshold that refuses about 1 in 200 of validation images; it is at most 0.5.
 
     shares: (N,) how probable it is that each shows one of the classes.
     """

@@ -88,13 +88,19 @@ def test_the_threshold_refuses_one_in_two_hundred():
     assert found["area_under_roc"] == pytest.approx(5 / 6)  # pairs in the right order
 
 
-def test_a_run_learns_to_refuse(call, tmp_path):
-    recipe = tmp_path / "short.toml"
-    recipe.write_text('epochs = 8\noptimiser = "adam"\nlearning_rate = 0.002\nactivation = "relu"')
-    how = ("--samples", "40", "--outliers", "1500", "--recipe", str(recipe), "--no-plots")
-    outcome = call("train", *how, "--out", str(tmp_path / "run"))
+def trained(call, tmp_path, recipe, *options):
+    """A small run by a recipe's text: what it printed, and its record."""
+    file = tmp_path / "short.toml"
+    file.write_text(recipe)
+    how = ("--recipe", str(file), "--no-plots", "--out", str(tmp_path / "run"))
+    outcome = call("train", *options, *how)
     assert outcome.status == 0, outcome.err
-    record = json.loads((tmp_path / "run/metrics.json").read_text())
+    return outcome.out + outcome.err, json.loads((tmp_path / "run/metrics.json").read_text())
+
+
+def test_a_run_learns_to_refuse(call, tmp_path):
+    recipe = 'epochs = 8\noptimiser = "adam"\nlearning_rate = 0.002\nactivation = "relu"'
+    _, record = trained(call, tmp_path, recipe, "--samples", "40", "--outliers", "1500")
     found = record["none_of_these"]
     assert found["area_under_roc"] > 0.8 and found["letters_refused"] < 0.1
     model = load_model(tmp_path / "run/model.npz", get_ops("numpy"))
@@ -117,13 +123,9 @@ def test_what_cannot_be_laid_beside_is_named(call, tmp_path, words, said):
 
 
 def test_letters_beside_come_on_top(call, tmp_path):
-    recipe = tmp_path / "short.toml"
-    recipe.write_text("epochs = 1")
-    how = ("--samples", "20", "--beside", "synthetic:3", "--recipe", str(recipe), "--no-plots")
-    outcome = call("train", *how, "--out", str(tmp_path / "run"))
-    assert outcome.status == 0, outcome.err
-    record = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert f"{record['n_train'] + 99:,} training" in outcome.out + outcome.err
+    options = ("--samples", "20", "--beside", "synthetic:3")
+    said, record = trained(call, tmp_path, "epochs = 1", *options)
+    assert f"{record['n_train'] + 99:,} training" in said
     assert record["config"]["beside"] == ["synthetic:3"]
 
 
@@ -141,6 +143,9 @@ def test_the_classifier_refuses_several_at_once():
     plain = LeNetClassifier(Recipe("short", epochs=1), random_state=0, threads=1)
     plain.fit(digits.images[known], digits.target[known])
     assert not plain.refused(digits.images).any()
+    step = LeNetClassifier(Recipe("short", epochs=1), outliers=10, random_state=0, threads=1)
+    step.partial_fit(digits.images[:60], digits.target[:60], classes=range(10))
+    assert not step.refused(digits.images[:60]).any()
     with pytest.raises(ValueError, match="a table"):
         LeNetClassifier(outliers=10).fit(np.zeros((60, 5)), np.arange(60) % 2)
 
