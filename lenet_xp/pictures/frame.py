@@ -79,13 +79,15 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas, boxes = stats[1:, cv2.CC_STAT_AREA], stats[1:, :4]
     large = areas >= MIN_SPECK * areas.sum()
-    in_strip = np.bincount(labels.reshape(-1), strip.reshape(-1), count)[1:]
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     on_rim = np.bincount(rim, minlength=count)[1:]
     sides = boxes[:, 2:]
     bent = sides.min(1) > EDGE * max(mask.shape)
     length = np.where(bent, sides.sum(1), sides.max(1))
-    border = (in_strip >= MIN_BORDER * areas) & (on_rim >= MIN_ON_RIM * length)
+    border = on_rim >= MIN_ON_RIM * length
+    if border.any():  # seldom, and counting pixels takes long
+        in_strip = np.bincount(labels.reshape(-1), strip.reshape(-1), count)[1:]
+        border &= in_strip >= MIN_BORDER * areas
     inside = large & ~border
     if inside.any() and border.any():
         box = _around(boxes, inside, ~border)
@@ -103,7 +105,7 @@ def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
     """
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     low, high = start[chosen].min(0), end[chosen].max(0)
-    for _ in range(NEARBY_ROUNDS):
+    for _ in range(NEARBY_ROUNDS if (others & ~chosen).any() else 0):
         gap = np.maximum(start - high, low - end).max(1)
         near = others & (gap <= NEARBY * (high - low).max())
         low, high = np.minimum(low, start[near].min(0)), np.maximum(high, end[near].max(0))
@@ -159,8 +161,11 @@ def pad_bar(ink: np.ndarray) -> np.ndarray:
 def _is_slanted_bar(ink: np.ndarray) -> bool:
     """Whether the ink, (h, w) uint8, is one narrow stroke, whichever way it leans."""
     small = shrunk(ink, ENLARGED_SIDE)
-    points = cv2.findNonZero((small > INK_THRESHOLD * small.max()).astype(np.uint8))
-    if points is None:
+    mask = small > INK_THRESHOLD * small.max()
+    rows = np.flatnonzero(mask.any(1))
+    if not len(rows):
         return False
-    across, along = sorted(cv2.minAreaRect(points)[1])
+    first, last = mask[rows].argmax(1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)
+    ends = np.stack([np.concatenate([first, last]), np.concatenate([rows, rows])], axis=1)
+    across, along = sorted(cv2.minAreaRect(ends.astype(np.int32))[1])  # the rows' ends are its hull
     return bool(across < MAX_BAR_ASPECT * along)
