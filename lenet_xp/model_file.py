@@ -1,5 +1,6 @@
 """The model file: parameters, layers, preprocessing and class names in one container."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from lenet_xp.system.text import problem_with, reason_of
 FORMAT = "lenet_xp model"
 VERSION = 2
 LENET5_OPTIONS = {"num_classes": int, "activation": str, "squash_pools": bool}
-SHIPPED = Path(__file__).with_name("models") / "tifinagh.npz"  # see docs/model_card.md
+# The models that come with the package: of AMHCD and generated letters, and of the latter alone.
+MODELS = {
+    name: Path(__file__).with_name("models") / f"{name}.npz" for name in ("letters", "generated")
+}
+SHIPPED = MODELS["letters"]  # see docs/model_card.md
 
 
 @dataclass(frozen=True)
@@ -49,18 +54,15 @@ class SavedModel:
         a network with a `Rubbish` layer says so. Raises InputError where they are no numbers,
         because finite parameters overflowed.
         """
-        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
-        return (
-            self.calibrated(plain) if scaled else self._numbers(plain)[:, : len(self.class_names)]
-        )
+        plain = self.plain(images, threads)
+        return self.calibrated(plain) if scaled else plain[:, : len(self.class_names)]
 
     def as_trained(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
         """The same without the temperature, and if it is known that they show one of the classes.
 
         Each row's sum is 1. Raises InputError as `probabilities` does.
         """
-        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
-        return among(self._numbers(plain), len(self.class_names))
+        return among(self.plain(images, threads), len(self.class_names))
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
         """What `probabilities` gives for the network's own probabilities, (N, outputs) float64."""
@@ -71,6 +73,14 @@ class SavedModel:
         """Which images show none of the classes, (N,) bool, by their `probabilities` (N, K)."""
         return np.asarray(rows.sum(1) < self.threshold)
 
+    def plain(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """The network's own probabilities (N, outputs) float64 of prepared images.
+
+        Raises InputError as `probabilities` does.
+        """
+        plain = predict_probabilities(self.model, images, self.preprocessing, threads)
+        return self._numbers(plain)
+
     def _numbers(self, plain: np.ndarray) -> np.ndarray:
         if not np.isfinite(plain).all():
             raise InputError(
@@ -78,6 +88,11 @@ class SavedModel:
                 "train again or use another model"
             )
         return plain
+
+
+def named_model(path: FilePath) -> Path:
+    """The path given, or that of the package's model of this name where no such file is there."""
+    return Path(path) if os.path.exists(path) else MODELS.get(str(path), Path(path))
 
 
 def save_model(path: FilePath, saved: SavedModel) -> None:
@@ -105,7 +120,7 @@ def save_model(path: FilePath, saved: SavedModel) -> None:
 
 def load_model(path: FilePath, ops: Ops) -> SavedModel:
     """Read a model file onto `ops`. Raises InputError, in one line, for anything wrong with it."""
-    path = Path(path)
+    path = named_model(path)
     try:
         if not path.is_file():
             there = "is no file" if path.exists() else "no such file"

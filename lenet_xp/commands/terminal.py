@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from lenet_xp.data.splits import MIN_IMAGES, SPLITS
 from lenet_xp.errors import InputError, WorkerFailed
-from lenet_xp.model_file import SHIPPED
+from lenet_xp.model_file import MODELS, SHIPPED, named_model
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.own_process import owned
@@ -70,15 +70,20 @@ def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> No
     """Add --model, by default the package's own; `positional` accepts it without --model too."""
     to.add_argument(
         "--model",
-        metavar="FILE",
-        type=path,
+        metavar="FILE|NAME",
+        type=model_file,
         default=SHIPPED,
-        help="a run's model.npz (default: the package's)",
+        help=f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)",
     )
     if positional:
         unset = argparse.SUPPRESS  # leaves --model as it is
         to.add_argument(
-            "model", nargs="?", metavar="MODEL", default=unset, help="the same, without --model"
+            "model",
+            nargs="?",
+            metavar="MODEL",
+            type=model_file,
+            default=unset,
+            help="the same, without --model",
         )
 
 
@@ -186,6 +191,15 @@ def made_folder(folder: Path) -> Iterator[None]:
 def path(text: str) -> Path:
     """Parse a path, as an argparse type; a shell expands "~" in `--out ~/x`, not in `--out=~/x`."""
     return Path(os.path.expanduser(text))
+
+
+def model_file(text: str) -> Path | str:
+    """Parse a model's file or name, as an argparse type; a file of that name wins."""
+    if text is argparse.SUPPRESS:  # in place of a positional argument that is not given
+        return text
+    if text in MODELS and os.path.isfile(text):
+        say(f"model {text}: the file of that name, not the package's own model")
+    return named_model(path(text))
 
 
 def print_json(value: Any) -> None:

@@ -14,6 +14,7 @@ from lenet_xp.commands.terminal import (
     add_split_options,
     choose_ops,
     made_folder,
+    model_file,
     parser,
     path,
     positive_number,
@@ -21,6 +22,7 @@ from lenet_xp.commands.terminal import (
 )
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
+from lenet_xp.model_file import SHIPPED
 from lenet_xp.ops import Ops
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.streams import say, tell
@@ -29,6 +31,7 @@ from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_OUTLIERS, MAX_PHOTOS, Plan, check_beside
 from lenet_xp.training.recipes import (
     CLASSIC,
+    FINE_TUNE,
     LARGEST_BATCH,
     MOST_EPOCHS,
     RECIPES,
@@ -37,6 +40,7 @@ from lenet_xp.training.recipes import (
 )
 from lenet_xp.training.record import Finished
 from lenet_xp.training.run import interrupted_run, train_run
+from lenet_xp.training.start import REPLAYED_OUTLIERS, read_start
 
 DEFAULT_DATA = "synthetic"
 
@@ -145,10 +149,23 @@ def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
         type=_recipe,
-        default=CLASSIC,
         metavar="NAME|FILE",
         help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most "
-        "accurate; or a TOML file as a run leaves it, with any network",
+        "accurate; or a TOML file as a run leaves it, with any network (default: classic, with "
+        "--from fine-tune)",
+    )
+    p.add_argument(
+        "--from",
+        dest="start",
+        type=model_file,
+        nargs="?",
+        const=SHIPPED,
+        metavar="MODEL",
+        help="start from a trained model (without a name: the package's): it keeps its classes, "
+        "learns the data's new ones, and learns generated letters again, so as not to forget",
+    )
+    p.add_argument(
+        "--freeze", action="store_true", help="with --from: the convolutions stay as they are"
     )
     p.add_argument(
         "--epochs", type=whole_number(1, MOST_EPOCHS), metavar="N", help="instead of the recipe's"
@@ -246,16 +263,25 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
 
 
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
-    recipe = options.recipe.with_options(
+    recipe, ops = options.recipe or CLASSIC, choose_ops(options)
+    again: tuple[str, ...] = ()
+    if options.start:
+        start = read_start(options.start, ops)
+        recipe = options.recipe or start.recipe(FINE_TUNE)
+        again = tuple(word for word in start.replayed if word not in options.beside)
+        options.outliers = options.outliers or REPLAYED_OUTLIERS * start.refuses
+        options.start = start.saved.name
+    elif options.freeze:
+        raise InputError("--freeze: keeps a model's convolutions; add --from MODEL")
+    recipe = recipe.with_options(
         epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate
     )
     for name in ("photos", "beside", "outliers"):
         if getattr(options, name) and recipe.channels != 1:
             raise InputError(f"--{name}: are grey, but the recipe keeps colours; leave it out")
-    ops = choose_ops(options)
     given = {name: each for name, each in vars(options).items() if name in Plan.__annotations__}
     given |= {"recipe": recipe, "out": _out_folder(options, recipe), "resume": False}
-    given |= {"beside": tuple(options.beside), "fold": options.fold or 0}
+    given |= {"beside": (*options.beside, *again), "fold": options.fold or 0}
     return Plan(**given, backend_requested=options.backend), ops
 
 

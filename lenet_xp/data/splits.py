@@ -33,6 +33,7 @@ class Split:
     val: np.ndarray
     test: np.ndarray
     fold: int = 0
+    folds: np.ndarray | None = None  # of each test image, where networks of each fold judge them
 
 
 def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Split:
@@ -155,10 +156,40 @@ def _stratified(
     raise _too_few(dataset, labels, share)
 
 
-def _too_few(dataset: Dataset, labels: np.ndarray, share: float) -> InputError:
+def few_split(dataset: Dataset) -> Split:
+    """The split of a data set that is too small for any other: each image trains.
+
+    Test images are those of classes with two different images or more. They have FOLDS["kfold"]
+    folds; a network that learned from the other folds judges each. Identical images stay together.
+    """
+    groups, folds = image_groups(dataset.images), np.full(len(dataset), -1)
+    for label in range(len(dataset.class_names)):
+        of_class = np.flatnonzero(dataset.labels == label)
+        different, places = np.unique(groups[of_class], return_inverse=True)
+        if len(different) > 1:
+            order = np.random.default_rng([SEED, label]).permutation(len(different))
+            folds[of_class] = order[places] % FOLDS["kfold"]
+    test, everything = np.flatnonzero(folds >= 0), np.arange(len(dataset))
+    return Split("few", everything, everything, test, folds=folds[test])
+
+
+def by_folds(split: Split, judge: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The rows (n, ...) of a split's test images, `judge` asked for the images of each fold."""
+    folds = np.asarray(split.folds)
+    rows = np.concatenate([judge(split.test[folds == fold]) for fold in np.unique(folds)])
+    result = np.empty_like(rows)
+    result[np.argsort(folds, kind="stable")] = rows
+    return result
+
+
+class TooFew(InputError):
+    """A class has too few images for a split."""
+
+
+def _too_few(dataset: Dataset, labels: np.ndarray, share: float) -> TooFew:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     rarest = int(counts.argmin())
-    return InputError(
+    return TooFew(
         f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
         f"of class {dataset.class_names[rarest]!r}); give at least {MIN_IMAGES} of each"
     )
@@ -227,9 +258,15 @@ def honest_split(
 
     The seed's split is fixed and keeps its test set: its images are dropped from training and
     validation, and validation images from training. Any other split with an overlap raises
-    InputError. With `allow_overlap` every split stays as it is.
+    InputError. With `allow_overlap` every split stays as it is. Data of too few images for the
+    seed's split, if no other is asked for, have that of `few_split`.
     """
-    split = make_split(dataset, name, fold)
+    try:
+        split = make_split(dataset, name, fold)
+    except TooFew:
+        if name is not None or dataset.source_train is not None or not len(few_split(dataset).test):
+            raise
+        return few_split(dataset), Overlap(0, 0, 0)
     groups = image_groups(dataset.images)
     overlap = find_overlap(groups, split)
     if allow_overlap or not overlap:

@@ -28,6 +28,7 @@ from lenet_xp.training.batches import (
 from lenet_xp.training.checkpoints import START_AGAIN, CheckpointTimer, State, check_values
 from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
+from lenet_xp.training.transfer import begin_from, convolution_parameters
 
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
 ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
@@ -100,6 +101,8 @@ def fit(
     on_epoch: Callable[[dict[str, Any], Sequential], None] = lambda row, model: None,
     checkpointer: CheckpointTimer | None = None,
     on_doubt: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
+    start: Sequential | None = None,
+    freeze: bool = False,
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
 
@@ -111,19 +114,26 @@ def fit(
     on_progress is called about twice a second. on_epoch is called with each row of the history and
     the model. on_doubt is called with a line where nothing was learned, or the loss is worse than
     guessing; by default that is a UserWarning.
+    start: a trained network to go on from, of the same layers; the first outputs of `model` are
+    its own, others are new. freeze: whether the parameters up to the last convolution stay.
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
-    dtype, for labels out of range or not one for each image, and for less than one thread.
+    dtype, for labels out of range or not one for each image, for a start of other layers, and for
+    less than one thread.
     """
     recipe = named_recipe(recipe)
     classes = model.num_classes
     train, val = (_checked(part, model, preprocessing) for part in (train, val))
     threads = worker_count(model.ops, threads)
+    frozen = convolution_parameters(model) if freeze else 0
+    if start is not None:
+        begin_from(model, start)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(WorkerThreads(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
         on_device = place_on_device(model.ops, train[0], recipe.distortion)
-        trainer = Trainer(model, recipe, preprocessing, workers, steps, on_device, len(val[1]))
+        how = (model, recipe, preprocessing, workers, steps, on_device, len(val[1]), frozen)
+        trainer = Trainer(*how)
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:

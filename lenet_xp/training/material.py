@@ -1,6 +1,7 @@
 """What a run learns from: the training letters, and what is laid beside them on request."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.training.loop import LabelledImages
 from lenet_xp.training.plan import Plan
+from lenet_xp.training.start import MIN_SHARE
 
 UNSEEN = 10_000  # added to a run's seed: what is generated from it is nothing that it learned from
 MOST_UNSEEN = 50  # letters of each class
@@ -24,12 +26,13 @@ def training_images(
     dataset: Dataset,
     chosen: np.ndarray,
     preprocessing: Preprocessing,
+    beside: Sequence[LabelledImages],
     check: Callable[[], None],
 ) -> LabelledImages:
     """The images that a run trains on, (N, *shape) uint8, and their labels (N,) int64.
 
-    chosen: the training letters among the data set's. check: called now and then; what it raises
-    ends the work. InputError for data that cannot be laid beside these.
+    chosen: the training letters among the data set's. beside: what `images_beside` gave. check:
+    called now and then; what it raises ends the work.
     """
     images, labels = dataset.images[chosen], dataset.labels[chosen]
     parts = [(images, labels)]
@@ -46,15 +49,28 @@ def training_images(
                 images, letters, preprocessing, plan.photos, plan.seed, cores, after_part
             )
         parts.append((pages, np.tile(labels, plan.photos)))
-    for word in plan.beside:
-        source, _, samples = word.rpartition(":")
-        parts.append(_beside(source, int(samples), plan, plan.seed, dataset, preprocessing))
-        check()
+    own, parts = parts, [*parts, *beside]
     if plan.outliers:
         names = dataset.class_names
         others = outliers.prepared(plan.outliers, images, names, preprocessing, plan.seed)
         parts.append((others, np.full(len(others), len(dataset.class_names))))
+    if plan.start:
+        fresh, replayed = (sum(len(y) for _, y in side) for side in (own, parts[len(own) :]))
+        parts += own * math.ceil(replayed * MIN_SHARE / (1 - MIN_SHARE) / fresh - 1)
     return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+
+def images_beside(
+    plan: Plan, dataset: Dataset, preprocessing: Preprocessing, check: Callable[[], None]
+) -> Iterator[LabelledImages]:
+    """What each other source of a plan lays beside the data, in the data set's classes.
+
+    check: see `training_images`. InputError for data that cannot be laid beside these.
+    """
+    for word in plan.beside:
+        source, _, samples = word.rpartition(":")
+        yield _beside(source, int(samples), plan, plan.seed, dataset, preprocessing)
+        check()
 
 
 def unseen_beside(
@@ -76,10 +92,18 @@ def _beside(
     dataset: Dataset,
     preprocessing: Preprocessing,
 ) -> LabelledImages:
-    """All letters of another source, in the classes of the data set."""
+    """All letters of another source, in the classes of the data set.
+
+    Of generated ones, a run that starts from a model takes those that it has as classes.
+    """
     other = load_dataset(
         source, preprocessing, samples_per_class=samples, seed=seed, cache=plan.cache
     )
+    if plan.start and source in GENERATORS:
+        names = dataset.class_names
+        places = np.array([names.index(n) if n in names else -1 for n in other.class_names])
+        known = np.flatnonzero(places[other.labels] >= 0)
+        return other.images[known], places[other.labels[known]]
     try:
         return other.images, check_class_names(dataset.class_names, other)
     except InputError as error:

@@ -26,6 +26,8 @@ class Plan:
 
     beside: other sources to learn from as well, with samples of each class, as in "print:200".
     outliers: generated pictures of none of the classes, for a network that is to refuse such.
+    start: the model file that the run starts from. freeze: whether the parameters up to the last
+    convolution keep their values.
     fused: whether runs of layers are computed as one (`fused.py`), or every layer by its own
     methods. graph: whether steps are captured once and repeated, or computed anew each time.
     """
@@ -38,6 +40,8 @@ class Plan:
     photos: int = 0
     beside: tuple[str, ...] = ()
     outliers: int = 0
+    start: str | None = None
+    freeze: bool = False
     split: str | None = None
     fold: int = 0
     allow_overlap: bool = False

@@ -214,8 +214,8 @@ def read_recipe(path: FilePath) -> Recipe:
 
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best")}
-CLASSIC, BEST = RECIPES["classic"], RECIPES["best"]
+RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best", "fine-tune")}
+CLASSIC, BEST, FINE_TUNE = RECIPES.values()
 
 
 def named_recipe(recipe: FilePath | Recipe) -> Recipe:

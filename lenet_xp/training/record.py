@@ -13,6 +13,7 @@ from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import atomic_write
 from lenet_xp.training.loop import FitResult
 from lenet_xp.training.plan import Plan
+from lenet_xp.training.start import Start
 
 RESERVED = 4 * 2**20  # bytes: more than a run's results take on AMHCD or MNIST
 RECORDED_PAIRS = 10  # confused pairs in metrics.json; confused_pairs.csv has more
@@ -56,7 +57,7 @@ def remove_results(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def config_of(plan: Plan, split: Split) -> dict[str, Any]:
+def config_of(plan: Plan, split: Split, start: Start | None) -> dict[str, Any]:
     """What decided the run's outcome, for metrics.json and the model file's notes."""
     return {
         "data": Path(plan.data).name,
@@ -69,6 +70,7 @@ def config_of(plan: Plan, split: Split) -> dict[str, Any]:
         "photos": plan.photos,
         "beside": list(plan.beside),
         "outliers": plan.outliers,
+        "start": start and {"model": start.name, "sha256": start.digest, "freeze": plan.freeze},
     }
 
 
@@ -78,6 +80,7 @@ def record_of(
     overlap: Overlap,
     result: FitResult,
     refusals: dict[str, float] | None,
+    kept: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The content of metrics.json."""
     saved, dataset, split, scores = run.saved, run.dataset, run.split, run.scores
@@ -111,11 +114,12 @@ def record_of(
         "temperature": saved.temperature,
         "threshold": saved.threshold,
         "none_of_these": refusals,
+        "start": kept,
         "train_seconds": result.train_seconds,
         "images_per_second": result.images_per_second,
         "parameters": int(saved.model.values.shape[0]),
         "confused_pairs": [vars(pair) for pair in scores.pairs[:RECORDED_PAIRS]],
-        "config": config_of(plan, split),
+        "config": saved.notes,
         "versions": versions(),
         "git_commit": git_commit(),
     }

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,10 +12,10 @@ import numpy as np
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import framing_of, load_dataset
-from lenet_xp.data.splits import Overlap, Split, honest_split
+from lenet_xp.data.splits import Overlap, Split, by_folds, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
-from lenet_xp.inference import worker_count
+from lenet_xp.inference import among, worker_count
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
@@ -30,9 +30,10 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.material import UNSEEN, training_images, unseen_beside
+from lenet_xp.training.material import UNSEEN, images_beside, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
+from lenet_xp.training.start import Start, new_network, read_start
 
 MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
 
@@ -87,9 +88,10 @@ def train_run(
                 f"{plan.out}: holds an unfinished run; choose another --out, add --overwrite, or "
                 f"go on with: {saving.resume_command(plan.out)}"
             )
+        start = read_start(plan.start, ops) if plan.start else None
         dataset = load_dataset(
             plan.data,
-            _preprocessing(plan),
+            _preprocessing(plan, start),
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,
@@ -100,10 +102,14 @@ def train_run(
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
         if overlap:
             reporter.say(_overlap_words(split, overlap))
-        run = _Run(plan, ops, dataset, split, reporter, request)
-        saved, result = run.trained()
+        if split.folds is not None:
+            reporter.say(_few_words(dataset, split))
+        if start:
+            dataset = start.relabelled(dataset)
+        run = _Run(plan, ops, dataset, split, reporter, request, start)
+        saved, result, plain = run.trained()
         try:
-            record, finished = run.write_results(saved, overlap, result)
+            record, finished = run.write_results(saved, overlap, result, plain)
         except (InputError, WorkerFailed) as error:
             raise type(error)(f"{error}{_checkpoints(plan.out).way_on()}") from error
         if not plan.plots or run.drawn(draw, finished):
@@ -111,9 +117,18 @@ def train_run(
         return record
 
 
-def _preprocessing(plan: Plan) -> Preprocessing:
-    """What makes the data's pictures into images for the recipe's network."""
-    return replace(plan.recipe.preprocessing(), framing=framing_of(plan.data))
+def _preprocessing(plan: Plan, start: Start | None) -> Preprocessing:
+    """What makes the data's pictures into images; InputError for another framing than known."""
+    framing = framing_of(plan.data)
+    if start is None:
+        return replace(plan.recipe.preprocessing(), framing=framing)
+    known = start.saved.preprocessing
+    if known.framing != framing:
+        raise InputError(
+            f"{plan.data}: its pictures have the framing {framing!r}, but {start.saved.name} was "
+            f"trained with {known.framing!r}; give data of that kind, or train without --from"
+        )
+    return known
 
 
 def _checkpoints(out: Path) -> Checkpoints:
@@ -157,55 +172,96 @@ class _Run:
     split: Split
     reporter: Reporter
     request: StopRequest
+    start: Start | None
 
     def part(self, chosen: np.ndarray) -> LabelledImages:
         """The images and labels of one side of the split."""
         return self.dataset.images[chosen], self.dataset.labels[chosen]
 
-    def trained(self) -> tuple[SavedModel, FitResult]:
-        """The trained model, with the temperature fitted to the validation images."""
+    def trained(self) -> tuple[SavedModel, FitResult, np.ndarray]:
+        """The trained model, its training, and `SavedModel.plain` of the test images.
+
+        Its temperature and threshold are fitted to the validation images, of few images to those
+        that other networks judged.
+        """
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
-        preprocessing = _preprocessing(plan).fitted(dataset.images[split.train])
-        try:
-            model = plan.recipe.make_network(
-                len(dataset.class_names),
-                ops,
-                seed=plan.seed,
-                fused=plan.fused,
-                rubbish=plan.outliers > 0,
-            )
-        except ValueError as error:
-            raise InputError(f"{dataset.name}: {error}") from error
-        how = (plan, dataset, split.train, preprocessing, self._check)
-        train, val = training_images(*how), self.part(split.val)
+        preprocessing = _preprocessing(plan, self.start)
+        if self.start is None:
+            preprocessing = preprocessing.fitted(dataset.images[split.train])
+        model, val = self._network(), self.part(split.val)
+        beside = list(images_beside(plan, dataset, preprocessing, self._check))
+        how = preprocessing, beside, self._check
+        train = training_images(plan, dataset, split.train, *how)
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
             f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
         )
-        saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
+        notes = config_of(plan, split, self.start)
+        saved = SavedModel(model, preprocessing, dataset.class_names, notes)
         result = self._fitted(saved, train, val)
-        saved = replace(saved, temperature=max(self.temperatures(saved, val)))
+        if split.folds is None:
+            tested = saved.plain(dataset.images[split.test], plan.threads)
+            judged, labels = saved.plain(val[0], plan.threads), val[1]
+        else:
+            judged, labels = self._judged_by_folds(saved, beside), dataset.labels[split.test]
+            tested = judged
+        saved = replace(saved, temperature=max(self._temperatures(saved, judged, labels)))
         if plan.outliers:
-            shares = saved.probabilities(val[0], plan.threads).sum(1)
-            saved = replace(saved, threshold=choose_threshold(shares))
-        return saved, result
+            saved = replace(saved, threshold=choose_threshold(saved.calibrated(judged).sum(1)))
+        return saved, result, tested
 
-    def temperatures(self, saved: SavedModel, val: LabelledImages) -> Iterator[float]:
-        """What fits the validation images, and unseen letters of each generator beside them.
+    def _network(self) -> Sequential:
+        classes = len(self.dataset.class_names)
+        return new_network(self.plan, self.start, self.dataset.name, classes, self.ops)
+
+    def _judged_by_folds(self, saved: SavedModel, beside: list[LabelledImages]) -> np.ndarray:
+        """What `SavedModel.plain` is of the test images, each from a network that never saw it."""
+        plan, split, dataset = self.plan, self.split, self.dataset
+
+        def after_part(progress: EpochProgress) -> None:
+            self.reporter.progress(progress)
+            self._check()
+
+        def judge(judged: np.ndarray) -> np.ndarray:
+            others, own = np.setdiff1d(split.train, judged), self._network()
+            train = training_images(
+                *(plan, dataset, others, saved.preprocessing, beside, self._check)
+            )
+            fit(
+                *(own, plan.recipe, train, self.part(others), saved.preprocessing),
+                *(plan.seed, plan.threads, after_part),
+                on_doubt=lambda text: None,  # the run itself says it
+                freeze=plan.freeze,
+            )
+            rows = replace(saved, model=own).plain(dataset.images[judged], plan.threads)
+            right = int((rows.argmax(1) == dataset.labels[judged]).sum())
+            self.reporter.say(f"a network without {len(judged)} images reads {right} of them right")
+            return rows
+
+        return by_folds(split, judge)
+
+    @cached_property
+    def _unseen(self) -> list[LabelledImages]:
+        return list(unseen_beside(self.plan, self.dataset, _preprocessing(self.plan, self.start)))
+
+    def _temperatures(
+        self, saved: SavedModel, plain: np.ndarray, labels: np.ndarray
+    ) -> Iterator[float]:
+        """What fits images that were judged, and unseen letters of each generator beside them.
 
         The highest makes no kind of letters look surer than it is.
         """
-        unseen = unseen_beside(self.plan, self.dataset, saved.preprocessing)
-        for images, labels in chain([val], unseen):
+        yield fit_temperature(log_probabilities(among(plain, len(saved.class_names))), labels)
+        for images, unseen in self._unseen:
             rows = saved.as_trained(images, self.plan.threads)
-            yield fit_temperature(log_probabilities(rows), labels)
+            yield fit_temperature(log_probabilities(rows), unseen)
 
     def _check(self) -> None:
         if self.request.signum is not None:
             raise saving.Stopped("stopped before the training began", self.request.signum)
 
-    def refusals(self, saved: SavedModel) -> dict[str, float] | None:
+    def refusals(self, saved: SavedModel, plain: np.ndarray) -> dict[str, float] | None:
         """How the model refuses test letters, and generated pictures that it has not seen."""
         plan, dataset = self.plan, self.dataset
         if not plan.outliers:
@@ -213,8 +269,8 @@ class _Run:
         letters = self.part(self.split.test)[0]
         how = (letters, dataset.class_names, saved.preprocessing, plan.seed + UNSEEN)
         others = outliers.prepared(len(letters), *how)
-        ours, theirs = (saved.probabilities(x, plan.threads).sum(1) for x in (letters, others))
-        return refusal(ours, theirs, saved.threshold)
+        ours, theirs = saved.calibrated(plain), saved.probabilities(others, plan.threads)
+        return refusal(ours.sum(1), theirs.sum(1), saved.threshold)
 
     def _fitted(self, saved: SavedModel, train: LabelledImages, val: LabelledImages) -> FitResult:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
@@ -235,6 +291,7 @@ class _Run:
                 on_epoch=after_epoch,
                 checkpointer=timer,
                 on_doubt=lambda text: reporter.say(f"WARNING: {text}"),
+                freeze=plan.freeze,
             )
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
@@ -245,11 +302,13 @@ class _Run:
         """The state to go on from, if there is one, and the description of its run."""
         plan, ops = self.plan, self.ops
         description = {
-            "plan": plan.to_dict() | {"data": _absolute(plan.data)},
+            "plan": plan.to_dict()
+            | {"data": _absolute(plan.data), "start": plan.start and _absolute(plan.start)},
             "backend": ops.name,
             "dtype": ops.dtype_name,
             "threads": worker_count(ops, plan.threads),  # sums of floats depend on it
             "images": self._fingerprint(),
+            "start": self.start and self.start.digest,
         }
         if not plan.resume:
             checkpoints.clear()
@@ -259,6 +318,11 @@ class _Run:
             raise InputError(
                 f"{plan.data}: these are not the images that the run began with; "
                 "give the same with --data, or start the run again"
+            )
+        if started.get("start") != description["start"]:
+            raise InputError(
+                f"{plan.start}: is not the model that the run started from; put that one there, "
+                "or start the run again"
             )
         saving.check_values(state.values)
         self.reporter.say(f"going on after step {state.step:,}")
@@ -273,22 +337,25 @@ class _Run:
         return digest.hexdigest()
 
     def write_results(
-        self, saved: SavedModel, overlap: Overlap, result: FitResult
+        self, saved: SavedModel, overlap: Overlap, result: FitResult, plain: np.ndarray
     ) -> tuple[dict[str, Any], Finished]:
-        """Write RESULTS without the pictures; return metrics.json's content, and what to draw."""
+        """Write RESULTS without the pictures; return metrics.json's content, and what to draw.
+
+        plain: of the test images, as `trained` gives it.
+        """
         plan, dataset, split, out = self.plan, self.dataset, self.split, self.plan.out
         remove_results(out)
         save_model(out / "model.npz", saved)
         write_text(out / "recipe.toml", plan.recipe.as_toml())
         rows = [list(row.values()) for row in result.history]
         write_csv(out / "history.csv", list(result.history[0]), rows)
-        images, labels = self.part(split.test)
-        probabilities = saved.as_trained(images, plan.threads)
+        labels, probabilities = dataset.labels[split.test], among(plain, len(saved.class_names))
         writers = known_writers(dataset)
         groups = None if writers is None else writers[split.test]
         scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
         finished = Finished(out, saved, dataset, split, result.history, scores)
-        record = record_of(plan, finished, overlap, result, self.refusals(saved))
+        kept = self.start.kept(saved, self._unseen, plan.threads) if self.start else None
+        record = record_of(plan, finished, overlap, result, self.refusals(saved, plain), kept)
         write_json(out / "metrics.json", record)
         if plan.plots:
             names = dataset.names
@@ -311,6 +378,16 @@ class _Run:
 def _absolute(data: str) -> str:
     """A data source as a path that is valid in every working directory."""
     return str(Path(data).absolute()) if Path(data).exists() else data
+
+
+def _few_words(dataset: Dataset, split: Split) -> str:
+    judged = np.unique(dataset.labels[split.test])
+    unjudged = [name for i, name in enumerate(dataset.class_names) if i not in judged]
+    none = f"; nobody can judge {', '.join(unjudged)}, of a single image" if unjudged else ""
+    return (
+        f"few images: all of them train, and networks that never saw them judge {len(split.test)} "
+        f"of {len(dataset)}{none}"
+    )
 
 
 def _overlap_words(split: Split, overlap: Overlap) -> str:

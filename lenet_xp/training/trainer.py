@@ -25,6 +25,7 @@ class Trainer:
     others are processes on Linux and threads elsewhere. In a program whose matrix products use
     threads of their own the first is a process, too: there they would give other bits.
     on_device: the images that batches index. max_read: images that one `read` is given at most.
+    frozen: how many parameters, from the first on, keep their values.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Trainer:
         steps_per_epoch: int,
         on_device: DeviceImages | None = None,
         max_read: int = 0,
+        frozen: int = 0,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers, self.on_device = preprocessing, workers, on_device
@@ -43,7 +45,8 @@ class Trainer:
         self.processes: list[GradientProcess] = []
         self._first = 1  # shares of a batch that the caller's thread computes beside processes
         self._max_read = max_read
-        self.optimiser = recipe.make_optimiser(model.ops, model.values, model.gradients)
+        learning = model.values[frozen:], model.gradients[frozen:]
+        self.optimiser = recipe.make_optimiser(model.ops, *learning)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
         self.steps = 0
         self.learning_rate = self.schedule(0)
