@@ -29,6 +29,7 @@ from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write
 from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
+from lenet_xp.training.doubts import sketch
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
 from lenet_xp.training.material import UNSEEN, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
@@ -183,7 +184,8 @@ class _Run:
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
             f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
         )
-        saved = SavedModel(model, preprocessing, dataset.class_names, config_of(plan, split))
+        notes = config_of(plan, split) | {"learned": sketch(train[0])}
+        saved = SavedModel(model, preprocessing, dataset.class_names, notes)
         result = self._fitted(saved, train, val)
         saved = replace(saved, temperature=max(self.temperatures(saved, val)))
         if plan.outliers:
