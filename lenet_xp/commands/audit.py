@@ -38,12 +38,10 @@ from lenet_xp.system.files import write_csv
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable, text_table
 from lenet_xp.training.doubts import MODEL, judged
-from lenet_xp.training.recipes import MOST_EPOCHS
+from lenet_xp.training.record import check_writable
 
 MAX_LISTED = 5  # findings of a kind that are printed
-MOST_DRAWN = 500  # images on one sheet
 DOUBT = ("file", "label", "probability", "read", "read_probability", "judged_by")
-DOUBTED = "{file}: {label} ({probability:.2%}), read as {read} ({read_probability:.2%})"
 DOUBTING = (
     "list the labels that a model disbelieves (without FILE: the package's); what it learned from "
     "is judged by networks that its recipe trains on other folds of the data"
@@ -69,8 +67,8 @@ def audit(arguments: list[str] | None = None) -> None:
     add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
     p.add_argument("--model", type=path, nargs="?", const=SHIPPED, metavar="FILE", help=DOUBTING)
-    epochs, most = whole_number(1, MOST_EPOCHS), whole_number(1, MOST_DRAWN)
-    p.add_argument("--epochs", type=epochs, metavar="N", help="of these (default: the recipe's)")
+    number, most = whole_number(1), whole_number(1, 500)
+    p.add_argument("--epochs", type=number, metavar="N", help="of these (default: the recipe's)")
     p.add_argument("--out", type=path, metavar="FOLDER", help="for doubtful.csv and doubtful.png")
     p.add_argument("--most", type=most, metavar="N", default=50, help="images drawn (default: 50)")
     options = p.parse_args(arguments)
@@ -80,6 +78,8 @@ def audit(arguments: list[str] | None = None) -> None:
     saved = load_model(options.model, get_ops()) if options.model else None
     fit = saved.preprocessing if saved else None
     with made_folder(options.out) if options.out else nullcontext():
+        if options.out:
+            check_writable(options.out)
         dataset = load_dataset(options.data, fit, skip_bad=True, **how)
         found = audited(dataset, options.split)
         if saved:
@@ -228,10 +228,11 @@ def _listed(texts: list[str]) -> list[str]:
 
 def _doubt_lines(judged: dict[str, int], not_judged: dict[str, int], images: Any) -> list[str]:
     total, own = sum(judged.values()), judged.get(MODEL, 0)
+    words = "{file}: {label} ({probability:.2%}), read as {read} ({read_probability:.2%})"
     return [
         f"doubtful labels: {len(images):,} of {total:,} images are read as another class; "
         f"the model judged {own:,}, networks trained without them {total - own:,}",
-        *_listed([DOUBTED.format(**each) for each in images]),
+        *_listed([words.format(**each) for each in images]),
         *(f"not judged, of the unknown class {name}: {n:,}" for name, n in not_judged.items()),
     ]
 

@@ -57,6 +57,7 @@ def judged(
                     f"{saved.name}: it may have learned from these images, and no other can be "
                     f"trained as it was ({error}); give a model that is new to them"
                 ) from error
+            tell(f"{judge}: training on {len(train[1]):,} other images, {recipe.epochs} epochs")
             best = fit(model, recipe, train, val, fitted, on_doubt=tell)
             tell(f"{judge}: trained, validation accuracy {best.best_accuracy:.2%}")
             network = replace(saved, model=model, preprocessing=fitted)
