@@ -49,16 +49,16 @@ def judged(
             by[left] = judge = f"{name} fold {fold}"
             train, val = ((images[side], labels[side]) for side in (split.train, split.val))
             fitted = saved.preprocessing.fitted(train[0])
+            tell(f"{judge}: training on {len(train[1]):,} other images")
             try:
                 recipe = Recipe.from_dict(saved.notes["recipe"]).with_options(epochs=epochs)
                 model = recipe.make_network(len(saved.class_names), saved.model.ops)
+                best = fit(model, recipe, train, val, fitted, on_doubt=tell)
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(
                     f"{saved.name}: it may have learned from these images, and no other can be "
                     f"trained as it was ({error}); give a model that is new to them"
                 ) from error
-            tell(f"{judge}: training on {len(train[1]):,} other images, {recipe.epochs} epochs")
-            best = fit(model, recipe, train, val, fitted, on_doubt=tell)
             tell(f"{judge}: trained, validation accuracy {best.best_accuracy:.2%}")
             network = replace(saved, model=model, preprocessing=fitted)
             rows[left, :-1] = network.probabilities(images[left])
@@ -77,7 +77,7 @@ def _new_to(saved: SavedModel, dataset: Dataset, by_writers: bool) -> np.ndarray
     same = by_writers or dataset.name in (source.name, source.stem)
     new = np.full(len(dataset), not (met.any() if learned else same))
     if not new.any() and notes.get("allow_overlap") is False:
-        with suppress(InputError, TypeError):  # of other data, of damaged notes
+        with suppress(InputError, LookupError, TypeError):  # of other data, of damaged notes
             test = honest_split(dataset, notes["split"], notes["fold"])[0].test
             new[test] = not met[test].any()
     return new

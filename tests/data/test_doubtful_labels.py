@@ -180,8 +180,11 @@ def test_a_model_without_a_recipe_cannot_be_replaced(place, call, model):
     saved = load_model(model, get_ops("numpy"))
     data = drawn(place / "mine")
     images = load_dataset(data, saved.preprocessing, progress=False).images
-    for recipe in ({}, {"recipe": 3}, {"recipe": {"name": "x"}}):
+    wide = replace(BEST, network=({"kind": "flatten"}, {"kind": "linear"}), size=64).to_dict()
+    for recipe in ({}, {"recipe": 3}, {"recipe": {"name": "x"}}, {"recipe": wide}):
         notes = {"learned": sketch(images), "split": [1], "fold": "a", "allow_overlap": False}
+        if recipe:
+            del notes["split"]
         save_model(
             "odd.npz",
             SavedModel(saved.model, saved.preprocessing, saved.class_names, notes | recipe),
