@@ -1,10 +1,24 @@
-"""The audit of a data set: duplicates, label conflicts and leaks, which make scores too good."""
+"""The audit of a data set: duplicates and leaks, which make scores too good, and wrong labels."""
 
+import argparse
+from collections import Counter
+from contextlib import nullcontext
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import add_data_option, add_samples_option, parser, print_json
+from lenet_xp.commands.evaluate import drawing
+from lenet_xp.commands.terminal import (
+    add_data_option,
+    add_samples_option,
+    made_folder,
+    model_file,
+    parser,
+    path,
+    print_json,
+    whole_number,
+)
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import (
@@ -19,20 +33,33 @@ from lenet_xp.data.splits import (
 )
 from lenet_xp.data.writers import SAMPLES, doubtful_writers, known_writers, writer_table
 from lenet_xp.errors import InputError
+from lenet_xp.model_file import SHIPPED, SavedModel, load_model
+from lenet_xp.ops import get_ops
+from lenet_xp.system.files import write_csv
+from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable, text_table
+from lenet_xp.training.doubts import MODEL, judged
+from lenet_xp.training.record import check_writable
 
 MAX_LISTED = 5  # findings of a kind that are printed
+DOUBT = ("file", "label", "probability", "read", "read_probability", "judged_by")
+DOUBTING = (
+    "list the labels that a model disbelieves (without FILE: the package's); what it learned from "
+    "is judged by networks that its recipe trains on other folds of the data"
+)
 PAIRS = ("train_test", "val_test", "train_val")  # of sides that must not share an image
 EXAMPLES = """\
   lenet-xp audit --data amhcd_64.zip
       duplicates, label conflicts, writers, and what each split's sides share
+  lenet-xp audit --data photos/ --model runs/best/model.npz --out doubts
+      also the images whose label the model disbelieves: a table, and a sheet to look at
   lenet-xp audit --data amhcd_64.zip --split writer --json
       one split, everything that was found, for a program to read"""
 
 
 def audit(arguments: list[str] | None = None) -> None:
     """Run the command; see --help. Unreadable images are a finding here, not an error."""
-    about = "Report duplicates, label conflicts and leaks between a split's sides."
+    about = "Report duplicates, label conflicts, leaks between a split's sides, doubtful labels."
     p = parser("lenet-xp audit", about, EXAMPLES)
     add_data_option(p, None, skip_bad=False)
     p.add_argument(
@@ -40,14 +67,60 @@ def audit(arguments: list[str] | None = None) -> None:
     )
     add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
+    p.add_argument(
+        "--model", type=model_file, nargs="?", const=SHIPPED, metavar="FILE", help=DOUBTING
+    )
+    number, most = whole_number(1), whole_number(1, 500)
+    p.add_argument("--epochs", type=number, metavar="N", help="of these (default: the recipe's)")
+    p.add_argument("--out", type=path, metavar="FOLDER", help="for doubtful.csv and doubtful.png")
+    p.add_argument("--most", type=most, metavar="N", default=50, help="images drawn (default: 50)")
     options = p.parse_args(arguments)
+    if not options.model and (options.out or options.epochs):
+        p.error("--out and --epochs go with --model")
     how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
-    dataset = load_dataset(options.data, skip_bad=True, **how)
-    found = audited(dataset, options.split)
+    saved = load_model(options.model, get_ops()) if options.model else None
+    fit = saved.preprocessing if saved else None
+    with made_folder(options.out) if options.out else nullcontext():
+        if options.out:
+            check_writable(options.out)
+        dataset = load_dataset(options.data, fit, skip_bad=True, **how)
+        found = audited(dataset, options.split)
+        if saved:
+            found["doubtful"] = _doubtful(dataset, saved, options)
     if options.json:
         print_json(found)
     else:
         print("\n".join(map(printable, _lines(found))))
+
+
+def _doubtful(dataset: Dataset, saved: SavedModel, options: argparse.Namespace) -> dict[str, Any]:
+    """What the model doubts of the images whose class it knows; written to --out, if given."""
+    names = np.array(dataset.class_names, object)
+    known = np.isin(names, saved.class_names)
+    if not known.any():
+        raise InputError(f"{dataset.name}: {saved.name} knows none of its classes")
+    chosen = known[dataset.labels]
+    labels = (np.cumsum(known) - 1)[dataset.labels[chosen]]
+    files = tuple(compress(dataset.names, chosen))
+    part = Dataset(dataset.name, dataset.images[chosen], labels, tuple(names[known]), files)
+    scores, by = judged(part, saved, options.epochs, say)
+    answers, rows = scores.class_names, []
+    for i in scores.doubtful:
+        label, read = scores.labels[i], scores.predictions[i]
+        shares = scores.probabilities[i, [label, read]].tolist()
+        rows.append((files[i], answers[label], shares[0], answers[read], shares[1], by[i]))
+    if options.out:
+        write_csv(options.out / "doubtful.csv", DOUBT, rows)
+        with drawing():
+            from lenet_xp import plots  # matplotlib is slow to import
+
+            sheet = plots.misclassified(part.images, scores, options.most)
+            plots.save(sheet, options.out / "doubtful.png")
+    return {
+        "judged": Counter(by.tolist()),
+        "not_judged": Counter(names[label] for label in dataset.labels[~chosen]),
+        "images": [dict(zip(DOUBT, row, strict=True)) for row in rows],
+    }
 
 
 def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
@@ -135,6 +208,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *_listed([" = ".join(part) for part in duplicates["images"]]),
         f"label conflicts: {len(conflicts):,} images stand under two classes",
         *_listed([" = ".join(part) for part in conflicts]),
+        *(_doubt_lines(**found["doubtful"]) if "doubtful" in found else ()),
         *_writer_lines(found["writers"]),
         "",
         *_split_lines(found["splits"]),
@@ -153,6 +227,17 @@ def _listed(texts: list[str]) -> list[str]:
     if (more := len(texts) - MAX_LISTED) > 0:
         lines.append(f"  ... and {more:,} more (--json lists all)")
     return lines
+
+
+def _doubt_lines(judged: dict[str, int], not_judged: dict[str, int], images: Any) -> list[str]:
+    total, own = sum(judged.values()), judged.get(MODEL, 0)
+    words = "{file}: {label} ({probability:.2%}), read as {read} ({read_probability:.2%})"
+    return [
+        f"doubtful labels: {len(images):,} of {total:,} images are read as another class; "
+        f"the model judged {own:,}, networks trained without them {total - own:,}",
+        *_listed([words.format(**each) for each in images]),
+        *(f"not judged, of the unknown class {name}: {n:,}" for name, n in not_judged.items()),
+    ]
 
 
 def _writer_lines(writers: dict[str, Any] | None) -> list[str]:

@@ -1,7 +1,8 @@
 """The command `evaluate`: score a saved model on a data set."""
 
 import argparse
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,16 +126,18 @@ def evaluate(arguments: list[str] | None = None) -> None:
         if options.out:
             write_tables(options.out, scores, part.names)
             write_json(options.out / "scores.json", record)
-            _draw(options.out, scores, part.images)
+            with drawing():
+                from lenet_xp.commands.pictures import draw_scores  # matplotlib is slow to import
+
+                draw_scores(options.out, scores, part.images)
         _show(record, options)
 
 
-def _draw(out: Path, scores: Scores, images: np.ndarray) -> None:
-    """Draw the scores; where that fails, a warning, for the tables are written."""
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Where the block fails to draw, a warning, for the tables are written."""
     try:
-        from lenet_xp.commands.pictures import draw_scores  # matplotlib is slow to import
-
-        draw_scores(out, scores, images)
+        yield
     except Exception as error:  # matplotlib is missing or broken, the disk is full, ...
         problem = f"not all pictures could be drawn ({reason_of(error)})"
         say(printable(f"WARNING: {problem}; the same command draws them later"))

@@ -18,7 +18,7 @@ COMMANDS = {
     "compare": "compare finished runs in one table",
     "export": "write a model as ONNX or safetensors",
     "download": "download AMHCD, 25,740 handwritten letters",
-    "audit": "find duplicates, label conflicts and leaks in a data set",
+    "audit": "find duplicates, conflicts, leaks and doubtful labels in a data set",
 }
 
 FIRST_STEPS = """\

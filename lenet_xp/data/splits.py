@@ -200,10 +200,14 @@ def image_groups(images: np.ndarray) -> np.ndarray:
 
     Groups are numbered from 0 in the order of their first image.
     """
-    seen: dict[bytes, int] = {}  # by digest: whole images as keys would take the memory again
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
-    groups = (seen.setdefault(digest, len(seen)) for digest in digests)
+    seen: dict[str, int] = {}  # by digest: whole images as keys would take the memory again
+    groups = (seen.setdefault(digest, len(seen)) for digest in digests(images))
     return np.fromiter(groups, np.int64, len(images))
+
+
+def digests(images: np.ndarray) -> list[str]:
+    """A digest of each image, equal for identical images."""
+    return [hashlib.blake2b(image.tobytes(), digest_size=10).hexdigest() for image in images]
 
 
 def repeated(groups: np.ndarray) -> list[np.ndarray]:

@@ -9,19 +9,18 @@ from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import GREY, ORANGE, caption, percent
 from lenet_xp.scores.summary import Scores
 
-MAX_SHOWN = 40  # errors: drawn on one sheet
+MAX_SHOWN = 40  # errors: drawn on one sheet by default
 INK_ON_PAPER = {"cmap": "gray_r", "vmin": 0, "vmax": 255}
 
 
-def misclassified(images: np.ndarray, scores: Scores) -> Figure:
-    """Draw up to 40 images that were read wrong, the most confident errors first.
+def misclassified(images: np.ndarray, scores: Scores, most: int = MAX_SHOWN) -> Figure:
+    """Draw at `most` so many images that were read wrong, the least probable label first.
 
     images: (N, S, S) uint8, ink 255 on paper 0, or in colour (N, S, S, 3), in the scores' order.
     """
     labels, class_names = scores.labels, scores.class_names
     confidence = scores.probabilities.max(axis=1)
-    errors = np.flatnonzero(~scores.correct)
-    shown = errors[np.argsort(-confidence[errors], kind="stable")][:MAX_SHOWN]
+    errors, shown = scores.doubtful, scores.doubtful[:most]
     if len(shown) == 0:
         return canvas.note(f"No errors among {len(labels)} images")
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
@@ -29,7 +28,7 @@ def misclassified(images: np.ndarray, scores: Scores) -> Figure:
     figure, page = canvas.new_page(columns * cell, head + rows * cell + 0.1)
     heading = f"{len(errors)} of {len(labels)} images read wrong"
     if len(errors) > len(shown):
-        heading += f"; the {len(shown)} read with most confidence"
+        heading += f"; the {len(shown)} whose label is least probable"
     canvas.write(page, 0.2, 0.32, heading, 13, weight="bold")
     for place, index in enumerate(shown):
         row, column = divmod(place, columns)
@@ -37,7 +36,7 @@ def misclassified(images: np.ndarray, scores: Scores) -> Figure:
         canvas.place_image(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
         truth, read = (caption(class_names[p[index]]) for p in (labels, scores.predictions))
         below = top + tile + 0.11
-        canvas.write(page, middle, below, f"true: {truth}", 9, ha="center")
+        canvas.write(page, middle, below, f"label: {truth}", 9, ha="center")
         answer = f"read: {read}  {percent(confidence[index], digits=0)}"
         canvas.write(page, middle, below + 0.17, answer, 9, ha="center", color=ORANGE)
     return canvas.finished(figure)

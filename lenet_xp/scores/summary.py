@@ -68,6 +68,12 @@ class Scores:
         return apply_temperature(self.probabilities, self.temperature)
 
     @cached_property
+    def doubtful(self) -> np.ndarray:
+        """The images that were read wrong, the one with the least probable label first."""
+        errors = np.flatnonzero(~self.correct)
+        return errors[np.argsort(self.probabilities[errors, self.labels[errors]], kind="stable")]
+
+    @cached_property
     def confusion(self) -> np.ndarray:
         """Confusion matrix (C, C) int64, rows true, columns predicted."""
         return confusion_matrix(self.labels, self.predictions, len(self.class_names))

@@ -119,7 +119,7 @@ def record_of(
         "images_per_second": result.images_per_second,
         "parameters": int(saved.model.values.shape[0]),
         "confused_pairs": [vars(pair) for pair in scores.pairs[:RECORDED_PAIRS]],
-        "config": saved.notes,
+        "config": {name: each for name, each in saved.notes.items() if name != "learned"},
         "versions": versions(),
         "git_commit": git_commit(),
     }

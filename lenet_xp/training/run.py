@@ -29,6 +29,7 @@ from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write
 from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
+from lenet_xp.training.doubts import sketch
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
 from lenet_xp.training.material import UNSEEN, images_beside, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
@@ -198,6 +199,7 @@ class _Run:
             f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
         )
         notes = config_of(plan, split, self.start)
+        notes[\"learned\"] = sketch(dataset.images[split.train])
         saved = SavedModel(model, preprocessing, dataset.class_names, notes)
         result = self._fitted(saved, train, val)
         if split.folds is None:

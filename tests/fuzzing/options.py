@@ -110,7 +110,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, str | None]]] = {
     ),
     "audit": (
         ("--data", LETTERS),
-        {"--split": "random", "--samples": "15", "--json": None, "--no-cache": None},
+        {
+            **{"--split": "random", "--samples": "15", "--json": None, "--no-cache": None},
+            **{"--model": MODEL, "--epochs": "1", "--out": "out", "--most": "3"},
+        },
     ),
     "export": ((MODEL, "--to", "out/x.safetensors"), {"--to": "out/y.onnx", "--int8": None}),
     "compare": ((LETTERS,), {"--json": None}),

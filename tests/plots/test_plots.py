@@ -139,6 +139,8 @@ def test_misclassified_stops_at_forty(tmp_path):
         plots.save(plots.misclassified(*answers(LETTERS, errors)), path)
     shapes = {read(path).shape for path in tmp_path.iterdir()}
     assert len(shapes) == 1
+    plots.save(plots.misclassified(*answers(LETTERS, 99), most=8), tmp_path / "8.png")
+    assert read(tmp_path / "8.png").shape[0] < shapes.pop()[0] / 3
 
 
 def test_misclassified_without_errors(tmp_path):

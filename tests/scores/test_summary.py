@@ -57,3 +57,10 @@ def test_writers_add_what_can_be_said_of_them(answers):
     assert scores["worst_writer_accuracy"] == pytest.approx(each.min())
     assert scores["writer_accuracy_deviation"] == pytest.approx(each.std(ddof=1))
     assert "writers" not in summary(labels, probabilities, groups=np.zeros(500, dtype=np.int64))
+
+
+def test_the_least_probable_label_is_doubted_first(answers):
+    labels, probabilities = answers
+    wrong = [i for i, row in enumerate(probabilities) if max(row) > row[labels[i]]]
+    doubtful = Scores(labels, probabilities, "abcdef").doubtful
+    assert doubtful.tolist() == sorted(wrong, key=lambda i: probabilities[i, labels[i]])
