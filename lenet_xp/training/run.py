@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -34,19 +34,8 @@ from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, Tra
 from lenet_xp.training.material import UNSEEN, images_beside, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
+from lenet_xp.training.reporter import Epochs, Reporter
 from lenet_xp.training.start import Start, new_network, read_start
-
-MAX_ACCURACY_DROP = 0.2  # share: validation accuracy this far below its best is warned of
-
-
-class Reporter(Protocol):
-    """Shows how the run goes."""
-
-    def say(self, text: str) -> None: ...
-
-    def progress(self, progress: EpochProgress) -> None: ...
-
-    def epoch(self, row: dict[str, Any], epochs: int, images: int) -> None: ...
 
 
 def interrupted_run(out: Path) -> tuple[Plan, str, str]:
@@ -136,33 +125,6 @@ def _checkpoints(out: Path) -> Checkpoints:
     return Checkpoints(out / "checkpoints")
 
 
-class _Epochs:
-    """What follows each epoch: a line, a copy of the best model, a warning of a collapse."""
-
-    def __init__(self, run: "_Run", saved: SavedModel, images: int, timer: CheckpointTimer):
-        self.plan, self.reporter, self.timer = run.plan, run.reporter, timer
-        self.saved, self.images = saved, images
-        self.best: dict[str, Any] = {"val_accuracy": 0.0, "epoch": 0}
-
-    def __call__(self, row: dict[str, Any], model: Sequential) -> None:
-        self.reporter.epoch(row, self.plan.recipe.epochs, self.images)
-        accuracy, best = row["val_accuracy"], self.best["val_accuracy"]
-        if accuracy > best:
-            self.best = row
-            try:
-                _checkpoints(self.plan.out).save_best(replace(self.saved, model=model))
-            except InputError as error:  # the training is worth more than a copy of its weights
-                text = f"WARNING: training goes on, but its best model is not kept: {error}"
-                self.reporter.say(text)
-        elif accuracy < best - MAX_ACCURACY_DROP:
-            self.reporter.say(
-                f"WARNING: validation accuracy fell to {accuracy:.2%} from {best:.2%}: the "
-                f"learning rate may be too high; the weights of epoch {self.best['epoch']} are kept"
-            )
-        if row["epoch"] == self.plan.recipe.epochs:
-            self.timer.after_last_epoch()
-
-
 @dataclass(frozen=True)
 class _Run:
     """What every part of a run works with, and these parts."""
@@ -199,7 +161,7 @@ class _Run:
             f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
         )
         notes = config_of(plan, split, self.start)
-        notes[\"learned\"] = sketch(dataset.images[split.train])
+        notes["learned"] = sketch(dataset.images[split.train])
         saved = SavedModel(model, preprocessing, dataset.class_names, notes)
         result = self._fitted(saved, train, val)
         if split.folds is None:
@@ -281,7 +243,7 @@ class _Run:
         timer = CheckpointTimer(
             checkpoints, description, state, plan.checkpoint_every, self.request, reporter.say
         )
-        after_epoch = _Epochs(self, saved, len(train[1]), timer)
+        after_epoch = Epochs(plan, reporter, saved, len(train[1]), checkpoints, timer)
         if state is not None and (rows := state.values["history"]):
             after_epoch.best = max(rows, key=lambda row: row["val_accuracy"])
         try:
