@@ -20,6 +20,7 @@ from lenet_xp.inference import among, predict_probabilities, worker_count
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
+from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.from_numbers import FeatureImages
 from lenet_xp.scores.refusal import choose_threshold
 from lenet_xp.system.files import FilePath
@@ -28,7 +29,9 @@ from lenet_xp.training import loop
 from lenet_xp.training.batches import epoch_batches
 from lenet_xp.training.loop import LabelledImages, TrainingDiverged
 from lenet_xp.training.recipes import Recipe, named_recipe
+from lenet_xp.training.start import Start, read_start
 from lenet_xp.training.trainer import Trainer
+from lenet_xp.training.transfer import begin_from
 
 MIN_VALIDATION = 100  # images: the accuracy on fewer is mostly chance
 # X seems to have another unit where it uses less of fit's range, or where more of it is so far.
@@ -51,6 +54,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     learning_rate: override the recipe's. validation_fraction: part of the training images that
     chooses the best epoch and does not train. If it is fewer than 100 images, or a class has one
     image only, all images do both.
+    start: a model to go on from, a file of a run or a name ("letters", "generated"); pictures are
+    then framed as it frames them. Classes that it knows by name go on, others begin anew, and it is
+    its network that learns. "fine-tune" is a recipe for it.
     outliers: generated pictures of none of the classes to learn from, some thousand; then `refused`
     says which pictures show none of them.
     warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
@@ -71,6 +77,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
+        start: FilePath | None = None,
         outliers: int = 0,
         validation_fraction: float = 0.1,
         warm_start: bool = False,
@@ -83,6 +90,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.start = start
         self.outliers = outliers
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
@@ -100,7 +108,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         images, labels, recipe = self._checked(X, y, again)
         seed = self._seed()
         train, val = self._sides(images, labels, seed)
-        if not again:
+        if not again and self.start is None:
             self.preprocessing_ = recipe.preprocessing().fitted(train[0])
         model, threads = self._model(recipe, seed, again), _threads(self.threads)
         if self.outliers:
@@ -132,7 +140,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         images, labels, recipe = self._checked(X, y, again, classes)
         recipe = replace(recipe, schedule="constant")
         if not again:
-            self.preprocessing_ = recipe.preprocessing().fitted(images)
+            if self.start is None:
+                self.preprocessing_ = recipe.preprocessing().fitted(images)
             self.history_, self.n_iter_, self.threshold_ = [], 0, 0.0
         if getattr(self, "_state", None) is None:
             self._state, self._steps, self._drawn = {}, 0, self._seed()
@@ -148,7 +157,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         They are computed in float64, so that other rows of X do not show in them.
         """
         check_is_fitted(self, "values_")
-        images = self.features_.apply(self._rows(X))
+        images = self._images(self._rows(X))
         return among(self._probabilities(images), len(self.classes_))
 
     def refused(self, X: np.ndarray) -> np.ndarray:
@@ -158,7 +167,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         that validate. `partial_fit` alone chooses none, and nothing is refused.
         """
         check_is_fitted(self, "values_")
-        images = self.features_.apply(self._rows(X))
+        images = self._images(self._rows(X))
         return np.asarray(self._shares(images) < self.threshold_)
 
     def _shares(self, images: np.ndarray) -> np.ndarray:
@@ -202,8 +211,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     f"LeNetClassifier needs at least 2 classes, but there is one class: "
                     f"{self.classes_.tolist()[0]!r}"
                 )
-            self.features_ = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
-        images = self.features_.apply(rows)
+            side = recipe.size
+            if start := self._begin():
+                self.preprocessing_ = start.saved.preprocessing
+                if shape is None and rows.shape[1] != side**2:
+                    raise ValueError("a model to start from reads pictures, but X is a table")
+                shape, side = shape or (side, side), max(side, DATASET_SIDE)
+            self.features_ = FeatureImages.fitted(rows, shape, side, recipe.channels)
+        images = self._images(rows)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
@@ -212,6 +227,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not self.features_.picture:  # the places of a table's numbers in an image mean nothing
             recipe = replace(recipe, distortion=None)
         return images, np.searchsorted(self.classes_, y), recipe
+
+    def _begin(self) -> Start | None:
+        return None if self.start is None else read_start(self.start, get_ops("numpy"))
+
+    def _images(self, rows: np.ndarray) -> np.ndarray:
+        """The images of checked rows, framed as the model that was started from knows them."""
+        images = self.features_.apply(rows)
+        return images if self.start is None else self.preprocessing_.apply_all(images)
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""
@@ -226,6 +249,10 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = named_recipe(self.recipe)
         if self.network is not None:
             recipe = recipe.with_network(self.network)
+        if start := self._begin():
+            if self.network is not None:
+                raise ValueError("start has a network of its own; leave out network")
+            recipe = start.recipe(recipe)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
         return recipe.with_options(
             **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
@@ -254,7 +281,12 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> Sequential:
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
+        start = None if again else self._begin()
         model = recipe.make_network(len(self.classes_), ops, seed=seed, rubbish=self.outliers > 0)
+        if start:
+            known = {name: row for row, name in enumerate(start.saved.class_names)}
+            rows = [known.get(str(name), -1) for name in self.classes_]
+            begin_from(model, start.saved.model, rows)
         if again:
             if describe(model) != self.network_:
                 raise ValueError("this is another network than the fitted one; fit a new estimator")

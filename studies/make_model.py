@@ -2,8 +2,8 @@
 
 Trains the recipe `best` on AMHCD without the writers of fold 0, on each letter as it is and as it
 is cut out of a drawn page, and beside them on generated print, hands and what is no letter (20
-minutes on 2 cores). Writes lenet_xp/models/tifinagh.npz,
-tifinagh.json beside it and docs/model_card.md.
+minutes on 2 cores). Writes lenet_xp/models/letters.npz,
+letters.json beside it and docs/model_card.md.
 """
 
 import argparse

@@ -40,7 +40,7 @@ EACH = 20  # photographs of each class to learn from, and as many others to judg
 LETTERS = 9
 HEIGHTS = 60, 200  # pixels: of a letter in its photograph
 # Signs that are no letters: the strokes of each, lines through points in fractions of its box.
-SIGNS = {
+SIGNS: dict[str, list[list[tuple[float, float]]]] = {
     "wedge": [[(0, 0), (1, 0), (0.5, 1), (0, 0)]],
     "kite": [[(0, 0), (0.5, 1), (1, 0), (0, 0)], [(0.5, 0), (0.5, 1)]],
     "stairs": [[(0, 1), (0, 0.6), (0.4, 0.6), (0.4, 0.3), (0.8, 0.3), (0.8, 0), (1, 0)]],
@@ -53,9 +53,8 @@ def _shape(name: str) -> Shape:
     if name in SHAPES:
         return SHAPES[name]
     # A point of a stroke holds the lowest and the highest x, then the same of y.
-    strokes = [
-        Stroke("line", np.array(points).repeat(2, 1).reshape(-1, 2, 2)) for points in SIGNS[name]
-    ]
+    lines = (np.array(points, float) for points in SIGNS[name])
+    strokes = [Stroke("line", points.repeat(2, 1).reshape(-1, 2, 2)) for points in lines]
     return Shape([Allograph(strokes, 1.0)])
 
 

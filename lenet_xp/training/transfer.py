@@ -1,7 +1,6 @@
 """Parameters handed from a trained network to one that goes on from it."""
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 
 from lenet_xp.layers import Conv2D, Layer, Linear, Rubbish
 from lenet_xp.model import Sequential
@@ -14,7 +13,7 @@ def begin_from(network: Sequential, start: Sequential, rows: Sequence[int] | Non
     new one, which keeps its weights. By default the first outputs are those of `start`.
     Raises ValueError where the layers differ before the outputs; it names both.
     """
-    for one, other in zip_longest(_in_words(network), _in_words(start), fillvalue="nothing"):
+    for one, other in zip(_in_words(network), _in_words(start), strict=True):
         if one != other:
             raise ValueError(f"the network has {one} where the trained one has {other}")
     *ours, weight, bias = network.parameters().values()

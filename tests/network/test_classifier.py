@@ -140,7 +140,10 @@ def test_the_recipe_and_what_replaces_it(few, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "worst"}, "recipe must be classic, best or a TOML file, not 'worst'"),
+        (
+            {"recipe": "worst"},
+            "recipe must be classic, best, fine-tune or a TOML file, not 'worst'",
+        ),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"epochs": 1.5}, "epochs must be a whole number"),
         ({"learning_rate": -1.0}, "learning_rate must be a positive"),
