@@ -87,7 +87,9 @@ def test_other_layers_are_named():
     with pytest.raises(ValueError, match=r"out_features=9 .*out_features=8"):
         begin_from(wider, other)
     shorter = Sequential([Flatten(), Linear(64, 3)], (1, 8, 8), ops)
-    with pytest.raises(ValueError, match=r"Linear in_features=64 out_features=3 .* Linear in_features=64$"):
+    with pytest.raises(
+        ValueError, match=r"Linear in_features=64 out_features=3 .* Linear in_features=64$"
+    ):
         begin_from(Sequential([Flatten(), Linear(64, 3), Linear(3, 3)], (1, 8, 8), ops), shorter)
     with pytest.raises(ValueError, match="images of"):
         begin_from(shorter, Sequential([Flatten(), Linear(100, 3)], (1, 10, 10), ops))
