@@ -117,6 +117,18 @@ def test_frozen_convolutions_stay_to_the_bit_and_the_rest_learns(threads):
     assert convolution_parameters(Sequential([Flatten(), Linear(64, 3)], (1, 8, 8), ops)) == 0
 
 
+def test_every_backend_freezes(ops):
+    kind = KINDS["stride 2"]
+    old, model = kind.on(ops, seed=1), kind.on(ops, seed=2)
+    data = kind.data(24)
+    fit(model, ADAM, data, data, kind.preprocessing, 0, 1, start=old, freeze=True)
+    before, after = host(old), host(model)
+    assert {name for name in after if np.array_equal(before[name], after[name])} == {
+        "conv2d_1.weight",
+        "conv2d_1.bias",
+    }
+
+
 def test_a_frozen_training_resumes_to_the_bit():
     def run(checkpointer):
         old, model = (LeNet5(3, ops=get_ops("numpy"), seed=seed) for seed in (1, 2))
