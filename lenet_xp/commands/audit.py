@@ -42,6 +42,7 @@ def audit(arguments: list[str] | None = None) -> None:
     p.add_argument("--json", action="store_true", help="print everything as JSON")
     options = p.parse_args(arguments)
     how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
+    how["columns"] = options.columns
     dataset = load_dataset(options.data, skip_bad=True, **how)
     found = audited(dataset, options.split)
     if options.json:
