@@ -52,8 +52,8 @@ def _start(path: Path) -> Any:
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """See `LazyArray`."""
-    zeros, kind, count = file.read(2), *file.read(2)
-    if zeros != b"\0\0" or kind not in _DTYPES:
-        raise ValueError("it has no header of idx")
-    sizes = np.frombuffer(file.read(4 * count), ">u4", count).tolist()
-    return tuple(sizes), False, np.dtype(_DTYPES[kind])
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
+        raise ValueError(f"{file.name} has no header of idx")
+    sizes = np.frombuffer(file.read(4 * start[3]), ">u4", start[3]).tolist()
+    return tuple(sizes), False, np.dtype(_DTYPES[start[2]])

@@ -115,6 +115,6 @@ def _places(path: Path, header: list[str], columns: str | None) -> list[int]:
     found = [[i for i, name in enumerate(names) if name in each] for each in known]
     if [len(each) for each in found] != [1, 1] or found[0] == found[1]:
         there = ", ".join(header)[:100]
-        problem = f"its first line ({there}) does not name one column of files and one of labels"
-        raise InputError(f"{path}: {problem}; name them with --columns FILE,LABEL")
+        problem = f"which of its columns ({there}) hold files and labels is not clear"
+        raise InputError(f"{path}: {problem}; name the two with --columns FILE,LABEL")
     return [each[0] for each in found]
