@@ -100,7 +100,11 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     chosen = chosen[known]
     if unknown:
         which = f"of classes that the model lacks: {', '.join(sorted(unknown))}"
-        say(printable(f"not scored: {unknown.total():,} images {which}"[:MAX_LINE]))
+        say(
+            printable(
+                f"not scored: {unknown.total():,} of {len(known):,} images, {which}"[:MAX_LINE]
+            )
+        )
     if not len(chosen):
         raise InputError(f"{dataset.name}: this part has no image of a class that the model knows")
     writers = known_writers(dataset)
