@@ -38,7 +38,7 @@ class Arrays:
 
 
 def load_arrays(
-    request: Request, opened: Callable[[Path], AbstractContextManager[Arrays]]
+    opened: Callable[[Path], AbstractContextManager[Arrays]], request: Request
 ) -> Dataset:
     """The data set of arrays, training images first, then those of validation and of the test.
 
@@ -50,32 +50,28 @@ def load_arrays(
     try:
         with opened(path) as arrays:
             _check_sizes(arrays, path)
-            labels, class_names = _classes(
-                [_labels(*each, path) for each in arrays.parts], arrays, path
-            )
-            pictures = [_pictures(x, path) for x, _ in arrays.parts]
+            labels, class_names = _classes(arrays, path)
+            parts = [_pictures(x, path) for x, _ in arrays.parts]
     except (InputError, MemoryError):
         raise
     except Exception as error:  # damaged bytes have a dozen ways to go wrong
         suffix, reason = path.suffix or "idx", reason_of(error, 200)
         raise InputError(f"{path}: is no {suffix} file that can be read ({reason})") from error
-    ends = np.cumsum([len(x) for x in pictures])
+    pictures: list[np.ndarray] = [picture for part in parts for picture in part]
 
     def picture(index: int, admit: Admit) -> np.ndarray:
-        part = int(np.searchsorted(ends, index, "right"))
-        chosen: np.ndarray = pictures[part][index - ends[part]]  # counted from the end
-        admit(chosen.size)
-        return chosen
+        admit(pictures[index].size)
+        return pictures[index]
 
     images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
     grey, named = request.preprocessing.channels == 1, [x.name for x, _ in arrays.parts]
-    starts = zip(named, pictures, strict=True)
+    starts = ((name, part[:ASKED]) for name, part in zip(named, parts, strict=True) if grey)
     return Dataset(
         *(request.name, images, labels, class_names),
-        source_train=int(ends[0]) if len(ends) > 1 else None,
-        source_val=len(pictures[1]) if len(ends) > 2 else 0,
+        source_train=len(parts[0]) if len(parts) > 1 else None,
+        source_val=len(parts[1]) if len(parts) > 2 else 0,
         left_out=arrays.left_out,
-        remarks=remarks_on([n for n, x in starts if grey and has_colours(x[:ASKED])], []),
+        remarks=remarks_on([name for name, start in starts if has_colours(start)], []),
     )
 
 
@@ -139,10 +135,9 @@ def _labels(x: LazyArray, y: LazyArray, path: Path) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _classes(
-    given: list[np.ndarray], arrays: Arrays, path: Path
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def _classes(arrays: Arrays, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """All labels as indices of the classes, and the names of these: training's labels, sorted."""
+    given = [_labels(*each, path) for each in arrays.parts]
     found = np.unique(given[0]).tolist()
     found.sort(key=natural if given[0].dtype.kind == "U" else None)
     place = {label: number for number, label in enumerate(found)}

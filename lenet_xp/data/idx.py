@@ -42,12 +42,11 @@ def idx_files(source: str | Path) -> list[Path]:
 @contextmanager
 def open_idx(path: Path) -> Iterator[Arrays]:
     """The arrays of idx files, for `load_arrays`."""
-    found = [LazyArray(each.name, partial(_start, each), _header) for each in idx_files(path)]
-    yield Arrays([(found[0], found[1]), (found[2], found[3])])
-
-
-def _start(path: Path) -> Any:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    arrays = []
+    for each in idx_files(path):
+        how: Any = gzip.open if each.suffix == ".gz" else open
+        arrays.append(LazyArray(each.name, partial(how, each, "rb"), _header))
+    yield Arrays([(arrays[0], arrays[1]), (arrays[2], arrays[3])])
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -17,15 +17,10 @@ from lenet_xp.errors import InputError
 from lenet_xp.system.text import reason_of
 
 MAX_TABLE = 32 * 2**20  # bytes: for as many rows as images are read
+TABLES = (".csv", ".tsv", ".txt")
 # Names of columns in English and French, as `folded` leaves them.
-FILES = (
-    *("file", "filename", "filepath", "path", "image", "imagename", "imagepath", "imagefile"),
-    *("img", "picture", "photo", "fichier", "nomfichier", "nomdufichier", "chemin"),
-)
-LABELS = (
-    *("label", "labels", "class", "classname", "category", "letter", "character", "target"),
-    *("etiquette", "classe", "categorie", "lettre", "caractere"),
-)
+FILES = "file filename filepath path image imagename imagepath photo fichier nomdufichier chemin"
+LABELS = "label labels class classname category letter character target etiquette classe lettre"
 _EXPECTED = "labels of at least 2 classes are expected, and paths from the table's folder"
 
 
@@ -60,12 +55,24 @@ class Table(Folder):
         """The images that rows name; one with several labels is left out."""
         labels: dict[str, list[str]] = defaultdict(list)
         left_out: list[LeftOut] = []
+        real = os.path.realpath(self.path)
         for line, given, label in _rows(self._table, self._columns):
             path = "/".join(part for part in given.split("/") if part not in ("", "."))
-            if why := self._why_left_out(given, label, labels[path]):
+            inside, known = self.path / path, labels[path]
+            why = (
+                (LEADS_OUT.search(given) and "leads out of the table's folder")
+                or (not os.path.isfile(inside) and "is no file in the table's folder")
+                or (
+                    not Path(os.path.realpath(inside)).is_relative_to(real)
+                    and "is a link that leads out"
+                )
+                or (not label and "has no label")
+                or (label in known and "is named once more, with the same label")
+            )
+            if why:
                 left_out.append((path or self._table.name, f"line {line}: {why}"))
             else:
-                labels[path].append(label)
+                known.append(label)
         for path, several in labels.items():
             if len(several) > 1:
                 left_out.append((path, f"has several labels: {', '.join(several[:3])}"))
@@ -74,17 +81,6 @@ class Table(Folder):
                 left_out.append((path, reason or f"stands in no row of {self._table.name}"))
         chosen = [(each[0], path) for path, each in labels.items() if len(each) == 1]
         return tree_of(str(self._table), chosen, left_out, expected=_EXPECTED)
-
-    def _why_left_out(self, given: str, label: str, labels: list[str]) -> str:
-        path = self.path / given
-        if LEADS_OUT.search(given):
-            return "leads out of the table's folder"
-        if not os.path.isfile(path):
-            return "is no file in the table's folder"
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path)):
-            return "is a link that leads out of the table's folder"
-        again = "is named once more, with the same label" if label in labels else ""
-        return again if label else "has no label"
 
 
 def _rows(path: Path, columns: str | None) -> Iterator[tuple[int, str, str]]:
@@ -111,7 +107,11 @@ def _rows(path: Path, columns: str | None) -> Iterator[tuple[int, str, str]]:
 def _places(path: Path, header: list[str], columns: str | None) -> list[int]:
     """The columns of files and of labels, by the names given or by those known."""
     names = [folded(cell) for cell in header]
-    known = [(folded(name),) for name in columns.split(",")] if columns else [FILES, LABELS]
+    known = (
+        [[folded(name)] for name in columns.split(",")]
+        if columns
+        else [FILES.split(), LABELS.split()]
+    )
     found = [[i for i, name in enumerate(names) if name in each] for each in known]
     if [len(each) for each in found] != [1, 1] or found[0] == found[1]:
         there = ", ".join(header)[:100]

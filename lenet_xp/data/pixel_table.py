@@ -12,7 +12,7 @@ import numpy as np
 
 from lenet_xp.data.arrays import MAX_VALUES, Arrays
 from lenet_xp.data.dataset import MAX_IMAGES
-from lenet_xp.data.label_table import LABELS, folded, separator
+from lenet_xp.data.label_table import LABELS, TABLES, folded, separator
 from lenet_xp.pictures.image_file import MIN_SIDE
 from lenet_xp.system.npz_file import LazyArray
 
@@ -21,6 +21,8 @@ MAX_LINE = 2**20  # bytes: of one picture
 
 def is_pixel_table(source: str | Path) -> bool:
     """Whether the first lines of a text hold a square number of numbers and a label."""
+    if not os.path.expanduser(source).lower().endswith(TABLES):
+        return False
     try:
         *_, line = islice(_lines(source), 2)
         pixels = line.count(separator(line))
@@ -42,18 +44,12 @@ def open_pixels(path: Path) -> Iterator[Arrays]:
     mark = separator(first)
     names = [folded(cell) for cell in first.split(mark)]
     most = min(MAX_IMAGES, MAX_VALUES // 4 // len(names))
-    rows = np.loadtxt(
-        chain([first] if _is_picture(first) else [], lines),
-        np.float32,
-        delimiter=mark,
-        comments=None,
-        quotechar='"',
-        ndmin=2,
-        max_rows=most + 1,
-    )
+    lines = chain([first], lines) if _is_picture(first) else lines
+    how = {"delimiter": mark, "comments": None, "quotechar": '"', "ndmin": 2}
+    rows = np.loadtxt(lines, np.float32, max_rows=most + 1, **how)  # type: ignore[call-overload]
     if len(rows) > most:
         raise ValueError(f"it holds over {most:,} pictures")
-    named = [names[end] in LABELS for end in (0, -1)]
+    named = [names[end] in LABELS.split() for end in (0, -1)]
     gaps = named if any(named) else abs(rows[:, [0, -1]] - rows[:, [1, -2]]).sum(0)
     at = -1 if gaps[1] > gaps[0] else 0
     with np.errstate(over="ignore"):  # infinite is out of range all the same

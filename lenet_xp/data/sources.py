@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import folder_fingerprint, load_folder
 from lenet_xp.data.idx import idx_files, open_idx
-from lenet_xp.data.label_table import load_table, table_fingerprint
+from lenet_xp.data.label_table import TABLES, load_table, table_fingerprint
 from lenet_xp.data.npz import open_arrays
 from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
@@ -29,7 +30,6 @@ from lenet_xp.system.text import reason_of
 HANDLE = "benaddym/amazigh-handwritten-character-database-amhcd"
 PAGE = f"https://www.kaggle.com/datasets/{HANDLE}"
 CITATION = "Es Saady et al., IJCA 27(4), 2011"
-TABLES = (".csv", ".tsv", ".txt")
 TERMS = (
     f"{CITATION}: available for research and academic use; this project passes on no image of it"
 )
@@ -148,9 +148,9 @@ def _is_folder(source: str | Path) -> bool:
     return os.path.isdir(os.path.expanduser(source))
 
 
-def _is_file(suffixes: tuple[str, ...], source: str | Path) -> bool:
+def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     path = os.path.expanduser(source)
-    return os.path.isfile(path) and path.lower().endswith(suffixes)
+    return os.path.isfile(path) and path.lower().endswith(suffix)
 
 
 def _file_fingerprint(request: Request) -> str:
@@ -170,6 +170,7 @@ GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "print": printed.generate,
 }
 
+_ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
     Source(
@@ -184,30 +185,10 @@ SOURCES = (
         folder_fingerprint,
         download_amhcd,
     ),
-    Source(
-        "a folder of MNIST's idx files",
-        idx_files,
-        partial(load_arrays, opened=open_idx),
-        _file_fingerprint,
-        framing="keep",
-    ),
+    Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
     Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
-    Source(
-        "a .zip of class folders", partial(_is_file, (".zip",)), load_archive, _file_fingerprint
-    ),
-    Source(
-        "a .csv of pixels",
-        lambda source: _is_file(TABLES, source) and is_pixel_table(source),
-        partial(load_arrays, opened=open_pixels),
-        _file_fingerprint,
-        framing="keep",
-    ),
+    Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
+    Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
     Source("a .csv of files and labels", partial(_is_file, TABLES), load_table, table_fingerprint),
-    Source(
-        "a .npz of arrays",
-        partial(_is_file, (".npz",)),
-        partial(load_arrays, opened=open_arrays),
-        _file_fingerprint,
-        framing="keep",
-    ),
+    Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )
