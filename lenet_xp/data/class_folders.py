@@ -163,10 +163,12 @@ def find_tree(
     root = max(sorted(trees), key=lambda each: len(trees[each]), default="")
     beside = _beside(name, trees, root, checksum) if trees else []
     chosen = [(class_name, path) for (class_name, _), path in trees[root].items()]
+    holders = sorted({path.rpartition("/")[0].rpartition("/")[0] for _, path in chosen})
+    root = holders[0] if len(holders) == 1 else root
     tree = tree_of(name, chosen, [*loose, *beside, *others], root)
     elsewhere = {path.rpartition("/")[0] + "/" for path, _ in beside}
     unread = [each for each in folders if not any(e.startswith(f"{each}/") for e in elsewhere)]
-    for holder in sorted({path.rpartition("/")[0].rpartition("/")[0] for path in tree.paths}):
+    for holder in holders:
         _check_empty_folders(name, holder, tree.class_names, unread, others)
     return tree
 

@@ -30,7 +30,7 @@ def idx_files(source: str | Path) -> list[Path]:
         folder = path.parent if chosen else path
         for file in sorted(folder.glob("*-ubyte*"), reverse=True):  # what is packed comes first
             met = _NAME.fullmatch(file.name)
-            if met and (chosen is None or met[1] == chosen[1]):
+            if met and file.is_file() and (chosen is None or met[1] == chosen[1]):
                 found[met[1], met[2] != "train", met[3]] = file
     if len(found) not in (0, 4) or len({key[0] for key in found}) > 1:
         there = ", ".join(sorted(each.name for each in found.values())[:8])

@@ -21,10 +21,11 @@ MAX_LINE = 2**20  # bytes: of one picture
 
 def is_pixel_table(source: str | Path) -> bool:
     """Whether the first lines of a text hold a square number of numbers and a label."""
-    if not os.path.expanduser(source).lower().endswith(TABLES):
+    path = os.path.expanduser(source)
+    if not (os.path.isfile(path) and path.lower().endswith(TABLES)):
         return False
     try:
-        *_, line = islice(_lines(source), 2)
+        *_, line = islice(_lines(path), 2)
         pixels = line.count(separator(line))
         side = math.isqrt(pixels)
         return side >= MIN_SIDE and side * side == pixels and _is_picture(line)
@@ -62,9 +63,9 @@ def _held(name: str, array: np.ndarray) -> LazyArray:
     return LazyArray(name, lambda: io.BytesIO(data), lambda file: header)
 
 
-def _lines(source: str | Path) -> Iterator[str]:
+def _lines(path: str | Path) -> Iterator[str]:
     """The lines that are not blank; ValueError for one that is too long, or no UTF-8."""
-    with open(os.path.expanduser(source), "rb") as file:
+    with open(path, "rb") as file:
         for line in iter(lambda: file.readline(MAX_LINE + 1), b""):
             if len(line) > MAX_LINE:
                 raise ValueError(f"a line has over {MAX_LINE:,} bytes")

@@ -1,6 +1,7 @@
 """MNIST's idx files, packed or not, written here byte by byte; and files that lie."""
 
 import gzip
+import os
 import struct
 import tracemalloc
 
@@ -133,3 +134,10 @@ def test_a_set_must_be_whole_and_the_only_one(tmp_path, call):
     paths[3].unlink()
     call("audit", "--data", paths[0]).assert_refused("train-images", "t10k or test are expected")
     call("audit", "--data", tmp_path / "train-images-idx3-ubyte").assert_refused("no such file")
+
+
+def test_pipes_are_not_opened(tmp_path, call):
+    """Reading one would wait for ever."""
+    for name in ("train-images-idx3-ubyte", "labels.csv"):
+        os.mkfifo(tmp_path / name)
+        call("audit", "--data", tmp_path / name).assert_refused(name, "is no data set")

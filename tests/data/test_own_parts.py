@@ -97,7 +97,8 @@ def test_without_validation_it_is_drawn_and_without_test_it_tests(tmp_path, tree
     renamed = {name.replace("test/", "valid/"): data for name, data in content.items()}
     assert sizes(load(made(tmp_path / "b.zip", renamed))) == [18, 2, 10]
     alone = {name: data for name, data in content.items() if name.startswith("train")}
-    assert load(made(tmp_path / "c.zip", alone)).source_train is None
+    data = load(made(tmp_path / "c.zip", alone))
+    assert data.source_train is None and data.files[0] == "ya/0.png"
 
 
 @MAKERS
@@ -149,6 +150,17 @@ def test_an_empty_class_folder_of_a_part_is_refused(tmp_path, tree, made):
             archive.mkdir("train/yaz")
     with pytest.raises(InputError, match="class folder train/yaz holds no image"):
         load(source)
+
+
+def test_a_table_of_files_in_such_folders_has_their_split(tmp_path, tree):
+    names = parts("train", "val", "test")
+    source = as_folder(tmp_path / "a", tree(names))
+    rows = [f"{name},{name.split('/')[1]}" for name in names]
+    (source / "all.csv").write_text("\n".join(["path,class", *rows[::-1]]))
+    assert sizes(load(source / "all.csv")) == [6, 6, 6]
+    (source / "all.csv").write_text("\n".join(["path,class", *rows, "a.png,ya"]))
+    (source / "a.png").write_bytes((source / names[0]).read_bytes())
+    assert load(source / "all.csv").source_train is None
 
 
 def test_classes_may_have_the_names_of_parts(tmp_path, tree):
