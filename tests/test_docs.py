@@ -124,7 +124,7 @@ def command_lines(text):
 
 @functools.cache
 def options_of(command):
-    """The options that a command's usage names."""
+    """The options that a command's usage names, and their other names."""
     if command.startswith("studies."):
         asked = [sys.executable, "-m", command, "--help"]
         done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
@@ -135,7 +135,9 @@ def options_of(command):
         with contextlib.redirect_stdout(io.StringIO()) as out, pytest.raises(SystemExit):
             main.start(command, ["--help"])
         shown = out.getvalue()
-    return set(re.findall(r"--[a-z][a-z0-9-]+", shown.partition("\n\n")[0])) | {"--help"}
+    usage, _, rest = shown.partition("\n\n")
+    named = [usage, *re.findall(r"^  (--.*?)(?:  |$)", rest, re.MULTILINE)]
+    return set(re.findall(r"--[a-z][a-z0-9-]+", " ".join(named))) | {"--help"}
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != OLD])

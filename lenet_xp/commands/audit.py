@@ -78,6 +78,7 @@ def audit(arguments: list[str] | None = None) -> None:
     if not options.model and (options.out or options.epochs):
         p.error("--out and --epochs go with --model")
     how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
+    how["columns"] = options.columns
     saved = load_model(options.model, get_ops()) if options.model else None
     fit = saved.preprocessing if saved else None
     with made_folder(options.out) if options.out else nullcontext():

@@ -1,6 +1,7 @@
 """The command `evaluate`: score a saved model on a data set."""
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from lenet_xp.system.text import printable, reason_of
 from lenet_xp.training.plan import MAX_SAMPLES
 from lenet_xp.training.record import check_writable
 
+MAX_LINE = 300  # characters: of the line that names unknown classes; the record has all
 EXAMPLES = """\
   lenet-xp evaluate --data amhcd_64.zip
       score the model that comes with the package on 12 writers that it was not trained on
@@ -75,12 +77,14 @@ class Part:
 def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     """Load the part that `add_part_options` chose; tell the account of the data on standard error.
 
-    Raises InputError for unusable data, and for classes that the model does not have.
+    Images of classes that the model does not have are left out, and told. Raises InputError for
+    unusable data, and where none is left.
     """
     notes = {name: value for name, value in saved.notes.items() if type(value) is int}
     dataset = load_dataset(
         options.data,
         saved.preprocessing,
+        columns=options.columns,
         samples_per_class=options.samples_per_class
         or min(notes.get("samples_per_class", 400), MAX_SAMPLES),
         seed=options.seed if options.seed is not None else notes.get("seed", 0),
@@ -89,9 +93,21 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     )
     for line in account_lines(dataset):
         say(printable(line))
-    labels = check_class_names(saved.class_names, dataset)
+    labels = check_class_names(saved.class_names, dataset, some=True)
     split = None if options.part == "all" else _split(options, saved.notes, dataset)
     chosen = getattr(split, options.part) if split else np.arange(len(labels))
+    known = labels[chosen] >= 0
+    unknown = Counter(dataset.class_names[label] for label in dataset.labels[chosen[~known]])
+    chosen = chosen[known]
+    if unknown:
+        which = f"of classes that the model lacks: {', '.join(sorted(unknown))}"
+        say(
+            printable(
+                f"not scored: {unknown.total():,} of {len(known):,} images, {which}"[:MAX_LINE]
+            )
+        )
+    if not len(chosen):
+        raise InputError(f"{dataset.name}: this part has no image of a class that the model knows")
     writers = known_writers(dataset)
     about = {
         "model": "/".join(Path(options.model).parts[-2:]),
@@ -103,6 +119,7 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
         "skipped": len(dataset.skipped),
         "left_out": len(dataset.left_out),
         "blank": len(dataset.blank),
+        "unknown_classes": dict(unknown),
     }
     groups, names = None if writers is None else writers[chosen], dataset.names
     named = {int(i): names[i] for i in chosen}

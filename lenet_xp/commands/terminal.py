@@ -110,15 +110,19 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
 def add_data_option(
     to: argparse.ArgumentParser, default: str | None, skip_bad: bool = True
 ) -> None:
-    """--data, --skip-bad unless the command always does, and --no-cache."""
+    """--data, --columns, --skip-bad unless the command always does, and --no-cache."""
     from lenet_xp.data.sources import accepted_sources  # its readers are slow to import
 
     to.add_argument(
         "--data",
+        "--labels",
         metavar="SOURCE",
         default=default,
         required=default is None,
         help=accepted_sources() + (f" (default: {default})" if default else ""),
+    )
+    to.add_argument(
+        "--columns", metavar="FILE,LABEL", help="names of these columns in a table of labels"
     )
     if skip_bad:
         to.add_argument(

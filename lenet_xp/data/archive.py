@@ -22,7 +22,7 @@ MAX_DIRECTORY = 32 * 2**20  # bytes: the list of members, enough for 300,000 of 
 _ENCRYPTED = 1  # flag of a member
 _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # with others zipfile unpacks any amount
 
-_LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
+LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
 
 
 def load_archive(request: Request) -> Dataset:
@@ -92,7 +92,7 @@ class Archive(ExitStack):
             raise InputError(f"{self.path}: holds members that overlap; pack it again")
         for member in members:
             given = member.filename.replace("\\", "/")
-            if _LEADS_OUT.search(given):
+            if LEADS_OUT.search(given):
                 problem = "has a path that leads out of the archive; pack it again without"
                 raise InputError(f"{self.path}: member {given!r} {problem}")
             name = "/".join(part for part in given.split("/") if part not in ("", "."))

@@ -63,10 +63,10 @@ def read_cache(path: Path) -> Dataset | None:
     try:
         with open_npz(path, _ARRAYS) as (stored, _):
             images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)
-        name, class_names, names, source_train, *accounts, remarks = json.loads(bytes(about))
+        name, class_names, names, (train, val), *accounts, remarks = json.loads(bytes(about))
         skipped, left_out = (tuple((file, why) for file, why in each) for each in accounts)
         texts, told = (tuple(class_names), tuple(names)), tuple(remarks)
-        return Dataset(name, images, labels, *texts, source_train, skipped, left_out, told)
+        return Dataset(name, images, labels, *texts, train, val, skipped, left_out, told)
     except Exception:  # also where one byte of it has changed: it is made again
         return None
 
@@ -74,8 +74,8 @@ def read_cache(path: Path) -> Dataset | None:
 def write_cache(path: Path, dataset: Dataset) -> None:
     """Keep a data set at `path`; where that cannot be written, do nothing."""
     d = dataset
-    accounts = d.skipped, d.left_out, d.remarks
-    about = json.dumps([d.name, d.class_names, d.files, d.source_train, *accounts])
+    parts = (d.source_train, d.source_val), d.skipped, d.left_out, d.remarks
+    about = json.dumps([d.name, d.class_names, d.files, *parts])
     text = np.frombuffer(about.encode(), np.uint8)
     with suppress(InputError):
         make_folder(path.parent)

@@ -4,7 +4,7 @@ Paths in a source have '/' between their parts, in a zip and on every system's d
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,8 +20,17 @@ from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.system.text import problem_with
 
 ASKED_FOR_COLOURS = 16  # pictures of a source: they tell whether it is in colour
-_EXPECTED = "a folder of images for each class is expected"
+_EXPECTED = (
+    "a folder of images for each class is expected, or files named by class, such as ya_1.png, "
+    "at least 2 of each, or a table of files and labels"
+)
 _LOOSE = "stands in no class folder"
+_BESIDE = "stands beside the class folders in train, val or test"
+# Folders that hold the class folders of training, validation or test; case is ignored.
+_PARTS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1}
+_PARTS |= {"test": 2, "testing": 2}
+# A file named by its class: up to the last letter, then a number, as in ya_001.png, "yab (3).png".
+_NAMED = re.compile(r"(.*[^\W\d_])[\s_.-]*(\(\d+\)|\d+)\.[^.]+", re.DOTALL)
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
 # An image's path by its class and its file, of each folder that holds class folders.
@@ -35,12 +44,13 @@ class Tree:
     paths: tuple[str, ...]  # of each image in its source
     labels: tuple[int, ...]  # indices into class_names
     class_names: tuple[str, ...]  # sorted
-    left_out: tuple[LeftOut, ...] = ()  # what else stands in the source, sorted
+    left_out: tuple[LeftOut, ...]  # what else stands in the source, sorted
+    root: str = ""  # the folder that holds the class folders
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Each image as class/file, the same for a zip and for what it was unpacked to."""
-        return tuple("/".join(path.rsplit("/", 2)[-2:]) for path in self.paths)
+        """Each image's path from the root, the same for a zip and for what it was unpacked to."""
+        return tuple(path.removeprefix(f"{self.root}/") for path in self.paths)
 
 
 class Files(Protocol):
@@ -85,6 +95,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     if not counts.all():
         empty = tree.class_names[int(counts.argmin())]
         raise InputError(f"{name}: class {empty!r} has no image that can be read")
+    own, remarks = _own_split(tree, good, name)
     reasons = ((i, errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
     return Dataset(
         name,
@@ -92,10 +103,37 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         labels[good],
         tree.class_names,
         files=tuple(files[i] for i in good),
+        **own,
         skipped=tuple((files[i], reason) for i, reason in reasons),
         left_out=tree.left_out,
-        remarks=remarks_on(*([files[i] for i in sorted(s)] for s in (coloured, several_pages))),
+        remarks=remarks_on(*([files[i] for i in sorted(s)] for s in (coloured, several_pages)))
+        + remarks,
     )
+
+
+def _own_split(tree: Tree, good: np.ndarray, name: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """The sizes of a source's own parts, and a line on each class that its test lacks.
+
+    Without a test part, that of validation is the test. InputError for a class that training lacks.
+    """
+    places = [_place(file) for file in tree.files]
+    if None in places or len(set(places)) == 1:
+        return {}, ()
+    test = max(filter(None, places))
+    parts, labels = (np.array(each)[good] for each in (places, tree.labels))
+    untrained, untested = (set(tree.labels) - set(labels[parts == each]) for each in (0, test))
+    if untrained:
+        lacking = tree.class_names[min(untrained)]
+        raise InputError(f"{name}: class {lacking!r} has no image to train on; move some there")
+    lines = (f"class {tree.class_names[each]!r} has no test image" for each in sorted(untested))
+    counts = (int((parts == each).sum()) for each in (0, 1))
+    return dict(zip(("source_train", "source_val")[:test], counts, strict=False)), tuple(lines)
+
+
+def _place(file: str) -> int | None:
+    """Which of the source's own parts holds an image, by its path from the root of its tree."""
+    part, *others = file.split("/")
+    return _PARTS.get(part.casefold()) if len(others) > 1 else None
 
 
 def find_tree(
@@ -113,44 +151,81 @@ def find_tree(
     images, too many, a single class, an empty class folder, class names that cannot be written and
     several different sets raise InputError.
     """
-    (trees, loose), others = _images_by_root(images), list(left_out)
-    if not trees:
-        found = [*loose, *others]
-        more = f" ({told(found, 0)})" if found else ""
-        raise InputError(f"{name}: holds no images in class folders{more}; {_EXPECTED}")
-    root = max(sorted(trees), key=lambda each: len(trees[each]))
-    chosen = sorted(trees[root], key=lambda each: (each[0], _natural(each[1])))
-    if len(chosen) > MAX_IMAGES:
-        raise InputError(f"{name}: holds {len(chosen):,} images; at most {MAX_IMAGES:,} are read")
-    class_names = tuple(sorted({class_name for class_name, _ in chosen}))
-    if unfit := problem_with(class_names):
-        raise InputError(f"{name}: {unfit}")
-    beside = _beside(name, trees, root, checksum)
-    if len(class_names) == 1:
-        raise InputError(f"{name}: holds the one class {class_names[0]!r}; {_EXPECTED}, at least 2")
+    every, others = list(images), list(left_out)
+    trees, loose = _images_by_root(every)
+    if len({class_name for tree in trees.values() for class_name, _ in tree}) < 2:
+        found = {path: _NAMED.fullmatch(path.rpartition("/")[2]) for path in every}
+        named = [(met[1], path) for path, met in found.items() if met]
+        counts = Counter(class_name for class_name, _ in named)
+        if len(counts) > 1 and min(counts.values()) > 1:
+            loose = [(path, "has a name that gives no class") for path in every if not found[path]]
+            return tree_of(name, named, [*loose, *others])
+    root = max(sorted(trees), key=lambda each: len(trees[each]), default="")
+    beside = _beside(name, trees, root, checksum) if trees else []
+    chosen = [(class_name, path) for (class_name, _), path in trees[root].items()]
+    holders = sorted({path.rpartition("/")[0].rpartition("/")[0] for _, path in chosen})
+    root = holders[0] if len(holders) == 1 else root
+    tree = tree_of(name, chosen, [*loose, *beside, *others], root)
     elsewhere = {path.rpartition("/")[0] + "/" for path, _ in beside}
     unread = [each for each in folders if not any(e.startswith(f"{each}/") for e in elsewhere)]
-    _check_empty_folders(name, root, class_names, unread, others)
+    for holder in holders:
+        _check_empty_folders(name, holder, tree.class_names, unread, others)
+    return tree
+
+
+def tree_of(
+    name: str,
+    images: Iterable[tuple[str, str]],
+    left_out: Iterable[LeftOut],
+    root: str = "",
+    expected: str = _EXPECTED,
+) -> Tree:
+    """The tree of images, each given as its class and its path.
+
+    expected: what the InputError for too few classes says; others are raised as by `find_tree`.
+    """
+
+    def order(image: tuple[str, str]) -> tuple[Any, ...]:
+        return _place(image[1].removeprefix(f"{root}/")) or 0, image[0], natural(image[1])
+
+    chosen, rest = sorted(images, key=order), tuple(sorted(left_out))
+    class_names = tuple(sorted({class_name for class_name, _ in chosen}))
+    if len(chosen) > MAX_IMAGES:
+        raise InputError(f"{name}: holds {len(chosen):,} images; at most {MAX_IMAGES:,} are read")
+    if unfit := problem_with(class_names):
+        raise InputError(f"{name}: {unfit}")
+    if len(class_names) < 2:
+        found = f"the one class {class_names[0]!r}" if chosen else "no images in classes"
+        more = f" ({told(rest, len(chosen))})" if rest else ""
+        raise InputError(f"{name}: holds {found}{more}; {expected}")
     index = {class_name: label for label, class_name in enumerate(class_names)}
-    return Tree(
-        tuple(trees[root][image] for image in chosen),
-        tuple(index[class_name] for class_name, _ in chosen),
-        class_names,
-        tuple(sorted([*loose, *beside, *others])),
-    )
+    labels = tuple(index[class_name] for class_name, _ in chosen)
+    return Tree(tuple(path for _, path in chosen), labels, class_names, rest, root)
 
 
 def _images_by_root(images: Iterable[str]) -> tuple[_Trees, list[LeftOut]]:
-    """The images in class folders, by the folder that holds these; and the images in none."""
+    """The images in class folders, by the folder that holds these; and the images in none.
+
+    The folders of the source's own parts, such as train and test, are one tree, that of the folder
+    around them; what stands there beside them is in none.
+    """
     trees: _Trees = defaultdict(dict)
     loose: list[LeftOut] = []
+    parted = set[str]()
     for path in images:
         folder, _, file = path.rpartition("/")
         root, _, class_name = folder.rpartition("/")
+        around, _, part = root.rpartition("/")
+        if part.casefold() in _PARTS:
+            root, file = around, f"{part}/{file}"
+            parted.add(root)
         if class_name:
             trees[root][class_name, file] = path
         else:
             loose.append((path, _LOOSE))
+    for root in parted:
+        beside = [image for image in trees[root] if "/" not in image[1]]
+        loose += [(trees[root].pop(image), _BESIDE) for image in beside]
     return trees, loose
 
 
@@ -190,7 +265,9 @@ def _beside(
 def _class_folder_around(folder: str, root: str, images: Iterable[tuple[str, str]]) -> str | None:
     """The class folder of the tree at `root` that is a folder or holds it, if there is one."""
     prefix = f"{root}/" if root else ""
-    first = folder.removeprefix(prefix).partition("/")[0]
+    first, _, rest = folder.removeprefix(prefix).partition("/")
+    if first.casefold() in _PARTS and rest:
+        prefix, first = f"{prefix}{first}/", rest.partition("/")[0]
     inside = folder.startswith(prefix) and any(class_name == first for class_name, _ in images)
     return prefix + first if inside else None
 
@@ -224,7 +301,7 @@ def _check_empty_folders(
             raise InputError(f"{name}: {problem}")
 
 
-def _natural(name: str) -> tuple[list[Any], str]:
+def natural(name: str) -> tuple[list[Any], str]:
     """A sort key by which 2 comes before 10, and no number is too long."""
     parts: list[Any] = _DIGITS.split(name)
     parts[1::2] = [(len(digits), digits) for digits in (each.lstrip("0") for each in parts[1::2])]

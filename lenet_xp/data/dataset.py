@@ -23,6 +23,7 @@ class Request:
     seed: int  # of generated letters
     skip_bad: bool  # list unreadable images in `Dataset.skipped` instead of raising InputError
     progress: bool  # report on standard error
+    columns: str | None = None  # of a table: those of files and of labels
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Dataset:
     them.
     labels: (N,) int64, indices into `class_names`.
     files: the name of each image in its source, or empty where there is none.
-    source_train: number of images in front of the source's own test set, or None without one.
+    source_train: number of the source's own training images, which come first, or None where the
+    source has no test set of its own. source_val: number of its validation images, which follow.
     skipped: (file, reason) of each unreadable image, left out on request.
     left_out: (path, reason) of everything else in the source that was not read.
     remarks: lines on what of its pictures was not read: colours, later pages.
@@ -45,6 +47,7 @@ class Dataset:
     class_names: tuple[str, ...]
     files: tuple[str, ...] = ()
     source_train: int | None = None
+    source_val: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
@@ -67,15 +70,20 @@ class Dataset:
         return tuple(names[i] for i in np.flatnonzero(~self.images.any((1, 2))))
 
 
-def check_class_names(model_names: tuple[str, ...], dataset: Dataset) -> np.ndarray:
-    """The data set's labels (N,) as outputs of a model; InputError for a class it does not know."""
+def check_class_names(
+    model_names: tuple[str, ...], dataset: Dataset, some: bool = False
+) -> np.ndarray:
+    """The data set's labels (N,) as outputs of a model; InputError for a class it does not know.
+
+    some: whether knowing some classes is enough; the labels of the others are -1.
+    """
     places = {name: place for place, name in enumerate(model_names)}
     unknown = [name for name in dataset.class_names if name not in places]
-    if unknown:
+    if unknown and not (some and len(unknown) < len(dataset.class_names)):
         raise InputError(
             f"{dataset.name}: the model knows no class {unknown[0]!r}; "
             f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
         )
-    order = np.array([places[name] for name in dataset.class_names])
+    order = np.array([places.get(name, -1) for name in dataset.class_names])
     labels: np.ndarray = order[dataset.labels]
     return labels

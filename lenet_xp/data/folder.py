@@ -51,12 +51,12 @@ class Folder:
         self._entries = list(scan(self.path, progress))
 
     def fingerprint(self) -> str:
-        """The word "folder" and a hash of the images' paths and content and of what is left out.
+        """The word "folder" and a hash of the images' paths, classes and content and of the rest.
 
         Sizes and times of change are not asked: tools write pictures that differ in neither.
         """
         tree = self.tree()
-        text = repr((tree.paths, tree.left_out))
+        text = repr(tree)
         digest = hashlib.sha256(text.encode(errors="surrogateescape"))
         parts = [tree.paths[i : i + CHUNK] for i in range(0, len(tree.paths), CHUNK)]
 

@@ -6,14 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lenet_xp.data.archive import load_archive
+from lenet_xp.data.arrays import load_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import folder_fingerprint, load_folder
-from lenet_xp.data.npz import load_npz
+from lenet_xp.data.idx import idx_files, open_idx
+from lenet_xp.data.label_table import TABLES, load_table, table_fingerprint
+from lenet_xp.data.npz import open_arrays
+from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
 from lenet_xp.letters import print as printed
 from lenet_xp.letters import synthetic
@@ -34,6 +39,7 @@ def load_dataset(
     source: str | Path = "synthetic",
     preprocessing: Preprocessing | None = None,
     *,
+    columns: str | None = None,
     samples_per_class: int = 400,
     seed: int = 0,
     skip_bad: bool = False,
@@ -43,6 +49,7 @@ def load_dataset(
     """The data set of a source, preprocessed: images (N, S, S) uint8, ink 255 on paper 0.
 
     source: what a row of SOURCES matches.
+    columns: names of a table's columns of files and labels, as "FILE,LABEL".
     samples_per_class, seed: of the generated letters; other sources ignore them.
     skip_bad: list unreadable image files in `skipped` instead of raising InputError.
     cache: keep what was read from files in the user's cache folder, and look there first.
@@ -55,7 +62,10 @@ def load_dataset(
     name = whole.stem if whole.is_file() else whole.name
     preprocessing = preprocessing or Preprocessing(framing=kind.framing)
     path = kind.locate() if kind.locate else path
-    request = Request(path, name, preprocessing, samples_per_class, seed, skip_bad, progress)
+    if columns and kind.read is not load_table:
+        raise InputError(f"{path}: is no table of labels; leave out --columns")
+    how = samples_per_class, seed, skip_bad, progress, columns
+    request = Request(path, name, preprocessing, *how)
     if not cache or kind.fingerprint is None:
         return kind.read(request)
     content = kind.fingerprint(request)
@@ -88,7 +98,7 @@ class Source:
     """A kind of data source: a row of the table SOURCES."""
 
     words: str  # what a user gives, for --help and for errors
-    matches: Callable[[str | Path], bool]  # whether the value of --data is of this kind
+    matches: Callable[[str | Path], object]  # whether the value of --data is of this kind
     read: Callable[[Request], Dataset]  # raises InputError for what cannot be used
     # The kind and a hash of the content, for the cache; without it nothing is kept there.
     fingerprint: Callable[[Request], str] | None = None
@@ -138,19 +148,21 @@ def _is_folder(source: str | Path) -> bool:
     return os.path.isdir(os.path.expanduser(source))
 
 
-def _is_file(suffix: str, source: str | Path) -> bool:
+def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     path = os.path.expanduser(source)
-    return os.path.isfile(path) and Path(path).suffix.lower() == suffix
+    return os.path.isfile(path) and path.lower().endswith(suffix)
 
 
 def _file_fingerprint(request: Request) -> str:
-    """A file's suffix and a hash of its content: a copy of it matches, a changed file does not."""
+    """Suffix and hash of each file: a copy of it matches, a changed file does not."""
+    parts = []
     try:
-        with request.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        for path in idx_files(request.path) or [request.path]:
+            with path.open("rb") as file:
+                parts += [path.suffix.lower(), hashlib.file_digest(file, "sha256").hexdigest()]
     except OSError as error:
         raise InputError(f"{request.path}: cannot be read ({error.strerror})") from error
-    return f"{request.path.suffix.lower()} {digest}"
+    return " ".join(parts)
 
 
 GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
@@ -158,6 +170,7 @@ GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "print": printed.generate,
 }
 
+_ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
     Source(
@@ -172,13 +185,10 @@ SOURCES = (
         folder_fingerprint,
         download_amhcd,
     ),
+    Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
     Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
-    Source(
-        "a .npz in Keras' layout",
-        partial(_is_file, ".npz"),
-        load_npz,
-        _file_fingerprint,
-        framing="keep",
-    ),
+    Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
+    Source("a .csv of files and labels", partial(_is_file, TABLES), load_table, table_fingerprint),
+    Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )

@@ -65,7 +65,10 @@ def _seed(dataset: Dataset, fold: int) -> Parts:
 def _source(dataset: Dataset, fold: int) -> Parts:
     if not dataset.source_train:
         raise InputError(f"{dataset.name}: has no test set of its own; choose the split 'seed'")
-    train, test = np.split(np.arange(len(dataset)), [dataset.source_train])
+    ends = np.cumsum([dataset.source_train, dataset.source_val])
+    train, val, test = np.split(np.arange(len(dataset)), ends)
+    if len(val):
+        return train, val, test
     return *_stratified(dataset, train, VALIDATION_SHARE), test
 
 

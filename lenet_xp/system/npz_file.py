@@ -12,6 +12,7 @@ import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -48,19 +49,21 @@ class CappedReads(io.FileIO):
         return super().read(size)
 
 
-class LazyArray:
-    """The header of one array of an open .npz: shape, dtype, nbytes; its values are not read yet.
+Header = Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]
 
-    Raises ValueError for an invalid header, and for one that declares more than its member holds.
+
+class LazyArray:
+    """The header of an array in a file: name, shape, dtype, nbytes; its values are not read yet.
+
+    opened: opens the file at its header. header: reads that and gives shape, whether the order is
+    Fortran's, and dtype.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
-        self._archive, self._member = archive, member
-        with archive.open(member) as file:
-            self.shape, self._fortran, self.dtype = _array_header(file)
+    def __init__(self, name: str, opened: Callable[[], IO[bytes]], header: Header):
+        self.name, self._open, self._header = name, opened, header
+        with opened() as file:
+            self.shape, self._fortran, self.dtype = header(file)
         self.nbytes = math.prod(self.shape) * self.dtype.itemsize
-        if self.nbytes > member.file_size:
-            raise ValueError(f"{member.filename} declares {self.nbytes:,} bytes and holds fewer")
 
     def pieces(self) -> Iterator[np.ndarray]:
         """Yield the values as they are stored, flat, PIECE bytes at a time.
@@ -68,16 +71,16 @@ class LazyArray:
         Raises ValueError if there are fewer or more than declared.
         """
         step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
-        with self._archive.open(self._member) as file:
-            _array_header(file)
+        with self._open() as file:
+            self._header(file)
             for start in range(0, self.nbytes, step):
                 size = min(step, self.nbytes - start)
                 data = file.read(size)
                 if len(data) < size:
-                    raise ValueError(f"{self._member.filename} is cut short")
+                    raise ValueError(f"{self.name} is cut short")
                 yield np.frombuffer(data, self.dtype)
-            if file.read(1):  # zipfile verifies the checksum when it reaches the end
-                raise ValueError(f"{self._member.filename} holds more than it declares")
+            if file.read(1):  # zipfile and gzip verify checksums at the end
+                raise ValueError(f"{self.name} holds more than it declares")
 
     def converted(
         self, dtype: DTypeLike, convert: Callable[[np.ndarray], np.ndarray]
@@ -92,7 +95,7 @@ class LazyArray:
     def read(self, max_bytes: int) -> np.ndarray:
         """Return the array; ValueError if it has more than `max_bytes`, and as in `pieces`."""
         if self.nbytes > max_bytes:
-            raise ValueError(f"{self._member.filename} declares {self.nbytes:,} bytes")
+            raise ValueError(f"{self.name} declares {self.nbytes:,} bytes")
         return self.converted(self.dtype, np.asarray)
 
 
@@ -162,7 +165,13 @@ def read_container(
 def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> dict[str, LazyArray]:
     if any(each.compress_type not in _COMPRESSIONS for each in members):
         raise Damaged("it is compressed in another way than NumPy's")
-    return {each.filename.removesuffix(".npy"): LazyArray(archive, each) for each in members}
+    arrays = {}
+    for each in members:
+        name = each.filename.removesuffix(".npy")
+        array = arrays[name] = LazyArray(name, partial(archive.open, each), _array_header)
+        if array.nbytes > each.file_size:
+            raise ValueError(f"{name} declares {array.nbytes:,} bytes and holds fewer")
+    return arrays
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -35,6 +35,7 @@ class Plan:
     data: str
     recipe: Recipe
     out: Path
+    columns: str | None = None
     seed: int = 0
     samples_per_class: int = 400
     photos: int = 0

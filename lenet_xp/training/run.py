@@ -82,6 +82,7 @@ def train_run(
         dataset = load_dataset(
             plan.data,
             _preprocessing(plan, start),
+            columns=plan.columns,
             samples_per_class=plan.samples_per_class,
             seed=plan.seed,
             skip_bad=plan.skip_bad,

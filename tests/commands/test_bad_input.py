@@ -155,8 +155,8 @@ def test_a_zip_that_leads_out(assert_refused, place):
     ("changes", "words"),
     [
         ({"y_test": np.full(20, 7)}, ["y_test", "7"]),
-        ({"y_train": np.arange(60) % 2 - 1}, ["y_train", "-1"]),
-        ({"y_train": np.arange(60) / 2}, ["y_train", "integers"]),
+        ({"y_train": np.arange(60) % 2 - 1}, ["y_test", "the label 1"]),
+        ({"y_train": np.arange(60) / 2}, ["y_train", "whole numbers"]),
         ({"y_train": np.arange(59) % 2}, ["60", "59"]),
         ({"x_train": np.full((60, 28, 28), np.nan)}, ["x_train", "nan"]),
         ({"x_train": np.zeros((60, 28))}, ["x_train", "(60, 28)"]),

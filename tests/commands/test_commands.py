@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+from pathlib import Path
 from unittest.mock import ANY
 
 import numpy as np
@@ -93,6 +94,29 @@ def test_evaluate_repeats_the_runs_own_figures(world, metrics, call):
         assert scores[name] == pytest.approx(metrics[f"test_{name}"], rel=1e-5)
     everything = json.loads(call(*arguments, "--json", "--part", "all").out)
     assert everything["images"] == 45
+
+
+def test_classes_that_the_model_does_not_know_are_named_and_not_scored(world, call):
+    """Letters beside a class of the same pictures under another name: the scores stay."""
+    folder = shutil.copytree(world / "letters", Path("more"))
+    shutil.copytree(folder / "ya", folder / "yaz")
+    model = world / "run" / "model.npz"
+    whole = ("--part", "all", "--json", "--data")
+    expected = json.loads(call("evaluate", model, *whole, world / "letters").out)
+    outcome = call("evaluate", model, *whole, folder)
+    found = json.loads(outcome.out)
+    assert (expected["unknown_classes"], found["unknown_classes"]) == ({}, {"yaz": 15})
+    words = "not scored: 15 of 60 images, of classes that the model lacks: yaz"
+    assert words in outcome.err.splitlines()
+    differing = {"dataset", "unknown_classes"}
+    assert all(found[key] == expected[key] for key in expected.keys() - differing)
+    scored = call("evaluate", model, "--data", folder, "--split", "seed", "--out", "scores")
+    assert scored.status == 0 and "not scored: 3 of 12 images" in scored.err
+    rows = Path("scores/predictions.csv").read_text().splitlines()[1:]
+    assert len(rows) == 9 and not any("yaz" in row for row in rows)
+    for name in ("ya", "yan", "yat"):
+        (folder / name).rename(folder / f"{name}2")
+    call("evaluate", model, "--data", folder).assert_refused("knows no class 'ya2'")
 
 
 def test_averaging_stands_apart(world, metrics, call):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from commandline import call
 
-from lenet_xp.data import npz
+from lenet_xp.data import arrays as limits
 from lenet_xp.data.sources import framing_of, load_dataset
+from lenet_xp.data.splits import make_split
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
@@ -60,15 +61,21 @@ def test_labels_of_any_whole_numbers_are_read_flat_or_as_a_column(tmp_path, kind
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"y_train": Y_TRAIN.astype(float)}, "y_train: is .* of float64"),
+        ({"y_train": Y_TRAIN / 2}, "y_train: is .* of float64"),
+        ({"y_train": Y_TRAIN + np.inf}, "y_train: is .* of float64"),
+        ({"y_train": Y_TRAIN * np.nan}, "y_train: is .* of float64"),
+        ({"y_train": Y_TRAIN.astype(np.uint64) + np.uint64(2**63)}, "y_train: is .* of uint64"),
+        ({"y_train": np.eye(6)[:, :3]}, r"y_train: is \(6, 3\)"),  # rows without a 1
+        ({"y_train": np.eye(3)[Y_TRAIN] * 0.9}, r"y_train: is \(6, 3\)"),
+        ({"y_train": np.array([*"ababa", ""]), "y_test": np.array([*"aba"])}, "no printable text"),
+        ({"y_test": np.array(["0", "1", "2"])}, "y_test has the label '0', which y_train never"),
         ({"y_train": Y_TRAIN[:, None].repeat(2, 1)}, r"y_train: is \(6, 2\)"),
         ({"y_train": Y_TRAIN[:5]}, "x_train holds 6 images, y_train 5 labels"),
-        ({"y_train": np.array([0, 0, 0, 0, 0, 0])}, "y_train has labels 0..0 of 1 kinds"),
-        ({"y_train": Y_TRAIN + 1}, "labels 1..3 of 3 kinds"),
-        ({"y_train": Y_TRAIN * 2}, "labels 0..4 of 3 kinds"),
+        ({"y_train": np.array([0, 0, 0, 0, 0, 0])}, "y_train has the one label 0"),
         ({"y_test": np.array([0, 1, 3])}, "y_test has the label 3"),
         ({"y_test": np.array([0, 1, -1])}, "y_test has the label"),
-        ({"x_test": X_TEST.astype(np.int16)}, "x_test: is of int16"),
+        ({"x_test": X_TEST.astype(np.int16) - 1}, "x_test: has values -1 to 254"),
+        ({"x_test": X_TEST.astype(complex)}, "x_test: is of complex128"),
         ({"x_test": X_TEST[:0], "y_test": Y_TEST[:0]}, r"x_test: has shape \(0, 28, 28\)"),
         ({"x_test": X_TEST[:, 0]}, r"x_test: has shape \(3, 28\)"),
         ({"x_test": X_TEST[:, :3]}, r"x_test: has shape \(3, 3, 28\)"),
@@ -88,6 +95,67 @@ def test_what_is_refused_and_why(tmp_path, changes, word):
     assert "\n" not in str(caught.value) and "a.npz" in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["i2", "i8", ">i4", "u8", "f4"])
+def test_pictures_of_any_numbers_are_read(tmp_path, kind):
+    found = loaded(tmp_path, x_test=X_TEST.astype(kind), x_train=X_TRAIN.astype(kind))
+    np.testing.assert_array_equal(found.images, loaded(tmp_path).images)
+
+
+@pytest.mark.parametrize("kind", [bool, "u1", "i8", "f8"])
+def test_pictures_of_two_values_are_black_and_white(tmp_path, kind):
+    two = {"x_train": X_TRAIN == 255, "x_test": X_TEST == 255}
+    expected = loaded(tmp_path, **{name: np.uint8(255) * x for name, x in two.items()})
+    found = loaded(tmp_path, **{name: x.astype(kind) for name, x in two.items()})
+    np.testing.assert_array_equal(found.images, expected.images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ((0.0, 1.0, 2.0), ("0", "1", "2")),
+        ((1, 2, 3), ("1", "2", "3")),
+        ((-1, 5, 40), ("-1", "5", "40")),
+        (("ya", "yab", "yach"), ("ya", "yab", "yach")),
+        (("2", "10", "ⵣ"), ("2", "10", "ⵣ")),
+        (((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 1)), ("0", "1", "3")),
+        (((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)), ("0", "1", "2")),
+        (((True, False, False), (False, True, False), (False, False, True)), ("0", "1", "2")),
+    ],
+)
+def test_labels_are_the_names_of_the_classes_sorted(tmp_path, labels, names):
+    table = np.array(labels)
+    found = loaded(tmp_path, y_train=table[Y_TRAIN], y_test=table[Y_TEST])
+    assert found.class_names == names and found.labels.tolist() == [*Y_TRAIN, *Y_TEST]
+
+
+def test_names_go_with_labels_in_their_order(tmp_path):
+    named = {"class_names": np.array(["a", "b", "c"])}
+    found = loaded(tmp_path, y_train=Y_TRAIN * 7 - 3, y_test=Y_TEST * 7 - 3, **named)
+    assert found.class_names == ("a", "b", "c") and found.labels.tolist() == [*Y_TRAIN, *Y_TEST]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target")]
+)
+@pytest.mark.parametrize("flat", [False, True])
+def test_pictures_and_labels_alone_have_no_test_set(tmp_path, x, y, flat):
+    pictures = X_TRAIN.reshape(6, -1) if flat else X_TRAIN
+    np.savez(tmp_path / "b.npz", **{x: pictures, y: Y_TRAIN, "more": Y_TEST})
+    found = load_dataset(tmp_path / "b.npz", cache=False, progress=False)
+    assert (found.source_train, found.source_val, len(found)) == (None, 0, 6)
+    assert found.left_out == (("more.npy", "is none of the arrays that are read from such a file"),)
+    np.testing.assert_array_equal(found.images, loaded(tmp_path).images[:6])
+
+
+def test_a_part_of_its_own_validates(tmp_path):
+    found = loaded(tmp_path, x_val=X_TEST[1:], y_val=Y_TEST[1:])
+    assert (found.source_train, found.source_val, len(found)) == (6, 2, 11)
+    assert found.labels.tolist() == [*Y_TRAIN, *Y_TEST[1:], *Y_TEST]
+    split = make_split(found)
+    assert (split.train.tolist(), split.val.tolist()) == (list(range(6)), [6, 7])
+    assert (split.name, split.test.tolist()) == ("source", [8, 9, 10])
+
+
 def test_what_is_just_as_small_or_large_as_allowed_is_read(tmp_path):
     assert len(loaded(tmp_path, x_test=X_TEST[:, :4, :4])) == 9
     for scale in (1.0, 1 / 255):  # floats of 0..255 and of 0..1
@@ -105,9 +173,9 @@ def test_what_is_just_as_small_or_large_as_allowed_is_read(tmp_path):
 )
 def test_limits_hold_for_both_parts_together(tmp_path, monkeypatch, limit, value):
     assert len(loaded(tmp_path)) == 9
-    monkeypatch.setattr(npz, limit, value)
+    monkeypatch.setattr(limits, limit, value)
     assert len(loaded(tmp_path)) == 9
-    monkeypatch.setattr(npz, limit, value - 1)
+    monkeypatch.setattr(limits, limit, value - 1)
     with pytest.raises(InputError, match="at most"):
         loaded(tmp_path)
 

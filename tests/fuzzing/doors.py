@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from fuzzing import arrays, containers, images, options, place, records, requests, zips
+from fuzzing import arrays, containers, images, options, place, records, requests, tables, zips
 from fuzzing.case import Case
 from fuzzing.mutate import mutated
 
@@ -83,6 +83,15 @@ def _source(door: str, suffix: str, hostile: Callable[[Random], tuple[bytes, str
     return make
 
 
+def _table(rng: Random, base: Path) -> Case:
+    """A table or idx files in a folder of their own."""
+    kind = rng.choice((tables.labels, tables.pixels, tables.idx))
+    files, words = kind(rng)
+    command, arguments = _of_data(rng, "data" if kind is tables.idx else "data/x.csv")
+    files = {f"data/{name}": data for name, data in files.items()}
+    return Case("table", words, command, arguments, files, "out" if command == "train" else None)
+
+
 def _model(rng: Random, base: Path) -> Case:
     if rng.random() < 0.03:
         data, words = containers.pickled(rng), "a pickle"
@@ -153,7 +162,7 @@ def _demo(rng: Random, base: Path) -> Case:
     return Case("demo", words, "demo", (), {"request": request})
 
 
-# How many of a thousand cases come to each door, but for the last three, which came later.
+# How many of a thousand cases come to each door, but for the last four, which came later.
 DOORS: dict[str, tuple[int, Callable[[Random, Path], Case]]] = {
     "image": (520, _image),
     "folder": (50, _folder),
@@ -167,6 +176,7 @@ DOORS: dict[str, tuple[int, Callable[[Random, Path], Case]]] = {
     "page": (40, _page),
     "search": (15, _search),
     "demo": (60, _demo),
+    "table": (60, _table),
 }
 
 

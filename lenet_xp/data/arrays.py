@@ -1,0 +1,160 @@
+"""Arrays of pictures and of labels as a data set, whatever kind of file they stand in."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lenet_xp.data.account import LeftOut, remarks_on
+from lenet_xp.data.class_folders import natural
+from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
+from lenet_xp.errors import InputError
+from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
+from lenet_xp.pictures.levels import has_colours
+from lenet_xp.pictures.many import Admit, prepare
+from lenet_xp.system.npz_file import LazyArray
+from lenet_xp.system.text import problem_with, reason_of
+
+MAX_VALUES = 400_000_000  # bytes: values of all pictures together
+ASKED = 16  # pictures of an array: they tell whether it is in colour
+MAX_NAMES = 4 * 2**20  # bytes: the array of class names
+EXACT = 2**53  # whole numbers up to it are exact as floating-point numbers
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What an open file holds.
+
+    parts: pictures and labels for training; then for validation, if there are such, and for tests.
+    names: (K,) strings for the labels in their order.
+    """
+
+    parts: Sequence[tuple[LazyArray, LazyArray]]
+    names: LazyArray | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def load_arrays(
+    opened: Callable[[Path], AbstractContextManager[Arrays]], request: Request
+) -> Dataset:
+    """The data set of arrays, training images first, then those of validation and of the test.
+
+    Pictures: (N, H, W), (N, H, W, 1 | 3 | 4) or (N, S * S) of any numbers in 0..255, or in 0..1.
+    Labels: (N,) or (N, 1) whole numbers or strings, or (N, K) with a single 1 in each row.
+    Anything else raises InputError, and so do more than MAX_IMAGES images or MAX_VALUES values.
+    """
+    path = request.path
+    try:
+        with opened(path) as arrays:
+            _check_sizes(arrays, path)
+            labels, class_names = _classes(arrays, path)
+            parts = [_pictures(x, path) for x, _ in arrays.parts]
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged bytes have a dozen ways to go wrong
+        suffix, reason = path.suffix or "idx", reason_of(error, 200)
+        raise InputError(f"{path}: is no {suffix} file that can be read ({reason})") from error
+    pictures: list[np.ndarray] = [picture for part in parts for picture in part]
+
+    def picture(index: int, admit: Admit) -> np.ndarray:
+        admit(pictures[index].size)
+        return pictures[index]
+
+    images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
+    grey, named = request.preprocessing.channels == 1, [x.name for x, _ in arrays.parts]
+    starts = ((name, part[:ASKED]) for name, part in zip(named, parts, strict=True) if grey)
+    return Dataset(
+        *(request.name, images, labels, class_names),
+        source_train=len(parts[0]) if len(parts) > 1 else None,
+        source_val=len(parts[1]) if len(parts) > 2 else 0,
+        left_out=arrays.left_out,
+        remarks=remarks_on([name for name, start in starts if has_colours(start)], []),
+    )
+
+
+def _shape(x: LazyArray) -> tuple[int, ...]:
+    """The shape of one picture; a row of a square number of values is a square."""
+    side = math.isqrt(x.shape[1]) if len(x.shape) == 2 else 0
+    return (side, side) if side and side * side == x.shape[1] else x.shape[1:]
+
+
+def _check_sizes(arrays: Arrays, path: Path) -> None:
+    """InputError for pictures that are none, or too many or too large, before any is read."""
+    count = values = pixels = 0
+    for x, _ in arrays.parts:
+        shape = _shape(x)
+        grey_or_colour = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+        if not grey_or_colour or min(shape[:2]) < MIN_SIDE or not x.shape[0]:
+            expected = f"(N, H, W) or (N, H, W, 1|3|4) of at least {MIN_SIDE} pixels a side"
+            problem = f"has shape {x.shape}; a picture or more, {expected}, is expected"
+            raise InputError(f"{path}: {x.name}: {problem}")
+        if x.dtype.kind not in "buif":
+            raise InputError(f"{path}: {x.name}: is of {x.dtype}; numbers are expected")
+        count, values = count + x.shape[0], values + math.prod(x.shape)
+        pixels = max(pixels, shape[0] * shape[1])
+    if count > MAX_IMAGES or values > MAX_VALUES or pixels > MAX_PIXELS:
+        raise InputError(
+            f"{path}: holds {count:,} images of {values:,} values; at most {MAX_IMAGES:,} of "
+            f"{MAX_VALUES:,} together, and of {MAX_PIXELS:,} pixels each, are read"
+        )
+
+
+def _pictures(x: LazyArray, path: Path) -> np.ndarray:
+    """Checked pictures as uint8; numbers up to 1 are scaled to 255."""
+    low = high = 0.0
+    for piece in x.pieces():
+        low, high = float(np.minimum(low, piece.min())), float(np.maximum(high, piece.max()))
+    if not (low >= 0 and high <= 255):  # also where one of them is NaN
+        problem = f"has values {low:g} to {high:g}; 0..1 or 0..255 is expected"
+        raise InputError(f"{path}: {x.name}: {problem}")
+    scale = np.float32(255 if high <= 1 else 1)
+    found = x.converted(np.uint8, lambda piece: np.rint(piece * scale))
+    return found.reshape(-1, *_shape(x))
+
+
+def _labels(x: LazyArray, y: LazyArray, path: Path) -> np.ndarray:
+    """The labels of pictures, checked, as (N,) int64 or strings."""
+    shape = y.shape[:1] if y.shape[1:] == (1,) else y.shape
+    if shape[:1] != x.shape[:1]:
+        held = f"{x.name} holds {x.shape[0]} images, {y.name} {math.prod(y.shape[:1])} labels"
+        raise InputError(f"{path}: {held}")
+    values = y.read(MAX_VALUES).reshape(shape)
+    if values.dtype.kind == "U" and values.ndim == 1:
+        return values
+    if values.dtype.kind in "buif" and values.ndim == 2:
+        hot = values == 1
+        fits = (hot | (values == 0)).all(1) & (hot.sum(1) == 1)
+        values = np.where(fits, hot.argmax(1), np.nan)
+    numbers = values.dtype.kind in "buif" and values.ndim == 1
+    if not numbers or (np.rint(values) != values).any() or (abs(values) > EXACT).any():
+        expected = "(N,) or (N, 1) whole numbers or strings, or (N, K) of one 1 in a row"
+        raise InputError(f"{path}: {y.name}: is {y.shape} of {y.dtype}; {expected}, are expected")
+    return values.astype(np.int64)
+
+
+def _classes(arrays: Arrays, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """All labels as indices of the classes, and the names of these: training's labels, sorted."""
+    given = [_labels(*each, path) for each in arrays.parts]
+    found = np.unique(given[0]).tolist()
+    found.sort(key=natural if given[0].dtype.kind == "U" else None)
+    place = {label: number for number, label in enumerate(found)}
+    first, *others = (y.name for _, y in arrays.parts)
+    if len(found) < 2:
+        raise InputError(f"{path}: {first} has the one label {found[0]!r:.40}; give two or more")
+    for labels, name in zip(given[1:], others, strict=True):
+        if unknown := sorted(set(labels.tolist()) - place.keys()):
+            problem = f"has the label {unknown[0]!r:.40}, which {first} never has"
+            raise InputError(f"{path}: {name} {problem}")
+    names = tuple(map(str, found))
+    if arrays.names is not None:
+        fits = arrays.names.dtype.kind == "U" and arrays.names.shape == (len(found),)
+        names = tuple(map(str, arrays.names.read(MAX_NAMES))) if fits else ()
+        if len(set(names)) != len(found):
+            raise InputError(f"{path}: class_names must be {len(found)} different strings")
+    if unfit := problem_with(names):
+        raise InputError(f"{path}: {unfit}")
+    indices = [place[label] for labels in given for label in labels.tolist()]
+    return np.array(indices, np.int64), names

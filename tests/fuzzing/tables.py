@@ -1,0 +1,58 @@
+"""Tables of labels and of pixels, and idx files, that lie, lead out or are damaged."""
+
+import gzip
+import struct
+from random import Random
+
+from fuzzing import arrays, zips
+from fuzzing.mutate import mutated
+
+CELLS = (
+    *("", "ya", "yan", "../../../escaped.png", "/etc/passwd", "C:\\x.png", "data", ".", "x" * 300),
+    *("\x1b[2J", '"', "a\0b", "9" * 400, "1e999", "nan", "-1", "256", "ya\\1.png"),
+)
+HEADERS = ("file,label", "label;file", "fichier\tlettre", "path,class,path", "a,b", "")
+
+
+def labels(rng: Random) -> tuple[dict[str, bytes], str]:
+    """A folder of letters and a table of them, x.csv."""
+    files = {name.decode(): data for name, data in zips.letters()}
+    header = rng.choice(HEADERS)
+    mark = next((each for each in "\t;" if each in header), ",")
+    rows = [[name, name.partition("/")[0]] for name in files]
+    if header.startswith("label"):
+        rows = [row[::-1] for row in rows]
+    return files | {"x.csv": _text(rng, header, rows, mark)}, f"labels {header!r}"
+
+
+def pixels(rng: Random) -> tuple[dict[str, bytes], str]:
+    """A table of pixels, x.csv."""
+    rows = [[n % 2, *(rng.choice((0, 255)) for _ in range(16))] for n in range(40)]
+    header = rng.choice((",".join(["label", *map(str, range(16))]), ""))
+    return {"x.csv": _text(rng, header, rows, ",")}, f"pixels {header[:9]!r}"
+
+
+def idx(rng: Random) -> tuple[dict[str, bytes], str]:
+    """The four files of MNIST, one of them damaged or missing."""
+    files = {}
+    for part, name in (("train", "train"), ("test", "t10k")):
+        for what, key in (("images", "x"), ("labels", "y")):
+            array = arrays.honest()[f"{key}_{part}"].astype("u1")
+            head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            files[f"{name}-{what}-idx{array.ndim}-ubyte"] = head + array.tobytes()
+    name = rng.choice(list(files))
+    data, words = mutated(rng, files.pop(name)[: rng.choice((20, 10**6))])
+    if rng.random() < 0.4:
+        data = gzip.compress(data)
+        data, words = mutated(rng, data) if rng.random() < 0.5 else (data, words)
+        name += ".gz"
+    return files | {name: data} if rng.random() < 0.95 else files, f"idx {name}: {words}"
+
+
+def _text(rng: Random, header: str, rows: list, mark: str) -> bytes:
+    for _ in range(rng.choice((0, 1, 1, 3))):
+        row = rng.choice(rows)
+        row[rng.randrange(len(row))] = rng.choice(CELLS)
+    lines = [*([header] if header else []), *(mark.join(map(str, row)) for row in rows)]
+    data = rng.choice(("", "\ufeff")).encode() + rng.choice("\n\r").join(lines).encode()
+    return mutated(rng, data)[0] if rng.random() < 0.3 else data
