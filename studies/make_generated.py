@@ -5,9 +5,11 @@ reads all of AMHCD with it, of which it has seen nothing. Writes lenet_xp/models
 generated.json beside it and docs/generated_model_card.md.
 """
 
+import csv
 import hashlib
 import json
 import shlex
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -48,6 +50,9 @@ def _keep(folder: Path, amhcd: str) -> None:
     with tempfile.TemporaryDirectory() as scores:
         evaluate([str(MODEL), "--data", amhcd, "--part", "all", "--out", scores])
         read = json.loads((Path(scores) / "scores.json").read_text(encoding="utf-8"))
+        with (Path(scores) / "per_writer.csv").open(encoding="utf-8", newline="") as table:
+            rows = [row for row in csv.DictReader(table) if int(row["writer"]) % 2]
+        read["odd_writers"] = statistics.mean(float(row["accuracy"]) for row in rows)
     about = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     record = {
         "model": {"file": MODEL.name, **about},
@@ -72,6 +77,7 @@ def card(record: dict[str, Any]) -> str:
         "commit": metrics["git_commit"][:12],
         **{"test": metrics["test_accuracy"], "images": read["images"], "amhcd": read["accuracy"]},
         **{"low": low, "high": high, "worst": read["worst_writer_accuracy"]},
+        "odd": read["odd_writers"],
     }
     return TEXT.read_text(encoding="utf-8").format(**given)
 

@@ -254,6 +254,24 @@ def test_a_network_of_ones_own_in_ten_minutes(tmp_path, monkeypatch, capsys):
     assert 0 <= float(score) <= 1
 
 
+def test_ones_own_letters_in_ten_minutes(tmp_path, monkeypatch, capsys):
+    text = text_of("docs/own-letters.md")
+    pictures, using, scikit = code_blocks(text, "python")
+    monkeypatch.chdir(tmp_path)
+    run_example(pictures, capsys)
+    assert {path.name for path in Path("mine").iterdir()} == {"house", "yab", "yaz", "yi"}
+    lines = list(indented(unfenced(text)))
+    assert [line.split()[1] for line in lines] == ["train", "predict", "evaluate", "audit"]
+    for line in lines:
+        command, *words = shlex.split(line.removeprefix("lenet-xp "))
+        assert main.start(command, [*words, *["--no-plots"] * (command == "train")]) == 0, line
+        if command == "predict":
+            assert capsys.readouterr().out.count("house") > 17
+    assert run_example(using, capsys) == "house\n"
+    assert Path("doubts/doubtful.csv").is_file()
+    assert int(run_example(scikit, capsys).partition("%")[0]) > 80
+
+
 def keys_of(value):
     """The names in nested JSON, without the values."""
     if isinstance(value, dict):

@@ -13,8 +13,10 @@ from commandline import call
 
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
-from lenet_xp.model_file import SHIPPED
+from lenet_xp.model_file import MODELS, SHIPPED, load_model
+from lenet_xp.ops import get_ops
 from lenet_xp.system.opencv import cv2
+from studies import make_generated
 from studies.report.card import render_card
 from studies.report.records import Records
 
@@ -144,3 +146,13 @@ def test_the_figures_are_those_of_the_writers_never_seen(record, shared, call):
     assert scores["worst_writer_accuracy"] == pytest.approx(
         metrics["test_worst_writer_accuracy"], abs=1.5 / 429
     )
+
+
+def test_the_generated_model_has_its_record_and_card():
+    record = json.loads(MODELS["generated"].with_suffix(".json").read_text(encoding="utf-8"))
+    content = MODELS["generated"].read_bytes()
+    assert record["model"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["amhcd"]["images"] == 25_740 and record["amhcd"]["accuracy"] > 0.975
+    assert record["metrics"]["config"]["data"] == "synthetic"
+    assert make_generated.CARD.read_text(encoding="utf-8") == make_generated.card(record)
+    assert list(load_model("generated", get_ops("numpy")).class_names) == NAMES
