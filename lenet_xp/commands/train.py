@@ -287,11 +287,15 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
 
 def _closing_words(record: dict[str, Any], out: Path) -> None:
     kept = record["config"]["allow_overlap"] and any(record["overlap"].values())
+    low, high = record["test_accuracy_interval"]
+    words = (
+        f"{'not all of them new' if kept else 'never used before'} (best of {record['epochs']} "
+        f"epochs on validation: {record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})"
+    )
+    if record["split"] == "few":
+        words = f"by networks that never saw them (95% interval {low:.2%} to {high:.2%})"
     tell(
-        f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images "
-        f"{'not all of them new' if kept else 'never used before'} "
-        f"(best of {record['epochs']} epochs on validation: "
-        f"{record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})",
+        f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images {words}",
         f"{record['images_per_second']:,.0f} images/s on {record['backend']} ({record['device']}); "
         f"results in {out}/",
     )

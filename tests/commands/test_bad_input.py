@@ -98,7 +98,9 @@ def test_an_empty_class_folder(assert_refused, place):
 def test_too_few_images(assert_refused, place):
     for number in range(4, 15):
         (place / "data" / "yan" / f"yan_{number}.jpeg").unlink()
-    assert_refused(*train("data"), words=["too few images", "'yan'", "at least 15"])
+    assert_refused(
+        *train("data"), "--split", "seed", words=["too few images", "'yan'", "at least 15"]
+    )
 
 
 @pytest.mark.parametrize(

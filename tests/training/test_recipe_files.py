@@ -11,7 +11,15 @@ from any_network import KINDS
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
 from lenet_xp.training.plan import Plan
-from lenet_xp.training.recipes import BEST, CLASSIC, RECIPES, Recipe, named_recipe, read_recipe
+from lenet_xp.training.recipes import (
+    BEST,
+    CLASSIC,
+    FINE_TUNE,
+    RECIPES,
+    Recipe,
+    named_recipe,
+    read_recipe,
+)
 
 EVERYTHING = Recipe(
     "odd-1.0_ⵣ",
@@ -58,7 +66,8 @@ def test_any_network_is_a_recipe(name, tmp_path):
 
 
 def test_the_packages_recipes_are_such_files():
-    assert RECIPES == {"classic": CLASSIC, "best": BEST}
+    assert RECIPES == {"classic": CLASSIC, "best": BEST, "fine-tune": FINE_TUNE}
+    assert FINE_TUNE == replace(BEST, name="fine-tune", epochs=10, learning_rate=0.0005)
     assert (CLASSIC.epochs, CLASSIC.batch_size, CLASSIC.activation) == (10, 64, "tanh")
     assert (CLASSIC.optimiser, CLASSIC.learning_rate, CLASSIC.distortion) == ("sgd", 0.1, None)
     assert (BEST.epochs, BEST.activation, BEST.squash_pools) == (60, "relu", False)
@@ -77,7 +86,9 @@ def test_a_file_wins_over_a_name(tmp_path, monkeypatch):
     (tmp_path / "best").write_text('name = "mine"\nepochs = 3\n')
     assert named_recipe("best").name == "mine"
     assert named_recipe(BEST) is BEST
-    with pytest.raises(ValueError, match="classic, best or a TOML file, not 'bset'; did you mean"):
+    with pytest.raises(
+        ValueError, match="best, fine-tune or a TOML file, not 'bset'; did you mean"
+    ):
         named_recipe("bset")
 
 

@@ -176,6 +176,7 @@ def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path):
     outcome = call("train", *how, *QUICK[2:])
     assert outcome.status == 0, outcome.err
     assert "judge 18 of 19; nobody can judge yad, of a single image" in outcome.err
+    assert "on 18 images by networks that never saw them (95% interval " in outcome.out
     record = json.loads((out / "metrics.json").read_text())
     assert record["split"] == "few" and record["n_train"] == 19 and record["n_test"] == 18
     low, high = record["test_accuracy_interval"]
