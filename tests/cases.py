@@ -218,6 +218,11 @@ def _(ops, draw):
     return (ops.with_zero_row(draw(33, 7)),)
 
 
+@case("mean")
+def _(ops, draw):
+    return (ops.mean([draw(33, 7), draw(33, 7), draw(33, 7)]),)
+
+
 @case("softmax")
 def _(ops, draw):
     return (ops.softmax(draw(33, 7) * 20.0),)

@@ -27,6 +27,7 @@ from lenet_xp.ops import Ops
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
+from lenet_xp.training.distilled import train_distilled
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_OUTLIERS, MAX_PHOTOS, Plan, check_beside
 from lenet_xp.training.recipes import (
@@ -165,6 +166,15 @@ def _add_recipe_options(p: argparse.ArgumentParser) -> None:
         "learns the data's new ones, and learns generated letters again, so as not to forget",
     )
     p.add_argument(
+        "--teachers",
+        type=path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="learn the mean answer of these runs' models in place of the labels; they must have "
+        "been trained on the same data and split",
+    )
+    p.add_argument(
         "--freeze", action="store_true", help="with --from: the convolutions stay as they are"
     )
     p.add_argument(
@@ -243,7 +253,8 @@ def train(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     plan, ops = _resumed(options) if options.resume else _planned(options)
     with made_folder(plan.out), _EpochLines() as lines:
-        record = train_run(plan, ops, lines, _draw)
+        trained = train_distilled if plan.recipe.teachers and not plan.teachers else train_run
+        record = trained(plan, ops, lines, _draw)
     _closing_words(record, plan.out)
 
 
@@ -281,7 +292,11 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
             raise InputError(f"--{name}: are grey, but the recipe keeps colours; leave it out")
     given = {name: each for name, each in vars(options).items() if name in Plan.__annotations__}
     given |= {"recipe": recipe, "out": _out_folder(options, recipe), "resume": False}
-    given |= {"beside": (*options.beside, *again), "fold": options.fold or 0}
+    given |= {
+        "beside": (*options.beside, *again),
+        "teachers": (*map(str, options.teachers),),
+        "fold": options.fold or 0,
+    }
     return Plan(**given, backend_requested=options.backend), ops
 
 

@@ -220,6 +220,10 @@ class NumpyOps(WindowOps):
     def with_zero_row(self, x: Array) -> Array:
         return super().with_zero_row(x)
 
+    @_repeated
+    def mean(self, arrays: Sequence[Array]) -> Array:
+        return super().mean(arrays)
+
     def softmax(self, logits: Array) -> Array:
         p, sums = self._new(*logits.shape), self._new(logits.shape[1])
         self._run(np.maximum.reduce, logits, axis=0, out=sums)

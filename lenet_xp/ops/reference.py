@@ -9,7 +9,7 @@ is the next layer's input, and flattening costs nothing. Dense activations are (
 Kernels are (O, C, KH, KW), dense weights (out, in).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -297,6 +297,10 @@ class Ops(Updates):
         y = self.zeros((x.shape[0] + 1, x.shape[1]))
         y[:-1, :] = x
         return y
+
+    def mean(self, arrays: Sequence[Array]) -> Array:
+        """The mean of arrays of one shape, added in their order."""
+        return reduce(add, arrays) * (1.0 / len(arrays))
 
     def softmax(self, logits: Array) -> Array:
         """Probabilities (K, N) of logits (K, N), each column summing to one."""

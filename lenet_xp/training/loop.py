@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from lenet_xp.errors import InputError
 from lenet_xp.inference import worker_count
+from lenet_xp.layers import is_ours
 from lenet_xp.losses import check_labels
 from lenet_xp.model import Sequential
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -103,6 +104,7 @@ def fit(
     on_doubt: Callable[[str], None] = lambda text: warnings.warn(text, stacklevel=3),
     start: Sequential | None = None,
     freeze: bool = False,
+    teachers: Sequence[Sequential] = (),
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
 
@@ -116,9 +118,11 @@ def fit(
     guessing; by default that is a UserWarning.
     start: a trained network to go on from, of the same layers; the first outputs of `model` are
     its own, others are new. freeze: whether the parameters up to the last convolution stay.
+    teachers: trained networks of the package's layers. Their mean answer to each image, distorted
+    as `model` sees it, is learned in place of its label (Hinton et al. 2015, at temperature 1).
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
-    dtype, for labels out of range or not one for each image, for a start of other layers, and for
-    less than one thread.
+    dtype, for labels out of range or not one for each image, for a start of other layers,
+    for teachers of another input or output, and for less than one thread.
     """
     recipe = named_recipe(recipe)
     classes = model.num_classes
@@ -127,13 +131,21 @@ def fit(
     frozen = convolution_parameters(model) if freeze else 0
     if start is not None:
         begin_from(model, start)
+    if recipe.teachers and not teachers:
+        raise ValueError(f"recipe {recipe.name} needs teachers: give trained networks as such")
+    for teacher in teachers:
+        ours = (teacher.input_shape, teacher.num_classes) == (model.input_shape, classes)
+        if not ours or not all(map(is_ours, teacher.layers)):
+            raise ValueError(f"a teacher needs the input {model.input_shape}, {classes} outputs")
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(WorkerThreads(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
         on_device = place_on_device(model.ops, train[0], recipe.distortion)
-        how = (model, recipe, preprocessing, workers, steps, on_device, len(val[1]), frozen)
-        trainer = Trainer(*how)
+        trainer = Trainer(
+            *(model, recipe, preprocessing, workers, steps, on_device, len(val[1]), frozen),
+            *(teachers,),
+        )
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:

@@ -26,6 +26,7 @@ class Plan:
 
     beside: other sources to learn from as well, with samples of each class, as in "print:200".
     outliers: generated pictures of none of the classes, for a network that is to refuse such.
+    teachers: runs or model files whose mean answers are learned in place of labels.
     start: the model file that the run starts from. freeze: whether the parameters up to the last
     convolution keep their values.
     fused: whether runs of layers are computed as one (`fused.py`), or every layer by its own
@@ -41,6 +42,7 @@ class Plan:
     photos: int = 0
     beside: tuple[str, ...] = ()
     outliers: int = 0
+    teachers: tuple[str, ...] = ()
     start: str | None = None
     freeze: bool = False
     split: str | None = None
@@ -68,14 +70,18 @@ class Plan:
         Raises KeyError, TypeError or ValueError for anything else.
         """
         recipe = Recipe.from_dict(values["recipe"])
-        own = {"recipe": recipe, "out": Path(values["out"]), "beside": tuple(values["beside"])}
+        own = {
+            "recipe": recipe,
+            "out": Path(values["out"]),
+        }
+        own |= {name: tuple(values[name]) for name in ("beside", "teachers")}
         plan = Plan(**values | own)
         for word in plan.beside:
             check_beside(word)
         for field in fields(Plan):
             kind: Any = field.type  # the type itself: annotations of this file are no strings
             value = getattr(plan, field.name)
-            kind = tuple if field.name == "beside" else kind
+            kind = tuple if field.name in ("beside", "teachers") else kind
             if not isinstance(value, kind):
                 raise TypeError(f"{field.name} of a plan cannot be {value!r:.40}")
         whole = (

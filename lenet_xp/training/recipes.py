@@ -25,6 +25,7 @@ from lenet_xp.system.files import FilePath
 from lenet_xp.system.text import known_values, nearest, reason_of
 
 LARGEST_BATCH = 100_000
+MOST_TEACHERS = 20
 MOST_EPOCHS = 100_000
 OVERSHOOT = 0.5  # share of every parameter that decay alone takes in a step: above it, all is lost
 SIDES = (8, 128)  # pixels
@@ -41,6 +42,7 @@ class Recipe:
     network: the tables of its layers (`architecture.py`). Without them it is LeNet-5, which takes
     grey images of 32 x 32; activation and squash_pools are options of LeNet-5 alone.
     size: side of the images in pixels. channels: 3 keeps their colours, 1 makes grey levels.
+    teachers: networks that are trained first, for one that learns from their mean answer.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
     Raises ValueError for values that cannot be trained with.
     """
@@ -59,6 +61,7 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: str = "constant"
     distortion: Distortion | None = None
+    teachers: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -71,6 +74,7 @@ class Recipe:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}")
         whole = {"epochs": (1, MOST_EPOCHS), "batch_size": (1, LARGEST_BATCH), "size": SIDES}
+        whole["teachers"] = 0, MOST_TEACHERS
         for name, (lowest, highest) in whole.items():
             if type(getattr(self, name)) is not int or not lowest <= getattr(self, name) <= highest:
                 raise ValueError(f"{name} must be a whole number from {lowest} to {highest:,}")
@@ -214,8 +218,11 @@ def read_recipe(path: FilePath) -> Recipe:
 
 
 FOLDER = Path(__file__).parents[1] / "recipes"
-RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best", "fine-tune")}
-CLASSIC, BEST, FINE_TUNE = RECIPES.values()
+RECIPES = {
+    name: read_recipe(FOLDER / f"{name}.toml")
+    for name in ("classic", "best", "fine-tune", "distilled")
+}
+CLASSIC, BEST, FINE_TUNE, DISTILLED = RECIPES.values()
 
 
 def named_recipe(recipe: FilePath | Recipe) -> Recipe:

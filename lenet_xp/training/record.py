@@ -1,5 +1,6 @@
 """The record of a run: the names of its files, its configuration, its metrics.json."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def remove_results(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def config_of(plan: Plan, split: Split, start: Start | None) -> dict[str, Any]:
+def config_of(
+    plan: Plan, split: Split, start: Start | None, teachers: Sequence[Start]
+) -> dict[str, Any]:
     """What decided the run's outcome, for metrics.json and the model file's notes."""
     return {
         "data": Path(plan.data).name,
@@ -70,7 +73,8 @@ def config_of(plan: Plan, split: Split, start: Start | None) -> dict[str, Any]:
         "photos": plan.photos,
         "beside": list(plan.beside),
         "outliers": plan.outliers,
-        "start": start and {"model": start.name, "sha256": start.digest, "freeze": plan.freeze},
+        "start": start and {**start.source, "freeze": plan.freeze},
+        "teachers": [teacher.source for teacher in teachers],
     }
 
 

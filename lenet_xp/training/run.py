@@ -1,7 +1,7 @@
 """One training run, from a data source to a tested model on disk."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 from lenet_xp.training.reporter import Epochs, Reporter
 from lenet_xp.training.start import Start, new_network, read_start
+from lenet_xp.training.teachers import read_teachers
 
 
 def interrupted_run(out: Path) -> tuple[Plan, str, str]:
@@ -161,10 +162,12 @@ class _Run:
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
             f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
         )
-        notes = config_of(plan, split, self.start)
-        notes["learned"] = sketch(dataset.images[split.train])
-        saved = SavedModel(model, preprocessing, dataset.class_names, notes)
-        result = self._fitted(saved, train, val)
+        saved = SavedModel(model, preprocessing, dataset.class_names, {})
+        unseen = dataset.images[np.concatenate([split.val, split.test])]
+        teachers = read_teachers(plan.teachers, ops, saved, unseen)
+        saved.notes.update(config_of(plan, split, self.start, teachers))
+        saved.notes["learned"] = sketch(dataset.images[split.train])
+        result = self._fitted(saved, train, val, teachers)
         if split.folds is None:
             tested = saved.plain(dataset.images[split.test], plan.threads)
             judged, labels = saved.plain(val[0], plan.threads), val[1]
@@ -237,10 +240,16 @@ class _Run:
         ours, theirs = saved.calibrated(plain), saved.probabilities(others, plan.threads)
         return refusal(ours.sum(1), theirs.sum(1), saved.threshold)
 
-    def _fitted(self, saved: SavedModel, train: LabelledImages, val: LabelledImages) -> FitResult:
+    def _fitted(
+        self,
+        saved: SavedModel,
+        train: LabelledImages,
+        val: LabelledImages,
+        teachers: Sequence[Start],
+    ) -> FitResult:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
         plan, reporter, checkpoints = self.plan, self.reporter, _checkpoints(self.plan.out)
-        state, description = self._start(checkpoints)
+        state, description = self._start(checkpoints, teachers)
         timer = CheckpointTimer(
             checkpoints, description, state, plan.checkpoint_every, self.request, reporter.say
         )
@@ -257,23 +266,28 @@ class _Run:
                 checkpointer=timer,
                 on_doubt=lambda text: reporter.say(f"WARNING: {text}"),
                 freeze=plan.freeze,
+                teachers=[teacher.saved.model for teacher in teachers],
             )
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
         except WorkerFailed as error:
             raise WorkerFailed(f"{error}{checkpoints.way_on()}") from error
 
-    def _start(self, checkpoints: Checkpoints) -> tuple[State | None, dict[str, Any]]:
+    def _start(
+        self, checkpoints: Checkpoints, teachers: Sequence[Start]
+    ) -> tuple[State | None, dict[str, Any]]:
         """The state to go on from, if there is one, and the description of its run."""
         plan, ops = self.plan, self.ops
         description = {
             "plan": plan.to_dict()
-            | {"data": _absolute(plan.data), "start": plan.start and _absolute(plan.start)},
+            | {"data": _absolute(plan.data), "start": plan.start and _absolute(plan.start)}
+            | {"teachers": [*map(_absolute, plan.teachers)]},
             "backend": ops.name,
             "dtype": ops.dtype_name,
             "threads": worker_count(ops, plan.threads),  # sums of floats depend on it
             "images": self._fingerprint(),
             "start": self.start and self.start.digest,
+            "teachers": [teacher.digest for teacher in teachers],
         }
         if not plan.resume:
             checkpoints.clear()
@@ -284,11 +298,12 @@ class _Run:
                 f"{plan.data}: these are not the images that the run began with; "
                 "give the same with --data, or start the run again"
             )
-        if started.get("start") != description["start"]:
-            raise InputError(
-                f"{plan.start}: is not the model that the run started from; put that one there, "
-                "or start the run again"
-            )
+        for name, paths in (("start", plan.start), ("teachers", ", ".join(plan.teachers))):
+            if started.get(name) != description[name]:
+                raise InputError(
+                    f"{paths}: not the model that the run began with; put that one there, or "
+                    "start the run again"
+                )
         saving.check_values(state.values)
         self.reporter.say(f"going on after step {state.step:,}")
         return state, started

@@ -31,15 +31,18 @@ MIN_SHARE = 0.2  # of what is learned: the run's own data stand in it often enou
 
 @dataclass(frozen=True)
 class Start:
-    """The model that a run starts from. digest: SHA-256 of its file, in hexadecimal."""
+    """A model that a run starts from, or one that teaches it.
+
+    digest: SHA-256 of its file, in hexadecimal.
+    """
 
     saved: SavedModel
     digest: str
 
     @property
-    def name(self) -> str:
-        """The name of the model's file."""
-        return Path(self.saved.name).name
+    def source(self) -> dict[str, str]:
+        """The end of the model's path and its digest, for a record."""
+        return {"model": "/".join(Path(self.saved.name).parts[-2:]), "sha256": self.digest}
 
     @property
     def refuses(self) -> bool:
@@ -79,8 +82,7 @@ class Start:
         known = len(self.saved.class_names)
         count = sum(len(y) for _, y in unseen)
         return {
-            "model": self.name,
-            "sha256": self.digest,
+            **self.source,
             "new_classes": list(saved.class_names[known:]),
             "generated_images": count,
             "accuracy_before": before,

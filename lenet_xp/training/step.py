@@ -27,7 +27,8 @@ class CapturedSteps:
 
     inputs: one for each batch. losses, hits: vectors (M,) into which each step writes those of its
     images. scale: of the gradient; by default 1 / N, the mean over a batch. update: what follows a
-    backward pass, called with an array of the learning rate and the step's number.
+    backward pass, called with an array of the learning rate and the step's number. teachers:
+    trained networks on the model's ops, whose mean answer is learned in place of the labels.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class CapturedSteps:
         hits: Array,
         scale: float | None = None,
         update: Callable[[Any], None] | None = None,
+        teachers: Sequence[Sequential] = (),
     ):
-        self._model, self._loss = model, SoftmaxCrossEntropy(model.ops)
+        self._model, self._loss, self._teachers = model, SoftmaxCrossEntropy(model.ops), teachers
         self._inputs, self.losses, self.hits = inputs, losses, hits
         self._scale, self._update = scale, update
         self._rates = [np.zeros(2) for _ in inputs]
@@ -66,22 +68,33 @@ class CapturedSteps:
             self._repeat()
 
     def _compute(self) -> None:
-        vectors = self.losses, self.hits
+        vectors, ops, targets = (self.losses, self.hits), self._model.ops, None
         for batch, rates, start in zip(self._inputs, self._rates, self._starts, strict=True):
-            logits = self._model.forward(batch.images())
-            _, _, dlogits = self._loss(logits, batch.labels(), self._scale, into=(*vectors, start))
+            images = batch.images()
+            if self._teachers:
+                targets = ops.mean([ops.softmax(each.forward(images)) for each in self._teachers])
+            logits, into = self._model.forward(images), (*vectors, start)
+            _, _, dlogits = self._loss(logits, batch.labels(), self._scale, into, targets)
             self._model.backward(dlogits)
             if self._update:
                 self._update(rates)
 
 
 class GradientWorker:
-    """Computes gradients with a model of its own and leaves them in `model.gradients`."""
+    """Computes gradients with a model of its own and leaves them in `model.gradients`.
+
+    teachers: see `CapturedSteps`; they are copied to the model's ops.
+    """
 
     def __init__(
-        self, model: Sequential, preprocessing: Preprocessing, on_device: DeviceImages | None = None
+        self,
+        model: Sequential,
+        preprocessing: Preprocessing,
+        on_device: DeviceImages | None = None,
+        teachers: Sequence[Sequential] = (),
     ):
         self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
+        self.teachers = [teacher.replica(ops=model.ops) for teacher in teachers]
         self._total = model.ops.zeros(model.values.shape)
         self._captured: dict[tuple[int, float], CapturedSteps] = {}
 
@@ -109,7 +122,7 @@ class GradientWorker:
             ops = self.model.ops
             inputs = [InputBatch(ops, self.preprocessing, count, self.on_device)]
             losses, hits = ops.zeros((count,)), ops.zeros((count,))
-            step = CapturedSteps(self.model, inputs, losses, hits, scale)
+            step = CapturedSteps(self.model, inputs, losses, hits, scale, None, self.teachers)
             self._captured[count, scale] = step
         return self._captured[count, scale]
 
@@ -121,7 +134,12 @@ class GradientProcess(ReadingProcess):
     """
 
     def __init__(
-        self, model: Sequential, preprocessing: Preprocessing, max_images: int, max_read: int = 0
+        self,
+        model: Sequential,
+        preprocessing: Preprocessing,
+        max_images: int,
+        max_read: int = 0,
+        teachers: Sequence[Sequential] = (),
     ):
         self._values = model.values
         vector, dtype = model.values.shape, model.values.dtype
@@ -133,7 +151,7 @@ class GradientProcess(ReadingProcess):
             "hits": ((max_images,), dtype),
             "scale": ((1,), np.float64),
         }
-        super().__init__(partial(_gradients, model, preprocessing), shapes)
+        super().__init__(partial(_gradients, model, preprocessing, teachers), shapes)
 
     @property
     def gradients(self) -> np.ndarray:
@@ -159,10 +177,15 @@ class GradientProcess(ReadingProcess):
         super().begin_read(images)
 
 
-def _gradients(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
+def _gradients(
+    model: Sequential,
+    preprocessing: Preprocessing,
+    teachers: Sequence[Sequential],
+    arrays: Arrays,
+) -> Serve:
     """What a `GradientProcess` does for a number of images: gradients, or below 0 a reading."""
     own = model.replica(values=arrays["values"], gradients=arrays["gradients"])
-    worker = GradientWorker(own, preprocessing)
+    worker = GradientWorker(own, preprocessing, None, teachers)
     images, labels, losses, hits = (arrays[name] for name in ("images", "labels", "losses", "hits"))
 
     @np.errstate(over="ignore", invalid="ignore")  # the host tells of a loss that runs away

@@ -25,7 +25,8 @@ class Trainer:
     others are processes on Linux and threads elsewhere. In a program whose matrix products use
     threads of their own the first is a process, too: there they would give other bits.
     on_device: the images that batches index. max_read: images that one `read` is given at most.
-    frozen: how many parameters, from the first on, keep their values.
+    frozen: how many parameters, from the first on, keep their values. teachers: trained networks of
+    the package's layers, whose mean answers are learned in place of labels.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Trainer:
         on_device: DeviceImages | None = None,
         max_read: int = 0,
         frozen: int = 0,
+        teachers: Sequence[Sequential] = (),
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers, self.on_device = preprocessing, workers, on_device
-        self.local = [GradientWorker(model, preprocessing, on_device)]
+        self.local = [GradientWorker(model, preprocessing, on_device, teachers)]
+        self._teachers = teachers
         self.processes: list[GradientProcess] = []
         self._first = 1  # shares of a batch that the caller's thread computes beside processes
         self._max_read = max_read
@@ -61,16 +64,17 @@ class Trainer:
             self._first = int(one_blas_thread() or not self.model.fused)
             max_share = -(-self.recipe.batch_size // count)
             max_read = 0 if self._first else largest_share(self._max_read, count)
+            given = self.model, self.preprocessing
             processes = [
-                GradientProcess(self.model, self.preprocessing, max_share, max_read)
+                GradientProcess(*given, max_share, max_read, self._teachers)
                 for _ in range(count - self._first)
             ]
             if start_all(self._open, processes):
                 self.processes = processes
         if not self.processes:
             for _ in range(count - 1):
-                worker = GradientWorker(self.model.replica(), self.preprocessing, self.on_device)
-                self.local.append(worker)
+                how = self.preprocessing, self.on_device, self._teachers
+                self.local.append(GradientWorker(self.model.replica(), *how))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -107,8 +111,8 @@ class Trainer:
                 InputBatch(self.ops, self.preprocessing, count, self.on_device)
                 for _ in range(times)
             ]
-            update = self.optimiser.update
-            steps = CapturedSteps(self.model, inputs, losses, hits, update=update)
+            how = None, self.optimiser.update, self.local[0].teachers
+            steps = CapturedSteps(self.model, inputs, losses, hits, *how)
             self._captured[times, count] = steps
         numbers = range(self.steps, self.steps + times)
         steps(batches, start, [(self.schedule(number), number + 1) for number in numbers])

@@ -21,7 +21,7 @@ def test_a_recipe_may_be_given_by_its_name():
     with pytest.raises(ValueError, match=r"not 'clasic'; did you mean classic\?"):
         trained("clasic", model=LeNet5(3, ops=get_ops("numpy")))
     with pytest.raises(
-        ValueError, match="recipe must be classic, best, fine-tune or a TOML file, not 3"
+        ValueError, match="recipe must be classic, best, fine-tune, distilled or a TOML file, not 3"
     ):
         trained(3, model=LeNet5(3, ops=get_ops("numpy")))
 

@@ -14,6 +14,7 @@ from lenet_xp.training.plan import Plan
 from lenet_xp.training.recipes import (
     BEST,
     CLASSIC,
+    DISTILLED,
     FINE_TUNE,
     RECIPES,
     Recipe,
@@ -66,7 +67,13 @@ def test_any_network_is_a_recipe(name, tmp_path):
 
 
 def test_the_packages_recipes_are_such_files():
-    assert RECIPES == {"classic": CLASSIC, "best": BEST, "fine-tune": FINE_TUNE}
+    assert RECIPES == {
+        "classic": CLASSIC,
+        "best": BEST,
+        "fine-tune": FINE_TUNE,
+        "distilled": DISTILLED,
+    }
+    assert replace(BEST, name="distilled", teachers=5) == DISTILLED
     assert replace(BEST, name="fine-tune", epochs=10, learning_rate=0.0005) == FINE_TUNE
     assert (CLASSIC.epochs, CLASSIC.batch_size, CLASSIC.activation) == (10, 64, "tanh")
     assert (CLASSIC.optimiser, CLASSIC.learning_rate, CLASSIC.distortion) == ("sgd", 0.1, None)
@@ -87,7 +94,7 @@ def test_a_file_wins_over_a_name(tmp_path, monkeypatch):
     assert named_recipe("best").name == "mine"
     assert named_recipe(BEST) is BEST
     with pytest.raises(
-        ValueError, match="best, fine-tune or a TOML file, not 'bset'; did you mean"
+        ValueError, match="best, fine-tune, distilled or a TOML file, not 'bset'; did you mean"
     ):
         named_recipe("bset")
 

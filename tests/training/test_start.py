@@ -203,7 +203,7 @@ def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(call, tmp_p
         assert call("train", *how, *QUICK).status == 130
     other = load_model(model, get_ops("numpy"))
     save_model(model, SavedModel(other.model, other.preprocessing, other.class_names, {}))
-    call("train", "--resume", out).assert_refused("model.npz", "is not the model")
+    call("train", "--resume", out).assert_refused("model.npz", "not the model")
     shutil.copy(MODELS["letters"], model)
     assert call("train", "--resume", out).status == 0
 

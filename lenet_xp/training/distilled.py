@@ -1,0 +1,56 @@
+"""A run whose recipe has teachers: they are trained first, then the network that they teach."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lenet_xp.errors import InputError
+from lenet_xp.ops import Ops
+from lenet_xp.training.checkpoints import Checkpoints, Stopped
+from lenet_xp.training.plan import Plan
+from lenet_xp.training.record import Finished
+from lenet_xp.training.reporter import Reporter
+from lenet_xp.training.run import train_run
+
+SEEDS = 1000  # from one student's seed to the next: no two share a teacher
+
+
+def train_distilled(
+    plan: Plan, ops: Ops, reporter: Reporter, draw: Callable[[Finished], None]
+) -> dict[str, Any]:
+    """Train the teachers in `teachers/` of the run's folder, then the network; see `train_run`.
+
+    The same command goes on where it was stopped: finished teachers stay, another one resumes.
+    Raises what `train_run` raises, and InputError where a teacher of another setting stands.
+    """
+    folders = [plan.out / "teachers" / str(k + 1) for k in range(plan.recipe.teachers)]
+    for number, out in enumerate(folders, start=1):
+        one = replace(
+            plan,
+            recipe=replace(plan.recipe, teachers=0),
+            out=out,
+            seed=SEEDS * (plan.seed + 1) + number,
+            plots=False,
+            overwrite=False,
+            resume=Checkpoints(out / "checkpoints").any(),
+        )
+        if (out / "metrics.json").exists():
+            _check_setting(out, one)
+            continue
+        reporter.say(f"teacher {number} of {len(folders)}, seed {one.seed}")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            train_run(one, ops, reporter)
+        except Stopped as stopped:
+            raise Stopped("stopped; the same command goes on", stopped.signum) from stopped
+    return train_run(replace(plan, teachers=tuple(map(str, folders))), ops, reporter, draw)
+
+
+def _check_setting(out: Path, plan: Plan) -> None:
+    """InputError where a finished teacher is of another recipe, seed or split than planned."""
+    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["config"]
+    wanted = {"recipe": plan.recipe.to_dict(), "seed": plan.seed, "fold": plan.fold}
+    if {name: found.get(name) for name in wanted} != json.loads(json.dumps(wanted)):
+        raise InputError(f"{out}: holds a teacher of another run; choose another --out")
