@@ -76,7 +76,11 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
     uint8, 1 along the edges, that meet the picture's edge all along, if what is left is a letter
     that meets no edge. The bars of `yal` lie so, too, but neither stands in the middle.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask, connectivity=8, ltype=cv2.CV_16U
+    )
+    if count <= 2:
+        return (*map(int, stats[1, :4]),) if count == 2 else None
     areas, boxes = stats[1:, cv2.CC_STAT_AREA], stats[1:, :4]
     large = areas >= MIN_SPECK * areas.sum()
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
@@ -95,7 +99,7 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
         right, bottom = mask.shape[1] - box[0] - box[2], mask.shape[0] - box[1] - box[3]
         if min(box[0], box[1], right, bottom) > 0 and (middle or box[2] > MIN_ASPECT * box[3]):
             return box
-    return _around(boxes, large, np.ones(len(boxes), bool)) if count > 1 else None
+    return _around(boxes, large, np.ones(len(boxes), bool))
 
 
 def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
@@ -160,7 +164,7 @@ def pad_bar(ink: np.ndarray) -> np.ndarray:
 
 def _is_slanted_bar(ink: np.ndarray) -> bool:
     """Whether the ink, (h, w) uint8, is one narrow stroke, whichever way it leans."""
-    small = shrunk(ink, ENLARGED_SIDE)
+    small = shrunk(ink, 2 * ENLARGED_SIDE)  # as it is, if it comes from a small picture
     mask = small > INK_THRESHOLD * small.max()
     rows = np.flatnonzero(mask.any(1))
     if not len(rows):
