@@ -16,7 +16,7 @@ from lenet_xp.pictures.no_ink import is_ink
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
 from lenet_xp.system.opencv import cv2
 
-SEARCH_SIDE = 1280  # pixels: longer side of the overview in which a letter is searched for
+SEARCH_SIDE = 1024  # pixels: longer side of the overview in which a letter is searched for
 MIN_LETTER_SIDE = 64  # pixels: a smaller letter is searched for again in the original picture
 MIN_ENLARGEMENT = 1.5  # times: how much larger the letter is there
 
