@@ -79,8 +79,11 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask, connectivity=8, ltype=cv2.CV_16U
     )
-    if count <= 2:
-        return (*map(int, stats[1, :4]),) if count == 2 else None
+    if count == 1:
+        return None
+    if count == 2:
+        left, top, wide, high = stats[1, :4].tolist()
+        return left, top, wide, high
     areas, boxes = stats[1:, cv2.CC_STAT_AREA], stats[1:, :4]
     large = areas >= MIN_SPECK * areas.sum()
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])

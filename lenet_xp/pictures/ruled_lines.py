@@ -79,7 +79,8 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
         if np.median(part.sum(0)) > MAX_DRIFT + 2 * thickness:
             continue
         degree = 2 if wide >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
-        curve = _robust_fit(*np.nonzero(part)[::-1], degree)
+        y, x = np.nonzero(part)
+        curve = _robust_fit(x, y, degree)
         track = _refined(top + curve(columns - left), contrast, runs)
         rows = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
         if np.count_nonzero(runs[rows, columns]) >= MIN_LENGTH * width:
