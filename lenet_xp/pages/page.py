@@ -25,6 +25,9 @@ ENLARGEMENT = 2  # times
 DOUBTFUL = 1.0  # score: a group below it is cut
 MIN_CUT_OFF = 0.95  # probability of each letter that a cut leaves; else the mark is whole
 
+TURNS = (-5.0, 0.0, 5.0)  # degrees: a letter is read turned so, and the mean counts
+AMONG_LETTERS = 0.5  # of the threshold of "none of these": enough in a line mostly of letters
+
 
 @dataclass(frozen=True)
 class LetterOnPage(Reading):
@@ -84,15 +87,29 @@ def _read_line(
     boxes = np.array([parts.box(*groups.spans[each]) for each in chosen])
     begins = spaces(boxes, height or parts.height)
     spans = [groups.spans[each] for each in chosen]
-    rows = saved.probabilities(_images(parts, spans, saved), 1)
+    images = _images(parts, spans, saved)
+    rows = np.mean([saved.probabilities(_turned(images, turn), 1) for turn in TURNS], 0)
+    least = saved.threshold
+    if 2 * np.count_nonzero(rows.sum(1) < least) < len(rows):
+        least *= AMONG_LETTERS
+    refused = (rows.sum(1) < least).tolist()
     letters: list[LetterOnPage] = []
-    for span, row, box, space in zip(spans, rows[:, None], boxes, begins, strict=True):
+    for span, row, box, space, none in zip(
+        spans, rows[:, None], boxes, begins, refused, strict=True
+    ):
         size = (box[3] - box[1]) / height if height else None
         row = shared_out(row, size, saved.class_names)
         place = parts.place(*span, matrix), number, len(letters), bool(space)
-        reading, refused = best_first(row[0], saved.class_names), bool(saved.refused(row)[0])
-        letters.append(LetterOnPage(reading, *place, refused=refused))
+        reading = best_first(row[0], saved.class_names)
+        letters.append(LetterOnPage(reading, *place, refused=none))
     return letters
+
+
+def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
+    """Images (N, S, S) uint8, turned about their middle."""
+    side = images.shape[1]
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1)
+    return np.array([cv2.warpAffine(image, matrix, (side, side)) for image in images])
 
 
 def read_groups(parts: Parts, saved: SavedModel) -> Groups:

@@ -2,7 +2,7 @@
 
 AMHCD's letters are cropped to their ink and stretched to the whole frame, with two exceptions:
 `yan`, a single bar, keeps its narrow shape in the middle, and `ya` keeps a blank upper half, which
-is all that tells it from `yar`. Every picture of a letter is framed so, whatever its size.
+is all that tells it from `yar`. Any other picture of a letter is cut to its ink, whatever its size.
 """
 
 import numpy as np
@@ -28,14 +28,6 @@ MAX_BAR_ASPECT = 0.2  # of a bar that leans: across it per along it; the zigzag 
 MAX_BAR_LENGTH = 2048  # pixels: a longer bar is shrunk, for the square around it grows with it
 
 MIN_FULL = 0.92  # of the picture's side: ink that spans as much fills it
-MIN_YA_TOP = 0.48  # of the picture's height: where the ring of a `ya` begins
-MAX_YA_OFFSET = 1 / 8  # of the picture's width: distance of a `ya` from the middle
-MIN_RING_SIDE = 8  # pixels: a smaller shape shows no ring
-RING_SIDE = 32  # pixels: side of the square at which a shape is compared with a ring
-RING_THRESHOLD = 40  # grey levels: where ink begins in that square
-RING_MARGIN = 6  # pixels: blank rim around that square
-RING_GAP = 5  # pixels: kernel that closes the gaps of a ring
-MIN_HOLE = 0.3  # of that square: area that a ring encloses
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
@@ -59,7 +51,8 @@ def frame(ink: np.ndarray) -> np.ndarray:
     box = _letter_box(mask, strip)
     if box is None or _is_ya_of_amhcd(box, ink.shape):
         return ink
-    return pad_bar(crop_to_letter(ink, mask, box))
+    left, top, wide, high = box
+    return pad_bar(ink[top : top + high, left : left + wide])
 
 
 def _is_ya_of_amhcd(box: Box, shape: tuple[int, ...]) -> bool:
@@ -76,7 +69,14 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
     uint8, 1 along the edges, that meet the picture's edge all along, if what is left is a letter
     that meets no edge. The bars of `yal` lie so, too, but neither stands in the middle.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask, connectivity=8, ltype=cv2.CV_16U
+    )
+    if count == 1:
+        return None
+    if count == 2:
+        left, top, wide, high = stats[1, :4].tolist()
+        return left, top, wide, high
     areas, boxes = stats[1:, cv2.CC_STAT_AREA], stats[1:, :4]
     large = areas >= MIN_SPECK * areas.sum()
     rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
@@ -95,7 +95,7 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
         right, bottom = mask.shape[1] - box[0] - box[2], mask.shape[0] - box[1] - box[3]
         if min(box[0], box[1], right, bottom) > 0 and (middle or box[2] > MIN_ASPECT * box[3]):
             return box
-    return _around(boxes, large, np.ones(len(boxes), bool)) if count > 1 else None
+    return _around(boxes, large, np.ones(len(boxes), bool))
 
 
 def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
@@ -113,39 +113,9 @@ def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
     return left, top, width, height
 
 
-def crop_to_letter(ink: np.ndarray, mask: np.ndarray, box: Box) -> np.ndarray:
-    """The ink within a box; a centred ring low in the picture, a `ya`, keeps a blank upper half.
-
-    ink, mask: (H, W) uint8. box: left, top, width, height of the mask's ink in pixels.
-    """
-    left, top, wide, high = box
-    height, width = ink.shape
-    centred = abs(left + wide / 2 - width / 2) < MAX_YA_OFFSET * width
-    low = top >= MIN_YA_TOP * height
-    if centred and low and is_ring(mask[top : top + high, left : left + wide]):
-        top, high = max(0, top - high), high + min(top, high)
-    return ink[top : top + high, left : left + wide]
-
-
 def ink_under(levels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The levels, (H, W) uint8, under a mask (H, W) uint8 widened by a pixel; 0 elsewhere."""
     return cv2.bitwise_and(levels, cv2.dilate(mask, np.ones((3, 3), np.uint8)))
-
-
-def is_ring(mask: np.ndarray) -> bool:
-    """Whether a mask, (h, w) uint8 cropped to its ink, is an empty ring, closed or nearly."""
-    if min(mask.shape) < MIN_RING_SIDE:
-        return False
-    small = cv2.resize(mask, (RING_SIDE, RING_SIDE), interpolation=cv2.INTER_AREA)
-    binary = np.where(small > RING_THRESHOLD, 255, 0).astype(np.uint8)
-    # Without a margin the closing would shut a ring's open side against the picture's edge.
-    padded: np.ndarray = np.pad(binary, RING_MARGIN)
-    ink = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((RING_GAP, RING_GAP), np.uint8))
-    inside = ink.copy()
-    cv2.floodFill(inside, None, (0, 0), 255)
-    hole = np.count_nonzero(inside == 0)
-    middle = slice(len(ink) // 2 - 4, len(ink) // 2 + 4)
-    return bool(hole > MIN_HOLE * RING_SIDE**2 and not ink[middle, middle].any())
 
 
 def pad_bar(ink: np.ndarray) -> np.ndarray:
@@ -160,7 +130,7 @@ def pad_bar(ink: np.ndarray) -> np.ndarray:
 
 def _is_slanted_bar(ink: np.ndarray) -> bool:
     """Whether the ink, (h, w) uint8, is one narrow stroke, whichever way it leans."""
-    small = shrunk(ink, ENLARGED_SIDE)
+    small = shrunk(ink, 2 * ENLARGED_SIDE)  # as it is, if it comes from a small picture
     mask = small > INK_THRESHOLD * small.max()
     rows = np.flatnonzero(mask.any(1))
     if not len(rows):

@@ -25,8 +25,8 @@ LOW_THRESHOLD = 2.2  # noise sigmas: every pixel of a component exceeds it
 MIN_HIGH_LEVEL = 8  # grey levels: lower bound of the high threshold
 MIN_LOW_LEVEL = 4  # grey levels: lower bound of the low threshold
 FULL_INK_RANK = 100  # pixels: so many are at least as dark as full ink
-MIN_HIGH_SHARE = 0.3  # of full ink: lower bound of the high threshold
-LOW_DIVISOR = 3  # times: the high threshold divided by it is a lower bound of the low one
+MIN_HIGH_SHARE = 0.25  # of full ink: lower bound of the high threshold
+LOW_DIVISOR = 2.5  # times: the high threshold divided by it is a lower bound of the low one
 
 MIN_AREA = 12  # pixels: area of a component
 MIN_RULED_SHARE = 0.9  # of a component's area on ruled lines: it is a remainder of them

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pictures.frame import crop_to_letter, ink_under, pad_bar
+from lenet_xp.pictures.frame import ink_under, pad_bar
 from lenet_xp.pictures.ink import MARGIN, MIN_AREA, MIN_SIDE_WITH_MARGIN, Ink, find_ink
 from lenet_xp.pictures.no_ink import is_ink
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
 from lenet_xp.system.opencv import cv2
 
-SEARCH_SIDE = 1280  # pixels: longer side of the overview in which a letter is searched for
+SEARCH_SIDE = 1024  # pixels: longer side of the overview in which a letter is searched for
 MIN_LETTER_SIDE = 64  # pixels: a smaller letter is searched for again in the original picture
 MIN_ENLARGEMENT = 1.5  # times: how much larger the letter is there
 
@@ -87,7 +87,9 @@ def find_letter(grey: np.ndarray, polarity: str = "auto", inked: bool = False) -
         left, top = (max(0, int((start - side) * scale)) for start in found.box[:2])
         right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
         return find_letter(grey[top:bottom, left:right], polarity, inked=True)
-    return pad_bar(crop_to_letter(ink_under(found.levels, found.mask), found.mask, found.box))
+    left, top, wide, high = found.box
+    ink = ink_under(found.levels, found.mask)
+    return pad_bar(ink[top : top + high, left : left + wide])
 
 
 def _on_clean_paper(grey: np.ndarray, polarity: str) -> Candidate | None:

@@ -78,7 +78,10 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
         part = labels[top : top + high, left : left + wide] == number
         if np.median(part.sum(0)) > MAX_DRIFT + 2 * thickness:
             continue
-        track = _refined(_first_track(part, left, top, width), contrast, runs)
+        degree = 2 if wide >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
+        y, x = np.nonzero(part)
+        curve = _robust_fit(x, y, degree)
+        track = _refined(top + curve(columns - left), contrast, runs)
         rows = np.clip(np.rint(track).astype(np.int64), 0, height - 1)
         if np.count_nonzero(runs[rows, columns]) >= MIN_LENGTH * width:
             tracks.append(track)
@@ -123,14 +126,6 @@ def _level_runs(levels: np.ndarray, thickness: int) -> tuple[np.ndarray, np.ndar
     runs = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, MAX_GAP), np.uint8))
     runs = cv2.dilate(runs, np.ones((MAX_DRIFT, 1), np.uint8))
     return contrast, cv2.morphologyEx(runs, cv2.MORPH_OPEN, np.ones((1, MIN_RUN), np.uint8))
-
-
-def _first_track(part: np.ndarray, left: int, top: int, width: int) -> np.ndarray:
-    """The track of a line, (width,), fitted to one part of it, (h, w) bool."""
-    degree = 2 if part.shape[1] >= MIN_LENGTH * width else 1  # a long part shows the sheet's bend
-    rows, columns = np.nonzero(part)
-    curve = _robust_fit(columns, rows, degree)
-    return np.asarray(top + curve(np.arange(-left, width - left)))
 
 
 def _refined(track: np.ndarray, contrast: np.ndarray, runs: np.ndarray) -> np.ndarray:

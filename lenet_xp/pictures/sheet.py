@@ -17,6 +17,7 @@ OVERVIEW_SIDE = 400  # pixels: longer side at which light and polarity are measu
 VOTE_SIGMA = 0.7  # pixels: Gaussian smoothing before levels are compared with their surroundings
 VOTE_WINDOWS = (32, 16, 8, 2)  # windows to the picture's shorter side: sizes of surroundings
 MIN_VOTE_STEP = 4  # grey levels: smallest difference from the surroundings that votes
+MIN_BOARD = 12  # grey levels: a darker board shows no light
 MIN_VOTE_SIGMAS = 5  # standard deviations: the same in noise
 
 
@@ -80,8 +81,8 @@ def polarity_votes(grey: np.ndarray) -> tuple[float, float]:
 def darkness(sheet: Sheet, kernel: int) -> np.ndarray:
     """How much darker than the paper around it each pixel of a sheet is, (H, W) uint8.
 
-    kernel: pixels; what is wider counts as paper. The darkness of dark ink is relative to the light
-    on the paper, so that ink in a shadow counts as much.
+    kernel: pixels; what is wider counts as paper. It is relative to the light on the paper, so that
+    ink in a shadow counts as much; chalk on a board is, too.
     """
     levels = sheet.levels
     small = cv2.medianBlur(shrunk(levels, OVERVIEW_SIDE), 3)
@@ -90,4 +91,6 @@ def darkness(sheet: Sheet, kernel: int) -> np.ndarray:
     paper = cv2.resize(paper, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     if sheet.dark:
         return cv2.bitwise_not(cv2.divide(levels, np.maximum(paper, 1), scale=255))
-    return cv2.subtract(paper, levels)
+    board = np.maximum(cv2.bitwise_not(paper), MIN_BOARD).astype(np.float32)
+    found = cv2.subtract(paper, levels).astype(np.float32) * (np.median(board) / board)
+    return np.rint(found).clip(0, 255).astype(np.uint8)

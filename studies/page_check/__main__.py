@@ -31,7 +31,9 @@ EXAMPLES = """\
   python -m studies.page_check
       on generated letters, which need no data
   python -m studies.page_check --data amhcd_64.zip
-      on the test writers of AMHCD; on the validation writers with --part val"""
+      on the test writers of AMHCD; on the validation writers with --part val
+  python -m studies.page_check --data print
+      on generated print; print.json"""
 
 SHOWN_LINES = (("yaz", "yu", "yam", "yab", "yad", "yas"), ("yal", "ya", "yey", "yar", "yakw", "yi"))
 
@@ -55,7 +57,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--data",
         default="synthetic",
         metavar="SOURCE",
-        help="AMHCD's zip or folder (default: synthetic)",
+        help="AMHCD's zip or folder, or print: a type design for each line (default: synthetic)",
     )
     p.add_argument(
         "--part",
@@ -109,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         "lines": lines,
         "lines_by_gap": by_gap,
         "data": name,
-        "split": "writer" if options.data != "synthetic" else None,
+        "split": None if options.data in ("synthetic", "print") else "writer",
         "fold": FOLD,
         "part": options.part,
         "seed": options.seed,
@@ -119,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
         "git_commit": git_commit(),
         "command": shlex.join(["python", "-m", "studies.page_check", *map(str, words)]),
     }
-    write_json(folder / f"{options.part}.json", record)
+    write_json(folder / f"{'print' if options.data == 'print' else options.part}.json", record)
     _draw_example(saved, folder)
     print(f"single letters: {singles['points_lost']:.2f} points lost")
     print(f"lines: {100 * lines['found']['share']:.2f} % found", end=", ")

@@ -8,6 +8,7 @@ import numpy as np
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import make_split
 from lenet_xp.data.writers import writers_of
+from lenet_xp.letters import print as type_designs
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -31,8 +32,12 @@ class Letters:
 def load_letters(source: str, part: str, seed: int) -> Letters:
     """Load the letters of one part of the split by writers.
 
-    source: "synthetic", whose letters count as one writer's, or AMHCD. part: "val" or "test".
+    source: "synthetic", whose letters count as one writer's, "print", whose type designs count as
+    writers, or AMHCD. part: "val" or "test".
     """
+    if source == "print":
+        images, labels = type_designs.generate(SAMPLES, seed=seed)
+        return Letters(images, labels, np.arange(len(labels)) % SAMPLES)
     if source == "synthetic":
         images, labels = generate(SAMPLES, seed=seed)
         return Letters(images, labels, np.zeros(len(labels), np.int64))

@@ -20,22 +20,20 @@ RINGS = (NAMES.index("ya"), NAMES.index("yar"))
 
 @dataclass
 class Network:
-    """Reads every image as one letter and keeps what it was shown."""
+    """Reads every image as one letter and keeps what it was shown as groups."""
 
     letter: str = "yad"
     certainty: float = 0.96
+    threshold: float = 0.5
     class_names: tuple[str, ...] = NAMES
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     shown: list[np.ndarray] = field(default_factory=list)
 
     def probabilities(self, images, threads, scaled=True):
-        self.shown += list(images)
+        self.shown += [] if scaled else list(images)
         row = np.full(len(NAMES), (1 - self.certainty) / (len(NAMES) - 1))
         row[NAMES.index(self.letter)] = self.certainty
         return np.tile(row, (len(images), 1))
-
-    def refused(self, rows):
-        return rows.sum(1) < 0.5
 
 
 def page(*bars, shape=(600, 900)):
@@ -131,3 +129,22 @@ def test_neighbouring_lines_do_not_change_each_other():
     alone = read_page(page(*upper), Network())
     assert [each.box for each in together[:2]] == [each.box for each in alone]
     assert all(one.box[0] < other.box[0] for one, other in pairwise(together[2:]))
+
+
+@pytest.mark.parametrize(
+    ("sums", "refused"),
+    [
+        ((0.9, 0.9, 0.3), (False, False, False)),  # among letters, more must speak against one
+        ((0.9, 0.9, 0.2), (False, False, True)),
+        ((0.9, 0.3, 0.3), (False, True, True)),
+        ((0.3,), (True,)),
+    ],
+)
+def test_a_mark_among_letters_is_a_letter_in_doubt(sums, refused):
+    class Reader(Network):
+        def probabilities(self, images, threads, scaled=True):
+            rows = super().probabilities(images, threads, scaled)
+            return rows * np.reshape(sums, (-1, 1)) if scaled else rows
+
+    bars = [(100 * n, 100, 100 * n + 60, 200) for n in range(1, len(sums) + 1)]
+    assert tuple(each.refused for each in read_page(page(*bars), Reader())) == refused

@@ -22,7 +22,6 @@ from lenet_xp.pages.lines import MAX_PIECES, find_lines, find_pieces, group_stac
 from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import LetterOnPage, read_page
 from lenet_xp.pictures import letter as finding
-from lenet_xp.pictures.frame import is_ring
 from lenet_xp.pictures.image_file import read_image
 from lenet_xp.pictures.ink import Ink, find_ink
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -251,16 +250,6 @@ def test_the_check_of_pages_scores_what_it_pastes(tmp_path):
     assert record["lines"]["found"]["share"] > 0.9
     assert record["lines"]["right"]["share"] > 0.7
     assert (out / "page.png").is_file()
-
-
-def test_only_empty_rings_are_rings(images):
-    def mask(name, sample):
-        return np.where(images[NAMES.index(name), sample] < 160, 255, 0).astype(np.uint8)
-
-    rings = [is_ring(mask("yar", sample)) for sample in range(3)]
-    others = ("yab", "yah", "yam", "yaw", "yat", "yax", "yaz")
-    assert sum(rings) >= 2
-    assert not any(is_ring(mask(name, 0)) for name in others)
 
 
 def test_lines_are_found_in_order_and_letters_left_to_right(images, saved):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenet_xp.pictures.frame import crop_to_letter, frame, ink_under, is_ring, pad_bar
+from lenet_xp.pictures.frame import frame, ink_under, pad_bar
 from lenet_xp.system.opencv import cv2
 
 
@@ -98,56 +98,6 @@ def test_ya_as_amhcd_frames_it_keeps_its_blank_half():
         assert frame(picture) is picture
         higher = np.roll(picture, -24, axis=0)
         assert frame(higher).shape[0] < 60
-
-
-@pytest.mark.parametrize(
-    ("left", "top", "high", "rows"),
-    [
-        (80, 110, 40, (70, 150)),  # a ya: as much blank above it as it is high
-        (80, 100, 100, (0, 200)),
-        (104, 110, 40, (70, 150)),  # less than an eighth of the width from the middle
-        (106, 110, 40, (110, 150)),
-        (56, 110, 40, (70, 150)),
-        (54, 110, 40, (110, 150)),
-        (80, 96, 40, (56, 136)),  # from just above the middle down
-        (80, 95, 40, (95, 135)),
-        (80, 96, 104, (0, 200)),  # no more blank than there is
-    ],
-)
-def test_a_centred_ring_low_in_its_picture_keeps_its_blank_half(left, top, high, rows):
-    mask = np.zeros((200, 200), np.uint8)
-    shape = cv2.resize(ring(64, 9), (40, high), interpolation=cv2.INTER_NEAREST)
-    mask[top : top + high, left : left + 40] = shape
-    found = crop_to_letter(mask, mask, (left, top, 40, high))
-    np.testing.assert_array_equal(found, mask[slice(*rows), left : left + 40])
-    mask[top + 4 : top + high - 4, left + 4 : left + 36] = 255  # no ring any more
-    assert crop_to_letter(mask, mask, (left, top, 40, high)).shape == (high, 40)
-
-
-@pytest.mark.parametrize(
-    ("mask", "expected"),
-    [
-        (ring(64, 9), True),
-        (ring(64, 5), True),
-        (ring(200, 30), True),
-        (ring(64, 10), True),  # the hole has 0.37 of the square
-        (ring(64, 15), False),  # and here 0.22
-        (ring(64, 9, gap=6), True),
-        (ring(64, 9, gap=16), False),
-        (ring(64, 9, gap=24), False),
-        (ring(64, 9, dot=6), False),
-        (ring(64, 40), False),
-        (ring(8, 1), True),
-        (ring(7, 1), False),
-        (np.full((64, 64), 255, np.uint8), False),
-        (np.zeros((64, 64), np.uint8), False),
-        (ink((64, 64), (0, 0, 10, 64), (54, 0, 10, 64), (0, 54, 64, 10), level=255), False),
-        (ink((64, 64), (0, 0, 64, 10), (54, 0, 10, 64), (0, 54, 64, 10), level=255), False),
-    ],
-)
-def test_what_is_a_ring(mask, expected):
-    for turned in (mask, mask.T, mask[::-1], cv2.resize(mask, None, fx=1, fy=1.5)):
-        assert is_ring(np.ascontiguousarray(turned)) == expected
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def test_ink_is_darker_than_eight_levels(level, expected):
     assert inked((100, 100, 110, 200, level)) == [expected]
 
 
-@pytest.mark.parametrize(("level", "expected"), [(20, False), (28, False), (32, True), (50, True)])
-def test_ink_is_darker_than_three_tenths_of_the_darkest(level, expected):
+@pytest.mark.parametrize(("level", "expected"), [(20, False), (23, False), (27, True), (50, True)])
+def test_ink_is_darker_than_a_quarter_of_the_darkest(level, expected):
     bars = [(100, 100, 110, 200, 100), (200, 100, 210, 200, level)]
     assert inked(*bars) == [True, expected]
     few = (100, 100, 105, 112, 100)  # sixty dark pixels are no full ink
@@ -265,3 +265,14 @@ def test_darkness_of_ink_is_the_share_of_light_it_takes_and_of_chalk_the_light_i
     levels[100:200, 100:200] = 50  # wider than the kernel: paper
     assert darkness(Sheet(levels, nothing, True), 60)[130:170, 130:170].max() == 0
     assert darkness(Sheet(levels, nothing, True), 140)[130:170, 130:170].min() > 180
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_ink_and_chalk_are_as_dark_in_a_shadow(dark):
+    """The right half has half of the light."""
+    board, stroke = (200, 60) if dark else (60, 120)
+    grey = np.full((400, 400), board, np.uint8)
+    grey[100:300, 95:105] = grey[100:300, 295:305] = stroke
+    grey[:, 200:] //= 2
+    levels = darkness(Sheet(grey if dark else 255 - grey, np.zeros_like(grey), dark), 60)
+    assert levels[200, 100] == pytest.approx(levels[200, 300], rel=0.03)

@@ -94,12 +94,12 @@ def test_a_picture_without_ink_is_searched_until_a_kernel_exceeds_it(widths):
 @pytest.mark.parametrize(
     ("picture", "side", "looks"),
     [
-        (1880, 80, 1),  # read at 1280 of 1880 pixels: the original is not half as large again
-        (1960, 90, 2),
-        (1960, 110, 1),  # more than 64 pixels of the 1280
-        (1280, 40, 1),
-        (4000, 190, 2),
-        (4000, 210, 1),
+        (1504, 80, 1),  # read at 1024 of 1504 pixels: the original is not half as large again
+        (1568, 90, 2),
+        (1568, 110, 1),  # more than 64 pixels of the 1024
+        (1024, 40, 1),
+        (3200, 190, 2),
+        (3200, 210, 1),
     ],
 )
 def test_a_small_letter_of_a_large_picture_is_searched_for_again(picture, side, looks, monkeypatch):
@@ -108,7 +108,7 @@ def test_a_small_letter_of_a_large_picture_is_searched_for_again(picture, side, 
 
     def shrinking(grey, longest):
         seen.append(grey.shape)
-        assert longest == 1280
+        assert longest == 1024
         return shrink(grey, longest)
 
     monkeypatch.setattr(finding, "shrunk", shrinking)
