@@ -34,9 +34,9 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
     plots.save(plots.per_class_scores(scores), folder / "per_class.png")
     plots.save(plots.confused_pairs(scores), folder / "confused_pairs.png")
     plots.save(plots.misclassified(images, scores), folder / "misclassified.png")
-    curves = {"as trained": scores.calibration.bins}
+    curves = {"as trained": scores.calibration}
     if scores.temperature != 1.0:
-        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled.bins
+        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled
     plots.save(plots.reliability(curves), folder / "reliability.png")
     plots.save(plots.rejection(scores.rejection, TARGETS), folder / "rejection.png")
     if scores.per_group is not None:

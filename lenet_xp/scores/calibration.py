@@ -30,31 +30,6 @@ class Reliability:
     accuracy: np.ndarray
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Expected (`ece`) and maximum (`mce`) calibration error, Brier score, and the bins of both."""
-
-    ece: float
-    mce: float
-    brier_score: float
-    bins: Reliability
-
-    def errors(self) -> dict[str, float]:
-        """Return the three numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "bins"}
-
-
-def measure_calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Return the calibration of (N, C) probabilities against (N,) labels."""
-    curve = reliability(probabilities, labels)
-    return Calibration(
-        expected_calibration_error(curve),
-        maximum_calibration_error(curve),
-        brier_score(probabilities, labels),
-        curve,
-    )
-
-
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Return the reliability diagram of (N, C) probabilities and (N,) labels."""
     # A row of NaN, which diverged weights give, counts as a confidence of 0.
@@ -70,6 +45,14 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     return Reliability(edges, counts, confidence, accuracy)
 
 
+def errors_of(
+    curve: Reliability, probabilities: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """Return both calibration errors and the Brier score by name, for a record."""
+    ece, mce = expected_calibration_error(curve), maximum_calibration_error(curve)
+    return {"ece": ece, "mce": mce, "brier_score": brier_score(probabilities, labels)}
+
+
 def expected_calibration_error(curve: Reliability) -> float:
     """Return the mean |accuracy - confidence| of the bins, weighted by images; 0 for no images."""
     return float(curve.counts @ _gaps(curve) / max(curve.counts.sum(), 1))
@@ -81,8 +64,7 @@ def maximum_calibration_error(curve: Reliability) -> float:
 
 
 def _gaps(curve: Reliability) -> np.ndarray:
-    gaps: np.ndarray = np.nan_to_num(np.abs(curve.accuracy - curve.confidence))
-    return gaps
+    return np.asarray(np.nan_to_num(np.abs(curve.accuracy - curve.confidence)))
 
 
 def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -97,8 +79,7 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Return the logarithms (N, C), finite even where a probability underflowed to 0."""
-    logits: np.ndarray = np.log(np.maximum(probabilities, MIN_PROBABILITY))
-    return logits
+    return np.asarray(np.log(np.maximum(probabilities, MIN_PROBABILITY)))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -137,5 +118,4 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         return probabilities
     logits = log_probabilities(probabilities) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    scaled: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
-    return scaled
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
