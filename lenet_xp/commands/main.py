@@ -45,11 +45,14 @@ def main() -> int:
 
 
 def _explain(command: str) -> int:
-    if command not in ("-h", "--help", "--version"):
-        say(f"error: {_unknown(command)}")
-        return 2
-    print(f"lenet-xp {__version__}" if command == "--version" else _help())
-    return 0
+    """Print the help or the version; for any other word, an error with a suggestion."""
+    if command in ("-h", "--help", "--version"):
+        print(f"lenet-xp {__version__}" if command == "--version" else _help())
+        return 0
+    close = difflib.get_close_matches(command.lower(), COMMANDS, 1) or ["--help"]
+    meant = f"predict {in_shell(command)}" if os.path.exists(command) else close[0]
+    say(f"error: {command!r:.60} is no command; try: lenet-xp {meant}")
+    return 2
 
 
 def _help() -> str:
@@ -62,17 +65,6 @@ def _help() -> str:
         f"{FIRST_STEPS}\n\n"
         "lenet-xp COMMAND --help shows a command's options and examples, --version the version."
     )
-
-
-def _unknown(command: str) -> str:
-    """Return an error message for a word that is not a command, with a suggestion."""
-    if os.path.exists(command):
-        meant = f"lenet-xp predict {in_shell(command)}"
-    elif close := difflib.get_close_matches(command.lower(), COMMANDS, 1):
-        meant = f"lenet-xp {close[0]}"
-    else:
-        meant = "lenet-xp --help"
-    return f"{command!r:.60} is no command; try: {meant}"
 
 
 def start(command: str, arguments: list[str] | None = None) -> int:

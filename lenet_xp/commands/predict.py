@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import (
-    add_backend_options,
-    add_model_option,
-    choose_ops,
-    parser,
-    whole_number,
-)
+from lenet_xp.commands import terminal
 from lenet_xp.data.account import LeftOut, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import pictures_in
@@ -24,7 +18,6 @@ from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pages.output import PageReading
 from lenet_xp.pictures.image_file import MAX_BYTES, ImageFile
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.reader import Picture, Reader
@@ -59,7 +52,7 @@ STANDARD_INPUT = Path("-")
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     about = "Read one letter, or with --page all letters, from each image."
-    p = parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
+    p = terminal.parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
     p.add_argument(
         "images",
         type=Path,
@@ -67,9 +60,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="IMAGE_OR_FOLDER",
         help="folders are searched; - is standard input; a .npz in front is taken for --model",
     )
-    add_model_option(p, positional=False)
+    terminal.add_model_option(p, positional=False)
     p.add_argument(
-        "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
+        "--top",
+        type=terminal.whole_number(1),
+        default=3,
+        metavar="K",
+        help="readings to give (default: 3)",
     )
     p.add_argument(
         "--page", action="store_true", help="read lines of separate letters from each page"
@@ -79,7 +76,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument("--json", action="store_true", help="print the readings as JSON")
     p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
-    add_backend_options(p)
+    terminal.add_backend_options(p)
     options = p.parse_args(arguments)
     if options.out is not None and not options.page:
         p.error("--out goes with --page")
@@ -99,7 +96,7 @@ def predict(arguments: list[str] | None = None) -> None:
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
     if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
-    reader = Reader(load_model(options.model, choose_ops(options)))
+    reader = Reader(load_model(options.model, terminal.choose_ops(options)))
     (_read_pages if options.page else _read_letters)(files, reader, options)
 
 
@@ -110,7 +107,8 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     if problems and not options.skip_bad:
         raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
     names = [_name(file) for file in files]
-    skipped = [_skipped(names[place], problems[place]) for place in sorted(problems)]
+    reasons = {i: problems[i].removeprefix(f"{names[i]}: ") for i in sorted(problems)}
+    skipped = [{"file": names[i], "reason": reason} for i, reason in reasons.items()]
     good = [name for place, name in enumerate(names) if place not in problems]
     _report_skipped(skipped, len(good))
     several: list[str] = []
@@ -140,8 +138,8 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             words = "   ".join(
                 f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
             )
-            words = f"(none of these letters)   {words}" if reading.refused else words
-            print(f"{printable(name):<{width}}  {words or '(no ink)'}")
+            refused = "(none of these letters)   " * reading.refused
+            print(f"{printable(name):<{width}}  {refused}{words or '(no ink)'}")
     for line in remarks_on([], several):
         say(printable(f"{line}; --page reads pages"))
     _report_blanks(blanks, len(files))
@@ -185,10 +183,6 @@ def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]
     print(f'{{"version": {JSON_VERSION}, "results": [')
     print(",\n".join(json.dumps(each, ensure_ascii=False) for each in results))
     print(f'], "skipped": {json.dumps(skipped, ensure_ascii=False)}}}')
-
-
-def _skipped(name: str, problem: str) -> dict[str, str]:
-    return {"file": name, "reason": problem.removeprefix(f"{name}: ")}
 
 
 def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
@@ -261,8 +255,11 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
                     write_json(folder / f"{target}.json", record)
                 if options.json:
                     records.append(record)
-                else:
-                    _print_page(name, page)
+                    continue
+                count = len(page.letters)
+                print(printable(f"{name}: {count} letter{'s' * (count != 1)}"))
+                if count:
+                    print(page.text, page.latin, sep="\n")
             advance(1)
     _report_skipped(skipped, len(blanks))
     if options.json:
@@ -292,13 +289,6 @@ def _pages(
                 grey = str(error).removeprefix(f"{name}: ")
             if not trial or isinstance(grey, str):
                 yield number + 1, image.pages, grey
-
-
-def _print_page(name: str, page: PageReading) -> None:
-    count = len(page.letters)
-    print(printable(f"{name}: {count} letter{'s' * (count != 1)}"))
-    if count:
-        print(page.text, page.latin, sep="\n")
 
 
 def _names(files: list[Path]) -> list[str]:
