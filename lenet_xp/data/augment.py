@@ -53,9 +53,7 @@ class Distortion:
 
     def __post_init__(self) -> None:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
-        if not all(type(each) in (int, float) for each in strengths):
-            raise ValueError("strengths of a distortion are numbers")
-        if not all(0 <= each <= MAX_STRENGTH for each in strengths):
+        if not all(type(each) in (int, float) and 0 <= each <= MAX_STRENGTH for each in strengths):
             raise ValueError(f"strengths of a distortion are numbers from 0 to {MAX_STRENGTH}")
         if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
             raise ValueError(f"the grid of a distortion is from 2 to {MAX_GRID}")
@@ -104,12 +102,9 @@ class Distortion:
         width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
         cos, sin = np.cos(angle), np.sin(angle)
         coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
-        coefficients[0, :, 0] = self.shift * move[0]
-        coefficients[0, :, 1] = width * cos
-        coefficients[0, :, 2] = width * (slant * cos - sin)
-        coefficients[1, :, 0] = self.shift * move[1]
-        coefficients[1, :, 1] = height * sin
-        coefficients[1, :, 2] = height * (slant * sin + cos)
+        from_x = self.shift * move[0], width * cos, width * (slant * cos - sin)
+        from_y = self.shift * move[1], height * sin, height * (slant * sin + cos)
+        coefficients[:, :, :3] = np.swapaxes([from_x, from_y], 1, 2)
         bumps = rng.standard_normal((2, count, self.grid**2), dtype=np.float32)
         np.multiply(bumps, np.float32(self.elastic), out=coefficients[:, :, 3:])
         return coefficients
@@ -154,10 +149,9 @@ def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
 
     A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
     """
-    lines = tall.reshape(-1, tall.shape[2])
-    weights = np.array([1, 2, 1], np.float32)
-    edge = cv2.BORDER_CONSTANT  # of paper
-    soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=edge)
+    lines, weights = tall.reshape(-1, tall.shape[2]), np.array([1, 2, 1], np.float32)
+    paper = cv2.BORDER_CONSTANT
+    soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=paper)
     soft = _shifted(soft.reshape(tall.shape), 4) - tall
     soft *= np.rint(128 * shares).astype(np.int16)[:, None, None]
     tall[:] = tall + _shifted(soft, 7)
@@ -184,8 +178,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     from the image's centre, that each target pixel comes from.
     """
     count, height, width = tall.shape
-    functions = basis(size, round((coefficients.shape[2] - 3) ** 0.5))
-    x, y = coefficients @ functions
+    x, y = coefficients @ basis(size, round((coefficients.shape[2] - 3) ** 0.5))
     x += np.float32((size - 1) / 2)
     y += np.float32((size + 1) / 2)
     np.clip(y, np.float32(0), np.float32(height - 1), out=y)
@@ -198,15 +191,8 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     moved = np.empty((count, size * size), np.uint8)
     for start in range(0, count, images):
         part = slice(start, start + images)
-        cv2.remap(
-            tall[part].reshape(-1, width),
-            x[part],
-            y[part],
-            cv2.INTER_LINEAR,
-            dst=moved[part],
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=0,
-        )
+        lines = tall[part].reshape(-1, width)
+        cv2.remap(lines, x[part], y[part], cv2.INTER_LINEAR, dst=moved[part])  # 0 around them
     return moved.reshape(count, size, size)
 
 

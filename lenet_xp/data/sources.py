@@ -13,10 +13,11 @@ import numpy as np
 from lenet_xp.data.archive import load_archive
 from lenet_xp.data.arrays import load_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
+from lenet_xp.data.class_folders import load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
-from lenet_xp.data.folder import folder_fingerprint, load_folder
+from lenet_xp.data.folder import Folder
 from lenet_xp.data.idx import idx_files, open_idx
-from lenet_xp.data.label_table import TABLES, load_table, table_fingerprint
+from lenet_xp.data.label_table import TABLES, Table
 from lenet_xp.data.npz import open_arrays
 from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
@@ -62,7 +63,7 @@ def load_dataset(
     name = whole.stem if whole.is_file() else whole.name
     preprocessing = preprocessing or Preprocessing(framing=kind.framing)
     path = kind.locate() if kind.locate else path
-    if columns and kind.read is not load_table:
+    if columns and kind.words != _TABLE:
         raise InputError(f"{path}: is no table of labels; leave out --columns")
     how = samples_per_class, seed, skip_bad, progress, columns
     request = Request(path, name, preprocessing, *how)
@@ -153,6 +154,20 @@ def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     return os.path.isfile(path) and path.lower().endswith(suffix)
 
 
+def _opened(request: Request) -> Folder:
+    """The folder of a request, or its table of labels."""
+    path, progress = request.path, request.progress
+    return Table(path, progress, request.columns) if path.is_file() else Folder(path, progress)
+
+
+def _load_files(request: Request) -> Dataset:
+    return load_class_folders(_opened(request), request)
+
+
+def _files_fingerprint(request: Request) -> str:
+    return _opened(request).fingerprint()
+
+
 def _file_fingerprint(request: Request) -> str:
     """Suffix and hash of each file: a copy of it matches, a changed file does not."""
     parts = []
@@ -170,6 +185,7 @@ GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "print": printed.generate,
 }
 
+_TABLE = "a .csv of files and labels"
 _ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
@@ -181,14 +197,14 @@ SOURCES = (
     Source(
         "'amhcd' (fetched from Kaggle)",
         lambda source: source == "amhcd",
-        load_folder,
-        folder_fingerprint,
+        _load_files,
+        _files_fingerprint,
         download_amhcd,
     ),
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
-    Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
+    Source("a folder of class folders", _is_folder, _load_files, _files_fingerprint),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
     Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
-    Source("a .csv of files and labels", partial(_is_file, TABLES), load_table, table_fingerprint),
+    Source(_TABLE, partial(_is_file, TABLES), _load_files, _files_fingerprint),
     Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )
