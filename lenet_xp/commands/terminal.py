@@ -68,22 +68,13 @@ def parser(program: str, description: str, examples: str) -> argparse.ArgumentPa
 
 def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> None:
     """Add --model, by default the package's own; `positional` accepts it without --model too."""
-    to.add_argument(
-        "--model",
-        metavar="FILE|NAME",
-        type=model_file,
-        default=SHIPPED,
-        help=f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)",
-    )
+    about = f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)"
+    how: dict[str, Any] = {"type": model_file, "default": SHIPPED}
+    to.add_argument("--model", metavar="FILE|NAME", help=about, **how)
     if positional:
-        unset = argparse.SUPPRESS  # leaves --model as it is
+        how |= {"default": argparse.SUPPRESS}  # which leaves --model as it is
         to.add_argument(
-            "model",
-            nargs="?",
-            metavar="MODEL",
-            type=model_file,
-            default=unset,
-            help="the same, without --model",
+            "model", nargs="?", metavar="MODEL", help="the same, without --model", **how
         )
 
 

@@ -1,7 +1,4 @@
-"""The account of a source: which of its files were left out, and why.
-
-A source's path has '/' between its parts, in a zip and on every system's disk alike.
-"""
+"""The account of a source: which of its files were left out, and why."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -67,7 +67,6 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     InputError for an unreadable image, or with `skip_bad` for a class in which none is readable.
     """
     tree = source.tree()
-
     name, count = request.name, len(tree.paths)
     asked = range(0, count, max(1, count // ASKED_FOR_COLOURS))
     colour = request.preprocessing.channels == 3
@@ -239,26 +238,22 @@ def _beside(
     chosen, left_out = trees[root], []
     for other in sorted(set(trees) - {root}):
         folders = {path.rpartition("/")[0] for path in trees[other].values()}
+        within, twins = _class_folder_around(other, root, chosen), dict[str, str]()
         if all(f"{root}/".startswith(f"{folder}/") for folder in folders):
-            left_out += [(path, _LOOSE) for path in trees[other].values()]
-            continue
-        within = _class_folder_around(other, root, chosen)
-        if within and 2 * len(trees[other]) <= len(chosen):
+            why = _LOOSE
+        elif within and 2 * len(trees[other]) <= len(chosen):
             why = f"stands in a folder within the class folder {within}; move it up to have it read"
-            left_out += [(path, why) for path in trees[other].values()]
-            continue
-        alone = f"stands in a second set of class folders, beside {root or '.'}"
-        twins = {
-            path: f"is the same as {chosen[image]}"
-            for image, path in trees[other].items()
-            if image in chosen and checksum(chosen[image]) == checksum(path)
-        }
-        if 2 * len(twins) <= len(trees[other]):
-            raise InputError(
-                f"{name}: holds several different sets of class folders ({root or '.'}, "
-                f"{other or '.'}); give one of them"
-            )
-        left_out += [(path, twins.get(path, alone)) for path in trees[other].values()]
+        else:
+            why = f"stands in a second set of class folders, beside {root or '.'}"
+            twins = {
+                path: f"is the same as {chosen[image]}"
+                for image, path in trees[other].items()
+                if image in chosen and checksum(chosen[image]) == checksum(path)
+            }
+            if 2 * len(twins) <= len(trees[other]):
+                sets = f"({root or '.'}, {other or '.'}); give one of them"
+                raise InputError(f"{name}: holds several different sets of class folders {sets}")
+        left_out += [(path, twins.get(path, why)) for path in trees[other].values()]
     return left_out
 
 

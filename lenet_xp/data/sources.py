@@ -160,14 +160,6 @@ def _opened(request: Request) -> Folder:
     return Table(path, progress, request.columns) if path.is_file() else Folder(path, progress)
 
 
-def _load_files(request: Request) -> Dataset:
-    return load_class_folders(_opened(request), request)
-
-
-def _files_fingerprint(request: Request) -> str:
-    return _opened(request).fingerprint()
-
-
 def _file_fingerprint(request: Request) -> str:
     """Suffix and hash of each file: a copy of it matches, a changed file does not."""
     parts = []
@@ -186,25 +178,25 @@ GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
 }
 
 _TABLE = "a .csv of files and labels"
+_FILES: dict[str, Any] = {
+    "read": lambda request: load_class_folders(_opened(request), request),
+    "fingerprint": lambda request: _opened(request).fingerprint(),
+}
 _ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
     Source(
         "'synthetic' (generated letters), 'print' (generated print)",
-        lambda source: source in GENERATORS,
+        GENERATORS.__contains__,
         load_generated,
     ),
     Source(
-        "'amhcd' (fetched from Kaggle)",
-        lambda source: source == "amhcd",
-        _load_files,
-        _files_fingerprint,
-        download_amhcd,
+        "'amhcd' (fetched from Kaggle)", ["amhcd"].__contains__, locate=download_amhcd, **_FILES
     ),
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
-    Source("a folder of class folders", _is_folder, _load_files, _files_fingerprint),
+    Source("a folder of class folders", _is_folder, **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
     Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
-    Source(_TABLE, partial(_is_file, TABLES), _load_files, _files_fingerprint),
+    Source(_TABLE, partial(_is_file, TABLES), **_FILES),
     Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )
