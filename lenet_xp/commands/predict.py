@@ -121,16 +121,9 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             yield name, reading
 
     if options.json:
-        results = (
-            {
-                "file": name,
-                "pages": each.pages,
-                "blank": each.blank,
-                "none_of_these": each.refused,
-                "readings": each.best(),
-            }
-            for name, each in noted()
-        )
+        fields = ("file", "pages", "blank", "none_of_these", "readings")
+        rows = ((name, r.pages, r.blank, r.refused, r.best()) for name, r in noted())
+        results = (dict(zip(fields, row, strict=True)) for row in rows)
         _print_json(results, [*options.left_out, *skipped])
     else:
         width = max(len(printable(name)) for name in good)
@@ -173,7 +166,7 @@ def _name(file: Path) -> str:
 
 
 def _report_blanks(blanks: list[bool], files: int) -> None:
-    """Say on standard error that nothing was read, where no picture of several holds ink."""
+    """Say that nothing was read, where no picture of several holds ink."""
     if files > 1 and all(blanks):
         say(f"none of the {len(blanks)} images that could be read holds ink")
 
@@ -228,8 +221,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     """Read each page of each file and print what it says; with --out also write it.
 
     Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json; of
-    several pages NAME.page1.png and so on. If two files have one name, the second one gives
-    NAME-2.page.png, and so on.
+    several pages NAME.page1.png and so on. A second file of that name gives NAME-2.page.png.
     """
     skipped, records, blanks = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
@@ -238,16 +230,15 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
                 several = pages > 1
                 name = f"{_name(file)} page {number} of {pages}" if several else _name(file)
                 if isinstance(grey, str):
-                    problem = f"{name}: {grey}"
                     if not options.skip_bad:
-                        alone = len(files) == 1 and not several
+                        problem, alone = f"{name}: {grey}", len(files) == 1 and not several
                         raise InputError(problem if alone else first_problem({0: problem}))
                     skipped.append({"file": name, "reason": grey})
                     continue
                 page = reader.read_page(grey)
                 blanks.append(page.blank)
                 place = {"file": _name(file), "page": number, "pages": pages}
-                record = {**place, **page.as_dict(options.top)}
+                record = place | page.as_dict(options.top)
                 if options.out is not None:
                     folder = make_folder(options.out)
                     target = f"{stem}.page{number if several else ''}"

@@ -43,8 +43,7 @@ def _status(command: Callable[[list[str] | None], None], arguments: list[str] | 
     except Stopped as stopped:
         say("\n" * sys.stderr.isatty() + str(stopped))
         return 128 + stopped.signum
-    except KeyboardInterrupt:
-        # A terminal shows ^C, so the message goes below it.
+    except KeyboardInterrupt:  # a terminal shows ^C, so the message goes below it
         say("\n" * sys.stderr.isatty() + "stopped by Ctrl-C")
         return 130
 
@@ -153,18 +152,14 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 
 
 def choose_ops(options: argparse.Namespace) -> Ops:
-    """Return the ops of --backend, or NumPy's if CuPy cannot compute here.
-
-    If CuPy was requested by name or is installed, one line on standard error warns of NumPy.
-    """
-    automatic = options.backend == "auto"
-    backend = "cupy" if automatic else options.backend
+    """Return the ops of --backend, or NumPy's, with a warning, if CuPy cannot compute here."""
+    asked = options.backend != "auto"
     try:
-        return get_ops(backend, options.dtype, options.graph)
+        return get_ops(options.backend if asked else "cupy", options.dtype, options.graph)
     except BackendUnavailable as error:
-        if options.no_fallback and not automatic:
+        if options.no_fallback and asked:
             raise
-        if error.installed or not automatic:
+        if error.installed or asked:
             say(f"WARNING: running on NumPy, not on CuPy: {error}")
         return get_ops("numpy", options.dtype, options.graph)
 

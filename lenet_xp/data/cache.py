@@ -75,9 +75,8 @@ def write_cache(path: Path, dataset: Dataset) -> None:
     """Keep a data set at `path`; where that cannot be written, do nothing."""
     d = dataset
     parts = (d.source_train, d.source_val), d.skipped, d.left_out, d.remarks
-    about = json.dumps([d.name, d.class_names, d.files, *parts])
-    text = np.frombuffer(about.encode(), np.uint8)
+    about = json.dumps([d.name, d.class_names, d.files, *parts]).encode()
     with suppress(InputError):
         make_folder(path.parent)
         with atomic_write(path) as file:
-            np.savez(file, images=d.images, labels=d.labels, about=text)
+            np.savez(file, images=d.images, labels=d.labels, about=np.frombuffer(about, np.uint8))

@@ -57,8 +57,7 @@ def load_dataset(
     progress: report on standard error.
     A source that cannot be used raises InputError.
     """
-    path = Path(os.path.expanduser(source))
-    kind = _kind(source)
+    kind, path = _kind(source), Path(os.path.expanduser(source))
     whole = Path(os.path.abspath(path))  # "." has a name, too
     name = whole.stem if whole.is_file() else whole.name
     preprocessing = preprocessing or Preprocessing(framing=kind.framing)
@@ -86,9 +85,8 @@ def framing_of(source: str | Path) -> str:
 
 def _kind(source: str | Path) -> "Source":
     """The row of SOURCES that a source matches; InputError without one."""
-    for kind in SOURCES:
-        if kind.matches(source):
-            return kind
+    if found := next((each for each in SOURCES if each.matches(source)), None):
+        return found
     path = Path(os.path.expanduser(source))
     problem = "is no data set" if path.exists() else "there is no such file or folder"
     raise InputError(f"{path}: {problem}; give {accepted_sources()}")
@@ -115,13 +113,11 @@ def accepted_sources() -> str:
 
 def load_generated(request: Request) -> Dataset:
     """Letters drawn as AMHCD's files are, 64x64 and dark on light."""
-    class_names = tuple(letter.name for letter in letters())
+    class_names, samples = tuple(each.name for each in letters()), request.samples_per_class
     # Bold print covers most of its picture and would pass for light ink.
-    samples, finish = request.samples_per_class, request.preprocessing
-    finish = replace(finish, polarity="dark-on-light")
+    finish = replace(request.preprocessing, polarity="dark-on-light").apply_all
     with progress_bar(len(class_names) * samples, request.name, request.progress) as advance:
-        generate = GENERATORS[request.name]
-        images, labels = generate(samples, request.seed, advance, finish.apply_all)
+        images, labels = GENERATORS[request.name](samples, request.seed, advance, finish)
     files = (f"{class_names[label]}#{i} of seed {request.seed}" for i, label in enumerate(labels))
     return Dataset(request.name, images, labels, class_names, tuple(files))
 
@@ -131,18 +127,13 @@ def download_amhcd() -> Path:
     try:
         import kagglehub
     except ImportError as error:
-        raise InputError(
-            "amhcd: kagglehub is not installed: pip install kagglehub, "
-            f"or download the zip from {PAGE} and give its path instead"
-        ) from error
+        how = f"pip install kagglehub, or download the zip from {PAGE} and give its path instead"
+        raise InputError(f"amhcd: kagglehub is not installed: {how}") from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except Exception as error:  # whatever the network, the server or the disk comes up with
-        reason = reason_of(error)
-        raise InputError(
-            f"amhcd: the download failed ({reason}); "
-            f"download the zip from {PAGE} in a browser and give its path instead"
-        ) from error
+        how = f"download the zip from {PAGE} in a browser and give its path instead"
+        raise InputError(f"amhcd: the download failed ({reason_of(error)}); {how}") from error
 
 
 def _is_folder(source: str | Path) -> bool:

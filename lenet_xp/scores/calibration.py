@@ -1,7 +1,6 @@
 """How well a network's probabilities match its accuracy, and the temperature that calibrates them.
 
-Definitions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks",
-sections 2 and 4.2.
+Definitions: Guo et al. 2017, "On Calibration of Modern Neural Networks", sections 2 and 4.2.
 """
 
 import math
@@ -99,10 +98,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         middle = (low + high) / 2
         weights = np.exp(logits * math.exp(-middle))
         expected = np.sum(weights * logits, axis=1) / np.sum(weights, axis=1)
-        if np.mean(expected - chosen) > 0:  # the derivative by 1 / T
-            low = middle
-        else:
-            high = middle
+        falls = np.mean(expected - chosen) > 0  # the derivative by 1 / T
+        low, high = (middle, high) if falls else (low, middle)
     return min(max(math.exp((low + high) / 2), MIN_TEMPERATURE), MAX_TEMPERATURE)
 
 

@@ -111,8 +111,7 @@ def per_group(correct: np.ndarray, groups: np.ndarray) -> list[GroupScore]:
     correct: (N,) bool, which images were read right. groups: (N,) integers.
     """
     names, places = np.unique(groups, return_inverse=True)
-    hits = np.bincount(places, weights=correct, minlength=len(names)).astype(np.int64)
-    columns = (names, np.bincount(places, minlength=len(names)), hits)
+    columns = names, np.bincount(places), np.bincount(places[correct], minlength=len(names))
     scores = [GroupScore(*row) for row in zip(*map(np.ndarray.tolist, columns), strict=True)]
     return sorted(scores, key=lambda each: each.accuracy)
 

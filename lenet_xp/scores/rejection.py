@@ -1,7 +1,6 @@
 """Accuracy against coverage when the least certain images are refused.
 
-Source: the risk-coverage curve of El-Yaniv and Wiener 2010, by the top probability as in Geifman
-and El-Yaniv 2017.
+Source: El-Yaniv and Wiener 2010; by the top probability as in Geifman and El-Yaniv 2017.
 """
 
 from dataclasses import dataclass
@@ -40,8 +39,7 @@ def rejection_curve(probabilities: np.ndarray, labels: np.ndarray) -> RejectionC
     """
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
     order = np.argsort(-top, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order] if len(labels) else np.zeros(0)
-    top = top[order]
+    right, top = (probabilities.argmax(axis=1) == labels)[order], top[order]
     last = np.flatnonzero(np.append(top[1:] != top[:-1], len(top) > 0))  # of each point
     answered = last + 1
     return RejectionCurve(top[last], answered / len(labels), np.cumsum(right)[last] / answered)
