@@ -61,8 +61,7 @@ def audit(arguments: list[str] | None = None) -> None:
     options = p.parse_args(arguments)
     if not options.model and (options.out or options.epochs):
         p.error("--out and --epochs go with --model")
-    how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
-    how["columns"] = options.columns
+    how = {name: getattr(options, name) for name in ("samples_per_class", "cache", "columns")}
     saved = load_model(options.model, get_ops()) if options.model else None
     fit = saved.preprocessing if saved else None
     with made_folder(options.out) if options.out else nullcontext():
@@ -109,10 +108,7 @@ def _doubtful(dataset: Dataset, saved: SavedModel, options: argparse.Namespace) 
 
 
 def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
-    """Everything that the command shows, in plain JSON values.
-
-    split: by default all that the data set can have; InputError for one that it cannot have.
-    """
+    """Everything that the command shows, in plain JSON values; InputError for an unfit `split`."""
     groups, labels, writers = image_groups(dataset.images), dataset.labels, known_writers(dataset)
     names = np.array(dataset.names, object)
     twins = splits.repeated(groups)

@@ -34,10 +34,7 @@ first steps:
 
 
 def main() -> int:
-    """Run lenet-xp or python -m lenet_xp and return the exit status.
-
-    Only the module of the named command is imported, so help and errors appear at once.
-    """
+    """Run lenet-xp or python -m lenet_xp; only the named command is imported. Return the status."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in COMMANDS:
         return start(command, arguments)
@@ -73,9 +70,8 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     arguments: None for those of this process.
     The imports are in here: OpenCV's may raise InputError, and they take time for a Ctrl-C.
     """
-    # NumPy and OpenCV read these variables while they are imported. A matrix product then runs in
-    # the thread that asks for it. OpenCV logs no bad image: this package names it in an error. A
-    # value that the user has set stays.
+    # NumPy and OpenCV read these while they are imported; what the user has set stays. A matrix
+    # product then runs in the thread that asks for it, and OpenCV does not log a bad image.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:

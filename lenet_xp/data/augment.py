@@ -76,11 +76,11 @@ class Distortion:
         """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
         coefficients, widths, blurs = self._draw_geometry(rng, count), None, None
         if self.pen:
-            normal = rng.standard_normal(count, np.float32)
-            widths = np.clip(self.pen * normal, MIN_WIDENING, MAX_WIDENING)
+            widths = self.pen * rng.standard_normal(count, np.float32)
+            widths = np.clip(widths, MIN_WIDENING, MAX_WIDENING)
         if self.blur:
-            normal = rng.standard_normal(count, np.float32)
-            blurs = np.minimum(2 * (self.blur * normal) ** 2, np.float32(1))
+            sigmas = self.blur * rng.standard_normal(count, np.float32)
+            blurs = np.minimum(2 * sigmas**2, np.float32(1))
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
@@ -111,10 +111,7 @@ class Distortion:
 
 
 def tall_picture(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S) uint8 as one picture, (N, S + 2, S + 4), so that one call changes them all.
-
-    Every image has paper on all sides. Image n is [n, 1:-1, :S] of the result.
-    """
+    """Images (N, S, S) uint8 with paper on all sides, as [:, 1:-1, :S] of (N, S + 2, S + 4)."""
     count, size, _ = images.shape
     tall = np.zeros((count, size + 2, size + MARGIN), np.uint8)
     tall[:, 1:-1, :size] = images
@@ -145,10 +142,7 @@ def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
 
 
 def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
-    """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
-
-    A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
-    """
+    """Blend each image with its 3x3 binomial blur by `shares` (N,): 0 to 1, twice a variance."""
     lines, weights = tall.reshape(-1, tall.shape[2]), np.array([1, 2, 1], np.float32)
     paper = cv2.BORDER_CONSTANT
     soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=paper)

@@ -56,10 +56,7 @@ def _source_text() -> bytes:
 
 
 def read_cache(path: Path) -> Dataset | None:
-    """The data set kept at `path`, or None where there is none or it is damaged.
-
-    The file is a plain zip, whose checksums are verified while it is read, and holds no pickle.
-    """
+    """The data set kept at `path`; None where there is none, or a checksum of the zip is wrong."""
     try:
         with open_npz(path, _ARRAYS) as (stored, _):
             images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)

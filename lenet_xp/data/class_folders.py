@@ -70,8 +70,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     name, count = request.name, len(tree.paths)
     asked = range(0, count, max(1, count // ASKED_FOR_COLOURS))
     colour = request.preprocessing.channels == 3
-    coloured: set[int] = set()
-    several_pages: set[int] = set()
+    coloured, several_pages = set[int](), set[int]()
 
     def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
@@ -95,7 +94,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         empty = tree.class_names[int(counts.argmin())]
         raise InputError(f"{name}: class {empty!r} has no image that can be read")
     own, remarks = _own_split(tree, good, name)
-    reasons = ((i, errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
+    skipped = ((files[i], errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
     return Dataset(
         name,
         images[good] if errors else images,
@@ -103,7 +102,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         tree.class_names,
         files=tuple(files[i] for i in good),
         **own,
-        skipped=tuple((files[i], reason) for i, reason in reasons),
+        skipped=tuple(skipped),
         left_out=tree.left_out,
         remarks=remarks_on(*([files[i] for i in sorted(s)] for s in (coloured, several_pages)))
         + remarks,
@@ -231,10 +230,7 @@ def _images_by_root(images: Iterable[str]) -> tuple[_Trees, list[LeftOut]]:
 def _beside(
     name: str, trees: _Trees, root: str, checksum: Callable[[str], object]
 ) -> list[LeftOut]:
-    """The images outside of the chosen tree, which are left out: copies of it and loose ones.
-
-    InputError where it would be a guess which tree is meant.
-    """
+    """The images outside of the chosen tree; InputError where it is not clear which is meant."""
     chosen, left_out = trees[root], []
     for other in sorted(set(trees) - {root}):
         folders = {path.rpartition("/")[0] for path in trees[other].values()}
@@ -274,14 +270,9 @@ def _check_empty_folders(
     folders: Iterable[str],
     left_out: list[LeftOut],
 ) -> None:
-    """InputError for a class folder without images: its class would be lost.
-
-    A folder of files whose names are not those of images is no class folder.
-    """
-    prefix = f"{root}/" if root else ""
-    found: dict[str, list[LeftOut]] = {
-        folder: [] for folder in folders if folder.rpartition("/")[0] == root
-    }
+    """InputError for a class folder without images; one that holds other files alone is none."""
+    prefix, found = f"{root}/" if root else "", dict[str, list[LeftOut]]()
+    found |= {folder: [] for folder in folders if folder.rpartition("/")[0] == root}
     for path, why in left_out:
         last, inside, _ = path.removeprefix(prefix).partition("/")
         if path.startswith(prefix) and (inside or path in found):

@@ -30,10 +30,8 @@ class Request:
 class Dataset:
     """A labelled set of preprocessed images.
 
-    images: (N, S, S) uint8, ink 255 on paper 0, or (N, S, S, 3), as `Preprocessing.apply` leaves
-    them.
-    labels: (N,) int64, indices into `class_names`.
-    files: the name of each image in its source, or empty where there is none.
+    images: (N, S, S) uint8, ink 255 on paper 0, or (N, S, S, 3), from `Preprocessing.apply`.
+    labels: (N,) int64, indices into `class_names`. files: each image's name in its source, if any.
     source_train: number of the source's own training images, which come first, or None where the
     source has no test set of its own. source_val: number of its validation images, which follow.
     skipped: (file, reason) of each unreadable image, left out on request.

@@ -28,7 +28,7 @@ def reliability(curves: dict[str, Reliability]) -> Figure:
     figure = canvas.new_figure(6.9, 7.8)
     upper = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
     lower = canvas.add_axes(figure, 1.1, 5.8, 5.4, 1.3)
-    upper.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle=":")
+    upper.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1)
     for (name, curve), style in zip(curves.items(), STYLES, strict=False):
         ece = percent(expected_calibration_error(curve), digits=2)
         _draw_bins(upper, curve, style, f"{name} (calibration error {ece})")
