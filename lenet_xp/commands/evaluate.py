@@ -115,10 +115,9 @@ def evaluate(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
     p = terminal.parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
     add_part_options(p)
-    p.add_argument(
-        "--out", type=terminal.path, metavar="FOLDER", help="write tables and plots there"
-    )
-    p.add_argument("--json", action="store_true", help="print the scores as JSON")
+    add, path = p.add_argument, terminal.path
+    add("--out", type=path, metavar="FOLDER", help="write tables and plots there")
+    add("--json", action="store_true", help="print the scores as JSON")
     terminal.add_backend_options(p)
     options = p.parse_args(arguments)
     with terminal.made_folder(options.out) if options.out else nullcontext():
@@ -168,19 +167,17 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     """
     recorded, learned = notes.get("split"), str(notes.get("learned")).split()
     if recorded == "few" and not set(digests(dataset.images)).isdisjoint(learned):
-        raise InputError(
-            f"{options.data}: the model has learned from these images, for they were few; give "
-            "others, or read its metrics.json for what networks that never saw them score"
-        )
+        advice = "give others, or read its metrics.json for what networks that never saw them score"
+        problem = "the model has learned from these images, for they were few"
+        raise InputError(f"{options.data}: {problem}; {advice}")
     other = notes.get("data") != Path(options.data).name
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
         recorded = None
     if recorded == "writer" and not options.split and known_writers(dataset) is None:
         if options.data not in GENERATORS:
-            raise InputError(
-                f"{options.data}: the model was tested on writers whom it had not seen, and nobody "
-                "knows who wrote these images; give --part all, or --split random"
-            )
+            problem = "the model was tested on writers whom it had not seen, and nobody knows who"
+            advice = "give --part all, or --split random"
+            raise InputError(f"{options.data}: {problem} wrote these images; {advice}")
         recorded = None
     name, fold = options.split or recorded, options.fold
     if fold is None:

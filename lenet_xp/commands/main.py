@@ -21,7 +21,14 @@ COMMANDS = {
     "audit": "find duplicates, conflicts, leaks and doubtful labels in a data set",
 }
 
-FIRST_STEPS = """\
+HELP = """\
+usage: lenet-xp COMMAND [OPTIONS]
+
+LeNet-5 from scratch, reading handwritten Tifinagh.
+
+commands:
+{commands}
+
 first steps:
   lenet-xp predict letter.png
       read a letter with the model that comes with the package
@@ -30,7 +37,9 @@ first steps:
   lenet-xp train
       train on letters that the package draws itself: no download, a minute on a laptop
   lenet-xp train --data amhcd --recipe best
-      train on real handwriting, downloaded from Kaggle, with the most accurate recipe"""
+      train on real handwriting, downloaded from Kaggle, with the most accurate recipe
+
+lenet-xp COMMAND --help shows a command's options and examples, --version the version."""
 
 
 def main() -> int:
@@ -55,13 +64,7 @@ def _explain(command: str) -> int:
 def _help() -> str:
     width = max(map(len, COMMANDS))
     table = "\n".join(f"  {each:<{width}}  {what}" for each, what in COMMANDS.items())
-    return (
-        "usage: lenet-xp COMMAND [OPTIONS]\n\n"
-        "LeNet-5 from scratch, reading handwritten Tifinagh.\n\n"
-        f"commands:\n{table}\n\n"
-        f"{FIRST_STEPS}\n\n"
-        "lenet-xp COMMAND --help shows a command's options and examples, --version the version."
-    )
+    return HELP.format(commands=table)
 
 
 def start(command: str, arguments: list[str] | None = None) -> int:

@@ -53,7 +53,8 @@ STANDARD_INPUT = Path("-")
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     about = "Read one letter, or with --page all letters, from each image."
     p = terminal.parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
-    p.add_argument(
+    add = p.add_argument
+    add(
         "images",
         type=Path,
         nargs="+",
@@ -61,21 +62,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="folders are searched; - is standard input; a .npz in front is taken for --model",
     )
     terminal.add_model_option(p, positional=False)
-    p.add_argument(
-        "--top",
-        type=terminal.whole_number(1),
-        default=3,
-        metavar="K",
-        help="readings to give (default: 3)",
-    )
-    p.add_argument(
-        "--page", action="store_true", help="read lines of separate letters from each page"
-    )
-    p.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files"
-    )
-    p.add_argument("--json", action="store_true", help="print the readings as JSON")
-    p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
+    number = terminal.whole_number(1)
+    add("--top", type=number, default=3, metavar="K", help="readings to give (default: 3)")
+    add("--page", action="store_true", help="read lines of separate letters from each page")
+    add("--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files")
+    add("--json", action="store_true", help="print the readings as JSON")
+    add("--skip-bad", action="store_true", help="leave out unreadable images, list them")
     terminal.add_backend_options(p)
     options = p.parse_args(arguments)
     if options.out is not None and not options.page:
@@ -128,11 +120,10 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     else:
         width = max(len(printable(name)) for name in good)
         for name, reading in noted():
-            words = "   ".join(
-                f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
-            )
-            refused = "(none of these letters)   " * reading.refused
-            print(f"{printable(name):<{width}}  {refused}{words or '(no ink)'}")
+            answers = [f"{a.glyph} {a.name} {a.probability:6.2%}" for a in reading.alternatives]
+            refused = ["(none of these letters)"] * reading.refused
+            words = "   ".join(refused + answers) or "(no ink)"
+            print(f"{printable(name):<{width}}  {words}")
     for line in remarks_on([], several):
         say(printable(f"{line}; --page reads pages"))
     _report_blanks(blanks, len(files))
@@ -148,10 +139,9 @@ def _pictures(files: list[Path]) -> list[Picture]:
 def _standard_input() -> ImageFile:
     name = _name(STANDARD_INPUT)
     how = "give an image, as in lenet-xp predict - < letter.png"
-    if sys.stdin is None or sys.stdin.closed:
-        raise InputError(f"{name}: is closed; {how}")
-    if sys.stdin.isatty():
-        raise InputError(f"{name}: is a terminal; {how}")
+    closed = sys.stdin is None or sys.stdin.closed
+    if closed or sys.stdin.isatty():
+        raise InputError(f"{name}: is {'closed' if closed else 'a terminal'}; {how}")
     try:
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     except OSError as error:

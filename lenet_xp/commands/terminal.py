@@ -68,31 +68,28 @@ def parser(program: str, description: str, examples: str) -> argparse.ArgumentPa
 def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> None:
     """Add --model, by default the package's own; `positional` accepts it without --model too."""
     about = f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)"
-    how: dict[str, Any] = {"type": model_file, "default": SHIPPED}
-    to.add_argument("--model", metavar="FILE|NAME", help=about, **how)
+    add, unset = to.add_argument, argparse.SUPPRESS  # the latter leaves --model as it is
+    add("--model", metavar="FILE|NAME", type=model_file, default=SHIPPED, help=about)
     if positional:
-        how |= {"default": argparse.SUPPRESS}  # which leaves --model as it is
-        to.add_argument(
-            "model", nargs="?", metavar="MODEL", help="the same, without --model", **how
-        )
+        how: dict[str, Any] = {"nargs": "?", "type": model_file, "default": unset}
+        add("model", metavar="MODEL", help="the same, without --model", **how)
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
     """Add --backend, --no-fallback, --dtype, --no-graph and --threads."""
-    to.add_argument(
+    add = to.add_argument
+    add(
         "--backend", choices=BACKENDS, default="auto", help="default: CuPy if a GPU works, or NumPy"
     )
-    to.add_argument(
-        "--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy"
-    )
-    to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    to.add_argument(
+    add("--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy")
+    add("--dtype", choices=("float32", "float64"), default="float32")
+    add(
         "--no-graph",
         dest="graph",
         action="store_false",
         help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
-    to.add_argument(
+    add(
         "--threads", type=whole_number(1, MAX_THREADS), metavar="N", help="CPU cores (default: all)"
     )
 
@@ -103,7 +100,8 @@ def add_data_option(
     """--data, --columns, --skip-bad unless the command always does, and --no-cache."""
     from lenet_xp.data.sources import accepted_sources  # its readers are slow to import
 
-    to.add_argument(
+    add = to.add_argument
+    add(
         "--data",
         "--labels",
         metavar="SOURCE",
@@ -111,16 +109,10 @@ def add_data_option(
         required=default is None,
         help=accepted_sources() + (f" (default: {default})" if default else ""),
     )
-    to.add_argument(
-        "--columns", metavar="FILE,LABEL", help="names of these columns in a table of labels"
-    )
+    add("--columns", metavar="FILE,LABEL", help="names of these columns in a table of labels")
     if skip_bad:
-        to.add_argument(
-            "--skip-bad", action="store_true", help="leave out unreadable images and list them"
-        )
-    to.add_argument(
-        "--no-cache", dest="cache", action="store_false", help="neither read nor write the cache"
-    )
+        add("--skip-bad", action="store_true", help="leave out unreadable images and list them")
+    add("--no-cache", dest="cache", action="store_false", help="neither read nor write the cache")
 
 
 def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:

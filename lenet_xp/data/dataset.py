@@ -78,10 +78,8 @@ def check_class_names(
     places = {name: place for place, name in enumerate(model_names)}
     unknown = [name for name in dataset.class_names if name not in places]
     if unknown and not (some and len(unknown) < len(dataset.class_names)):
-        raise InputError(
-            f"{dataset.name}: the model knows no class {unknown[0]!r}; "
-            f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
-        )
+        known = f"{', '.join(model_names[:4])} ... ({len(model_names)} classes)"
+        problem = f"the model knows no class {unknown[0]!r}; it was trained on {known}"
+        raise InputError(f"{dataset.name}: {problem}")
     order = np.array([places.get(name, -1) for name in dataset.class_names])
-    labels: np.ndarray = order[dataset.labels]
-    return labels
+    return np.asarray(order[dataset.labels])

@@ -66,10 +66,9 @@ def writers_of(dataset: Dataset) -> np.ndarray:
     found = [(each[1], int(each[2])) for each in map(_NAME.fullmatch, names) if each]
     expected = {(name, number) for name in table for number in range(1, IMAGES + 1)}
     if len(names) != len(expected) or set(found) != expected or not dataset.files:
-        raise InputError(
-            f"{dataset.name}: nobody knows who wrote its images; only AMHCD as published, with "
-            f"{len(table)} classes of {IMAGES} numbered files, can be split by writers"
-        )
+        known = f"AMHCD as published, with {len(table)} classes of {IMAGES} numbered files,"
+        problem = f"nobody knows who wrote its images; only {known} can be split by writers"
+        raise InputError(f"{dataset.name}: {problem}")
     return np.array([table[name].writers[number - 1] for name, number in found[: len(dataset)]])
 
 

@@ -33,23 +33,19 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     """Return the reliability diagram of (N, C) probabilities and (N,) labels."""
     # A row of NaN, which diverged weights give, counts as a confidence of 0.
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
-    right = probabilities.argmax(axis=1) == labels if len(labels) else np.zeros(0)
+    right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
     places = np.searchsorted(edges[1:-1], top)
     counts = np.bincount(places, minlength=bins)
     divisors = np.where(counts == 0, np.nan, counts)
-    confidence, accuracy = (
-        np.bincount(places, weights=each, minlength=bins) / divisors for each in (top, right)
-    )
-    return Reliability(edges, counts, confidence, accuracy)
+    means = (np.bincount(places, each, minlength=bins) / divisors for each in (top, right))
+    return Reliability(edges, counts, *means)
 
 
-def errors_of(
-    curve: Reliability, probabilities: np.ndarray, labels: np.ndarray
-) -> dict[str, float]:
-    """Return both calibration errors and the Brier score by name, for a record."""
+def errors_of(curve: Reliability, rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the calibration errors and the Brier score of rows of probabilities by name."""
     ece, mce = expected_calibration_error(curve), maximum_calibration_error(curve)
-    return {"ece": ece, "mce": mce, "brier_score": brier_score(probabilities, labels)}
+    return {"ece": ece, "mce": mce, "brier_score": brier_score(rows, labels)}
 
 
 def expected_calibration_error(curve: Reliability) -> float:
