@@ -48,6 +48,5 @@ def _shown_image(run: Finished) -> np.ndarray:
     if SHOWN_LETTER not in run.dataset.class_names:
         return np.asarray(run.dataset.images[run.split.test[0]])
     pictures, labels = generate(1, seed=0)
-    names = [letter.name for letter in letters()]
-    chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])
-    return run.saved.preprocessing.apply(pictures[chosen])
+    shown = [letter.name for letter in letters()].index(SHOWN_LETTER)
+    return run.saved.preprocessing.apply(pictures[labels == shown][0])

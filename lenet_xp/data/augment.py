@@ -1,7 +1,6 @@
 """Distortion of training images, as writers, pens and cameras vary them: drawn, then applied.
 
-A batch is changed as one tall picture, where a pixel's neighbours belong to its own image or are
-paper (0): an effect compares the whole picture with itself moved by a pixel or a line.
+A batch is changed as one tall picture, in which every image has paper (0) around it.
 """
 
 from dataclasses import dataclass, fields

@@ -1,7 +1,7 @@
 """Named splits of a data set into training, validation and test images.
 
-Identical images on two sides make a score too good: they are found here, kept together by the
-splits that draw their own sides, and dropped from training and validation by `honest_split`.
+Identical images on two sides make a score too good: splits that draw their own sides keep them
+together, and `honest_split` drops them from training and validation.
 """
 
 import hashlib
