@@ -166,10 +166,11 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
     recorded, learned = notes.get("split"), str(notes.get("learned")).split()
-    if recorded == "few" and not set(digests(dataset.images)).isdisjoint(learned):
-        advice = "give others, or read its metrics.json for what networks that never saw them score"
-        problem = "the model has learned from these images, for they were few"
-        raise InputError(f"{options.data}: {problem}; {advice}")
+    if recorded == "few" and np.isin(digests(dataset.images), learned).any():
+        raise InputError(
+            f"{options.data}: the model has learned from these images, for they were few; give "
+            "others, or read its metrics.json for what networks that never saw them score"
+        )
     other = notes.get("data") != Path(options.data).name
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
         recorded = None

@@ -177,7 +177,7 @@ def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
 
 
 def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[LeftOut]]:
-    """The image files named or in a folder named, these in sorted order; and what is left out.
+    """The image files named or in a folder named, these in order; and what is left out there.
 
     InputError for a folder in which none is found, unless it is skipped for others.
     """

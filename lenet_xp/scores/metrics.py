@@ -49,7 +49,7 @@ def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def top_k_accuracy(probabilities: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Return the share of (N,) labels among the k largest of (N, C) probabilities; 0 for no images.
 
-    Equal probabilities rank in class order, as in argmax, and unlike in scikit-learn.
+    Equal probabilities rank in class order, as in argmax, unlike in scikit-learn.
     """
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float(np.mean(np.any(best == labels[:, None], axis=1))) if len(labels) else 0.0
