@@ -8,29 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.commands import terminal
 from lenet_xp.commands.evaluate import drawing
-from lenet_xp.commands.terminal import (
-    add_data_option,
-    add_samples_option,
-    made_folder,
-    model_file,
-    parser,
-    path,
-    print_json,
-    whole_number,
-)
+from lenet_xp.commands.terminal import made_folder, model_file, parser, path, whole_number
+from lenet_xp.data import splits
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import (
-    FOLDS,
-    SPLITS,
-    Split,
-    find_overlap,
-    image_groups,
-    make_split,
-    members_of,
-    repeated,
-)
+from lenet_xp.data.splits import FOLDS, SPLITS, Split, find_overlap, image_groups, make_split
 from lenet_xp.data.writers import SAMPLES, doubtful_writers, known_writers, writer_table
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model
@@ -61,11 +45,11 @@ def audit(arguments: list[str] | None = None) -> None:
     """Run the command; see --help. Unreadable images are a finding here, not an error."""
     about = "Report duplicates, label conflicts, leaks between a split's sides, doubtful labels."
     p = parser("lenet-xp audit", about, EXAMPLES)
-    add_data_option(p, None, skip_bad=False)
+    terminal.add_data_option(p, None, skip_bad=False)
     p.add_argument(
         "--split", choices=sorted(SPLITS), help="this one only (default: all that it can have)"
     )
-    add_samples_option(p, 400, "400")
+    terminal.add_samples_option(p, 400, "400")
     p.add_argument("--json", action="store_true", help="print everything as JSON")
     p.add_argument(
         "--model", type=model_file, nargs="?", const=SHIPPED, metavar="FILE", help=DOUBTING
@@ -77,8 +61,7 @@ def audit(arguments: list[str] | None = None) -> None:
     options = p.parse_args(arguments)
     if not options.model and (options.out or options.epochs):
         p.error("--out and --epochs go with --model")
-    how: dict[str, Any] = {"samples_per_class": options.samples_per_class, "cache": options.cache}
-    how["columns"] = options.columns
+    how = {name: getattr(options, name) for name in ("samples_per_class", "cache", "columns")}
     saved = load_model(options.model, get_ops()) if options.model else None
     fit = saved.preprocessing if saved else None
     with made_folder(options.out) if options.out else nullcontext():
@@ -89,7 +72,7 @@ def audit(arguments: list[str] | None = None) -> None:
         if saved:
             found["doubtful"] = _doubtful(dataset, saved, options)
     if options.json:
-        print_json(found)
+        terminal.print_json(found)
     else:
         print("\n".join(map(printable, _lines(found))))
 
@@ -125,13 +108,10 @@ def _doubtful(dataset: Dataset, saved: SavedModel, options: argparse.Namespace) 
 
 
 def audited(dataset: Dataset, split: str | None = None) -> dict[str, Any]:
-    """Everything that the command shows, in plain JSON values.
-
-    split: by default all that the data set can have; InputError for one that it cannot have.
-    """
+    """Everything that the command shows, in plain JSON values; InputError for an unfit `split`."""
     groups, labels, writers = image_groups(dataset.images), dataset.labels, known_writers(dataset)
     names = np.array(dataset.names, object)
-    twins = repeated(groups)
+    twins = splits.repeated(groups)
     conflicts = [part for part in twins if len(np.unique(labels[part])) > 1]
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     return {
@@ -157,7 +137,7 @@ def _writers(groups: np.ndarray, writers: np.ndarray) -> dict[str, Any]:
     return {
         "count": len(np.unique(writers)),
         "samples_of_each_class": SAMPLES,
-        "sharing_an_image": [list(each) for each in members_of(groups, writers)],
+        "sharing_an_image": [list(each) for each in splits.members_of(groups, writers)],
         "in_doubt": [list(each) for each in doubtful_writers()],
         "uncertain_classes": [name for name, each in writer_table().items() if not each.certain],
     }

@@ -10,19 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import (
-    add_backend_options,
-    add_data_option,
-    add_model_option,
-    add_samples_option,
-    add_split_options,
-    choose_ops,
-    made_folder,
-    parser,
-    path,
-    print_json,
-    whole_number,
-)
+from lenet_xp.commands import terminal
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import GENERATORS, load_dataset
@@ -50,17 +38,17 @@ EXAMPLES = """\
 
 def add_part_options(to: argparse.ArgumentParser) -> None:
     """Add the options that choose a model, a data set and the part of it to score on."""
-    add_model_option(to)
-    add_data_option(to, None)
+    terminal.add_model_option(to)
+    terminal.add_data_option(to, None)
     to.add_argument(
         "--part",
         choices=("test", "val", "train", "all"),
         default="test",
         help="part of the data set's split (default: test)",
     )
-    add_split_options(to, "that of the run")
-    add_samples_option(to, None, "as in the training")
-    to.add_argument("--seed", type=whole_number(0), help="seed of the synthetic data")
+    terminal.add_split_options(to, "that of the run")
+    terminal.add_samples_option(to, None, "as in the training")
+    to.add_argument("--seed", type=terminal.whole_number(0), help="seed of the synthetic data")
 
 
 @dataclass(frozen=True)
@@ -101,11 +89,8 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     chosen = chosen[known]
     if unknown:
         which = f"of classes that the model lacks: {', '.join(sorted(unknown))}"
-        say(
-            printable(
-                f"not scored: {unknown.total():,} of {len(known):,} images, {which}"[:MAX_LINE]
-            )
-        )
+        line = f"not scored: {unknown.total():,} of {len(known):,} images, {which}"
+        say(printable(line[:MAX_LINE]))
     if not len(chosen):
         raise InputError(f"{dataset.name}: this part has no image of a class that the model knows")
     writers = known_writers(dataset)
@@ -128,14 +113,15 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
 
 def evaluate(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
-    p = parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
+    p = terminal.parser("lenet-xp evaluate", "Score a saved model on a data set.", EXAMPLES)
     add_part_options(p)
-    p.add_argument("--out", type=path, metavar="FOLDER", help="write tables and plots there")
-    p.add_argument("--json", action="store_true", help="print the scores as JSON")
-    add_backend_options(p)
+    add, path = p.add_argument, terminal.path
+    add("--out", type=path, metavar="FOLDER", help="write tables and plots there")
+    add("--json", action="store_true", help="print the scores as JSON")
+    terminal.add_backend_options(p)
     options = p.parse_args(arguments)
-    with made_folder(options.out) if options.out else nullcontext():
-        saved = load_model(options.model, choose_ops(options))
+    with terminal.made_folder(options.out) if options.out else nullcontext():
+        saved = load_model(options.model, terminal.choose_ops(options))
         if options.out:
             check_writable(options.out)
         part = chosen_part(options, saved)
@@ -179,11 +165,8 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
     `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
-    recorded = notes.get("split")
-    if (
-        recorded == "few"
-        and np.isin(digests(dataset.images), str(notes.get("learned")).split()).any()
-    ):
+    recorded, learned = notes.get("split"), str(notes.get("learned")).split()
+    if recorded == "few" and np.isin(digests(dataset.images), learned).any():
         raise InputError(
             f"{options.data}: the model has learned from these images, for they were few; give "
             "others, or read its metrics.json for what networks that never saw them score"
@@ -193,10 +176,9 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
         recorded = None
     if recorded == "writer" and not options.split and known_writers(dataset) is None:
         if options.data not in GENERATORS:
-            raise InputError(
-                f"{options.data}: the model was tested on writers whom it had not seen, and nobody "
-                "knows who wrote these images; give --part all, or --split random"
-            )
+            problem = "the model was tested on writers whom it had not seen, and nobody knows who"
+            advice = "give --part all, or --split random"
+            raise InputError(f"{options.data}: {problem} wrote these images; {advice}")
         recorded = None
     name, fold = options.split or recorded, options.fold
     if fold is None:
@@ -207,7 +189,7 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
 def _show(scores: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
-        print_json(scores)
+        terminal.print_json(scores)
         return
     low, high = scores["accuracy_interval"]
     print(

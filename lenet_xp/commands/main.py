@@ -21,7 +21,14 @@ COMMANDS = {
     "audit": "find duplicates, conflicts, leaks and doubtful labels in a data set",
 }
 
-FIRST_STEPS = """\
+HELP = """\
+usage: lenet-xp COMMAND [OPTIONS]
+
+LeNet-5 from scratch, reading handwritten Tifinagh.
+
+commands:
+{commands}
+
 first steps:
   lenet-xp predict letter.png
       read a letter with the model that comes with the package
@@ -30,14 +37,13 @@ first steps:
   lenet-xp train
       train on letters that the package draws itself: no download, a minute on a laptop
   lenet-xp train --data amhcd --recipe best
-      train on real handwriting, downloaded from Kaggle, with the most accurate recipe"""
+      train on real handwriting, downloaded from Kaggle, with the most accurate recipe
+
+lenet-xp COMMAND --help shows a command's options and examples, --version the version."""
 
 
 def main() -> int:
-    """Run lenet-xp or python -m lenet_xp and return the exit status.
-
-    Only the module of the named command is imported, so help and errors appear at once.
-    """
+    """Run lenet-xp or python -m lenet_xp; only the named command is imported. Return the status."""
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in COMMANDS:
         return start(command, arguments)
@@ -45,34 +51,20 @@ def main() -> int:
 
 
 def _explain(command: str) -> int:
-    if command not in ("-h", "--help", "--version"):
-        say(f"error: {_unknown(command)}")
-        return 2
-    print(f"lenet-xp {__version__}" if command == "--version" else _help())
-    return 0
+    """Print the help or the version; for any other word, an error with a suggestion."""
+    if command in ("-h", "--help", "--version"):
+        print(f"lenet-xp {__version__}" if command == "--version" else _help())
+        return 0
+    close = difflib.get_close_matches(command.lower(), COMMANDS, 1) or ["--help"]
+    meant = f"predict {in_shell(command)}" if os.path.exists(command) else close[0]
+    say(f"error: {command!r:.60} is no command; try: lenet-xp {meant}")
+    return 2
 
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
     table = "\n".join(f"  {each:<{width}}  {what}" for each, what in COMMANDS.items())
-    return (
-        "usage: lenet-xp COMMAND [OPTIONS]\n\n"
-        "LeNet-5 from scratch, reading handwritten Tifinagh.\n\n"
-        f"commands:\n{table}\n\n"
-        f"{FIRST_STEPS}\n\n"
-        "lenet-xp COMMAND --help shows a command's options and examples, --version the version."
-    )
-
-
-def _unknown(command: str) -> str:
-    """Return an error message for a word that is not a command, with a suggestion."""
-    if os.path.exists(command):
-        meant = f"lenet-xp predict {in_shell(command)}"
-    elif close := difflib.get_close_matches(command.lower(), COMMANDS, 1):
-        meant = f"lenet-xp {close[0]}"
-    else:
-        meant = "lenet-xp --help"
-    return f"{command!r:.60} is no command; try: {meant}"
+    return HELP.format(commands=table)
 
 
 def start(command: str, arguments: list[str] | None = None) -> int:
@@ -81,9 +73,8 @@ def start(command: str, arguments: list[str] | None = None) -> int:
     arguments: None for those of this process.
     The imports are in here: OpenCV's may raise InputError, and they take time for a Ctrl-C.
     """
-    # NumPy and OpenCV read these variables while they are imported. A matrix product then runs in
-    # the thread that asks for it. OpenCV logs no bad image: this package names it in an error. A
-    # value that the user has set stays.
+    # NumPy and OpenCV read these while they are imported; what the user has set stays. A matrix
+    # product then runs in the thread that asks for it, and OpenCV does not log a bad image.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:

@@ -34,9 +34,9 @@ def draw_scores(folder: Path, scores: Scores, images: np.ndarray) -> None:
     plots.save(plots.per_class_scores(scores), folder / "per_class.png")
     plots.save(plots.confused_pairs(scores), folder / "confused_pairs.png")
     plots.save(plots.misclassified(images, scores), folder / "misclassified.png")
-    curves = {"as trained": scores.calibration.bins}
+    curves = {"as trained": scores.calibration}
     if scores.temperature != 1.0:
-        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled.bins
+        curves[f"at temperature {scores.temperature:.2f}"] = scores.calibration_scaled
     plots.save(plots.reliability(curves), folder / "reliability.png")
     plots.save(plots.rejection(scores.rejection, TARGETS), folder / "rejection.png")
     if scores.per_group is not None:
@@ -48,6 +48,5 @@ def _shown_image(run: Finished) -> np.ndarray:
     if SHOWN_LETTER not in run.dataset.class_names:
         return np.asarray(run.dataset.images[run.split.test[0]])
     pictures, labels = generate(1, seed=0)
-    names = [letter.name for letter in letters()]
-    chosen = int(np.flatnonzero(labels == names.index(SHOWN_LETTER))[0])
-    return run.saved.preprocessing.apply(pictures[chosen])
+    shown = [letter.name for letter in letters()].index(SHOWN_LETTER)
+    return run.saved.preprocessing.apply(pictures[labels == shown][0])

@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import (
-    add_backend_options,
-    add_model_option,
-    choose_ops,
-    parser,
-    whole_number,
-)
+from lenet_xp.commands import terminal
 from lenet_xp.data.account import LeftOut, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import pictures_in
@@ -24,7 +18,6 @@ from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
-from lenet_xp.pages.output import PageReading
 from lenet_xp.pictures.image_file import MAX_BYTES, ImageFile
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.reader import Picture, Reader
@@ -59,27 +52,23 @@ STANDARD_INPUT = Path("-")
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     about = "Read one letter, or with --page all letters, from each image."
-    p = parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
-    p.add_argument(
+    p = terminal.parser("lenet-xp predict", about, f"{EXAMPLES}\n\n{JSON_FIELDS}")
+    add = p.add_argument
+    add(
         "images",
         type=Path,
         nargs="+",
         metavar="IMAGE_OR_FOLDER",
         help="folders are searched; - is standard input; a .npz in front is taken for --model",
     )
-    add_model_option(p, positional=False)
-    p.add_argument(
-        "--top", type=whole_number(1), default=3, metavar="K", help="readings to give (default: 3)"
-    )
-    p.add_argument(
-        "--page", action="store_true", help="read lines of separate letters from each page"
-    )
-    p.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files"
-    )
-    p.add_argument("--json", action="store_true", help="print the readings as JSON")
-    p.add_argument("--skip-bad", action="store_true", help="leave out unreadable images, list them")
-    add_backend_options(p)
+    terminal.add_model_option(p, positional=False)
+    number = terminal.whole_number(1)
+    add("--top", type=number, default=3, metavar="K", help="readings to give (default: 3)")
+    add("--page", action="store_true", help="read lines of separate letters from each page")
+    add("--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files")
+    add("--json", action="store_true", help="print the readings as JSON")
+    add("--skip-bad", action="store_true", help="leave out unreadable images, list them")
+    terminal.add_backend_options(p)
     options = p.parse_args(arguments)
     if options.out is not None and not options.page:
         p.error("--out goes with --page")
@@ -99,7 +88,7 @@ def predict(arguments: list[str] | None = None) -> None:
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
     if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
-    reader = Reader(load_model(options.model, choose_ops(options)))
+    reader = Reader(load_model(options.model, terminal.choose_ops(options)))
     (_read_pages if options.page else _read_letters)(files, reader, options)
 
 
@@ -110,7 +99,8 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     if problems and not options.skip_bad:
         raise InputError(first_problem(problems) if len(files) > 1 else problems[0])
     names = [_name(file) for file in files]
-    skipped = [_skipped(names[place], problems[place]) for place in sorted(problems)]
+    reasons = {i: problems[i].removeprefix(f"{names[i]}: ") for i in sorted(problems)}
+    skipped = [{"file": names[i], "reason": reason} for i, reason in reasons.items()]
     good = [name for place, name in enumerate(names) if place not in problems]
     _report_skipped(skipped, len(good))
     several: list[str] = []
@@ -123,25 +113,17 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             yield name, reading
 
     if options.json:
-        results = (
-            {
-                "file": name,
-                "pages": each.pages,
-                "blank": each.blank,
-                "none_of_these": each.refused,
-                "readings": each.best(),
-            }
-            for name, each in noted()
-        )
+        fields = ("file", "pages", "blank", "none_of_these", "readings")
+        rows = ((name, r.pages, r.blank, r.refused, r.best()) for name, r in noted())
+        results = (dict(zip(fields, row, strict=True)) for row in rows)
         _print_json(results, [*options.left_out, *skipped])
     else:
         width = max(len(printable(name)) for name in good)
         for name, reading in noted():
-            words = "   ".join(
-                f"{each.glyph} {each.name} {each.probability:6.2%}" for each in reading.alternatives
-            )
-            words = f"(none of these letters)   {words}" if reading.refused else words
-            print(f"{printable(name):<{width}}  {words or '(no ink)'}")
+            answers = [f"{a.glyph} {a.name} {a.probability:6.2%}" for a in reading.alternatives]
+            refused = ["(none of these letters)"] * reading.refused
+            words = "   ".join(refused + answers) or "(no ink)"
+            print(f"{printable(name):<{width}}  {words}")
     for line in remarks_on([], several):
         say(printable(f"{line}; --page reads pages"))
     _report_blanks(blanks, len(files))
@@ -157,10 +139,9 @@ def _pictures(files: list[Path]) -> list[Picture]:
 def _standard_input() -> ImageFile:
     name = _name(STANDARD_INPUT)
     how = "give an image, as in lenet-xp predict - < letter.png"
-    if sys.stdin is None or sys.stdin.closed:
-        raise InputError(f"{name}: is closed; {how}")
-    if sys.stdin.isatty():
-        raise InputError(f"{name}: is a terminal; {how}")
+    closed = sys.stdin is None or sys.stdin.closed
+    if closed or sys.stdin.isatty():
+        raise InputError(f"{name}: is {'closed' if closed else 'a terminal'}; {how}")
     try:
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     except OSError as error:
@@ -175,7 +156,7 @@ def _name(file: Path) -> str:
 
 
 def _report_blanks(blanks: list[bool], files: int) -> None:
-    """Say on standard error that nothing was read, where no picture of several holds ink."""
+    """Say that nothing was read, where no picture of several holds ink."""
     if files > 1 and all(blanks):
         say(f"none of the {len(blanks)} images that could be read holds ink")
 
@@ -187,10 +168,6 @@ def _print_json(results: Iterable[dict[str, Any]], skipped: list[dict[str, str]]
     print(f'], "skipped": {json.dumps(skipped, ensure_ascii=False)}}}')
 
 
-def _skipped(name: str, problem: str) -> dict[str, str]:
-    return {"file": name, "reason": problem.removeprefix(f"{name}: ")}
-
-
 def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
     """Name what was left out on standard error; InputError where nothing is left."""
     for each in skipped:
@@ -200,7 +177,7 @@ def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
 
 
 def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[LeftOut]]:
-    """The image files named or in a folder named, these in sorted order; and what is left out.
+    """The image files named or in a folder named, these in order; and what is left out there.
 
     InputError for a folder in which none is found, unless it is skipped for others.
     """
@@ -234,8 +211,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     """Read each page of each file and print what it says; with --out also write it.
 
     Each file NAME gives NAME.page.png, with a box around every letter, and NAME.page.json; of
-    several pages NAME.page1.png and so on. If two files have one name, the second one gives
-    NAME-2.page.png, and so on.
+    several pages NAME.page1.png and so on. A second file of that name gives NAME-2.page.png.
     """
     skipped, records, blanks = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
@@ -244,16 +220,15 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
                 several = pages > 1
                 name = f"{_name(file)} page {number} of {pages}" if several else _name(file)
                 if isinstance(grey, str):
-                    problem = f"{name}: {grey}"
                     if not options.skip_bad:
-                        alone = len(files) == 1 and not several
+                        problem, alone = f"{name}: {grey}", len(files) == 1 and not several
                         raise InputError(problem if alone else first_problem({0: problem}))
                     skipped.append({"file": name, "reason": grey})
                     continue
                 page = reader.read_page(grey)
                 blanks.append(page.blank)
                 place = {"file": _name(file), "page": number, "pages": pages}
-                record = {**place, **page.as_dict(options.top)}
+                record = place | page.as_dict(options.top)
                 if options.out is not None:
                     folder = make_folder(options.out)
                     target = f"{stem}.page{number if several else ''}"
@@ -261,8 +236,11 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
                     write_json(folder / f"{target}.json", record)
                 if options.json:
                     records.append(record)
-                else:
-                    _print_page(name, page)
+                    continue
+                count = len(page.letters)
+                print(printable(f"{name}: {count} letter{'s' * (count != 1)}"))
+                if count:
+                    print(page.text, page.latin, sep="\n")
             advance(1)
     _report_skipped(skipped, len(blanks))
     if options.json:
@@ -292,13 +270,6 @@ def _pages(
                 grey = str(error).removeprefix(f"{name}: ")
             if not trial or isinstance(grey, str):
                 yield number + 1, image.pages, grey
-
-
-def _print_page(name: str, page: PageReading) -> None:
-    count = len(page.letters)
-    print(printable(f"{name}: {count} letter{'s' * (count != 1)}"))
-    if count:
-        print(page.text, page.latin, sep="\n")
 
 
 def _names(files: list[Path]) -> list[str]:

@@ -43,8 +43,7 @@ def _status(command: Callable[[list[str] | None], None], arguments: list[str] | 
     except Stopped as stopped:
         say("\n" * sys.stderr.isatty() + str(stopped))
         return 128 + stopped.signum
-    except KeyboardInterrupt:
-        # A terminal shows ^C, so the message goes below it.
+    except KeyboardInterrupt:  # a terminal shows ^C, so the message goes below it
         say("\n" * sys.stderr.isatty() + "stopped by Ctrl-C")
         return 130
 
@@ -68,41 +67,29 @@ def parser(program: str, description: str, examples: str) -> argparse.ArgumentPa
 
 def add_model_option(to: argparse.ArgumentParser, positional: bool = True) -> None:
     """Add --model, by default the package's own; `positional` accepts it without --model too."""
-    to.add_argument(
-        "--model",
-        metavar="FILE|NAME",
-        type=model_file,
-        default=SHIPPED,
-        help=f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)",
-    )
+    about = f"a run's model.npz, or one of the package's: {', '.join(MODELS)} (default: letters)"
+    add, unset = to.add_argument, argparse.SUPPRESS  # the latter leaves --model as it is
+    add("--model", metavar="FILE|NAME", type=model_file, default=SHIPPED, help=about)
     if positional:
-        unset = argparse.SUPPRESS  # leaves --model as it is
-        to.add_argument(
-            "model",
-            nargs="?",
-            metavar="MODEL",
-            type=model_file,
-            default=unset,
-            help="the same, without --model",
-        )
+        how: dict[str, Any] = {"nargs": "?", "type": model_file, "default": unset}
+        add("model", metavar="MODEL", help="the same, without --model", **how)
 
 
 def add_backend_options(to: argparse.ArgumentParser) -> None:
     """Add --backend, --no-fallback, --dtype, --no-graph and --threads."""
-    to.add_argument(
+    add = to.add_argument
+    add(
         "--backend", choices=BACKENDS, default="auto", help="default: CuPy if a GPU works, or NumPy"
     )
-    to.add_argument(
-        "--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy"
-    )
-    to.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    to.add_argument(
+    add("--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy")
+    add("--dtype", choices=("float32", "float64"), default="float32")
+    add(
         "--no-graph",
         dest="graph",
         action="store_false",
         help="on a GPU: launch kernels one by one, not as CUDA graphs; slower, same results",
     )
-    to.add_argument(
+    add(
         "--threads", type=whole_number(1, MAX_THREADS), metavar="N", help="CPU cores (default: all)"
     )
 
@@ -113,7 +100,8 @@ def add_data_option(
     """--data, --columns, --skip-bad unless the command always does, and --no-cache."""
     from lenet_xp.data.sources import accepted_sources  # its readers are slow to import
 
-    to.add_argument(
+    add = to.add_argument
+    add(
         "--data",
         "--labels",
         metavar="SOURCE",
@@ -121,16 +109,10 @@ def add_data_option(
         required=default is None,
         help=accepted_sources() + (f" (default: {default})" if default else ""),
     )
-    to.add_argument(
-        "--columns", metavar="FILE,LABEL", help="names of these columns in a table of labels"
-    )
+    add("--columns", metavar="FILE,LABEL", help="names of these columns in a table of labels")
     if skip_bad:
-        to.add_argument(
-            "--skip-bad", action="store_true", help="leave out unreadable images and list them"
-        )
-    to.add_argument(
-        "--no-cache", dest="cache", action="store_false", help="neither read nor write the cache"
-    )
+        add("--skip-bad", action="store_true", help="leave out unreadable images and list them")
+    add("--no-cache", dest="cache", action="store_false", help="neither read nor write the cache")
 
 
 def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:
@@ -162,18 +144,14 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 
 
 def choose_ops(options: argparse.Namespace) -> Ops:
-    """Return the ops of --backend, or NumPy's if CuPy cannot compute here.
-
-    If CuPy was requested by name or is installed, one line on standard error warns of NumPy.
-    """
-    automatic = options.backend == "auto"
-    backend = "cupy" if automatic else options.backend
+    """Return the ops of --backend, or NumPy's, with a warning, if CuPy cannot compute here."""
+    asked = options.backend != "auto"
     try:
-        return get_ops(backend, options.dtype, options.graph)
+        return get_ops(options.backend if asked else "cupy", options.dtype, options.graph)
     except BackendUnavailable as error:
-        if options.no_fallback and not automatic:
+        if options.no_fallback and asked:
             raise
-        if error.installed or not automatic:
+        if error.installed or asked:
             say(f"WARNING: running on NumPy, not on CuPy: {error}")
         return get_ops("numpy", options.dtype, options.graph)
 

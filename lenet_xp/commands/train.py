@@ -7,19 +7,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from lenet_xp.commands.terminal import (
-    add_backend_options,
-    add_data_option,
-    add_samples_option,
-    add_split_options,
-    choose_ops,
-    made_folder,
-    model_file,
-    parser,
-    path,
-    positive_number,
-    whole_number,
-)
+from lenet_xp.commands import terminal
+from lenet_xp.commands.terminal import made_folder, parser, path, positive_number, whole_number
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letter
 from lenet_xp.model_file import SHIPPED
@@ -102,7 +91,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="run each layer's own forward and backward of layers.py, anew in every step, so that "
         "a breakpoint there is hit (with --threads 1); about half as fast",
     )
-    add_backend_options(p)
+    terminal.add_backend_options(p)
     options = p.parse_args(arguments)
     if options.resume:
         _check_alone(p, options)
@@ -111,8 +100,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _add_data_options(p: argparse.ArgumentParser) -> None:
-    add_data_option(p, DEFAULT_DATA)
-    add_samples_option(p, 400, "400")
+    terminal.add_data_option(p, DEFAULT_DATA)
+    terminal.add_samples_option(p, 400, "400")
     p.add_argument(
         "--photos",
         type=whole_number(0, MAX_PHOTOS),
@@ -138,7 +127,7 @@ def _add_data_options(p: argparse.ArgumentParser) -> None:
         help="learn from N generated pictures of no letter, to say of such: none of these "
         "(default: 0, the network always chooses a letter)",
     )
-    add_split_options(p, "the data's own test set, else the seed's random fifth")
+    terminal.add_split_options(p, "the data's own test set, else the seed's random fifth")
     p.add_argument(
         "--allow-overlap",
         action="store_true",
@@ -158,7 +147,7 @@ def _add_recipe_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--from",
         dest="start",
-        type=model_file,
+        type=terminal.model_file,
         nargs="?",
         const=SHIPPED,
         metavar="MODEL",
@@ -270,11 +259,11 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
     options.no_fallback, options.graph = True, plan.graph
-    return plan, choose_ops(options)
+    return plan, terminal.choose_ops(options)
 
 
 def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
-    recipe, ops = options.recipe or CLASSIC, choose_ops(options)
+    recipe, ops = options.recipe or CLASSIC, terminal.choose_ops(options)
     again: tuple[str, ...] = ()
     if options.start:
         start = read_start(options.start, ops)

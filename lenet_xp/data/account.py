@@ -1,7 +1,4 @@
-"""The account of a source: which of its files were left out, and why.
-
-A source's path has '/' between its parts, in a zip and on every system's disk alike.
-"""
+"""The account of a source: which of its files were left out, and why."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -69,10 +66,8 @@ def remarks_on(coloured: Sequence[str], several_pages: Sequence[str]) -> tuple[s
     """Lines on pictures of which not all is read, by their names; none where there are none."""
     lines = []
     if coloured:
-        which = f"as those of {coloured[0][:MAX_TOLD]}"
-        lines.append(
-            f"colours are read as grey levels, {which}; channels = 3 in a recipe keeps them"
-        )
+        which = f"as those of {coloured[0][:MAX_TOLD]}; channels = 3 in a recipe keeps them"
+        lines.append(f"colours are read as grey levels, {which}")
     if several_pages:
         files = f"{len(several_pages):,} file{'s' * (len(several_pages) > 1)} of several"
         lines.append(f"only the first page is read of {files}: {several_pages[0][:MAX_TOLD]}")

@@ -53,9 +53,8 @@ class Archive(ExitStack):
             self.close()
             if isinstance(error, InputError):
                 raise
-            reason = reason_of(error)
-            problem = f"is not a zip archive that can be read ({reason}); download it again"
-            raise InputError(f"{path}: {problem}") from error
+            problem = f"is not a zip archive that can be read ({reason_of(error)})"
+            raise InputError(f"{path}: {problem}; download it again") from error
 
     def tree(self) -> Tree:
         """The images and their classes; see `find_tree`."""

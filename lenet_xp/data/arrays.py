@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.data.account import LeftOut, remarks_on
-from lenet_xp.data.class_folders import natural
+from lenet_xp.data.class_folders import ASKED_FOR_COLOURS, natural
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
@@ -19,7 +19,6 @@ from lenet_xp.system.npz_file import LazyArray
 from lenet_xp.system.text import problem_with, reason_of
 
 MAX_VALUES = 400_000_000  # bytes: values of all pictures together
-ASKED = 16  # pictures of an array: they tell whether it is in colour
 MAX_NAMES = 4 * 2**20  # bytes: the array of class names
 EXACT = 2**53  # whole numbers up to it are exact as floating-point numbers
 
@@ -64,14 +63,14 @@ def load_arrays(
         return pictures[index]
 
     images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
-    grey, named = request.preprocessing.channels == 1, [x.name for x, _ in arrays.parts]
-    starts = ((name, part[:ASKED]) for name, part in zip(named, parts, strict=True) if grey)
+    grey, starts = request.preprocessing.channels == 1, (x[:ASKED_FOR_COLOURS] for x in parts)
+    named = zip(arrays.parts, starts, strict=True)
     return Dataset(
         *(request.name, images, labels, class_names),
         source_train=len(parts[0]) if len(parts) > 1 else None,
         source_val=len(parts[1]) if len(parts) > 2 else 0,
         left_out=arrays.left_out,
-        remarks=remarks_on([name for name, start in starts if has_colours(start)], []),
+        remarks=remarks_on([x.name for (x, _), s in named if grey and has_colours(s)], []),
     )
 
 
@@ -96,10 +95,9 @@ def _check_sizes(arrays: Arrays, path: Path) -> None:
         count, values = count + x.shape[0], values + math.prod(x.shape)
         pixels = max(pixels, shape[0] * shape[1])
     if count > MAX_IMAGES or values > MAX_VALUES or pixels > MAX_PIXELS:
-        raise InputError(
-            f"{path}: holds {count:,} images of {values:,} values; at most {MAX_IMAGES:,} of "
-            f"{MAX_VALUES:,} together, and of {MAX_PIXELS:,} pixels each, are read"
-        )
+        most = f"{MAX_IMAGES:,} of {MAX_VALUES:,} together, and of {MAX_PIXELS:,} pixels each"
+        held = f"holds {count:,} images of {values:,} values"
+        raise InputError(f"{path}: {held}; at most {most}, are read")
 
 
 def _pictures(x: LazyArray, path: Path) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Distortion of training images, as writers, pens and cameras vary them: drawn, then applied.
 
-A batch is changed as one tall picture, where a pixel's neighbours belong to its own image or are
-paper (0): an effect compares the whole picture with itself moved by a pixel or a line.
+A batch is changed as one tall picture, in which every image has paper (0) around it.
 """
 
 from dataclasses import dataclass, fields
@@ -53,9 +52,7 @@ class Distortion:
 
     def __post_init__(self) -> None:
         strengths = [getattr(self, field.name) for field in fields(self) if field.name != "grid"]
-        if not all(type(each) in (int, float) for each in strengths):
-            raise ValueError("strengths of a distortion are numbers")
-        if not all(0 <= each <= MAX_STRENGTH for each in strengths):
+        if not all(type(each) in (int, float) and 0 <= each <= MAX_STRENGTH for each in strengths):
             raise ValueError(f"strengths of a distortion are numbers from 0 to {MAX_STRENGTH}")
         if type(self.grid) is not int or not 2 <= self.grid <= MAX_GRID:
             raise ValueError(f"the grid of a distortion is from 2 to {MAX_GRID}")
@@ -78,11 +75,11 @@ class Distortion:
         """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
         coefficients, widths, blurs = self._draw_geometry(rng, count), None, None
         if self.pen:
-            normal = rng.standard_normal(count, np.float32)
-            widths = np.clip(self.pen * normal, MIN_WIDENING, MAX_WIDENING)
+            widths = self.pen * rng.standard_normal(count, np.float32)
+            widths = np.clip(widths, MIN_WIDENING, MAX_WIDENING)
         if self.blur:
-            normal = rng.standard_normal(count, np.float32)
-            blurs = np.minimum(2 * (self.blur * normal) ** 2, np.float32(1))
+            sigmas = self.blur * rng.standard_normal(count, np.float32)
+            blurs = np.minimum(2 * sigmas**2, np.float32(1))
         return Changes(coefficients, widths, blurs)
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
@@ -104,22 +101,16 @@ class Distortion:
         width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
         cos, sin = np.cos(angle), np.sin(angle)
         coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
-        coefficients[0, :, 0] = self.shift * move[0]
-        coefficients[0, :, 1] = width * cos
-        coefficients[0, :, 2] = width * (slant * cos - sin)
-        coefficients[1, :, 0] = self.shift * move[1]
-        coefficients[1, :, 1] = height * sin
-        coefficients[1, :, 2] = height * (slant * sin + cos)
+        from_x = self.shift * move[0], width * cos, width * (slant * cos - sin)
+        from_y = self.shift * move[1], height * sin, height * (slant * sin + cos)
+        coefficients[:, :, :3] = np.swapaxes([from_x, from_y], 1, 2)
         bumps = rng.standard_normal((2, count, self.grid**2), dtype=np.float32)
         np.multiply(bumps, np.float32(self.elastic), out=coefficients[:, :, 3:])
         return coefficients
 
 
 def tall_picture(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S) uint8 as one picture, (N, S + 2, S + 4), so that one call changes them all.
-
-    Every image has paper on all sides. Image n is [n, 1:-1, :S] of the result.
-    """
+    """Images (N, S, S) uint8 with paper on all sides, as [:, 1:-1, :S] of (N, S + 2, S + 4)."""
     count, size, _ = images.shape
     tall = np.zeros((count, size + 2, size + MARGIN), np.uint8)
     tall[:, 1:-1, :size] = images
@@ -150,14 +141,10 @@ def change_width(tall: np.ndarray, size: int, widths: np.ndarray) -> None:
 
 
 def blur(tall: np.ndarray, size: int, shares: np.ndarray) -> None:
-    """Blend each image with its 3x3 binomial blur by `shares` (N,), 0 to 1.
-
-    A share s blurs like a Gaussian with a variance of s / 2. tall, size: as in `change_width`.
-    """
-    lines = tall.reshape(-1, tall.shape[2])
-    weights = np.array([1, 2, 1], np.float32)
-    edge = cv2.BORDER_CONSTANT  # of paper
-    soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=edge)
+    """Blend each image with its 3x3 binomial blur by `shares` (N,): 0 to 1, twice a variance."""
+    lines, weights = tall.reshape(-1, tall.shape[2]), np.array([1, 2, 1], np.float32)
+    paper = cv2.BORDER_CONSTANT
+    soft = cv2.sepFilter2D(lines, cv2.CV_16S, weights, weights, borderType=paper)
     soft = _shifted(soft.reshape(tall.shape), 4) - tall
     soft *= np.rint(128 * shares).astype(np.int16)[:, None, None]
     tall[:] = tall + _shifted(soft, 7)
@@ -184,8 +171,7 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     from the image's centre, that each target pixel comes from.
     """
     count, height, width = tall.shape
-    functions = basis(size, round((coefficients.shape[2] - 3) ** 0.5))
-    x, y = coefficients @ functions
+    x, y = coefficients @ basis(size, round((coefficients.shape[2] - 3) ** 0.5))
     x += np.float32((size - 1) / 2)
     y += np.float32((size + 1) / 2)
     np.clip(y, np.float32(0), np.float32(height - 1), out=y)
@@ -198,15 +184,8 @@ def warp(tall: np.ndarray, coefficients: np.ndarray, size: int) -> np.ndarray:
     moved = np.empty((count, size * size), np.uint8)
     for start in range(0, count, images):
         part = slice(start, start + images)
-        cv2.remap(
-            tall[part].reshape(-1, width),
-            x[part],
-            y[part],
-            cv2.INTER_LINEAR,
-            dst=moved[part],
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=0,
-        )
+        lines = tall[part].reshape(-1, width)
+        cv2.remap(lines, x[part], y[part], cv2.INTER_LINEAR, dst=moved[part])  # 0 around them
     return moved.reshape(count, size, size)
 
 

@@ -56,10 +56,7 @@ def _source_text() -> bytes:
 
 
 def read_cache(path: Path) -> Dataset | None:
-    """The data set kept at `path`, or None where there is none or it is damaged.
-
-    The file is a plain zip, whose checksums are verified while it is read, and holds no pickle.
-    """
+    """The data set kept at `path`; None where there is none, or a checksum of the zip is wrong."""
     try:
         with open_npz(path, _ARRAYS) as (stored, _):
             images, labels, about = (stored[name].read(MAX_ARRAY) for name in _ARRAYS)
@@ -75,9 +72,8 @@ def write_cache(path: Path, dataset: Dataset) -> None:
     """Keep a data set at `path`; where that cannot be written, do nothing."""
     d = dataset
     parts = (d.source_train, d.source_val), d.skipped, d.left_out, d.remarks
-    about = json.dumps([d.name, d.class_names, d.files, *parts])
-    text = np.frombuffer(about.encode(), np.uint8)
+    about = json.dumps([d.name, d.class_names, d.files, *parts]).encode()
     with suppress(InputError):
         make_folder(path.parent)
         with atomic_write(path) as file:
-            np.savez(file, images=d.images, labels=d.labels, about=text)
+            np.savez(file, images=d.images, labels=d.labels, about=np.frombuffer(about, np.uint8))

@@ -67,12 +67,10 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     InputError for an unreadable image, or with `skip_bad` for a class in which none is readable.
     """
     tree = source.tree()
-
     name, count = request.name, len(tree.paths)
     asked = range(0, count, max(1, count // ASKED_FOR_COLOURS))
     colour = request.preprocessing.channels == 3
-    coloured: set[int] = set()
-    several_pages: set[int] = set()
+    coloured, several_pages = set[int](), set[int]()
 
     def picture(index: int, admit: Admit) -> np.ndarray:
         path = tree.paths[index]
@@ -96,7 +94,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         empty = tree.class_names[int(counts.argmin())]
         raise InputError(f"{name}: class {empty!r} has no image that can be read")
     own, remarks = _own_split(tree, good, name)
-    reasons = ((i, errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
+    skipped = ((files[i], errors[i].removeprefix(f"{tree.paths[i]}: ")) for i in sorted(errors))
     return Dataset(
         name,
         images[good] if errors else images,
@@ -104,7 +102,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
         tree.class_names,
         files=tuple(files[i] for i in good),
         **own,
-        skipped=tuple((files[i], reason) for i, reason in reasons),
+        skipped=tuple(skipped),
         left_out=tree.left_out,
         remarks=remarks_on(*([files[i] for i in sorted(s)] for s in (coloured, several_pages)))
         + remarks,
@@ -232,33 +230,26 @@ def _images_by_root(images: Iterable[str]) -> tuple[_Trees, list[LeftOut]]:
 def _beside(
     name: str, trees: _Trees, root: str, checksum: Callable[[str], object]
 ) -> list[LeftOut]:
-    """The images outside of the chosen tree, which are left out: copies of it and loose ones.
-
-    InputError where it would be a guess which tree is meant.
-    """
+    """The images outside of the chosen tree; InputError where it is not clear which is meant."""
     chosen, left_out = trees[root], []
     for other in sorted(set(trees) - {root}):
         folders = {path.rpartition("/")[0] for path in trees[other].values()}
+        within, twins = _class_folder_around(other, root, chosen), dict[str, str]()
         if all(f"{root}/".startswith(f"{folder}/") for folder in folders):
-            left_out += [(path, _LOOSE) for path in trees[other].values()]
-            continue
-        within = _class_folder_around(other, root, chosen)
-        if within and 2 * len(trees[other]) <= len(chosen):
+            why = _LOOSE
+        elif within and 2 * len(trees[other]) <= len(chosen):
             why = f"stands in a folder within the class folder {within}; move it up to have it read"
-            left_out += [(path, why) for path in trees[other].values()]
-            continue
-        alone = f"stands in a second set of class folders, beside {root or '.'}"
-        twins = {
-            path: f"is the same as {chosen[image]}"
-            for image, path in trees[other].items()
-            if image in chosen and checksum(chosen[image]) == checksum(path)
-        }
-        if 2 * len(twins) <= len(trees[other]):
-            raise InputError(
-                f"{name}: holds several different sets of class folders ({root or '.'}, "
-                f"{other or '.'}); give one of them"
-            )
-        left_out += [(path, twins.get(path, alone)) for path in trees[other].values()]
+        else:
+            why = f"stands in a second set of class folders, beside {root or '.'}"
+            twins = {
+                path: f"is the same as {chosen[image]}"
+                for image, path in trees[other].items()
+                if image in chosen and checksum(chosen[image]) == checksum(path)
+            }
+            if 2 * len(twins) <= len(trees[other]):
+                sets = f"({root or '.'}, {other or '.'}); give one of them"
+                raise InputError(f"{name}: holds several different sets of class folders {sets}")
+        left_out += [(path, twins.get(path, why)) for path in trees[other].values()]
     return left_out
 
 
@@ -279,14 +270,9 @@ def _check_empty_folders(
     folders: Iterable[str],
     left_out: list[LeftOut],
 ) -> None:
-    """InputError for a class folder without images: its class would be lost.
-
-    A folder of files whose names are not those of images is no class folder.
-    """
-    prefix = f"{root}/" if root else ""
-    found: dict[str, list[LeftOut]] = {
-        folder: [] for folder in folders if folder.rpartition("/")[0] == root
-    }
+    """InputError for a class folder without images; one that holds other files alone is none."""
+    prefix, found = f"{root}/" if root else "", dict[str, list[LeftOut]]()
+    found |= {folder: [] for folder in folders if folder.rpartition("/")[0] == root}
     for path, why in left_out:
         last, inside, _ = path.removeprefix(prefix).partition("/")
         if path.startswith(prefix) and (inside or path in found):

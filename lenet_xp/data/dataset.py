@@ -30,10 +30,8 @@ class Request:
 class Dataset:
     """A labelled set of preprocessed images.
 
-    images: (N, S, S) uint8, ink 255 on paper 0, or (N, S, S, 3), as `Preprocessing.apply` leaves
-    them.
-    labels: (N,) int64, indices into `class_names`.
-    files: the name of each image in its source, or empty where there is none.
+    images: (N, S, S) uint8, ink 255 on paper 0, or (N, S, S, 3), from `Preprocessing.apply`.
+    labels: (N,) int64, indices into `class_names`. files: each image's name in its source, if any.
     source_train: number of the source's own training images, which come first, or None where the
     source has no test set of its own. source_val: number of its validation images, which follow.
     skipped: (file, reason) of each unreadable image, left out on request.
@@ -80,10 +78,8 @@ def check_class_names(
     places = {name: place for place, name in enumerate(model_names)}
     unknown = [name for name in dataset.class_names if name not in places]
     if unknown and not (some and len(unknown) < len(dataset.class_names)):
-        raise InputError(
-            f"{dataset.name}: the model knows no class {unknown[0]!r}; "
-            f"it was trained on {', '.join(model_names[:4])} ... ({len(model_names)} classes)"
-        )
+        known = f"{', '.join(model_names[:4])} ... ({len(model_names)} classes)"
+        problem = f"the model knows no class {unknown[0]!r}; it was trained on {known}"
+        raise InputError(f"{dataset.name}: {problem}")
     order = np.array([places.get(name, -1) for name in dataset.class_names])
-    labels: np.ndarray = order[dataset.labels]
-    return labels
+    return np.asarray(order[dataset.labels])

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lenet_xp.data.account import ASIDE, DOTTED, LeftOut, is_aside, is_dotted, why_left_out
-from lenet_xp.data.class_folders import Tree, find_tree, load_class_folders
-from lenet_xp.data.dataset import Dataset, Request
+from lenet_xp.data.class_folders import Tree, find_tree
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES, read_file
 from lenet_xp.pictures.kinds import START
@@ -33,16 +32,6 @@ class Entry(NamedTuple):
     why: str | None = None
 
 
-def load_folder(request: Request) -> Dataset:
-    """The data set of a folder on disk; see `load_class_folders`."""
-    return load_class_folders(Folder(request.path, request.progress), request)
-
-
-def folder_fingerprint(request: Request) -> str:
-    """See `Folder.fingerprint`."""
-    return Folder(request.path, request.progress).fingerprint()
-
-
 class Folder:
     """A folder on disk as a source of class folders; progress: report a long search."""
 
@@ -56,8 +45,7 @@ class Folder:
         Sizes and times of change are not asked: tools write pictures that differ in neither.
         """
         tree = self.tree()
-        text = repr(tree)
-        digest = hashlib.sha256(text.encode(errors="surrogateescape"))
+        digest = hashlib.sha256(repr(tree).encode(errors="surrogateescape"))
         parts = [tree.paths[i : i + CHUNK] for i in range(0, len(tree.paths), CHUNK)]
 
         def digests(paths: tuple[str, ...]) -> bytes:
@@ -104,14 +92,13 @@ class Folder:
 
 def pictures_in(folder: Path, most: int) -> tuple[list[str], list[LeftOut]]:
     """The paths of a folder's images, at most `most`, and what is left out; both in order."""
-    entries = (each for each in scan(folder, progress=True) if not each.folder)
     images: list[str] = []
     left_out: list[LeftOut] = []
-    for path, _, why in entries:
+    for path, is_folder, why in scan(folder, progress=True):
         if why is not None:
             left_out.append((path, why))
-            continue
-        images.append(path)
+        elif not is_folder:
+            images.append(path)
         if len(images) == most:
             break
     return sorted(images, key=lambda path: path.split("/")), sorted(left_out)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lenet_xp.data.account import LeftOut
 from lenet_xp.data.archive import LEADS_OUT
-from lenet_xp.data.class_folders import Tree, load_class_folders, tree_of
-from lenet_xp.data.dataset import Dataset, Request
+from lenet_xp.data.class_folders import Tree, tree_of
 from lenet_xp.data.folder import Folder
 from lenet_xp.errors import InputError
 from lenet_xp.system.text import reason_of
@@ -22,16 +21,6 @@ TABLES = (".csv", ".tsv", ".txt")
 FILES = "file filename filepath path image imagename imagepath photo fichier nomdufichier chemin"
 LABELS = "label labels class classname category letter character target etiquette classe lettre"
 _EXPECTED = "labels of at least 2 classes are expected, and paths from the table's folder"
-
-
-def load_table(request: Request) -> Dataset:
-    """The data set of a table of labels; see `load_class_folders`."""
-    return load_class_folders(Table(request), request)
-
-
-def table_fingerprint(request: Request) -> str:
-    """See `Folder.fingerprint`."""
-    return Table(request).fingerprint()
 
 
 def folded(name: str) -> str:
@@ -47,25 +36,22 @@ def separator(line: str) -> str:
 class Table(Folder):
     """A table and its folder, as a source of images and their classes."""
 
-    def __init__(self, request: Request):
-        super().__init__(request.path.parent, request.progress)
-        self._table, self._columns = request.path, request.columns
+    def __init__(self, path: Path, progress: bool, columns: str | None):
+        super().__init__(path.parent, progress)
+        self._table, self._columns = path, columns
 
     def tree(self) -> Tree:
         """The images that rows name; one with several labels is left out."""
         labels: dict[str, list[str]] = defaultdict(list)
         left_out: list[LeftOut] = []
-        real = os.path.realpath(self.path)
+        real = os.path.join(os.path.realpath(self.path), "")
         for line, given, label in _rows(self._table, self._columns):
             path = "/".join(part for part in given.split("/") if part not in ("", "."))
             inside, known = self.path / path, labels[path]
             why = (
                 (LEADS_OUT.search(given) and "leads out of the table's folder")
                 or (not os.path.isfile(inside) and "is no file in the table's folder")
-                or (
-                    not Path(os.path.realpath(inside)).is_relative_to(real)
-                    and "is a link that leads out"
-                )
+                or (not os.path.realpath(inside).startswith(real) and "is a link that leads out")
                 or (not label and "has no label")
                 or (label in known and "is named once more, with the same label")
             )
@@ -107,11 +93,9 @@ def _rows(path: Path, columns: str | None) -> Iterator[tuple[int, str, str]]:
 def _places(path: Path, header: list[str], columns: str | None) -> list[int]:
     """The columns of files and of labels, by the names given or by those known."""
     names = [folded(cell) for cell in header]
-    known = (
-        [[folded(name)] for name in columns.split(",")]
-        if columns
-        else [FILES.split(), LABELS.split()]
-    )
+    known = [FILES.split(), LABELS.split()]
+    if columns:
+        known = [[folded(name)] for name in columns.split(",")]
     found = [[i for i, name in enumerate(names) if name in each] for each in known]
     if [len(each) for each in found] != [1, 1] or found[0] == found[1]:
         there = ", ".join(header)[:100]

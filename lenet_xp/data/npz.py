@@ -20,11 +20,9 @@ def open_arrays(path: Path) -> Iterator[Arrays]:
     """The arrays of a .npz file, for `load_arrays`."""
     with open_npz(path, ()) as (_, members):
         held = {each.removesuffix(".npy") for each in members}
-    alone = [pair for pair in _ALONE if held.issuperset(pair)]
-    if held.isdisjoint(("x_train", "x_test")) and alone:
-        pairs = alone[:1]
-    else:
-        pairs = [each for each in _KERAS if each != _KERAS[1] or held.issuperset(each)]
+    pairs = [each for each in _KERAS if each != _KERAS[1] or held.issuperset(each)]
+    if held.isdisjoint(("x_train", "x_test")):
+        pairs = [each for each in _ALONE if held.issuperset(each)][:1] or pairs
     wanted = [name for pair in pairs for name in pair]
     if missing := [each for each in wanted if each not in held]:
         raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")

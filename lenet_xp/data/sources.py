@@ -13,10 +13,11 @@ import numpy as np
 from lenet_xp.data.archive import load_archive
 from lenet_xp.data.arrays import load_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
+from lenet_xp.data.class_folders import load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
-from lenet_xp.data.folder import folder_fingerprint, load_folder
+from lenet_xp.data.folder import Folder
 from lenet_xp.data.idx import idx_files, open_idx
-from lenet_xp.data.label_table import TABLES, load_table, table_fingerprint
+from lenet_xp.data.label_table import TABLES, Table
 from lenet_xp.data.npz import open_arrays
 from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
@@ -56,13 +57,12 @@ def load_dataset(
     progress: report on standard error.
     A source that cannot be used raises InputError.
     """
-    path = Path(os.path.expanduser(source))
-    kind = _kind(source)
+    kind, path = _kind(source), Path(os.path.expanduser(source))
     whole = Path(os.path.abspath(path))  # "." has a name, too
     name = whole.stem if whole.is_file() else whole.name
     preprocessing = preprocessing or Preprocessing(framing=kind.framing)
     path = kind.locate() if kind.locate else path
-    if columns and kind.read is not load_table:
+    if columns and kind.words != _TABLE:
         raise InputError(f"{path}: is no table of labels; leave out --columns")
     how = samples_per_class, seed, skip_bad, progress, columns
     request = Request(path, name, preprocessing, *how)
@@ -85,9 +85,8 @@ def framing_of(source: str | Path) -> str:
 
 def _kind(source: str | Path) -> "Source":
     """The row of SOURCES that a source matches; InputError without one."""
-    for kind in SOURCES:
-        if kind.matches(source):
-            return kind
+    if found := next((each for each in SOURCES if each.matches(source)), None):
+        return found
     path = Path(os.path.expanduser(source))
     problem = "is no data set" if path.exists() else "there is no such file or folder"
     raise InputError(f"{path}: {problem}; give {accepted_sources()}")
@@ -114,13 +113,11 @@ def accepted_sources() -> str:
 
 def load_generated(request: Request) -> Dataset:
     """Letters drawn as AMHCD's files are, 64x64 and dark on light."""
-    class_names = tuple(letter.name for letter in letters())
+    class_names, samples = tuple(each.name for each in letters()), request.samples_per_class
     # Bold print covers most of its picture and would pass for light ink.
-    samples, finish = request.samples_per_class, request.preprocessing
-    finish = replace(finish, polarity="dark-on-light")
+    finish = replace(request.preprocessing, polarity="dark-on-light").apply_all
     with progress_bar(len(class_names) * samples, request.name, request.progress) as advance:
-        generate = GENERATORS[request.name]
-        images, labels = generate(samples, request.seed, advance, finish.apply_all)
+        images, labels = GENERATORS[request.name](samples, request.seed, advance, finish)
     files = (f"{class_names[label]}#{i} of seed {request.seed}" for i, label in enumerate(labels))
     return Dataset(request.name, images, labels, class_names, tuple(files))
 
@@ -130,18 +127,13 @@ def download_amhcd() -> Path:
     try:
         import kagglehub
     except ImportError as error:
-        raise InputError(
-            "amhcd: kagglehub is not installed: pip install kagglehub, "
-            f"or download the zip from {PAGE} and give its path instead"
-        ) from error
+        how = f"pip install kagglehub, or download the zip from {PAGE} and give its path instead"
+        raise InputError(f"amhcd: kagglehub is not installed: {how}") from error
     try:
         return Path(kagglehub.dataset_download(HANDLE))
     except Exception as error:  # whatever the network, the server or the disk comes up with
-        reason = reason_of(error)
-        raise InputError(
-            f"amhcd: the download failed ({reason}); "
-            f"download the zip from {PAGE} in a browser and give its path instead"
-        ) from error
+        how = f"download the zip from {PAGE} in a browser and give its path instead"
+        raise InputError(f"amhcd: the download failed ({reason_of(error)}); {how}") from error
 
 
 def _is_folder(source: str | Path) -> bool:
@@ -151,6 +143,12 @@ def _is_folder(source: str | Path) -> bool:
 def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     path = os.path.expanduser(source)
     return os.path.isfile(path) and path.lower().endswith(suffix)
+
+
+def _opened(request: Request) -> Folder:
+    """The folder of a request, or its table of labels."""
+    path, progress = request.path, request.progress
+    return Table(path, progress, request.columns) if path.is_file() else Folder(path, progress)
 
 
 def _file_fingerprint(request: Request) -> str:
@@ -170,25 +168,26 @@ GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
     "print": printed.generate,
 }
 
+_TABLE = "a .csv of files and labels"
+_FILES: dict[str, Any] = {
+    "read": lambda request: load_class_folders(_opened(request), request),
+    "fingerprint": lambda request: _opened(request).fingerprint(),
+}
 _ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
     Source(
         "'synthetic' (generated letters), 'print' (generated print)",
-        lambda source: source in GENERATORS,
+        GENERATORS.__contains__,
         load_generated,
     ),
     Source(
-        "'amhcd' (fetched from Kaggle)",
-        lambda source: source == "amhcd",
-        load_folder,
-        folder_fingerprint,
-        download_amhcd,
+        "'amhcd' (fetched from Kaggle)", ["amhcd"].__contains__, locate=download_amhcd, **_FILES
     ),
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
-    Source("a folder of class folders", _is_folder, load_folder, folder_fingerprint),
+    Source("a folder of class folders", _is_folder, **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
     Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
-    Source("a .csv of files and labels", partial(_is_file, TABLES), load_table, table_fingerprint),
+    Source(_TABLE, partial(_is_file, TABLES), **_FILES),
     Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )

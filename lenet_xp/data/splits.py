@@ -1,7 +1,7 @@
 """Named splits of a data set into training, validation and test images.
 
-Identical images on two sides make a score too good: they are found here, kept together by the
-splits that draw their own sides, and dropped from training and validation by `honest_split`.
+Identical images on two sides make a score too good: splits that draw their own sides keep them
+together, and `honest_split` drops them from training and validation.
 """
 
 import hashlib
@@ -53,8 +53,7 @@ def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Spli
     if not 0 <= fold < FOLDS[name]:
         choice = f"0 to {FOLDS[name] - 1}" if FOLDS[name] > 1 else "only 0"
         raise InputError(f"split {name!r} has no fold {fold}; it has {choice}")
-    train, val, test = SPLITS[name](dataset, fold)
-    return Split(name, train, val, test, fold)
+    return Split(name, *SPLITS[name](dataset, fold), fold)
 
 
 def _seed(dataset: Dataset, fold: int) -> Parts:
@@ -191,21 +190,15 @@ class TooFew(InputError):
 
 def _too_few(dataset: Dataset, labels: np.ndarray, share: float) -> TooFew:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
-    rarest = int(counts.argmin())
-    return TooFew(
-        f"{dataset.name}: too few images to set {share:.0%} of every class apart ({counts[rarest]} "
-        f"of class {dataset.class_names[rarest]!r}); give at least {MIN_IMAGES} of each"
-    )
+    found = f"{counts.min()} of class {dataset.class_names[int(counts.argmin())]!r}"
+    problem = f"too few images to set {share:.0%} of every class apart ({found})"
+    return TooFew(f"{dataset.name}: {problem}; give at least {MIN_IMAGES} of each")
 
 
 def image_groups(images: np.ndarray) -> np.ndarray:
-    """The group of each image of (N, S, S) uint8: (N,) int64, equal for identical images.
-
-    Groups are numbered from 0 in the order of their first image.
-    """
+    """The groups of identical images (N, ...), numbered in the order of their first: (N,) int64."""
     seen: dict[str, int] = {}  # by digest: whole images as keys would take the memory again
-    groups = (seen.setdefault(digest, len(seen)) for digest in digests(images))
-    return np.fromiter(groups, np.int64, len(images))
+    return np.array([seen.setdefault(digest, len(seen)) for digest in digests(images)], np.int64)
 
 
 def digests(images: np.ndarray) -> list[str]:
@@ -221,10 +214,7 @@ def repeated(groups: np.ndarray) -> list[np.ndarray]:
 
 
 def linked(count: int, links: Iterable[tuple[int, ...]]) -> np.ndarray:
-    """The connected components of the numbers 0 to count - 1: (count,) int64.
-
-    links: tuples of numbers that belong together. A component has the name of its lowest number.
-    """
+    """The component of each number below count, by its lowest member; `links` join numbers."""
     lowest = np.arange(count)
     for link in links:
         joined = np.isin(lowest, lowest[list(link)])
@@ -286,8 +276,8 @@ def honest_split(
             "or keep them with --allow-overlap"
         )
     val = split.val[~np.isin(groups[split.val], groups[split.test])]
-    evaluated = np.concatenate([val, split.test])
-    train = split.train[~np.isin(groups[split.train], groups[evaluated])]
+    evaluated = groups[np.concatenate([val, split.test])]
+    train = split.train[~np.isin(groups[split.train], evaluated)]
     counts = np.bincount(dataset.labels[train], minlength=len(dataset.class_names))
     if not len(val) or not counts.min():
         missing = f"of class {dataset.class_names[int(counts.argmin())]!r} to train on"

@@ -19,7 +19,7 @@ WRITERS = 60  # people
 SAMPLES = 13  # images: of each letter, from each writer
 IMAGES = WRITERS * SAMPLES  # images: of each letter
 
-_NAME = re.compile(r"(?P<class>[^/]+)/(?P=class)_(?P<number>[1-9]\d{0,2})\.\w+", re.ASCII)
+_NAME = re.compile(r"([^/]+)/\1_([1-9]\d{0,2})\.\w+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,13 @@ def writers_of(dataset: Dataset) -> np.ndarray:
     """
     table = writer_table()
     names = [*dataset.files, *(file for file, _ in dataset.skipped)]
-    found = [each for each in map(_NAME.fullmatch, names) if each]
-    keys = {(each["class"], int(each["number"])) for each in found}
+    found = [(each[1], int(each[2])) for each in map(_NAME.fullmatch, names) if each]
     expected = {(name, number) for name in table for number in range(1, IMAGES + 1)}
-    if len(names) != len(keys) or keys != expected or len(dataset.files) != len(dataset):
-        raise InputError(
-            f"{dataset.name}: nobody knows who wrote its images; only AMHCD as published, with "
-            f"{len(table)} classes of {IMAGES} numbered files, can be split by writers"
-        )
-    return np.array(
-        [table[each["class"]].writers[int(each["number"]) - 1] for each in found[: len(dataset)]]
-    )
+    if len(names) != len(expected) or set(found) != expected or not dataset.files:
+        known = f"AMHCD as published, with {len(table)} classes of {IMAGES} numbered files,"
+        problem = f"nobody knows who wrote its images; only {known} can be split by writers"
+        raise InputError(f"{dataset.name}: {problem}")
+    return np.array([table[name].writers[number - 1] for name, number in found[: len(dataset)]])
 
 
 def known_writers(dataset: Dataset) -> np.ndarray | None:

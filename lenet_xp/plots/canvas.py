@@ -35,10 +35,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Return new axes; their data area is placed in inches from the top left corner.
-
-    Placing by hand takes a third of the time of a layout engine.
-    """
+    """Return new axes, placed in inches from the top left corner: faster than a layout engine."""
     wide, high = figure.get_size_inches()
     box = (left / wide, 1 - (top + height) / high, width / wide, height / high)
     return figure.add_axes(box)
@@ -72,8 +69,7 @@ def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     figure = new_figure(width, height)
     axes = add_axes(figure, 0, 0, width, height)
     axes.set_axis_off()
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
+    axes.set(xlim=(0, width), ylim=(height, 0))
     return figure, axes
 
 
@@ -82,9 +78,8 @@ def place_image(
 ) -> None:
     """Draw an (H, W) image on a page, `width` inches wide; `style` goes to matplotlib's imshow."""
     limits: dict[str, Any] = {"xlim": page.get_xlim(), "ylim": page.get_ylim()}
-    bottom = top + width * image.shape[0] / image.shape[1]
-    style = {"interpolation": "nearest"} | style
-    page.imshow(image, extent=(left, left + width, bottom, top), **style)
+    extent = (left, left + width, top + width * image.shape[0] / image.shape[1], top)
+    page.imshow(image, extent=extent, **{"interpolation": "nearest"} | style)
     page.set(**limits, aspect="auto")
 
 

@@ -50,9 +50,8 @@ def _draw_cells(page: Axes, confusion: np.ndarray, cell: float) -> None:
     diagonal = np.eye(count, dtype=bool)
     colours = np.where(diagonal[..., None], RIGHT(SHARES(share)), WRONG(SHARES(share)))
     canvas.place_image(page, colours, 0, 0, count * cell)
-    lines = np.arange(count + 1) * cell
-    page.hlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
-    page.vlines(lines, 0, count * cell, color=FAINT, linewidth=0.6)
+    for draw in (page.hlines, page.vlines):
+        draw(np.arange(count + 1) * cell, 0, count * cell, color=FAINT, linewidth=0.6)
     size = 9 if count > MANY_CLASSES else 12
     shown = (confusion > 0) & ~(diagonal & (count > MANY_CLASSES))
     for row, column in np.argwhere(shown):

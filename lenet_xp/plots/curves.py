@@ -23,10 +23,8 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     (0 to 1), learning_rate and seconds. A value that is missing, None or not finite leaves a gap.
     """
     figure = canvas.new_figure(13.6, 4.4)
-    loss, accuracy, rate = (
-        add_axes(figure, left, 0.5, width, 3.2)
-        for left, width in ((0.8, 4.2), (6.0, 4.2), (11.1, 2.3))
-    )
+    places = ((0.8, 4.2), (6.0, 4.2), (11.1, 2.3))  # inches: from the left, and wide
+    loss, accuracy, rate = (add_axes(figure, left, 0.5, width, 3.2) for left, width in places)
     epochs = _series(history, "epoch")
     losses = [_series(history, f"{part}_loss") for part, *_ in PARTS]
     _draw_parts(loss, epochs, losses, {loss: f"{loss:g}" for loss in LOSSES})

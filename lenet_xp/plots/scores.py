@@ -24,9 +24,7 @@ def confused_pairs(scores: Scores, ax: Axes | None = None) -> Figure:
     axes.bar_label(bars, labels, padding=5, color=INK, fontsize=10)
     names = [f"{caption(pair.true)}  read as  {caption(pair.predicted)}" for pair in pairs]
     axes.set_yticks(rows, names, fontsize=12)
-    axes.set_ylim(len(pairs) - 0.5, -0.5)
-    axes.set_xlim(0, 1.5 * pairs[0].count)
-    axes.set_xticks([])
+    axes.set(ylim=(len(pairs) - 0.5, -0.5), xlim=(0, 1.5 * pairs[0].count), xticks=[])
     canvas.style_axes(axes, "x")
     axes.spines["bottom"].set_visible(False)
     canvas.title(axes, "Most confused pairs")

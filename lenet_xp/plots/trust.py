@@ -13,7 +13,7 @@ from lenet_xp.plots.canvas import BLUE, GREEN, GREY, ORANGE, percent
 from lenet_xp.scores.calibration import Reliability, expected_calibration_error
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore, deviation
-from lenet_xp.scores.rejection import RejectionCurve, coverage_at
+from lenet_xp.scores.rejection import RejectionCurve
 
 STYLES = ((ORANGE, "s", "--"), (BLUE, "o", "-"))
 IN_PERCENT: dict[str, Any] = {"xmax": 1, "symbol": " %"}
@@ -28,7 +28,7 @@ def reliability(curves: dict[str, Reliability]) -> Figure:
     figure = canvas.new_figure(6.9, 7.8)
     upper = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
     lower = canvas.add_axes(figure, 1.1, 5.8, 5.4, 1.3)
-    upper.plot((0, 1), (0, 1), color=GREY, linewidth=1, linestyle=":")
+    upper.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1)
     for (name, curve), style in zip(curves.items(), STYLES, strict=False):
         ece = percent(expected_calibration_error(curve), digits=2)
         _draw_bins(upper, curve, style, f"{name} (calibration error {ece})")
@@ -54,7 +54,7 @@ def rejection(curve: RejectionCurve, targets: Sequence[float], ax: Axes | None =
     axes, known = canvas.axes_or_new(ax, 8.6, 4.8, 1.1, 0.6, 7.1, 3.5)
     axes.plot(curve.coverage, curve.accuracy, color=BLUE)
     for target, colour, marker in zip(targets, (ORANGE, GREEN), "sD", strict=False):
-        coverage = coverage_at(curve, target)
+        coverage = curve.coverage_at(target)
         if coverage > 0:
             label = f"{percent(target)} right: answer {percent(coverage)}"
             reached = curve.accuracy[np.searchsorted(curve.coverage, coverage)]

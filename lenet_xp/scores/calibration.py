@@ -1,7 +1,6 @@
 """How well a network's probabilities match its accuracy, and the temperature that calibrates them.
 
-Definitions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern Neural Networks",
-sections 2 and 4.2.
+Definitions: Guo et al. 2017, "On Calibration of Modern Neural Networks", sections 2 and 4.2.
 """
 
 import math
@@ -30,44 +29,23 @@ class Reliability:
     accuracy: np.ndarray
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Expected (`ece`) and maximum (`mce`) calibration error, Brier score, and the bins of both."""
-
-    ece: float
-    mce: float
-    brier_score: float
-    bins: Reliability
-
-    def errors(self) -> dict[str, float]:
-        """Return the three numbers by name."""
-        return {name: value for name, value in vars(self).items() if name != "bins"}
-
-
-def measure_calibration(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Return the calibration of (N, C) probabilities against (N,) labels."""
-    curve = reliability(probabilities, labels)
-    return Calibration(
-        expected_calibration_error(curve),
-        maximum_calibration_error(curve),
-        brier_score(probabilities, labels),
-        curve,
-    )
-
-
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
     """Return the reliability diagram of (N, C) probabilities and (N,) labels."""
     # A row of NaN, which diverged weights give, counts as a confidence of 0.
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
-    right = probabilities.argmax(axis=1) == labels if len(labels) else np.zeros(0)
+    right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, bins + 1)
     places = np.searchsorted(edges[1:-1], top)
     counts = np.bincount(places, minlength=bins)
     divisors = np.where(counts == 0, np.nan, counts)
-    confidence, accuracy = (
-        np.bincount(places, weights=each, minlength=bins) / divisors for each in (top, right)
-    )
-    return Reliability(edges, counts, confidence, accuracy)
+    means = (np.bincount(places, each, minlength=bins) / divisors for each in (top, right))
+    return Reliability(edges, counts, *means)
+
+
+def errors_of(curve: Reliability, rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the calibration errors and the Brier score of rows of probabilities by name."""
+    ece, mce = expected_calibration_error(curve), maximum_calibration_error(curve)
+    return {"ece": ece, "mce": mce, "brier_score": brier_score(rows, labels)}
 
 
 def expected_calibration_error(curve: Reliability) -> float:
@@ -81,8 +59,7 @@ def maximum_calibration_error(curve: Reliability) -> float:
 
 
 def _gaps(curve: Reliability) -> np.ndarray:
-    gaps: np.ndarray = np.nan_to_num(np.abs(curve.accuracy - curve.confidence))
-    return gaps
+    return np.asarray(np.nan_to_num(np.abs(curve.accuracy - curve.confidence)))
 
 
 def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -97,8 +74,7 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Return the logarithms (N, C), finite even where a probability underflowed to 0."""
-    logits: np.ndarray = np.log(np.maximum(probabilities, MIN_PROBABILITY))
-    return logits
+    return np.asarray(np.log(np.maximum(probabilities, MIN_PROBABILITY)))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -118,10 +94,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         middle = (low + high) / 2
         weights = np.exp(logits * math.exp(-middle))
         expected = np.sum(weights * logits, axis=1) / np.sum(weights, axis=1)
-        if np.mean(expected - chosen) > 0:  # the derivative by 1 / T
-            low = middle
-        else:
-            high = middle
+        falls = np.mean(expected - chosen) > 0  # the derivative by 1 / T
+        low, high = (middle, high) if falls else (low, middle)
     return min(max(math.exp((low + high) / 2), MIN_TEMPERATURE), MAX_TEMPERATURE)
 
 
@@ -137,5 +111,4 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
         return probabilities
     logits = log_probabilities(probabilities) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    scaled: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
-    return scaled
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -1,7 +1,6 @@
 """Accuracy against coverage when the least certain images are refused.
 
-Source: the risk-coverage curve of El-Yaniv and Wiener 2010, by the top probability as in Geifman
-and El-Yaniv 2017.
+Source: El-Yaniv and Wiener 2010; by the top probability as in Geifman and El-Yaniv 2017.
 """
 
 from dataclasses import dataclass
@@ -21,6 +20,17 @@ class RejectionCurve:
     coverage: np.ndarray
     accuracy: np.ndarray
 
+    def risk_coverage_area(self) -> float:
+        """Return the mean over the images of the error rate among those at least as certain."""
+        return float(np.sum((1 - self.accuracy) * np.diff(self.coverage, prepend=0.0)))
+
+    def coverage_at(self, accuracy: float) -> float:
+        """Return the largest coverage that has at least `accuracy`, 0 if no threshold reaches it.
+
+        The threshold is chosen on the same images, so the value is slightly optimistic.
+        """
+        return float(self.coverage[self.accuracy >= accuracy].max(initial=0.0))
+
 
 def rejection_curve(probabilities: np.ndarray, labels: np.ndarray) -> RejectionCurve:
     """Return the rejection curve of (N, C) probabilities and (N,) labels.
@@ -29,25 +39,7 @@ def rejection_curve(probabilities: np.ndarray, labels: np.ndarray) -> RejectionC
     """
     top = np.nan_to_num(probabilities.max(axis=1, initial=0.0))
     order = np.argsort(-top, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order] if len(labels) else np.zeros(0)
-    top = top[order]
+    right, top = (probabilities.argmax(axis=1) == labels)[order], top[order]
     last = np.flatnonzero(np.append(top[1:] != top[:-1], len(top) > 0))  # of each point
     answered = last + 1
     return RejectionCurve(top[last], answered / len(labels), np.cumsum(right)[last] / answered)
-
-
-def risk_coverage_area(curve: RejectionCurve) -> float:
-    """Return the area under the risk-coverage curve: the mean error over all coverages, 0 at best.
-
-    It equals the mean, over the images, of the error rate among those at least as certain.
-    """
-    widths = np.diff(curve.coverage, prepend=0.0)
-    return float(np.sum((1 - curve.accuracy) * widths))
-
-
-def coverage_at(curve: RejectionCurve, accuracy: float) -> float:
-    """Return the largest coverage that has at least `accuracy`, 0 if no threshold reaches it.
-
-    The threshold is chosen on the same images, so the value is slightly optimistic.
-    """
-    return float(curve.coverage[curve.accuracy >= accuracy].max(initial=0.0))

@@ -7,28 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.scores.calibration import Calibration, apply_temperature, measure_calibration
+from lenet_xp.scores import metrics
+from lenet_xp.scores.calibration import Reliability, apply_temperature, errors_of, reliability
 from lenet_xp.scores.intervals import bootstrap_interval, wilson_interval
-from lenet_xp.scores.metrics import (
-    ClassScores,
-    ConfusedPair,
-    GroupScore,
-    accuracy,
-    confused_pairs,
-    confusion_matrix,
-    cross_entropy,
-    deviation,
-    macro_f1,
-    per_class,
-    per_group,
-    top_k_accuracy,
-)
-from lenet_xp.scores.rejection import (
-    RejectionCurve,
-    coverage_at,
-    rejection_curve,
-    risk_coverage_area,
-)
+from lenet_xp.scores.rejection import RejectionCurve, rejection_curve
 
 TARGETS = (0.995, 0.999)  # accuracies: to be reached by refusing the least certain images
 MAX_PAIRS = 50  # confused pairs: that are listed
@@ -53,14 +35,12 @@ class Scores:
     @cached_property
     def predictions(self) -> np.ndarray:
         """The most probable class of each image, (N,)."""
-        read: np.ndarray = self.probabilities.argmax(axis=1)
-        return read
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @cached_property
     def correct(self) -> np.ndarray:
         """Which images were read right: (N,) bool."""
-        right: np.ndarray = self.predictions == self.labels
-        return right
+        return np.asarray(self.predictions == self.labels)
 
     @cached_property
     def scaled(self) -> np.ndarray:
@@ -76,22 +56,22 @@ class Scores:
     @cached_property
     def confusion(self) -> np.ndarray:
         """Confusion matrix (C, C) int64, rows true, columns predicted."""
-        return confusion_matrix(self.labels, self.predictions, len(self.class_names))
+        return metrics.confusion_matrix(self.labels, self.predictions, len(self.class_names))
 
     @cached_property
-    def per_class(self) -> list[ClassScores]:
+    def per_class(self) -> list[metrics.ClassScores]:
         """Precision, recall, F1 and support of each class, in class order."""
-        return per_class(self.labels, self.predictions, self.class_names)
+        return metrics.per_class(self.confusion, self.class_names)
 
     @cached_property
     def macro_f1(self) -> float:
         """The mean F1 over the classes that occur."""
-        return macro_f1(self.per_class, self.confusion)
+        return metrics.macro_f1(self.per_class, self.confusion)
 
     @cached_property
-    def pairs(self) -> list[ConfusedPair]:
+    def pairs(self) -> list[metrics.ConfusedPair]:
         """The most frequent errors, at most 50, the most frequent first."""
-        return confused_pairs(self.confusion, self.class_names, MAX_PAIRS)
+        return metrics.confused_pairs(self.confusion, self.class_names, MAX_PAIRS)
 
     @cached_property
     def accuracy_interval(self) -> tuple[float, float]:
@@ -99,14 +79,14 @@ class Scores:
         return wilson_interval(int(self.correct.sum()), len(self.labels))
 
     @cached_property
-    def calibration(self) -> Calibration:
-        """Calibration of the probabilities as trained."""
-        return measure_calibration(self.probabilities, self.labels)
+    def calibration(self) -> Reliability:
+        """The reliability diagram of the probabilities as trained."""
+        return reliability(self.probabilities, self.labels)
 
     @cached_property
-    def calibration_scaled(self) -> Calibration:
-        """Calibration of the scaled probabilities."""
-        return measure_calibration(self.scaled, self.labels)
+    def calibration_scaled(self) -> Reliability:
+        """The reliability diagram of the scaled probabilities."""
+        return reliability(self.scaled, self.labels)
 
     @cached_property
     def rejection(self) -> RejectionCurve:
@@ -114,9 +94,9 @@ class Scores:
         return rejection_curve(self.scaled, self.labels)
 
     @cached_property
-    def per_group(self) -> list[GroupScore] | None:
+    def per_group(self) -> list[metrics.GroupScore] | None:
         """The score of each writer, the worst first; None if writers are unknown."""
-        return None if self.groups is None else per_group(self.correct, self.groups)
+        return None if self.groups is None else metrics.per_group(self.correct, self.groups)
 
 
 def summarise(scores: Scores) -> dict[str, Any]:
@@ -127,25 +107,23 @@ def summarise(scores: Scores) -> dict[str, Any]:
     """
     labels = scores.labels
     summary: dict[str, Any] = {
-        "accuracy": accuracy(labels, scores.predictions),
+        "accuracy": float(scores.correct.mean()),
         "accuracy_interval": scores.accuracy_interval,
         "macro_f1": scores.macro_f1,
-        "top_3_accuracy": top_k_accuracy(scores.probabilities, labels, 3),
+        "top_3_accuracy": metrics.top_k_accuracy(scores.probabilities, labels, 3),
     }
-    sides = (
-        ("", scores.probabilities, scores.calibration),
-        ("_scaled", scores.scaled, scores.calibration_scaled),
-    )
-    for suffix, probabilities, calibration in sides:
-        summary[f"loss{suffix}"] = cross_entropy(probabilities, labels)
-        summary |= {f"{name}{suffix}": value for name, value in calibration.errors().items()}
-    summary["risk_coverage_area"] = risk_coverage_area(scores.rejection)
+    for suffix, probabilities in (("", scores.probabilities), ("_scaled", scores.scaled)):
+        curve = scores.calibration_scaled if suffix else scores.calibration
+        errors = errors_of(curve, probabilities, labels)
+        summary[f"loss{suffix}"] = metrics.cross_entropy(probabilities, labels)
+        summary |= {f"{name}{suffix}": value for name, value in errors.items()}
+    summary["risk_coverage_area"] = scores.rejection.risk_coverage_area()
     for target in TARGETS:
-        summary[f"coverage_at_{target}"] = coverage_at(scores.rejection, target)
+        summary[f"coverage_at_{target}"] = scores.rejection.coverage_at(target)
     writers = scores.per_group or []
     if scores.groups is not None and len(writers) > 1:
         summary["writers"] = len(writers)
         summary["writer_accuracy_interval"] = bootstrap_interval(scores.correct, scores.groups)
-        summary["writer_accuracy_deviation"] = deviation(writers)
+        summary["writer_accuracy_deviation"] = metrics.deviation(writers)
         summary["worst_writer_accuracy"] = writers[0].accuracy
     return summary

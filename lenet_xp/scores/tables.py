@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lenet_xp.letters.alphabet import letter
-from lenet_xp.scores.calibration import BINS
+from lenet_xp.scores.calibration import BINS, errors_of
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
 from lenet_xp.scores.predictions import write_predictions
@@ -69,13 +69,16 @@ def write_confusion(folder: Path, scores: Scores) -> None:
 
 def write_calibration(folder: Path, scores: Scores) -> None:
     """Write calibration.json: errors and bins before and after the temperature."""
-    sides = {"before": scores.calibration, "after": scores.calibration_scaled}
+    sides = {
+        "before": (scores.calibration, scores.probabilities, scores.labels),
+        "after": (scores.calibration_scaled, scores.scaled, scores.labels),
+    }
     about = {
         "definition": f"{BINS} bins of equal width on the top probability (Guo et al. 2017)",
         "images": len(scores.labels),
         "temperature": scores.temperature,
     }
-    tables = {name: side.errors() | {"bins": vars(side.bins)} for name, side in sides.items()}
+    tables = {name: errors_of(*side) | {"bins": vars(side[0])} for name, side in sides.items()}
     write_json(folder / "calibration.json", about | tables)
 
 

@@ -22,7 +22,6 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.image_file import read_image
 from lenet_xp.scores.calibration import apply_temperature
-from lenet_xp.scores.metrics import accuracy
 from lenet_xp.system.opencv import cv2
 from lenet_xp.training.record import RESULTS
 
@@ -172,7 +171,7 @@ def test_predict_says_what_the_api_says(world, call):
         printed = [(each["name"], each["probability"]) for each in reading["readings"]]
         assert printed == [(saved.class_names[i], pytest.approx(row[i], rel=1e-6)) for i in best]
     truth = np.array([saved.class_names.index(file.parent.name) for file in files])
-    assert accuracy(truth, probabilities.argmax(1)) > 0.4  # a third is chance
+    assert np.mean(truth == probabilities.argmax(1)) > 0.4  # a third is chance
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (300, 200)])

@@ -30,6 +30,5 @@ def test_by_hand_with_ties_in_order_of_the_groups():
     assert scores == [GroupScore(1, 2, 1), GroupScore(9, 2, 1), GroupScore(4, 2, 2)]
 
 
-def test_one_group_has_no_deviation_and_none_no_scores():
-    assert np.isnan(deviation([GroupScore(1, 2, 1)]))
+def test_no_images_have_no_scores():
     assert per_group(np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64)) == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lenet_xp.scores.rejection import coverage_at, rejection_curve, risk_coverage_area
+from lenet_xp.scores.rejection import rejection_curve
 
 
 @pytest.fixture(params=[None, 1], ids=["distinct", "with ties"])
@@ -40,7 +40,7 @@ def test_every_point_is_what_its_threshold_keeps(answers):
 def test_the_area_is_the_mean_error_among_images_as_certain(answers):
     probabilities, labels = answers
     errors = [1 - kept(probabilities, labels, max(row))[1] for row in probabilities]
-    area = risk_coverage_area(rejection_curve(probabilities, labels))
+    area = rejection_curve(probabilities, labels).risk_coverage_area()
     assert area == pytest.approx(np.mean(errors))
 
 
@@ -49,7 +49,7 @@ def test_coverage_is_the_largest_that_any_threshold_reaches(answers, accuracy):
     probabilities, labels = answers
     options = [kept(probabilities, labels, max(row)) for row in probabilities]
     expected = max([share for share, right in options if right >= accuracy], default=0)
-    assert coverage_at(rejection_curve(probabilities, labels), accuracy) == pytest.approx(expected)
+    assert rejection_curve(probabilities, labels).coverage_at(accuracy) == pytest.approx(expected)
 
 
 def test_four_images_by_hand():
@@ -58,15 +58,15 @@ def test_four_images_by_hand():
     curve = rejection_curve(np.column_stack([top, 1 - top]), labels)
     assert curve.coverage.tolist() == [0.25, 0.5, 0.75, 1]
     assert curve.accuracy.tolist() == [1, 0.5, 2 / 3, 0.75]
-    assert coverage_at(curve, 0.7) == 1 and coverage_at(curve, 0.8) == 0.25
-    assert risk_coverage_area(curve) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert curve.coverage_at(0.7) == 1 and curve.coverage_at(0.8) == 0.25
+    assert curve.risk_coverage_area() == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
 
 
 @pytest.mark.filterwarnings("error")
 def test_no_images_none_right_and_no_numbers():
     none = rejection_curve(np.zeros((0, 4)), np.zeros(0, dtype=np.int64))
-    assert risk_coverage_area(none) == coverage_at(none, 0.5) == len(none.coverage) == 0
+    assert none.risk_coverage_area() == none.coverage_at(0.5) == len(none.coverage) == 0
     wrong = rejection_curve(np.eye(3), np.array([1, 2, 0]))
-    assert risk_coverage_area(wrong) == 1 and coverage_at(wrong, 0.5) == 0
+    assert wrong.risk_coverage_area() == 1 and wrong.coverage_at(0.5) == 0
     lost = rejection_curve(np.full((2, 3), np.nan), np.array([0, 1]))
     assert lost.thresholds.tolist() == [0] and lost.accuracy.tolist() == [0.5]
