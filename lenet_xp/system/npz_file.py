@@ -27,6 +27,10 @@ MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 3
 
 # The two methods that NumPy writes. With others Python unpacks more than a member declares.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class Damaged(ValueError):
@@ -145,12 +149,9 @@ def read_container(
         stored = _lazy_arrays(archive, members)
         if "header" not in stored:
             raise Damaged("it has no header")
-        text = stored.pop("header")
-        if text.nbytes > MAX_HEADER:
-            raise Damaged("its header is too large")
-        text_bytes = text.read(MAX_HEADER).tobytes()
+        text = stored.pop("header").read(MAX_HEADER).tobytes()
         try:
-            header = json.loads(text_bytes)
+            header = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise Damaged("its header is damaged") from error
         if not isinstance(header, dict):
@@ -177,12 +178,9 @@ def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> di
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Return shape, whether the order is Fortran's, and dtype; ValueError for an unsafe header."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
+    if version not in _HEADERS:
         raise ValueError(f"it is of version {version} of NumPy's format")
+    shape, fortran, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("Python objects cannot be loaded: a pickle could run code")
     if dtype.itemsize == 0 or any(side < 0 for side in shape):

@@ -26,7 +26,8 @@ def with_streams(work: Callable[[], int]) -> int:
     pipe has left, the status is 141. SystemExit passes.
     """
     _prepare()
-    output = _raw(sys.stdout)
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    output = raw if isinstance(raw, _Output) else None
     status, left = 0, None
     try:
         try:
@@ -133,15 +134,9 @@ def _is_own(stream: TextIO, first: TextIO | None, descriptor: int) -> bool:
 def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
     """A text stream on a descriptor, with the encoding and the buffering of another, if any."""
     lines = isinstance(raw, _NeverFails) or bool(like and like.isatty())
-    through = bool(getattr(like, "write_through", False))
-    encoding = like.encoding if like else "utf-8"
-    buffer = io.BufferedWriter(raw)
-    return io.TextIOWrapper(buffer, encoding, line_buffering=lines or through, write_through=True)
-
-
-def _raw(stream: TextIO) -> _Output | None:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw if isinstance(raw, _Output) else None
+    lines = lines or bool(getattr(like, "write_through", False))
+    encoding, buffer = like.encoding if like else "utf-8", io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffer, encoding, line_buffering=lines, write_through=True)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
