@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,10 @@ class CupyArrays(Ops):
             ) from error
 
     def resident(self, images: np.ndarray) -> Array | None:
-        if images.size > MAX_SIZE:
-            return None
-        try:
-            return self.xp.asarray(images, dtype=np.uint8, order="C")
-        except self.xp.cuda.memory.OutOfMemoryError:  # batches are sent instead
-            return None
+        if images.size <= MAX_SIZE:
+            with suppress(self.xp.cuda.memory.OutOfMemoryError):
+                return self.xp.asarray(images, dtype=np.uint8, order="C")
+        return None  # batches are sent instead
 
     def image_batch(
         self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None

@@ -28,11 +28,10 @@ def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
 
 
 class Kernels:
-    """Launches kernels on the current stream; compiles each source once for each set of macros."""
+    """Launches kernels on the current stream, compiled by CuPy once for each set of macros."""
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
-        self._modules: dict[tuple[Any, ...], Any] = {}
         self._functions: dict[tuple[Any, ...], Any] = {}
 
     def launch(
@@ -51,15 +50,10 @@ class Kernels:
         """
         key = file, name, *defines.values()
         if key not in self._functions:
-            self._functions[key] = self._compile(file, defines).get_function(name)
-        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
-
-    def _compile(self, file: str, defines: dict[str, int]) -> Any:
-        key = file, *defines.values()
-        if key not in self._modules:
             options = compiler_options(self._dtype, defines)
-            self._modules[key] = self._cupy.RawModule(code=source(file), options=options)
-        return self._modules[key]
+            module = self._cupy.RawModule(code=source(file), options=options)
+            self._functions[key] = module.get_function(name)
+        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
 
 
 def _argument(value: Any) -> Any:

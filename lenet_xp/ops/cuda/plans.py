@@ -1,8 +1,7 @@
 """Splits the work of a stage and of a dense layer into blocks and threads of a GPU.
 
-A plan gives the grids of the kernels and the macros that they are compiled with. A thread computes
-a tile of several outputs, and the warps of a block, its slices, share a long sum. Plans depend on
-sizes alone, so that sums are added in the same order on every card.
+A thread computes a tile of several outputs, and the warps of a block, its slices, share a long sum.
+Plans depend on sizes alone, so that sums are added in the same order on every card.
 """
 
 from functools import cache
@@ -80,10 +79,7 @@ stage_plan = cache(StagePlan)
 
 
 def stage_fits(settings: StageSettings, itemsize: int) -> bool:
-    """Whether the kernels of a stage have enough shared memory and registers.
-
-    itemsize: bytes per number.
-    """
+    """Whether a stage's kernels have enough memory and registers; itemsize: bytes per number."""
     out_channels, channels, height, width = settings.kernels
     pool, kernel = settings.pool, height * width
     reach = (pool - 1) * settings.stride

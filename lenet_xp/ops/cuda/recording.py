@@ -1,7 +1,7 @@
 """Captures a computation on a GPU, to run it again and again as one CUDA graph.
 
-A graph knows arrays by their address. So every pass of the computation works in the same arrays
-(`Recording`), and what the host changes between passes is copied to one place (`Staging`).
+A graph knows arrays by their address. So every pass works in the same arrays (`Recording`), and
+what the host changes between passes is copied to one place (`Staging`).
 """
 
 from collections.abc import Callable, Sequence
@@ -111,10 +111,9 @@ _unused_pools: list[Any] = []  # memory pools of deleted graphs
 
 
 def free_unused_pools(cupy: Any) -> None:
-    """Free the memory of deleted graphs; must not be called within a capture.
+    """Free the memory of deleted graphs, which their pools keep for ever.
 
-    A pool that is only deleted keeps its memory for ever. Freeing waits for the device, which ends
-    a capture, and a graph may be deleted while another is captured.
+    It waits for the device, which would end a capture, and a graph may be deleted in one.
     """
     if _unused_pools:
         cupy.cuda.runtime.deviceSynchronize()  # their kernels may still run
@@ -125,9 +124,8 @@ def free_unused_pools(cupy: Any) -> None:
 class RecordedGraph:
     """The kernels of `compute` as a CUDA graph on a recording's arrays; a call runs it.
 
-    Nothing is computed while the graph is made. `compute` must have run before, so that its kernels
-    are compiled. Its temporary arrays live in a memory pool of the graph's own, which
-    `free_unused_pools` frees after the graph is deleted.
+    `compute` must have run before, so that its kernels are compiled. Its temporary arrays live in a
+    memory pool of the graph's own, which `free_unused_pools` frees after the graph is deleted.
     """
 
     def __init__(self, cupy: Any, staging: Staging, compute: Callable[[], Any]):
