@@ -25,9 +25,8 @@ def predict_probabilities(
 ) -> np.ndarray:
     """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
-    threads: how many cores to use on a CPU, by default all that the process may. Where NumPy's
-    products use threads of their own, fewer than MIN_IN_PROCESSES images are read by the caller's.
-    Raises ValueError for threads below 1.
+    threads: cores to use on a CPU, by default all. Where NumPy's products use threads of their own,
+    the caller's reads fewer than MIN_IN_PROCESSES images. Raises ValueError for threads below 1.
     """
     count = worker_count(model.ops, threads)
     many = len(images) >= MIN_IN_PROCESSES
@@ -151,10 +150,7 @@ def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -
 def read_in_pieces(
     model: Sequential, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Write the probabilities of prepared images, read with the model's parameters of now.
-
-    probabilities: (N, K) float64, or with more rows. The images are read in pieces.
-    """
+    """Write probabilities, (N, K) float64 or more rows, of images, with the parameters of now."""
     with np.errstate(over="ignore", invalid="ignore"):
         count = piece_size(model.ops, len(images))
         ForwardPass(model, preprocessing, count).read_all(images, probabilities)
@@ -163,8 +159,7 @@ def read_in_pieces(
 class ForwardPass:
     """The captured forward pass for up to `count` images: every call reuses its arrays.
 
-    One thread may call it at a time. frozen: whether it reads with the parameters that the model
-    has now; otherwise with those it has at each call.
+    One thread may call it at a time. frozen: whether it reads with the model's parameters of now.
     """
 
     def __init__(
@@ -225,10 +220,7 @@ def input_gradient(
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:
-    """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one.
-
-    Raises ValueError for threads below 1.
-    """
+    """The threads for a backend: `threads` or all cores, if it uses any; ValueError below 1."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, or None for all cores, not {threads}")
     return (threads or usable_cores()) if ops.uses_cores else 1

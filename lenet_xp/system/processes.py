@@ -58,8 +58,7 @@ class WorkerProcess:
     """Another process that calls `serve(number)` for each number sent to it.
 
     job: is called there with the shared arrays and gives `serve`. shapes: shape and dtype of each
-    shared array by name; they begin as zeros. Processes are started by `start_all`. They end with
-    `close`, and with this process however that dies.
+    shared array, zeros at first. It ends with `close`, and with this process however that dies.
     """
 
     def __init__(self, job: Job, shapes: Shapes):
@@ -149,8 +148,7 @@ class WorkerProcess:
 def start_all(stack: ExitStack, workers: Sequence[WorkerProcess]) -> bool:
     """Start worker processes and leave their end to `stack`; whether all of them work.
 
-    Where not, none is left, and the caller does the work in another way. A command is told instead:
-    it raises WorkerFailed.
+    Where not, none is left. In a command it raises WorkerFailed instead.
     """
     with ExitStack() as started:
         try:
@@ -191,9 +189,9 @@ def live(channel: socket.socket, make: Callable[[], Serve], host: int) -> None:
             return
         if not message:
             return
+        answer = SUCCESS
         try:
             serve(int.from_bytes(message, "little", signed=True))
-            answer = SUCCESS
         except Exception as error:
             answer = f"{type(error).__name__}: {error}".encode()[:1000]
         channel.send(answer)

@@ -21,14 +21,13 @@ READER_LEFT = 141  # status: what a shell gives a program that SIGPIPE ended
 def with_streams(work: Callable[[], int]) -> int:
     """Run `work` with streams that cannot surprise it, and return its exit status.
 
-    Standard error never raises. Nor does standard output where it is full or closed: the work goes
-    on, and its success becomes one line and status 2, as any OSError does. Where the reader of a
-    pipe has left, the status is 141. SystemExit passes.
+    Where standard output is full or closed, the work goes on, and its success becomes one line and
+    status 2, as any OSError does; where the reader of a pipe has left, 141. SystemExit passes.
     """
     _prepare()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     output = raw if isinstance(raw, _Output) else None
-    status, left = 0, None
+    left = None
     try:
         try:
             status = work()
@@ -37,9 +36,9 @@ def with_streams(work: Callable[[], int]) -> int:
         sys.stdout.flush()
         if output and output.failure and not status:
             raise output.failure
+    except BrokenPipeError:
+        return READER_LEFT  # nobody would read a message
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return READER_LEFT  # nobody would read a message
         where = "standard output" if output and error is output.failure else error.filename
         reason = error.strerror or str(error)
         return failed(f"{where}: {reason}" if where else reason)
@@ -71,10 +70,7 @@ def tell(*lines: str) -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output: where a write fails, `failure` says why, and all that follows is lost.
-
-    BrokenPipeError is raised, because what goes into a pipe is often all that a command is for.
-    """
+    """Standard output: where a write fails, `failure` says why, and all that follows is lost."""
 
     shut = False  # whether it was closed before the process began
     failure: OSError | None = None
@@ -90,7 +86,7 @@ class _Output(io.FileIO):
                 return super().write(data)
         except OSError as error:
             self.failure = error
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError):  # a pipe is often all that a command is for
                 raise
         return len(data)
 

@@ -33,10 +33,9 @@ class WorkerThreads(ThreadPoolExecutor):
         self.count = count
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:
-        """Run at most `count` jobs at once, the first in the caller's thread, and wait for all.
+        """Run up to `count` jobs, the first in the caller's thread; raise an error at the end.
 
-        Once all have ended, the first exception of a job is raised; InputError where the system
-        cannot start that many threads.
+        Raises InputError where the system cannot start that many threads.
         """
         try:
             others = [self.submit(copy_context().run, job) for job in jobs[1:]]
@@ -58,8 +57,7 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield work(item) of each item, in their order, computed on so many threads.
 
-    What `work` raises is raised here, and what has not begun by then is left out. Raises
-    WorkerFailed where the system cannot start a thread.
+    Raises what `work` raises, and WorkerFailed where the system cannot start a thread.
     """
     with ThreadPoolExecutor(threads, "worker") as pool:
         try:
