@@ -43,22 +43,19 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     """LeNet-5 as scikit-learn has its estimators: for clones, pickles, pipelines and searches.
 
     X holds pictures, (N, H, W), (N, H, W, 1) or (N, 1024), or a table, (N, features); for a network
-    of three channels pictures in colour, (N, H, W, 3).
-    `pictures/from_numbers.py` lays both out as images of the network's size: uint8 are levels,
-    other numbers are scaled by their range in training. A UserWarning says where a later X seems to
-    be in other units. If the recipe distorts images, pictures are distorted in training, tables
-    never.
+    of three channels pictures in colour, (N, H, W, 3). `pictures/from_numbers.py` makes images of
+    both: uint8 are levels, other numbers are scaled by their range in training. A UserWarning says
+    where a later X seems to be in other units. A recipe's distortion is for pictures alone.
 
     recipe: "best", "classic", a recipe's file or a `Recipe`. network: a `Sequential` whose layers
     are trained, from new weights, in place of the recipe's network. epochs, batch_size,
     learning_rate: override the recipe's. validation_fraction: part of the training images that
     chooses the best epoch and does not train. If it is fewer than 100 images, or a class has one
     image only, all images do both.
-    start: a model to go on from, a file of a run or a name ("letters", "generated"); pictures are
-    then framed as it frames them. Classes that it knows by name go on, others begin anew, and it is
-    its network that learns. "fine-tune" is a recipe for it.
-    outliers: generated pictures of none of the classes to learn from, some thousand; then `refused`
-    says which pictures show none of them.
+    start: a model whose network goes on, a file of a run or a name ("letters", "generated");
+    pictures are framed as it frames them. Classes that it knows by name go on, others begin anew.
+    "fine-tune" is a recipe for it. outliers: generated pictures of none of the classes to learn
+    from, some thousand; then `refused` says which pictures show none of them.
     warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
     random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
     threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
@@ -129,8 +126,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """One pass over X and y at a constant learning rate, from where the last call ended.
 
         classes: all classes of this and later calls; the first call needs them, except after `fit`.
-        The first call's X sets the ranges of levels, so later ones should be like it.
-        Raises what `fit` raises.
+        The first call's X sets the ranges of levels for all. Raises what `fit` raises.
         """
         again = hasattr(self, "values_")
         if again and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
@@ -183,9 +179,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The most probable class of each row or picture, (N,)."""
-        probabilities = self.predict_proba(X)
-        names: np.ndarray = self.classes_[probabilities.argmax(axis=1)]
-        return names
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -203,13 +198,12 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             self.__dict__.pop("values_", None)  # if this fit fails, they do not suit the classes
             rows, shape = _flat(X, recipe.channels)
             rows, y = validate_data(self, rows, y)
-        check_classification_targets(y)
-        if not again:
+            check_classification_targets(y)
             self.classes_ = np.unique(y if classes is None else classes)
             if len(self.classes_) < 2:
+                one = self.classes_.tolist()[0]
                 raise ValueError(
-                    f"LeNetClassifier needs at least 2 classes, but there is one class: "
-                    f"{self.classes_.tolist()[0]!r}"
+                    f"LeNetClassifier needs 2 classes or more, but has one class: {one!r}"
                 )
             side = recipe.size
             if start := self._begin():
@@ -254,9 +248,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 raise ValueError("start has a network of its own; leave out network")
             recipe = start.recipe(recipe)
         options = {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate")}
-        return recipe.with_options(
-            **{k: int(v) if isinstance(v, Integral) else v for k, v in options.items()}
-        )
+        whole = {name: int(value) for name, value in options.items() if isinstance(value, Integral)}
+        return recipe.with_options(**options | whole)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -281,16 +274,15 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> Sequential:
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
-        start = None if again else self._begin()
         model = recipe.make_network(len(self.classes_), ops, seed=seed, rubbish=self.outliers > 0)
-        if start:
-            known = {name: row for row, name in enumerate(start.saved.class_names)}
-            rows = [known.get(str(name), -1) for name in self.classes_]
-            begin_from(model, start.saved.model, rows)
         if again:
             if describe(model) != self.network_:
                 raise ValueError("this is another network than the fitted one; fit a new estimator")
             model.values[...] = ops.asarray(self.values_)
+        elif start := self._begin():
+            known = {name: row for row, name in enumerate(start.saved.class_names)}
+            rows = [known.get(str(name), -1) for name in self.classes_]
+            begin_from(model, start.saved.model, rows)
         return model
 
     def _pass(
@@ -345,8 +337,6 @@ def _flat(X: np.ndarray, channels: int) -> tuple[np.ndarray, tuple[int, int] | N
 
 def _warn_of_range(rows: np.ndarray, features: FeatureImages) -> None:
     """One UserWarning where rows (N, F) are hardly of the range that `fit` has seen."""
-    if len(rows) == 0:
-        return
     low, high, axis = features.low, features.high, 0 if features.low.ndim else None
     span = np.where(high > low, high - low, np.inf)  # a column that did not vary tells nothing
     bottom, top = (np.asarray(f(axis=axis), np.float64) for f in (rows.min, rows.max))

@@ -25,9 +25,8 @@ def predict_probabilities(
 ) -> np.ndarray:
     """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
-    threads: how many cores to use on a CPU, by default all that the process may. Where NumPy's
-    products use threads of their own, fewer than MIN_IN_PROCESSES images are read by the caller's.
-    Raises ValueError for threads below 1.
+    threads: cores to use on a CPU, by default all. Where NumPy's products use threads of their own,
+    the caller's reads fewer than MIN_IN_PROCESSES images. Raises ValueError for threads below 1.
     """
     count = worker_count(model.ops, threads)
     many = len(images) >= MIN_IN_PROCESSES
@@ -52,10 +51,9 @@ def among(rows: np.ndarray, classes: int) -> np.ndarray:
 class BatchReader:
     """A context manager that reads any number of images on workers that stand ready.
 
-    capacity: where they can be started, processes read calls of up to so many images, threads
-    larger ones. frozen: whether it reads with the parameters that the model has when the context is
-    entered; otherwise only threads read, with the parameters that the model has at each call.
-    processes: that others have started for so many images, in place of its own.
+    capacity: processes read calls of up to so many images, where they can be had, threads larger
+    ones. frozen: whether it reads with the model's parameters at the context's begin; otherwise
+    only threads read, with those at each call. processes: started by others for so many images.
     """
 
     def __init__(
@@ -98,26 +96,23 @@ class BatchReader:
         probabilities = np.empty((count, self._model.num_classes))
         if not count:
             return probabilities
-        shares = shares_to_read(count, self._workers.count)
+        shares = even_slices(count, min(self._workers.count, -(-count // MIN_SHARE)))
         pairs = [(images[share], probabilities[share]) for share in shares]
-        if self._processes and len(shares) > self._first and count <= self._capacity:
-            rest = pairs[self._first :]
-            for process, (given, _) in zip(self._processes, rest, strict=False):
-                process.begin_read(given)
-            for given, wanted in pairs[: self._first]:
-                self._read(0, given, wanted)
-            for process, (_, wanted) in zip(self._processes, rest, strict=False):
-                process.finish_read(wanted)
-        else:
-            self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs)])
+        first = self._first if self._processes and count <= self._capacity else len(pairs)
+        busy = list(zip(self._processes, pairs[first:], strict=False))
+        for process, (given, _) in busy:
+            process.begin_read(given)
+        self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs[:first])])
+        for process, (_, wanted) in busy:
+            process.finish_read(wanted)
         return probabilities
 
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
-        passes, how = self._passes, (self._replicas[worker], self._preprocessing)
-        count = piece_size(self._model.ops, len(images))
-        if (worker, count) not in passes:
-            passes[worker, count] = ForwardPass(*how, count, self._frozen)
-        passes[worker, count].read_all(images, probabilities)
+        key = worker, piece_size(self._model.ops, len(images))
+        if key not in self._passes:
+            how = self._replicas[worker], self._preprocessing, key[1], self._frozen
+            self._passes[key] = ForwardPass(*how)
+        self._passes[key].read_all(images, probabilities)
 
 
 class ReadingProcess(WorkerProcess):
@@ -155,10 +150,7 @@ def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -
 def read_in_pieces(
     model: Sequential, preprocessing: Preprocessing, images: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Write the probabilities of prepared images, read with the model's parameters of now.
-
-    probabilities: (N, K) float64, or with more rows. The images are read in pieces.
-    """
+    """Write probabilities, (N, K) float64 or more rows, of images, with the parameters of now."""
     with np.errstate(over="ignore", invalid="ignore"):
         count = piece_size(model.ops, len(images))
         ForwardPass(model, preprocessing, count).read_all(images, probabilities)
@@ -167,20 +159,17 @@ def read_in_pieces(
 class ForwardPass:
     """The captured forward pass for up to `count` images: every call reuses its arrays.
 
-    One thread may call it at a time. frozen: whether it reads with the parameters that the model
-    has now; otherwise with those it has at each call.
+    One thread may call it at a time. frozen: whether it reads with the model's parameters of now.
     """
 
     def __init__(
         self, model: Sequential, preprocessing: Preprocessing, count: int = 1, frozen: bool = True
     ):
-        ops = model.ops
+        self._ops = ops = model.ops
         self._images = np.zeros((count, *preprocessing.shape), np.uint8)
-        scale, shift = preprocessing.scale_and_shift()
-        self._ops = ops
+        given = self._images, *preprocessing.scale_and_shift()
         self._read = model.capture(
-            lambda: ops.softmax(model.forward(ops.image_batch(self._images, scale, shift))),
-            frozen=frozen,
+            lambda: ops.softmax(model.forward(ops.image_batch(*given))), frozen=frozen
         )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -231,18 +220,10 @@ def input_gradient(
 
 
 def worker_count(ops: Ops, threads: int | None) -> int:
-    """The number of threads for a backend: `threads`, or all cores, if it uses cores; else one.
-
-    Raises ValueError for threads below 1.
-    """
+    """The threads for a backend: `threads` or all cores, if it uses any; ValueError below 1."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, or None for all cores, not {threads}")
     return (threads or usable_cores()) if ops.uses_cores else 1
-
-
-def shares_to_read(count: int, workers: int) -> list[slice]:
-    """The shares of `count` images for at most so many workers."""
-    return even_slices(count, min(workers, -(-count // MIN_SHARE)))
 
 
 def largest_share(count: int, workers: int) -> int:

@@ -20,6 +20,7 @@ from lenet_xp.system.text import problem_with, reason_of
 
 FORMAT = "lenet_xp model"
 VERSION = 2
+DAMAGED = "the file is damaged, train again or use another"
 LENET5_OPTIONS = {"num_classes": int, "activation": str, "squash_pools": bool}
 # The models that come with the package: of AMHCD and generated letters, and of the latter alone.
 MODELS = {
@@ -32,9 +33,8 @@ SHIPPED = MODELS["letters"]  # see docs/model_card.md
 class SavedModel:
     """A network with what its use needs: preprocessing, class names, notes on its training.
 
-    temperature: its logits are to be divided by it. threshold: where the classes together are less
-    probable, a picture shows none of them; 0 refuses nothing. name: what errors call it, its file's
-    path where it was loaded.
+    temperature: of its logits, which are divided by it. threshold: below it, the probability of all
+    classes says that a picture shows none of them. name: what errors call it, such as its path.
     """
 
     model: Sequential
@@ -45,23 +45,16 @@ class SavedModel:
     temperature: float = 1.0
     threshold: float = 0.0
 
-    def probabilities(
-        self, images: np.ndarray, threads: int | None = None, *, scaled: bool = True
-    ) -> np.ndarray:
-        """Class probabilities (N, K) float64 of prepared images, if `scaled` at the temperature.
+    def probabilities(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
+        """Class probabilities (N, K) float64 of prepared images, at the temperature.
 
         What a row lacks to 1 is how probable it is that the image shows none of the classes; only
-        a network with a `Rubbish` layer says so. Raises InputError where they are no numbers,
-        because finite parameters overflowed.
+        a network with a `Rubbish` layer says so. Raises InputError where parameters overflow.
         """
-        plain = self.plain(images, threads)
-        return self.calibrated(plain) if scaled else plain[:, : len(self.class_names)]
+        return self.calibrated(self.plain(images, threads))
 
     def as_trained(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """The same without the temperature, and if it is known that they show one of the classes.
-
-        Each row's sum is 1. Raises InputError as `probabilities` does.
-        """
+        """The same without the temperature, among the classes alone; raises the same InputError."""
         return among(self.plain(images, threads), len(self.class_names))
 
     def calibrated(self, plain: np.ndarray) -> np.ndarray:
@@ -74,10 +67,7 @@ class SavedModel:
         return np.asarray(rows.sum(1) < self.threshold)
 
     def plain(self, images: np.ndarray, threads: int | None = None) -> np.ndarray:
-        """The network's own probabilities (N, outputs) float64 of prepared images.
-
-        Raises InputError as `probabilities` does.
-        """
+        """The network's own probabilities (N, outputs) float64; raises the same InputError."""
         plain = predict_probabilities(self.model, images, self.preprocessing, threads)
         return self._numbers(plain)
 
@@ -98,8 +88,7 @@ def named_model(path: FilePath) -> Path:
 def save_model(path: FilePath, saved: SavedModel) -> None:
     """Write a model file, whole or not at all.
 
-    Raises InputError where it cannot be written, ValueError for layers of other packages; either
-    for what `load_model` would not take.
+    Raises InputError or ValueError where it cannot be written or `load_model` would not take it.
     """
     model = saved.model
     arrays = {name: model.ops.to_host(p.value) for name, p in model.parameters().items()}
@@ -141,10 +130,8 @@ def load_model(path: FilePath, ops: Ops) -> SavedModel:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged or hostile file has a dozen ways to go wrong
-        reason = reason_of(error)
-        raise InputError(
-            f"{path}: not a lenet_xp model file ({reason}); give the model.npz of a run"
-        ) from error
+        problem = f"not a lenet_xp model file ({reason_of(error)})"
+        raise InputError(f"{path}: {problem}; give the model.npz of a run") from error
 
 
 def _checked(header: dict[str, Any]) -> Preprocessing:
@@ -190,7 +177,7 @@ def _described(network: dict[str, Any], class_names: list[str], ops: Ops) -> Seq
     try:
         return Sequential(layers_of(network.get("layers", ()), shape, len(class_names)), shape, ops)
     except ValueError as error:
-        raise InputError(f"{error}; the file is damaged, train again or use another") from error
+        raise InputError(f"{error}; {DAMAGED}") from error
 
 
 def _lenet5(config: dict[str, Any], class_names: list[str], ops: Ops) -> Sequential:
@@ -200,10 +187,7 @@ def _lenet5(config: dict[str, Any], class_names: list[str], ops: Ops) -> Sequent
             raise ValueError(f"{name[:40]} of its network cannot be {value!r:.40}")
     outputs = config.get("num_classes")
     if len(class_names) != outputs:
-        raise InputError(
-            f"{len(class_names)} class names for {outputs} outputs; "
-            "the file is damaged, train again or use another"
-        )
+        raise InputError(f"{len(class_names)} class names for {outputs} outputs; {DAMAGED}")
     return LeNet5(**config, ops=ops)
 
 

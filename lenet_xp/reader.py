@@ -44,8 +44,7 @@ def load_model(path: FilePath | None = None, backend: str = "numpy") -> "Reader"
 class Reader:
     """Reads letters from pictures. It may be shared by threads, pickled and deep-copied.
 
-    The first reading prepares all arrays, with the parameters that the model has then; later ones
-    use them again. Readings that run at once each have arrays of their own.
+    It reads with the parameters that the model has at the first reading.
     """
 
     def __init__(self, saved: SavedModel):
@@ -92,10 +91,7 @@ class Reader:
         return self._read(letter, photo=False, height=None)
 
     def read_many(self, pictures: Iterable[Picture], threads: int | None = None) -> list[Reading]:
-        """The reading of each picture, on all cores that the process may use, or `threads`.
-
-        Raises InputError for the first one that is unusable, and for one alone.
-        """
+        """The reading of each picture, on all cores or `threads`; InputError where one is bad."""
         if isinstance(pictures, str | bytes | os.PathLike):
             raise InputError("pictures: this is one picture; give a list of them, or call `read`")
         pictures = list(pictures)
@@ -143,13 +139,11 @@ class Reader:
     def read_page(self, photo: Picture) -> PageReading:
         """The letters of a photo or scan, its first page, of lines of separate letters.
 
-        Raises InputError for a file or an array that is no usable picture, and from a model that
-        keeps colours.
+        Raises InputError for what is no usable picture, and from a model that keeps colours.
         """
         if self.saved.preprocessing.channels != 1:
-            raise InputError(
-                f"{self.saved.name}: reads colours, and a page's letters are found grey"
-            )
+            problem = "reads colours, and a page's letters are found grey"
+            raise InputError(f"{self.saved.name}: {problem}")
         return PageReading(tuple(read_page(self._pixels(photo)[0], self.saved)))
 
     def _pixels(

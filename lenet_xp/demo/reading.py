@@ -33,7 +33,6 @@ class PictureReader:
         """The readings of an image file's bytes, as JSON holds them.
 
         height: of the writing, in heights of a letter, or None for a photo.
-
         blank: whether there is no ink. none_of_these: whether its ink is no letter. sized: whether
         the height was known. readings: the five likeliest letters, likeliest first; if ya or yar
         leads, both are among them.
@@ -50,18 +49,12 @@ class PictureReader:
             colour = reader.saved.preprocessing.channels == 3
             image = ImageFile(picture, "the picture").page(0, admit, colour)
             seen, reading = reader.see_and_read(image, height)
-        if reading.blank:
-            return {
-                "blank": True,
-                "none_of_these": False,
-                "readings": [],
-                "seen": _levels(seen),
-                "maps": [],
-            }
-        with self._maps:  # a network's layers keep what they computed last
-            maps = feature_maps(reader.saved.model, seen, reader.saved.preprocessing)
+        maps: dict[str, np.ndarray] = {}
+        if not reading.blank:
+            with self._maps:  # a network's layers keep what they computed last
+                maps = feature_maps(reader.saved.model, seen, reader.saved.preprocessing)
         return {
-            "blank": False,
+            "blank": reading.blank,
             "none_of_these": reading.refused,
             "sized": height is not None,
             "readings": [each._asdict() for each in _likeliest(reading)],
@@ -73,7 +66,7 @@ class PictureReader:
 def _likeliest(reading: Reading) -> list[Alternative]:
     """The first of the alternatives; where a ring leads, rings of both sizes are among them."""
     best, rest = list(reading.alternatives[:TOP]), reading.alternatives[TOP:]
-    if best[0].name in RING:
+    if best and best[0].name in RING:
         others = [each for each in rest if each.name in RING]
         best[TOP - len(others) :] = others
     return best

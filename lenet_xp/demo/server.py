@@ -39,14 +39,6 @@ SECURITY = {
 }
 
 
-class Refused(Exception):
-    """A request that is not served: the status and one line that says why."""
-
-    def __init__(self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None):
-        super().__init__(reason)
-        self.status, self.headers = status, dict(headers or {})
-
-
 @dataclass(frozen=True)
 class Head:
     """A request without its body."""
@@ -116,13 +108,19 @@ def as_json(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> A
     return Answer(body, "application/json; charset=utf-8", status, kept)
 
 
+class Refused(Exception):
+    """A request that is not served; `answer` says why in one line."""
+
+    def __init__(self, status: HTTPStatus, reason: str, **headers: str):
+        super().__init__(reason)
+        self.answer = as_json({"error": reason}, status, **headers)
+
+
 Respond = Callable[[Head, bytes], Answer]
 
 
-def encode(answer: Answer | Refused, lasting: bool, with_body: bool = True) -> bytes:
-    """The bytes of an answer or of a refusal; lasting: whether the connection stays open."""
-    if isinstance(answer, Refused):
-        answer = as_json({"error": str(answer)}, answer.status, **answer.headers)
+def encode(answer: Answer, lasting: bool, with_body: bool = True) -> bytes:
+    """The bytes of an answer; lasting: whether the connection stays open."""
     headers = {
         "Content-Type": answer.kind,
         "Content-Length": str(len(answer.body)),
@@ -148,11 +146,7 @@ class Limits:
 
 
 class Server:
-    """Serves `respond` on this machine alone.
-
-    respond: called in several threads with the head and the body of a request for a name of this
-    machine, not from another site's page; raises Refused for what it does not serve.
-    """
+    """Serves this machine alone. respond: called in several threads, may raise Refused."""
 
     def __init__(self, respond: Respond, limits: Limits | None = None):
         self._respond, self._limits = respond, limits or Limits()
@@ -160,10 +154,7 @@ class Server:
         self._names: frozenset[str] = frozenset()
 
     async def serve(self, port: int, started: Callable[[int], None]) -> None:
-        """Serve until cancelled; `started` is told the port, which the system chooses for 0.
-
-        Raises InputError where the port cannot be had.
-        """
+        """Serve until cancelled; `started` is told the port. InputError where it cannot be had."""
         self._photos = asyncio.Semaphore(self._limits.photos)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_say)
@@ -197,8 +188,9 @@ class Server:
         try:
             if len(self._talks) > self._limits.connections:
                 status = HTTPStatus.SERVICE_UNAVAILABLE
-                busy = Refused(status, "too many connections; try again", {"Retry-After": "1"})
-                await self._send(writer, encode(busy, lasting=False))
+                wait = {"Retry-After": "1"}  # seconds
+                busy = Refused(status, "too many connections; try again", **wait)
+                await self._send(writer, encode(busy.answer, lasting=False))
                 return
             while not self._ending and await self._exchange(stream, writer):
                 pass
@@ -213,21 +205,22 @@ class Server:
         # Python 3.11's wait_for may swallow a cancellation; a timeout does not.
         async with asyncio.timeout(self._limits.idle):
             first = await stream.readexactly(1)
-        head = None
-        answer: Answer | Refused
+        head, served = None, False
         try:
             async with asyncio.timeout(self._limits.patience):
                 head = await read_head(stream, first)
             answer = await self._answer(head, stream)
+            served = True
         except Refused as refused:
-            answer = refused
+            answer = refused.answer
         except TimeoutError:
-            answer = Refused(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+            late = "the request took too long to arrive"
+            answer = Refused(HTTPStatus.REQUEST_TIMEOUT, late).answer
         # What is left of a refused request would be taken for the next one.
-        lasting = head is not None and head.lasting and not isinstance(answer, Refused)
+        lasting = head is not None and head.lasting and served
         with_body = head is None or head.method != "HEAD"
         await self._send(writer, encode(answer, lasting, with_body))
-        if isinstance(answer, Refused):
+        if not served:
             await self._see_off(stream, writer)
         return lasting
 
@@ -253,11 +246,11 @@ class Server:
         """Refuse names that were made to point here, and what pages of other sites send."""
         if head.headers.get("host", "").lower() not in self._names:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
-        origin = head.headers.get("origin", "").lower()
-        foreign = origin and origin.removeprefix("http://") not in self._names
         if head.method in ("GET", "HEAD"):  # a link from elsewhere may lead here
             return
-        if foreign or head.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        origin = head.headers.get("origin", head.headers["host"]).lower().removeprefix("http://")
+        site = head.headers.get("sec-fetch-site", "same-origin")
+        if origin not in self._names or site != "same-origin":
             raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites are not served")
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:

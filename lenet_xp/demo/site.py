@@ -30,8 +30,7 @@ FONT = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # matplotlib's own, which holds all 
 class Site:
     """Answers requests: files by their exact names, POST /read, GET /letters and /strokes.
 
-    read: from an image file's bytes, and the height of the writing in heights of a letter where
-    it is known, to what the page is told; raises InputError for bad ones.
+    read: tells of a picture's bytes, at a height of the writing if it is known; raises InputError.
     """
 
     def __init__(
@@ -47,20 +46,17 @@ class Site:
         """The answer to a request; raises Refused for whatever is not served."""
         if head.path == "/read":
             _allow(head, "POST")
-            return self._reading(body, _height(head.query))
+            try:
+                return as_json(self._read(body, _height(head.query)))
+            except InputError as error:
+                raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+            except MemoryError as error:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
+                raise Refused(status, "out of memory; give a smaller picture") from error
         if head.path not in self._files and head.path != "/strokes":
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
         _allow(head, "GET", "HEAD")
         return self._files.get(head.path) or _strokes(head.query)
-
-    def _reading(self, body: bytes, height: float | None) -> Answer:
-        try:
-            return as_json(self._read(body, height))
-        except InputError as error:
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-        except MemoryError as error:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise Refused(status, "out of memory; give a smaller picture") from error
 
 
 def _files() -> dict[str, Answer]:
@@ -82,7 +78,7 @@ def _files() -> dict[str, Answer]:
 def _allow(head: Head, *methods: str) -> None:
     if head.method not in methods:
         allowed = ", ".join(methods)
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}", {"Allow": allowed})
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}", Allow=allowed)
 
 
 def _height(query: str) -> float | None:
@@ -107,10 +103,7 @@ def _strokes(query: str) -> Answer:
 
 
 def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
-    """The strokes of one handwritten letter: [x, y] points in fractions of AMHCD's frame, y down.
-
-    number: which example of the letter. Raises KeyError for a name outside the alphabet.
-    """
+    """The strokes of a letter's example `number`: [x, y] in fractions of AMHCD's frame, y down."""
     writer, moment = (np.random.default_rng([number, part]) for part in range(2))
     ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
     return list((points[0] / SIZE).round(4).tolist())

@@ -1,7 +1,7 @@
 """Export of a saved model as an ONNX or safetensors file, verified before it gets its name.
 
-A safetensors file has the names and layouts of a PyTorch state_dict. Beside either stands a JSON
-file that describes the model, for runtimes that show no metadata.
+A safetensors file has the names and layouts of a PyTorch state_dict. A JSON file beside either
+describes the model, for runtimes that show no metadata.
 """
 
 import json
@@ -47,10 +47,7 @@ Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def check_format(path: FilePath) -> str:
-    """Return the suffix that gives the format, .onnx or .safetensors.
-
-    Raises InputError for another suffix, and if the format's packages are not installed.
-    """
+    """Return the format's suffix; InputError for another one and if its packages are missing."""
     suffix = Path(path).suffix.lower()
     if suffix not in PACKAGES:
         raise InputError(f"{path}: give a name that ends in {' or '.join(PACKAGES)}")
@@ -68,11 +65,10 @@ def check_format(path: FilePath) -> str:
 def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Exported:
     """Write the model in the format of the suffix, with float32 parameters, and a .json beside it.
 
-    int8: write int8 parameters (ONNX only). They cannot give the same probabilities, so the file
-    must read at least LEAST_SAME of generated letters as the model does.
-    Both files are whole and verified, or neither is written. Raises InputError as `check_format`
-    does, where a file cannot be written or would replace another's .json, and if the file does not
-    give what the model gives; ValueError for a layer that is none of the package's.
+    int8: write int8 parameters (ONNX only); the file must read LEAST_SAME of generated letters as
+    the model does. Both files are whole and verified, or neither is written. Raises InputError as
+    `check_format` does, where a file cannot be written or would replace another's .json, and if it
+    does not give what the model gives; ValueError for a layer that is none of the package's.
     """
     suffix, beside = check_format(path), Path(path).with_suffix(".json")
     if int8 and suffix != ".onnx":
@@ -96,8 +92,7 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
             raise
         except Exception as error:  # the packages' exceptions have no other common base
             update = f"train the model again, or update {' and '.join(PACKAGES[suffix])}"
-            way_on = "export it without int8" if int8 else update
-            reason = reason_of(error, 200)
+            reason, way_on = reason_of(error, 200), "export it without int8" if int8 else update
             raise InputError(f"{path}: not written, for {reason}; {way_on}") from error
         os.fsync(handle.fileno())  # so that only its new name can fail after the other file's
         write_json(beside, {name: json.loads(text) for name, text in description.items()})
@@ -107,8 +102,7 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
 def describe(saved: SavedModel) -> dict[str, str]:
     """Return what a program without this package must know, as a JSON text per name.
 
-    class_names, glyphs and latin are in the order of the outputs; for a class outside the alphabet
-    all three are its name.
+    class_names, glyphs and latin, or the name again, are in the order of the outputs.
     """
     known = [letter(name) for name in saved.class_names]
     values = {

@@ -1,8 +1,7 @@
 """The network as an ONNX graph, in float32 and, by ONNX Runtime's quantiser, in int8.
 
-Importing this module takes the package onnx.
-The graph takes uint8 images from `Preprocessing.apply` and standardises them itself. It uses
-operator set 17, which runtimes have supported since 2022.
+Importing this module takes the package onnx. The graph standardises the uint8 images of
+`Preprocessing.apply` itself. Runtimes have supported its operators, set 17, since 2022.
 """
 
 from pathlib import Path
@@ -66,8 +65,7 @@ def encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
 def in_int8(content: bytes, images: np.ndarray) -> bytes:
     """Return an ONNX file's bytes with int8 in place of float32 in convolutions and dense layers.
 
-    images: like the graph's input; they show which numbers occur between the layers.
-    Raises the exceptions of ONNX Runtime.
+    images: like the graph's input, to see the numbers between layers. Raises ONNX Runtime's errors.
     """
     from onnxruntime.quantization import quantize_static  # slow to import
 

@@ -115,7 +115,7 @@ def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
 def read_groups(parts: Parts, saved: SavedModel) -> Groups:
     """What the network says, as trained, of all groups of a line's parts that may be letters."""
     spans = likely_spans(parts)
-    rows = saved.probabilities(_images(parts, spans, saved), 1, scaled=False)
+    rows = saved.plain(_images(parts, spans, saved), 1)[:, : len(saved.class_names)]
     return Groups(parts, spans, rows, saved.class_names)
 
 

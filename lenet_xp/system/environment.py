@@ -1,5 +1,6 @@
 """The environment that a result comes from: versions, commit and processor, for a run's record."""
 
+import os
 import platform
 import subprocess
 from contextlib import suppress
@@ -10,6 +11,7 @@ from lenet_xp import __version__
 
 PACKAGES = ["numpy", "opencv-python", "opencv-python-headless", "scikit-learn", "matplotlib"]
 PACKAGES += ["cupy-cuda12x", "cupy-cuda13x"]
+COMMIT = "describe --always --abbrev=40 --exclude=* --dirty"  # to git: the commit itself, no tag
 
 
 def versions() -> dict[str, str]:
@@ -23,13 +25,15 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """Return this checkout's commit, with "-dirty" if files differ from it; None if it has none."""
-    folder = Path(__file__).resolve().parent
+    git = ["git", "-C", os.path.dirname(__file__)]
     try:
-        _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)  # fails if not tracked
-        changed = _git(folder, "status", "--porcelain", "-uno")
-        return _git(folder, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+        for command in ("ls-files --error-unmatch environment.py", COMMIT):  # fails if not tracked
+            done = subprocess.run(
+                [*git, *command.split()], capture_output=True, timeout=10, check=True
+            )
     except (OSError, subprocess.SubprocessError):
         return None
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def cpu_name() -> str:
@@ -39,9 +43,3 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, capture_output=True, timeout=10, check=True)
-    return done.stdout.decode("utf-8", "replace").strip()

@@ -38,12 +38,10 @@ _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 @contextmanager
 def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
-    """Yield a binary file handle whose content replaces `path` when the block ends.
+    """Yield a binary file handle whose content is on disk and replaces `path` when the block ends.
 
-    The bytes go to a temporary file in the same folder, reach the disk (fsync) and are renamed
-    over `path`. When anything fails, Ctrl-C included, the temporary file is removed and the old
-    file stays as it was. A symbolic link is followed; devices and pipes are refused.
-    Raises InputError for whatever the system refuses: full disk, missing or unwritable folder.
+    When anything fails, Ctrl-C included, the old file stays as it was. A symbolic link is followed;
+    devices and pipes are refused. Raises InputError for whatever the system refuses.
     """
     temporary = None
     try:
@@ -93,10 +91,7 @@ def write_text(path: FilePath, text: str) -> None:
 
 
 def write_json(path: FilePath, value: Any) -> None:
-    """Write `value` to `path` as UTF-8 JSON, whole or not at all.
-
-    Raises InputError, and TypeError as `json_text` does.
-    """
+    """Write a value as JSON, whole or not at all. Raises InputError, TypeError as `json_text`."""
     write_text(path, json_text(value))
 
 
@@ -132,7 +127,6 @@ def is_full(error: InputError) -> bool:
 
 
 def _as_json(value: Any) -> Any:
-    """Return `value` in the types that JSON knows."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):

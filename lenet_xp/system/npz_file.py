@@ -27,6 +27,10 @@ MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 3
 
 # The two methods that NumPy writes. With others Python unpacks more than a member declares.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class Damaged(ValueError):
@@ -34,14 +38,11 @@ class Damaged(ValueError):
 
 
 class CappedReads(io.FileIO):
-    """A file for zipfile to open; reading more than `max_bytes` at once raises BadZipFile.
-
-    zipfile reads the list of members in one piece, and its objects take ten times as many bytes.
-    """
+    """A file for zipfile to open; reading more than `max_bytes` at once raises BadZipFile."""
 
     def __init__(self, path: FilePath, max_bytes: int):
         super().__init__(path)
-        self._max_bytes = max_bytes
+        self._max_bytes = max_bytes  # zipfile's objects of a list of members take ten times as many
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > self._max_bytes:
@@ -55,8 +56,7 @@ Header = Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]
 class LazyArray:
     """The header of an array in a file: name, shape, dtype, nbytes; its values are not read yet.
 
-    opened: opens the file at its header. header: reads that and gives shape, whether the order is
-    Fortran's, and dtype.
+    opened: opens the file at its header. header: gives shape, whether in Fortran's order, dtype.
     """
 
     def __init__(self, name: str, opened: Callable[[], IO[bytes]], header: Header):
@@ -66,10 +66,7 @@ class LazyArray:
         self.nbytes = math.prod(self.shape) * self.dtype.itemsize
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """Yield the values as they are stored, flat, PIECE bytes at a time.
-
-        Raises ValueError if there are fewer or more than declared.
-        """
+        """Yield the values as stored, flat, by PIECE bytes; ValueError for more or fewer."""
         step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
         with self._open() as file:
             self._header(file)
@@ -103,9 +100,9 @@ class LazyArray:
 def open_npz(
     path: FilePath, wanted: Collection[str]
 ) -> Iterator[tuple[dict[str, LazyArray], list[str]]]:
-    """Yield the wanted arrays of an .npz by name, and the names of its other members.
+    """Yield the wanted arrays of an .npz by name, and the names of its other members, unread.
 
-    Of the others nothing is read. A damaged file raises one of a dozen exceptions.
+    A damaged file raises one of a dozen exceptions.
     """
     with CappedReads(path, PIECE) as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -131,8 +128,7 @@ def read_container(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return header and arrays of a file's bytes, verified by the checksum if there is one.
 
-    most: bytes that they may take.
-    Raises Damaged, zipfile.BadZipFile and any other exception of NumPy's and zipfile's readers.
+    most: bytes that they may take. Raises any exception of NumPy's and zipfile's readers, Damaged.
     """
     if data.count(b"PK\1\2") > MAX_ARRAYS:  # each entry of the list of members begins so
         raise Damaged("it holds too many arrays")
@@ -145,12 +141,9 @@ def read_container(
         stored = _lazy_arrays(archive, members)
         if "header" not in stored:
             raise Damaged("it has no header")
-        text = stored.pop("header")
-        if text.nbytes > MAX_HEADER:
-            raise Damaged("its header is too large")
-        text_bytes = text.read(MAX_HEADER).tobytes()
+        text = stored.pop("header").read(MAX_HEADER).tobytes()
         try:
-            header = json.loads(text_bytes)
+            header = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise Damaged("its header is damaged") from error
         if not isinstance(header, dict):
@@ -177,12 +170,9 @@ def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> di
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Return shape, whether the order is Fortran's, and dtype; ValueError for an unsafe header."""
     version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
+    if version not in _HEADERS:
         raise ValueError(f"it is of version {version} of NumPy's format")
+    shape, fortran, dtype = _HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("Python objects cannot be loaded: a pickle could run code")
     if dtype.itemsize == 0 or any(side < 0 for side in shape):

@@ -25,11 +25,9 @@ class _StderrMuted:
     """A context manager that drops what C libraries print about damaged files, in a command.
 
     libjpeg, libtiff and others write to file descriptor 2 directly, lines that a hostile file can
-    influence; a command tells of such files itself. In a host's process the context does nothing,
-    for the host's other threads write there, too.
-    Within the context descriptor 2 leads to os.devnull; what a command says goes through another
-    (`streams.py`). The context may be nested and entered by several threads: the first to enter
-    mutes, the last to leave restores.
+    influence; what a command says goes through another (`streams.py`). In a host's process the
+    context does nothing, for the host's other threads write there, too. It may be nested and
+    entered by several threads: the first to enter mutes, the last to leave restores.
     """
 
     def __init__(self) -> None:

@@ -38,6 +38,10 @@ END_TIME = 5.0  # seconds: for a process to end by itself
 ALIGNMENT = 64  # bytes: of each array, a line of the cache
 MAX_MESSAGE = 4096  # bytes
 SUCCESS = b"ok"  # a worker process's answer; any other is an error message
+PROGRAM = (  # of the server
+    "import json, sys; sys.path[:], *how = json.loads(sys.argv[1]); "
+    "from lenet_xp.system.worker_server import serve; serve(*how)"
+)
 
 # Read by the matrix libraries when they are loaded, so they count for a fresh interpreter alone.
 ONE_THREAD = dict.fromkeys(
@@ -54,29 +58,26 @@ class WorkerProcess:
     """Another process that calls `serve(number)` for each number sent to it.
 
     job: is called there with the shared arrays and gives `serve`. shapes: shape and dtype of each
-    shared array by name; they begin as zeros. Processes are started by `start_all`. They end with
-    `close`, and with this process however that dies.
+    shared array, zeros at first. It ends with `close`, and with this process however that dies.
     """
 
     def __init__(self, job: Job, shapes: Shapes):
         self._job, self._shapes = job, dict(shapes)
-        self._memory = -1
         self.pid = 0
         self._child = False  # whether this process must wait for it
 
     def launch(self) -> None:
         """Begin to start it, which makes `arrays`. Raises WorkerFailed where it cannot be."""
         try:
-            self._memory = os.memfd_create("lenet_xp")
-            self.arrays = _mapped(self._memory, self._shapes)
-            self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with other:
-                if _may_fork():
-                    self._fork(other)
-                else:
-                    _server(os.getpid()).start(
-                        self._job, self._shapes, other.fileno(), self._memory
-                    )
+            with open(os.memfd_create("lenet_xp"), "rb") as memory:
+                self.arrays = _mapped(memory.fileno(), self._shapes)
+                self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with other:
+                    if _may_fork():
+                        self._fork(other)
+                    else:
+                        files = [other.fileno(), memory.fileno()]
+                        _server(os.getpid()).start(self._job, self._shapes, files)
         except Exception as error:  # the system's, the host's, or that of a job with no pickle
             raise _cannot_start(error) from error
 
@@ -102,18 +103,15 @@ class WorkerProcess:
 
     def finish(self) -> None:
         """Wait until serve has returned; WorkerFailed if it raised or the process died."""
-        try:
-            answer = _receive(self._socket) or b"it died"
-        except OSError:
-            answer = b"it died"
+        answer = b""
+        with suppress(OSError):
+            answer = _receive(self._socket)
         if answer != SUCCESS:
-            raise WorkerFailed(f"a worker process failed: {answer.decode(errors='replace')}")
+            reason = answer.decode(errors="replace") or "it died"
+            raise WorkerFailed(f"a worker process failed: {reason}")
 
     def close(self) -> None:
         """End it and wait for that."""
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
         if not hasattr(self, "_socket"):
             return
         with suppress(OSError):  # it is dead already
@@ -150,8 +148,7 @@ class WorkerProcess:
 def start_all(stack: ExitStack, workers: Sequence[WorkerProcess]) -> bool:
     """Start worker processes and leave their end to `stack`; whether all of them work.
 
-    Where not, none is left, and the caller does the work in another way. A command is told instead:
-    it raises WorkerFailed.
+    Where not, none is left. In a command it raises WorkerFailed instead.
     """
     with ExitStack() as started:
         try:
@@ -186,17 +183,15 @@ def live(channel: socket.socket, make: Callable[[], Serve], host: int) -> None:
     while True:
         try:
             message = _receive(channel)
-        except TimeoutError:
-            if not is_alive(host):
-                return
-            continue
-        except OSError:
+        except OSError as error:
+            if isinstance(error, TimeoutError) and is_alive(host):
+                continue
             return
         if not message:
             return
+        answer = SUCCESS
         try:
             serve(int.from_bytes(message, "little", signed=True))
-            answer = SUCCESS
         except Exception as error:
             answer = f"{type(error).__name__}: {error}".encode()[:1000]
         channel.send(answer)
@@ -214,10 +209,8 @@ def is_alive(process: int) -> bool:
     """Whether a process lives. A socket does not tell while copies of its other end are open."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 
@@ -242,22 +235,20 @@ def poller(channel: socket.socket) -> "select.poll":
 def _mapped(memory: int, shapes: Shapes) -> Arrays:
     """The arrays that lie one after the other in a memory file."""
     sizes = [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values()]
-    ends = np.cumsum([-(-size // ALIGNMENT) * ALIGNMENT for size in sizes])
-    total = max(int(ends[-1]), ALIGNMENT)
+    *starts, end = np.cumsum([0, *(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)]).tolist()
+    total = max(end, ALIGNMENT)
     os.ftruncate(memory, total)
     buffer = mmap.mmap(memory, total)
-    starts = [0, *ends.tolist()]
     return {
         name: np.ndarray(shape, dtype, buffer, start)
-        for (name, (shape, dtype)), start in zip(shapes.items(), starts, strict=False)
+        for (name, (shape, dtype)), start in zip(shapes.items(), starts, strict=True)
     }
 
 
 def _may_fork() -> bool:
     """Whether this process may be copied: a command's, and no thread but its main one asks."""
-    if not is_owned() or multiprocessing.current_process().daemon:
-        return False
-    return threading.current_thread() is threading.main_thread()
+    daemon = multiprocessing.current_process().daemon
+    return is_owned() and not daemon and threading.current_thread() is threading.main_thread()
 
 
 def _cannot_start(error: Exception) -> WorkerFailed:
@@ -271,31 +262,29 @@ class _Server:
     """A fresh interpreter that forks worker processes for this one."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._host = threading.Lock(), os.getpid()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.end)
 
-    def start(self, job: Job, shapes: Shapes, channel: int, memory: int) -> None:
-        """Have a worker process started that speaks through `channel`, or raise an error."""
-        request = os.memfd_create("lenet_xp")
-        try:
-            with os.fdopen(os.dup(request), "wb") as file:
-                pickle.dump((os.getpid(), shapes), file)
-                pickle.dump(job, file)
-            os.lseek(request, 0, os.SEEK_SET)
+    def start(self, job: Job, shapes: Shapes, files: list[int]) -> None:
+        """Have a worker process started, or raise an error; files: its channel and its memory."""
+        with open(os.memfd_create("lenet_xp"), "w+b") as request, self._lock:
+            pickle.dump((os.getpid(), shapes), request)
+            pickle.dump(job, request)
+            request.seek(0)
             module = getattr(job, "func", job).__module__  # a partial has its function's
-            with self._lock:
-                files = [channel, memory, request]
-                try:
-                    socket.send_fds(self._running(), [module.encode()], files)
-                except OSError:  # somebody ended it
-                    self.end()
-                    socket.send_fds(self._running(), [module.encode()], files)
-        finally:
-            os.close(request)
+            asked = [module.encode()], [*files, request.fileno()]
+            try:
+                socket.send_fds(self._running(), *asked)
+            except OSError:  # somebody ended it
+                self.end()
+                socket.send_fds(self._running(), *asked)
 
     def end(self) -> None:
         """End the server; its workers go on until their channels close."""
+        if os.getpid() != self._host:  # this is a fork of it, whose parent needs the server
+            return
         if self._control is not None:
             with suppress(OSError), self._control:
                 self._control.shutdown(socket.SHUT_RDWR)  # a child of the host may have a copy
@@ -309,15 +298,9 @@ class _Server:
             control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with other:
                 path = [each for each in sys.path if isinstance(each, str)]  # as Python itself does
-                how = {"path": path, "control": other.fileno(), "host": os.getpid()}
-                program = (
-                    f"import json, sys; how = json.loads({json.dumps(json.dumps(how))}); "
-                    "sys.path[:] = how['path']; "
-                    "from lenet_xp.system.worker_server import serve; "
-                    "serve(how['control'], how['host'])"
-                )
+                how = json.dumps([path, other.fileno(), self._host])
                 self._process = subprocess.Popen(
-                    [multiprocessing.spawn.get_executable(), "-c", program],
+                    [multiprocessing.spawn.get_executable(), "-c", PROGRAM, how],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -332,11 +315,4 @@ class _Server:
 @cache
 def _server(process: int) -> _Server:
     """The server of a process, this one: a forked host does not use its parent's."""
-    server = _Server()
-    atexit.register(_end, process, server)
-    return server
-
-
-def _end(pid: int, server: _Server) -> None:
-    if os.getpid() == pid:
-        server.end()
+    return _Server()

@@ -18,13 +18,11 @@ DELAY = 2.0  # seconds: a shorter search is not reported
 def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes the number of images finished since its last call."""
     label = printable(label)
-    if shown and _on_terminal():
-        with tqdm(total=total, desc=label, unit=" images") as bar:
-            yield bar.update
-        return
-    if shown:
+    live = shown and _on_terminal()
+    if shown and not live:
         say(f"{label}: {total:,} images")
-    yield lambda count: None
+    with tqdm(total=total, desc=label, unit=" images", disable=not live) as bar:
+        yield bar.update
 
 
 @contextmanager
@@ -32,8 +30,7 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     """Yield a function that takes the number of files just found; silent for the first DELAY."""
     label = printable(label)
     if shown and _on_terminal():
-        style = {"unit": " files", "delay": DELAY, "leave": False}
-        with tqdm(desc=label, **style) as bar:
+        with tqdm(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
             yield bar.update
         return
     start, reported = time.monotonic(), not shown

@@ -21,13 +21,13 @@ READER_LEFT = 141  # status: what a shell gives a program that SIGPIPE ended
 def with_streams(work: Callable[[], int]) -> int:
     """Run `work` with streams that cannot surprise it, and return its exit status.
 
-    Standard error never raises. Nor does standard output where it is full or closed: the work goes
-    on, and its success becomes one line and status 2, as any OSError does. Where the reader of a
-    pipe has left, the status is 141. SystemExit passes.
+    Where standard output is full or closed, the work goes on, and its success becomes one line and
+    status 2, as any OSError does; where the reader of a pipe has left, 141. SystemExit passes.
     """
     _prepare()
-    output = _raw(sys.stdout)
-    status, left = 0, None
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    output = raw if isinstance(raw, _Output) else None
+    left = None
     try:
         try:
             status = work()
@@ -36,9 +36,9 @@ def with_streams(work: Callable[[], int]) -> int:
         sys.stdout.flush()
         if output and output.failure and not status:
             raise output.failure
+    except BrokenPipeError:
+        return READER_LEFT  # nobody would read a message
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return READER_LEFT  # nobody would read a message
         where = "standard output" if output and error is output.failure else error.filename
         reason = error.strerror or str(error)
         return failed(f"{where}: {reason}" if where else reason)
@@ -70,10 +70,7 @@ def tell(*lines: str) -> None:
 
 
 class _Output(io.FileIO):
-    """Standard output: where a write fails, `failure` says why, and all that follows is lost.
-
-    BrokenPipeError is raised, because what goes into a pipe is often all that a command is for.
-    """
+    """Standard output: where a write fails, `failure` says why, and all that follows is lost."""
 
     shut = False  # whether it was closed before the process began
     failure: OSError | None = None
@@ -89,7 +86,7 @@ class _Output(io.FileIO):
                 return super().write(data)
         except OSError as error:
             self.failure = error
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError):  # a pipe is often all that a command is for
                 raise
         return len(data)
 
@@ -133,15 +130,9 @@ def _is_own(stream: TextIO, first: TextIO | None, descriptor: int) -> bool:
 def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
     """A text stream on a descriptor, with the encoding and the buffering of another, if any."""
     lines = isinstance(raw, _NeverFails) or bool(like and like.isatty())
-    through = bool(getattr(like, "write_through", False))
-    encoding = like.encoding if like else "utf-8"
-    buffer = io.BufferedWriter(raw)
-    return io.TextIOWrapper(buffer, encoding, line_buffering=lines or through, write_through=True)
-
-
-def _raw(stream: TextIO) -> _Output | None:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw if isinstance(raw, _Output) else None
+    lines = lines or bool(getattr(like, "write_through", False))
+    encoding, buffer = like.encoding if like else "utf-8", io.BufferedWriter(raw)
+    return io.TextIOWrapper(buffer, encoding, line_buffering=lines, write_through=True)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:

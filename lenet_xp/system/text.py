@@ -60,16 +60,12 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Seque
 
     Put glyphs in the last column: a terminal may draw them wider than they are counted here.
     """
-    lines = [header, *rows]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    padded = []
-    for line in lines:
-        cells = []
-        for index, (text, width) in enumerate(zip(line, widths, strict=True)):
-            space = " " * (width - _width(text))
-            cells.append(text + space if index in left else space + text)
-        padded.append("  ".join(cells).rstrip())
-    return "\n".join(padded) + "\n"
+    columns = []
+    for index, column in enumerate(zip(header, *rows, strict=True)):
+        width = max(map(_width, column))
+        spaced = [(" " * (width - _width(text)), text) for text in column]
+        columns.append([text + space if index in left else space + text for space, text in spaced])
+    return "".join("  ".join(cells).rstrip() + "\n" for cells in zip(*columns, strict=True))
 
 
 def _width(text: str) -> int:
@@ -81,10 +77,7 @@ def _width(text: str) -> int:
 
 
 def problem_with(class_names: Sequence[str]) -> str | None:
-    """Return why these class names cannot be used, or None.
-
-    They are written to files as UTF-8 and shown on terminals, so they must be printable text.
-    """
+    """Return why these class names, for UTF-8 files and terminals, cannot be used, or None."""
     if len(class_names) > MAX_CLASSES:
         return f"holds {len(class_names):,} classes, at most {MAX_CLASSES:,} are read; give fewer"
     for name in class_names:

@@ -6,7 +6,7 @@ NumPy releases the interpreter lock while it computes, so threads run side by si
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from lenet_xp.errors import InputError, WorkerFailed
 
@@ -21,7 +21,7 @@ def even_slices(count: int, number: int) -> list[slice]:
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-class WorkerThreads:
+class WorkerThreads(ThreadPoolExecutor):
     """A context manager of `count` threads, the caller's included, that run jobs side by side.
 
     Every job has the caller's context, so NumPy handles floating-point errors as it does there.
@@ -29,31 +29,23 @@ class WorkerThreads:
     """
 
     def __init__(self, count: int):
-        if count < 1:
-            raise ValueError(f"there must be at least 1 thread, not {count}")
+        super().__init__(count, "worker")
         self.count = count
-        self._pool = ThreadPoolExecutor(count, "worker")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown()
 
     def run(self, jobs: Sequence[Callable[[], None]]) -> None:
-        """Run at most `count` jobs at once, the first in the caller's thread, and wait for all.
+        """Run up to `count` jobs, the first in the caller's thread; raise an error at the end.
 
-        Once all have ended, the first exception of a job is raised; InputError where the system
-        cannot start that many threads.
+        Raises InputError where the system cannot start that many threads.
         """
         try:
-            others = [self._pool.submit(copy_context().run, job) for job in jobs[1:]]
+            others = [self.submit(copy_context().run, job) for job in jobs[1:]]
         except RuntimeError as error:
             raise InputError(
                 f"the system cannot start {self.count} threads ({error}); give fewer with --threads"
             ) from error
         try:
-            jobs[0]()
+            for job in jobs[:1]:
+                job()
         finally:
             wait(others)
         for other in others:
@@ -65,16 +57,14 @@ def in_order(
 ) -> Iterator[Result]:
     """Yield work(item) of each item, in their order, computed on so many threads.
 
-    What `work` raises is raised here, and what has not begun by then is left out. Raises
-    WorkerFailed where the system cannot start a thread.
+    Raises what `work` raises, and WorkerFailed where the system cannot start a thread.
     """
-    problem = f"the system cannot start {threads} threads"
     with ThreadPoolExecutor(threads, "worker") as pool:
         try:
             results = pool.map(work, items)
         except RuntimeError as error:  # "can't start new thread"
             pool.shutdown(cancel_futures=True)
-            raise WorkerFailed(f"{problem} ({error})") from error
+            raise WorkerFailed(f"the system cannot start {threads} threads ({error})") from error
         try:
             yield from results
         except BaseException:

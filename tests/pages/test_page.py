@@ -29,8 +29,11 @@ class Network:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     shown: list[np.ndarray] = field(default_factory=list)
 
-    def probabilities(self, images, threads, scaled=True):
-        self.shown += [] if scaled else list(images)
+    def plain(self, images, threads):
+        self.shown += list(images)
+        return self.probabilities(images, threads)
+
+    def probabilities(self, images, threads):
         row = np.full(len(NAMES), (1 - self.certainty) / (len(NAMES) - 1))
         row[NAMES.index(self.letter)] = self.certainty
         return np.tile(row, (len(images), 1))
@@ -89,8 +92,8 @@ def test_a_ring_is_ya_or_yar_by_the_height_of_its_line_if_that_is_known():
     class Reader(Network):
         """Sees a ring in what is wide and low, else another letter."""
 
-        def probabilities(self, images, threads, scaled=True):
-            rows = super().probabilities(images, threads, scaled)
+        def probabilities(self, images, threads):
+            rows = super().probabilities(images, threads)
             for row, image in zip(rows, images, strict=True):
                 if np.ptp(np.flatnonzero(image.max(0) > 128)) > 25:  # stretched, no bar
                     row[:] = 0.02 / 31

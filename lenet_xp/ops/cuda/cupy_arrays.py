@@ -1,8 +1,8 @@
 """Makes arrays on a CUDA device, fills them with images and captures computations, by CuPy."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -74,8 +74,7 @@ class CupyArrays(Ops):
         return x.astype(self.dtype)
 
     def to_host(self, array: Array) -> np.ndarray:
-        host: np.ndarray = self.xp.asnumpy(array)
-        return host
+        return np.asarray(self.xp.asnumpy(array))
 
     def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
@@ -93,26 +92,26 @@ class CupyArrays(Ops):
             finally:
                 self._recording = None
 
-        with explain_memory(self.xp):
-            run()
-            recording.rewind()
-            if self._graph:
-                return RecordedGraph(self.xp, recording, run)
-
         def rerun() -> Any:
-            recording.rewind()
-            recording.send()
+            recording.rewind().send()
             return run()
 
-        return rerun
+        try:
+            run()
+            staging = recording.rewind()
+            return RecordedGraph(self.xp, staging, run) if self._graph else rerun
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            free, total = self.xp.cuda.runtime.memGetInfo()
+            raise InputError(
+                f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free); "
+                "try a smaller --batch-size, end other programs on it, or use --backend numpy"
+            ) from error
 
     def resident(self, images: np.ndarray) -> Array | None:
-        if images.size > MAX_SIZE:
-            return None
-        try:
-            return self.xp.asarray(images, dtype=np.uint8, order="C")
-        except self.xp.cuda.memory.OutOfMemoryError:  # batches are sent instead
-            return None
+        if images.size <= MAX_SIZE:
+            with suppress(self.xp.cuda.memory.OutOfMemoryError):
+                return self.xp.asarray(images, dtype=np.uint8, order="C")
+        return None  # batches are sent instead
 
     def image_batch(
         self, images: Array, scale: float, shift: float, chosen: np.ndarray | None = None
@@ -152,16 +151,3 @@ class CupyArrays(Ops):
     ) -> None:
         grid = ceil_div(pixels, LANES), ceil_div(count, LANES)
         self._kernels.launch("images", name, grid, WARPS, arguments)
-
-
-@contextmanager
-def explain_memory(cupy: Any) -> Iterator[None]:
-    """Turn CuPy's OutOfMemoryError in a capture into an InputError."""
-    try:
-        yield
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        free, total = cupy.cuda.runtime.memGetInfo()
-        raise InputError(
-            f"the GPU's memory is full ({free / 2**30:.1f} of {total / 2**30:.1f} GB free); try a "
-            "smaller --batch-size, end other programs on it, or use --backend numpy"
-        ) from error

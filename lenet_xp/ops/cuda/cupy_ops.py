@@ -1,6 +1,5 @@
 """The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
-from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div, source
+from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
-from lenet_xp.ops.reference import Array, Place
+from lenet_xp.ops.reference import ACTIVATIONS, Array, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
@@ -203,12 +202,8 @@ def _activation_number(activation: str | None) -> int:
     """The number of an activation in common.cu, 0 for None; ValueError for an unknown one."""
     if activation is None:
         return 0
-    found = re.search(r"^enum { IDENTITY, ([A-Z_, ]+) };", source("common"), re.MULTILINE)
-    assert found is not None
-    known = found[1].lower()
-    if activation not in known.split(", "):
-        raise ValueError(f"unknown activation {activation!r} on CuPy: {known}")
-    return known.split(", ").index(activation) + 1
+    activation_entry(ACTIVATIONS, activation)  # their order is that of the enum in common.cu
+    return 1 + list(ACTIVATIONS).index(activation)
 
 
 def _or_null(array: Array | None) -> Any:

@@ -10,8 +10,6 @@ import numpy as np
 LANES = 32  # threads: size of a warp, in which each thread has an image of its own
 NULL = np.uintp(0)  # a null pointer
 MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as fast as longs
-
-C_TYPES = {"float32": "float", "float64": "double"}
 HEADERS = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
 
 
@@ -25,16 +23,15 @@ def source(file: str) -> str:
 
 def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
     """The compiler's options, which define the C type of `dtype` and the macros of a file."""
-    macros = {"REAL": C_TYPES[dtype], **defines}
+    macros = {"REAL": {"float32": "float", "float64": "double"}[dtype], **defines}
     return "--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items()))
 
 
 class Kernels:
-    """Launches kernels on the current stream; compiles each source once for each set of macros."""
+    """Launches kernels on the current stream, compiled by CuPy once for each set of macros."""
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
-        self._modules: dict[tuple[Any, ...], Any] = {}
         self._functions: dict[tuple[Any, ...], Any] = {}
 
     def launch(
@@ -53,20 +50,15 @@ class Kernels:
         """
         key = file, name, *defines.values()
         if key not in self._functions:
-            self._functions[key] = self._compile(file, defines).get_function(name)
-        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
-
-    def _compile(self, file: str, defines: dict[str, int]) -> Any:
-        key = file, *defines.values()
-        if key not in self._modules:
             options = compiler_options(self._dtype, defines)
-            self._modules[key] = self._cupy.RawModule(code=source(file), options=options)
-        return self._modules[key]
+            module = self._cupy.RawModule(code=source(file), options=options)
+            self._functions[key] = module.get_function(name)
+        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
 
 
 def _argument(value: Any) -> Any:
     """A kernel argument: CuPy passes a Python int as 64 bits, but the kernels take C's int."""
-    if isinstance(value, (bool, int)):
+    if isinstance(value, int):
         return np.int32(value)
     if getattr(value, "size", 0) > MAX_SIZE and not isinstance(value, np.generic):
         raise ValueError(f"an array of {value.size:,} numbers is too large; take fewer images")

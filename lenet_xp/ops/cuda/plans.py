@@ -1,11 +1,9 @@
 """Splits the work of a stage and of a dense layer into blocks and threads of a GPU.
 
-A plan gives the grids of the kernels and the macros that they are compiled with. A thread computes
-a tile of several outputs, and the warps of a block, its slices, share a long sum. Plans depend on
-sizes alone, so that sums are added in the same order on every card.
+A thread computes a tile of several outputs, and the warps of a block, its slices, share a long sum.
+Plans depend on sizes alone, so that sums are added in the same order on every card.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 from lenet_xp.ops.cuda.kernels import LANES, ceil_div
@@ -25,76 +23,63 @@ MAX_WEIGHT_BLOCKS = 2048  # blocks that sum the gradient of the weights
 WEIGHT_EDGE = 32  # entries: EDGE in dense.cu, the side of a tile of the weights' gradient
 
 
-@dataclass(frozen=True)
 class StagePlan:
-    """The arrays, grids and macros of a stage's kernels for one shape of input.
+    """The arrays, grids and macros of a stage's kernels for an input x of a shape (C, H, W, N).
 
-    chunks: parts of the sums for the gradient of the weights. partial_shape: of those sums.
-    weight_blocks, input_blocks: blocks for the gradients of the weights and of the input.
+    activation, squash: their numbers in common.cu. chunks: parts of the sums for the gradient of
+    the weights. partial_shape: of those sums. weight_blocks, input_blocks: blocks for the gradients
+    of the weights and of the input.
     """
 
-    y_shape: tuple[int, int, int, int]
-    activated_shape: tuple[int, int, int, int]
-    forward_grid: tuple[int, int, int]
-    forward_defines: dict[str, int]
-    chunks: int
-    partial_shape: tuple[int, int]
-    weight_blocks: int
-    input_blocks: int
-    backward_defines: dict[str, int]
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        settings: StageSettings,
+        activation: int,
+        squash: int = 0,
+    ):
+        _, height, width, count = shape
+        out_channels, channels, kernel_height, kernel_width = settings.kernels
+        stride, padding, pool = settings.stride, settings.padding, settings.pool
+        rows = output_size(height, kernel_height, stride, padding) // pool
+        cols = output_size(width, kernel_width, stride, padding) // pool
+        groups = ceil_div(count, LANES)
+        tile = FEW_IMAGES_TILE if count <= MANY_IMAGES else FORWARD_TILE
+        self.y_shape = out_channels, rows, cols, count
+        self.activated_shape = out_channels, rows * pool, cols * pool, count
+        self.forward_grid = rows * cols, ceil_div(out_channels, tile), groups
+        # A warp sums two windows of the weights' gradient, more where that makes too many blocks.
+        weight_tiles = ceil_div(out_channels, BACKWARD_TILE) * channels
+        limit = max(MAX_WEIGHT_BLOCKS // weight_tiles, 1)
+        self.chunks = max(min(ceil_div(rows * cols * groups, 2 * BACKWARD_SLICES), limit), 1)
+        weights = out_channels * (channels * kernel_height * kernel_width + 1)
+        self.partial_shape = self.chunks, weights
+        self.weight_blocks = self.chunks * weight_tiles
+        squares = ceil_div(height, INPUT_SIDE) * ceil_div(width, INPUT_SIDE)
+        self.input_blocks = squares * ceil_div(channels, BACKWARD_TILE) * groups
+        macros = {
+            "CHANNELS": channels,
+            "HEIGHT": height,
+            "WIDTH": width,
+            "OUT_CHANNELS": out_channels,
+            "KERNEL_H": kernel_height,
+            "KERNEL_W": kernel_width,
+            "STRIDE": stride,
+            "PADDING": padding,
+            "POOL": pool,
+            "ACTIVATION": activation,
+            "SQUASH": squash,
+        }
+        slices = min(channels, MAX_FORWARD_SLICES)
+        self.forward_defines = macros | {"TILE": tile, "SLICES": slices}
+        self.backward_defines = macros | {"TILE": BACKWARD_TILE, "SLICES": BACKWARD_SLICES}
 
 
-@cache
-def stage_plan(
-    shape: tuple[int, int, int, int], settings: StageSettings, activation: int, squash: int = 0
-) -> StagePlan:
-    """The plan for an input x of a shape (C, H, W, N).
-
-    activation, squash: their numbers in common.cu.
-    """
-    _, height, width, count = shape
-    out_channels, channels, kernel_height, kernel_width = settings.kernels
-    stride, padding, pool = settings.stride, settings.padding, settings.pool
-    rows = output_size(height, kernel_height, stride, padding) // pool
-    cols = output_size(width, kernel_width, stride, padding) // pool
-    groups = ceil_div(count, LANES)
-    tile = FEW_IMAGES_TILE if count <= MANY_IMAGES else FORWARD_TILE
-    # A warp sums two windows of the weights' gradient, and more where that makes too many blocks.
-    weight_tiles = ceil_div(out_channels, BACKWARD_TILE) * channels
-    limit = max(MAX_WEIGHT_BLOCKS // weight_tiles, 1)
-    chunks = max(min(ceil_div(rows * cols * groups, 2 * BACKWARD_SLICES), limit), 1)
-    squares = ceil_div(height, INPUT_SIDE) * ceil_div(width, INPUT_SIDE)
-    macros = {
-        "CHANNELS": channels,
-        "HEIGHT": height,
-        "WIDTH": width,
-        "OUT_CHANNELS": out_channels,
-        "KERNEL_H": kernel_height,
-        "KERNEL_W": kernel_width,
-        "STRIDE": stride,
-        "PADDING": padding,
-        "POOL": pool,
-        "ACTIVATION": activation,
-        "SQUASH": squash,
-    }
-    return StagePlan(
-        y_shape=(out_channels, rows, cols, count),
-        activated_shape=(out_channels, rows * pool, cols * pool, count),
-        forward_grid=(rows * cols, ceil_div(out_channels, tile), groups),
-        forward_defines=macros | {"TILE": tile, "SLICES": min(channels, MAX_FORWARD_SLICES)},
-        chunks=chunks,
-        partial_shape=(chunks, out_channels * (channels * kernel_height * kernel_width + 1)),
-        weight_blocks=chunks * weight_tiles,
-        input_blocks=squares * ceil_div(channels, BACKWARD_TILE) * groups,
-        backward_defines=macros | {"TILE": BACKWARD_TILE, "SLICES": BACKWARD_SLICES},
-    )
+stage_plan = cache(StagePlan)
 
 
 def stage_fits(settings: StageSettings, itemsize: int) -> bool:
-    """Whether the kernels of a stage have enough shared memory and registers.
-
-    itemsize: bytes per number.
-    """
+    """Whether a stage's kernels have enough memory and registers; itemsize: bytes per number."""
     out_channels, channels, height, width = settings.kernels
     pool, kernel = settings.pool, height * width
     reach = (pool - 1) * settings.stride
@@ -106,27 +91,11 @@ def stage_fits(settings: StageSettings, itemsize: int) -> bool:
     return max(forward, backward) * itemsize <= SHARED_BYTES and registers <= MAX_REGISTERS
 
 
-@dataclass(frozen=True)
 class DensePlan:
     """The grids of a dense layer's kernels for weights (outputs, inputs) and `count` images."""
 
-    outputs: int
-    inputs: int
-    count: int
-
-    @property
-    def tile(self) -> int:
-        """Rows per thread."""
-        return 8 if self.count > MANY_IMAGES else 2
-
-    @property
-    def forward_grid(self) -> tuple[int, int]:
-        return ceil_div(self.outputs, self.tile), ceil_div(self.count, LANES)
-
-    @property
-    def weight_blocks(self) -> int:
-        return ceil_div(self.outputs, WEIGHT_EDGE) * ceil_div(self.inputs, WEIGHT_EDGE)
-
-    @property
-    def input_blocks(self) -> int:
-        return ceil_div(self.inputs, self.tile) * ceil_div(self.count, LANES)
+    def __init__(self, outputs: int, inputs: int, count: int):
+        groups, self.tile = ceil_div(count, LANES), 8 if count > MANY_IMAGES else 2  # rows a thread
+        self.forward_grid = ceil_div(outputs, self.tile), groups
+        self.weight_blocks = ceil_div(outputs, WEIGHT_EDGE) * ceil_div(inputs, WEIGHT_EDGE)
+        self.input_blocks = ceil_div(inputs, self.tile) * groups

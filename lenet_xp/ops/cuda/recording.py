@@ -1,7 +1,7 @@
 """Captures a computation on a GPU, to run it again and again as one CUDA graph.
 
-A graph knows arrays by their address. So every pass of the computation works in the same arrays
-(`Recording`), and what the host changes between passes is copied to one place (`Staging`).
+A graph knows arrays by their address. So every pass works in the same arrays (`Recording`), and
+what the host changes between passes is copied to one place (`Staging`).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,22 +24,25 @@ class Staging:
 
     def __init__(self, cupy: Any, hosts: Sequence[tuple[np.ndarray, Any]]):
         """hosts: pairs of a host array and its dtype on the device."""
-        self._cupy, self._hosts = cupy, [host for host, _ in hosts]
+        self._cupy, self._hosts = cupy, hosts
         self._next, self._slots = 0, []
-        starts, self._bytes = [], 0
-        for host, dtype in hosts:
-            starts.append(self._bytes)
-            size = host.size * np.dtype(dtype).itemsize
-            self._bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        sizes = [host.size * np.dtype(dtype).itemsize for host, dtype in hosts]
+        self._bytes = sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
         self._block = cupy.empty((self._bytes,), dtype=np.uint8)
+        self.arrays = self._views(self._block)
         for _ in range(SLOTS if hosts else 0):
             memory = cupy.cuda.alloc_pinned_memory(self._bytes)
-            block = np.frombuffer(memory, np.uint8, self._bytes)
-            views = [_typed(block, start, *pair) for start, pair in zip(starts, hosts, strict=True)]
+            views = self._views(np.frombuffer(memory, np.uint8, self._bytes))
             self._slots.append((memory, views, cupy.cuda.Event(disable_timing=True)))
-        self.arrays = [
-            _typed(self._block, start, *pair) for start, pair in zip(starts, hosts, strict=True)
-        ]
+
+    def _views(self, block: Any) -> list[Any]:
+        """The arrays that lie in a block of bytes, of the hosts' shapes and the device's dtypes."""
+        views, start = [], 0
+        for host, dtype in self._hosts:
+            end = start + host.size * np.dtype(dtype).itemsize
+            views.append(block[start:end].view(dtype).reshape(host.shape))
+            start = -(-end // ALIGNMENT) * ALIGNMENT
+        return views
 
     def send(self) -> None:
         """Copy what the host arrays hold now into `arrays`, in the order of the current stream."""
@@ -49,7 +52,7 @@ class Staging:
         memory, views, copied = self._slots[self._next]
         self._next = (self._next + 1) % SLOTS
         copied.synchronize()
-        for view, host in zip(views, self._hosts, strict=True):
+        for view, (host, _) in zip(views, self._hosts, strict=True):
             np.copyto(view, host, casting="same_kind")
         stream = cuda.get_current_stream()
         to_device = cuda.runtime.memcpyHostToDevice
@@ -61,12 +64,6 @@ class Staging:
         for _, _, copied in self._slots:  # their memory may be reused at once
             with suppress(Exception):  # CUDA may have ended before, with the process
                 copied.synchronize()
-
-
-def _typed(block: Any, start: int, host: np.ndarray, dtype: Any) -> Any:
-    """The part of a block of bytes from `start` on as an array of the host's shape."""
-    dtype = np.dtype(dtype)
-    return block[start : start + host.size * dtype.itemsize].view(dtype).reshape(host.shape)
 
 
 class Recording:
@@ -83,19 +80,16 @@ class Recording:
         self._staging: Staging | None = None
         self._position = self._input = 0
 
-    @property
-    def first_pass(self) -> bool:
-        return self._staging is None
-
-    def rewind(self) -> None:
-        """Begin another pass."""
+    def rewind(self) -> Staging:
+        """Begin another pass, which reads what the host arrays hold when the staging sends it."""
         if self._staging is None:
             self._staging = Staging(self._cupy, self._hosts)
         self._position = self._input = 0
+        return self._staging
 
     def new(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """An array to write into: in later passes the one made at this point of the first."""
-        if self.first_pass:
+        if self._staging is None:
             self._arrays.append(self._cupy.empty(shape, dtype=dtype))
             return self._arrays[-1]
         array = self._arrays[self._position]
@@ -106,27 +100,20 @@ class Recording:
 
     def device_array(self, host: np.ndarray, dtype: Any) -> Any:
         """A host array on the device."""
-        if self.first_pass:
+        if self._staging is None:
             self._hosts.append((host, dtype))
             return self._cupy.asarray(host, dtype=dtype, order="C")
-        assert self._staging is not None
         self._input += 1
         return self._staging.arrays[self._input - 1]
-
-    def send(self) -> None:
-        """Copy what the host arrays hold now to the device."""
-        if self._staging is not None:
-            self._staging.send()
 
 
 _unused_pools: list[Any] = []  # memory pools of deleted graphs
 
 
 def free_unused_pools(cupy: Any) -> None:
-    """Free the memory of deleted graphs; must not be called within a capture.
+    """Free the memory of deleted graphs, which their pools keep for ever.
 
-    A pool that is only deleted keeps its memory for ever. Freeing waits for the device, which ends
-    a capture, and a graph may be deleted while another is captured.
+    It waits for the device, which would end a capture, and a graph may be deleted in one.
     """
     if _unused_pools:
         cupy.cuda.runtime.deviceSynchronize()  # their kernels may still run
@@ -135,17 +122,16 @@ def free_unused_pools(cupy: Any) -> None:
 
 
 class RecordedGraph:
-    """The kernels of `compute` as a CUDA graph on the recording's arrays; a call runs it.
+    """The kernels of `compute` as a CUDA graph on a recording's arrays; a call runs it.
 
-    Nothing is computed while the graph is made. `compute` must have run before, so that its kernels
-    are compiled. Its temporary arrays live in a memory pool of the graph's own, which
-    `free_unused_pools` frees after the graph is deleted.
+    `compute` must have run before, so that its kernels are compiled. Its temporary arrays live in a
+    memory pool of the graph's own, which `free_unused_pools` frees after the graph is deleted.
     """
 
-    def __init__(self, cupy: Any, recording: Recording, compute: Callable[[], Any]):
+    def __init__(self, cupy: Any, staging: Staging, compute: Callable[[], Any]):
         pool = cupy.cuda.MemoryPool()
         finalize(self, _unused_pools.append, pool).atexit = False
-        self._recording = recording
+        self._staging = staging
         self._compute = compute  # keeps alive the parameters, which the graph knows by address
         stream = cupy.cuda.Stream(non_blocking=True)
         with stream, cupy.cuda.using_allocator(pool.malloc):
@@ -160,6 +146,6 @@ class RecordedGraph:
 
     def __call__(self) -> Any:
         """The result for what the host arrays and parameters hold now."""
-        self._recording.send()
+        self._staging.send()
         self._graph.launch()
         return self._result
