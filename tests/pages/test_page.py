@@ -31,9 +31,12 @@ class Network:
 
     def plain(self, images, threads):
         self.shown += list(images)
-        return self.probabilities(images, threads)
+        return self._rows(images)
 
     def probabilities(self, images, threads):
+        return self._rows(images)
+
+    def _rows(self, images):
         row = np.full(len(NAMES), (1 - self.certainty) / (len(NAMES) - 1))
         row[NAMES.index(self.letter)] = self.certainty
         return np.tile(row, (len(images), 1))
@@ -145,9 +148,8 @@ def test_neighbouring_lines_do_not_change_each_other():
 )
 def test_a_mark_among_letters_is_a_letter_in_doubt(sums, refused):
     class Reader(Network):
-        def probabilities(self, images, threads, scaled=True):
-            rows = super().probabilities(images, threads, scaled)
-            return rows * np.reshape(sums, (-1, 1)) if scaled else rows
+        def probabilities(self, images, threads):
+            return super().probabilities(images, threads) * np.reshape(sums, (-1, 1))
 
     bars = [(100 * n, 100, 100 * n + 60, 200) for n in range(1, len(sums) + 1)]
     assert tuple(each.refused for each in read_page(page(*bars), Reader())) == refused
