@@ -20,7 +20,6 @@ from lenet_xp.inference import among, predict_probabilities, worker_count
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
-from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.from_numbers import FeatureImages
 from lenet_xp.scores.refusal import choose_threshold
 from lenet_xp.system.files import FilePath
@@ -157,7 +156,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         They are computed in float64, so that other rows of X do not show in them.
         """
         check_is_fitted(self, "values_")
-        images = self._images(self._rows(X))
+        images = self.features_.apply(self._rows(X))
         return among(self._probabilities(images), len(self.classes_))
 
     def refused(self, X: np.ndarray) -> np.ndarray:
@@ -167,7 +166,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         that validate. `partial_fit` alone chooses none, and nothing is refused.
         """
         check_is_fitted(self, "values_")
-        images = self._images(self._rows(X))
+        images = self.features_.apply(self._rows(X))
         return np.asarray(self._shares(images) < self.threshold_)
 
     def _shares(self, images: np.ndarray) -> np.ndarray:
@@ -211,14 +210,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     f"LeNetClassifier needs at least 2 classes, but there is one class: "
                     f"{self.classes_.tolist()[0]!r}"
                 )
-            side = recipe.size
+            framed = None
             if start := self._begin():
-                self.preprocessing_ = start.saved.preprocessing
-                if shape is None and rows.shape[1] != side**2:
+                self.preprocessing_ = framed = start.saved.preprocessing
+                if shape is None and rows.shape[1] != recipe.size**2:
                     raise ValueError("a model to start from reads pictures, but X is a table")
-                shape, side = shape or (side, side), max(side, DATASET_SIDE)
-            self.features_ = FeatureImages.fitted(rows, shape, side, recipe.channels)
-        images = self._images(rows)
+            features = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
+            self.features_ = replace(features, framed=framed)
+        images = self.features_.apply(rows)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
@@ -230,11 +229,6 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _begin(self) -> Start | None:
         return None if self.start is None else read_start(self.start, get_ops("numpy"))
-
-    def _images(self, rows: np.ndarray) -> np.ndarray:
-        """The images of checked rows, framed as the model that was started from knows them."""
-        images = self.features_.apply(rows)
-        return images if self.start is None else self.preprocessing_.apply_all(images)
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""

@@ -101,11 +101,8 @@ def chosen_part(options: argparse.Namespace, saved: SavedModel) -> Part:
     chosen = chosen[known]
     if unknown:
         which = f"of classes that the model lacks: {', '.join(sorted(unknown))}"
-        say(
-            printable(
-                f"not scored: {unknown.total():,} of {len(known):,} images, {which}"[:MAX_LINE]
-            )
-        )
+        line = f"not scored: {unknown.total():,} of {len(known):,} images, {which}"
+        say(printable(line[:MAX_LINE]))
     if not len(chosen):
         raise InputError(f"{dataset.name}: this part has no image of a class that the model knows")
     writers = known_writers(dataset)
@@ -179,11 +176,8 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
     `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
-    recorded = notes.get("split")
-    if (
-        recorded == "few"
-        and np.isin(digests(dataset.images), str(notes.get("learned")).split()).any()
-    ):
+    recorded, learned = notes.get("split"), str(notes.get("learned")).split()
+    if recorded == "few" and np.isin(digests(dataset.images), learned).any():
         raise InputError(
             f"{options.data}: the model has learned from these images, for they were few; give "
             "others, or read its metrics.json for what networks that never saw them score"

@@ -13,7 +13,7 @@ from typing import Any
 
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.errors import InputError
-from lenet_xp.layers import Rubbish
+from lenet_xp.layers import Linear, Rubbish
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, load_model
@@ -52,6 +52,13 @@ class Start:
         known = {letter.name for letter in letters()} & set(self.saved.class_names)
         return REPLAYED if known and self.saved.preprocessing.channels == 1 else ()
 
+    def words(self, names: Sequence[str], train: LabelledImages) -> str:
+        """A line: which of a run's classes are new to the model, and which may be forgotten."""
+        known = len(self.saved.class_names)
+        new, left = ", ".join(names[known:]), [names[i] for i in range(known) if i not in train[1]]
+        words = f"; {len(left)} may be forgotten, which no image shows: {', '.join(left)}"
+        return f"{self.name} knows {known} classes; new: {new or 'none'}{words * bool(left)}"
+
     def relabelled(self, dataset: Dataset) -> Dataset:
         """The data with the model's classes, and behind them those that it does not know."""
         known = self.saved.class_names
@@ -89,13 +96,12 @@ class Start:
 
 
 def read_start(path: FilePath, ops: Ops) -> Start:
-    """The model of a file, to start from. Raises what `load_model` raises."""
+    """The model of a file, to start from. InputError for one that cannot be read or go on."""
     saved = load_model(path, ops)
-    try:
-        content = Path(saved.name).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return Start(saved, hashlib.sha256(content).hexdigest())
+    *_, last = (layer for layer in saved.model.layers if not isinstance(layer, Rubbish))
+    if not isinstance(last, Linear):
+        raise InputError(f"{path}: its last layer, {last.name}, is not dense; start from another")
+    return Start(saved, hashlib.sha256(Path(saved.name).read_bytes()).hexdigest())
 
 
 def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: Ops) -> Sequential:
