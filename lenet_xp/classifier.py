@@ -210,13 +210,12 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                     f"LeNetClassifier needs at least 2 classes, but there is one class: "
                     f"{self.classes_.tolist()[0]!r}"
                 )
-            framed = None
+            self.features_ = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
             if start := self._begin():
-                self.preprocessing_ = framed = start.saved.preprocessing
-                if shape is None and rows.shape[1] != recipe.size**2:
+                if not self.features_.picture:
                     raise ValueError("a model to start from reads pictures, but X is a table")
-            features = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
-            self.features_ = replace(features, framed=framed)
+                self.preprocessing_ = start.saved.preprocessing
+                self.features_ = replace(self.features_, framed=self.preprocessing_)
         images = self.features_.apply(rows)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):

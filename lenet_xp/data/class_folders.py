@@ -188,7 +188,9 @@ def tree_of(
     def order(image: tuple[str, str]) -> tuple[Any, ...]:
         return _place(image[1].removeprefix(f"{root}/")) or 0, image[0], natural(image[1])
 
-    chosen, rest = sorted(images, key=order), tuple(sorted(left_out))
+    chosen = sorted(images, key=order)
+    # Rows of a table stand first: what they name is missed more than what else stands there.
+    rest = tuple(sorted(left_out, key=lambda each: (not each[1].startswith("line "), each)))
     class_names = tuple(sorted({class_name for class_name, _ in chosen}))
     if len(chosen) > MAX_IMAGES:
         raise InputError(f"{name}: holds {len(chosen):,} images; at most {MAX_IMAGES:,} are read")

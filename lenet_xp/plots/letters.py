@@ -23,9 +23,8 @@ def misclassified(images: np.ndarray, scores: Scores, most: int = MAX_SHOWN) -> 
     errors, shown = scores.doubtful, scores.doubtful[:most]
     if len(shown) == 0:
         return canvas.note(f"No errors among {len(labels)} images")
-    longest = max(len(caption(name)) for name in class_names)
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
-    wide = max(cell, 1 + 0.075 * longest)
+    wide = max(cell, 1 + 0.075 * max(len(caption(name)) for name in class_names))
     rows = -(-len(shown) // columns)
     figure, page = canvas.new_page(columns * wide, head + rows * cell + 0.1)
     heading = f"{len(errors)} of {len(labels)} images read wrong"

@@ -154,8 +154,7 @@ class _Run:
             preprocessing = preprocessing.fitted(dataset.images[split.train])
         model, val = self._network(), self.part(split.val)
         beside = list(images_beside(plan, dataset, preprocessing, self._check))
-        how = preprocessing, beside, self._check
-        train = training_images(plan, dataset, split.train, *how)
+        train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
         if self.start:
             self.reporter.say(self.start.words(dataset.class_names, train))
         self.reporter.say(
@@ -287,8 +286,8 @@ class _Run:
             )
         if started.get("start") != description["start"]:
             raise InputError(
-                f"{plan.start}: is not the model that the run started from; give that one with "
-                "--from, or start the run again"
+                f"{plan.start}: is not the model that the run started from; put that one there, "
+                "or start the run again"
             )
         saving.check_values(state.values)
         self.reporter.say(f"going on after step {state.step:,}")

@@ -57,7 +57,7 @@ class Start:
         known = len(self.saved.class_names)
         new, left = ", ".join(names[known:]), [names[i] for i in range(known) if i not in train[1]]
         words = f"; {len(left)} may be forgotten, which no image shows: {', '.join(left)}"
-        return f"{self.name} knows {known} classes; new: {new or 'none'}{words * bool(left)}"
+        return f"the model knows {known} classes; new: {new or 'none'}{words * bool(left)}"
 
     def relabelled(self, dataset: Dataset) -> Dataset:
         """The data with the model's classes, and behind them those that it does not know."""
@@ -96,11 +96,8 @@ class Start:
 
 
 def read_start(path: FilePath, ops: Ops) -> Start:
-    """The model of a file, to start from. InputError for one that cannot be read or go on."""
+    """The model of a file, to start from. Raises what `load_model` raises."""
     saved = load_model(path, ops)
-    *_, last = (layer for layer in saved.model.layers if not isinstance(layer, Rubbish))
-    if not isinstance(last, Linear):
-        raise InputError(f"{path}: its last layer, {last.name}, is not dense; start from another")
     return Start(saved, hashlib.sha256(Path(saved.name).read_bytes()).hexdigest())
 
 
@@ -111,6 +108,9 @@ def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: O
     or another than the model to start from.
     """
     recipe, rubbish = plan.recipe, plan.outliers > 0 or (start is not None and start.refuses)
+    if start and not isinstance(last := start.saved.model.layers[-1 - start.refuses], Linear):
+        problem = f"its last layer, {last.name}, is not dense; start from another model"
+        raise InputError(f"{start.saved.name}: {problem}")
     try:
         how: dict[str, Any] = {"seed": plan.seed, "fused": plan.fused, "rubbish": rubbish}
         network = recipe.make_network(classes, ops, **how)

@@ -203,9 +203,25 @@ def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(call, tmp_p
         assert call("train", *how, *QUICK).status == 130
     other = load_model(model, get_ops("numpy"))
     save_model(model, SavedModel(other.model, other.preprocessing, other.class_names, {}))
-    call("train", "--resume", out).assert_refused("model.npz", "is not the model", "--from")
+    call("train", "--resume", out).assert_refused("model.npz", "is not the model")
+    shutil.copy(MODELS["letters"], model)
+    assert call("train", "--resume", out).status == 0
+
+
+def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 20), tmp_path / "run"
+    model = tmp_path / "model.npz"
+    shutil.copy(MODELS["generated"], model)
+    from lenet_xp.training import run as module
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module._Run, "write_results", interrupted(module._Run.write_results))
+        how = ("--data", data, "--from", model, "--out", out, "--checkpoint-every", 0.01)
+        patched.setattr(module._Run, "refusals", lambda run, *rest: run._check())
+        assert call("train", *how, *QUICK).status == 130
     model.unlink()
-    assert call("train", "--resume", out, "--from", MODELS["letters"]).status == 0
+    call("train", "--resume", out).assert_refused("model.npz", "no such file")
+    assert call("train", "--resume", out, "--from", MODELS["generated"]).status == 0
 
 
 def test_ctrl_c_while_networks_judge_says_how_to_go_on(call, tmp_path, monkeypatch):
@@ -268,10 +284,10 @@ def test_new_classes_and_those_that_may_be_forgotten_are_told(call, tmp_path):
     layers = [Flatten(), Linear(1024, 4)]
     model = saved_as(tmp_path / "own.npz", layers, ("kite", "yab", "Box", "ya"))
     outcome = call("train", "--data", data, "--out", tmp_path / "run", *QUICK, "--from", model)
-    words = "own.npz knows 4 classes; new: box, yaz; 2 may be forgotten, which no image shows: "
+    words = "the model knows 4 classes; new: box, yaz; 2 may be forgotten, which no image shows: "
     assert words + "kite, Box\n" in outcome.err
     outcome = call("train", "--data", data, "--out", tmp_path / "again", *QUICK, "--from")
-    assert "letters.npz knows 33 classes; new: box\n" in outcome.err
+    assert "the model knows 33 classes; new: box\n" in outcome.err
 
 
 def test_generated_letters_beside_are_taken_once(call, tmp_path):
