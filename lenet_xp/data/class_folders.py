@@ -44,7 +44,7 @@ class Tree:
     paths: tuple[str, ...]  # of each image in its source
     labels: tuple[int, ...]  # indices into class_names
     class_names: tuple[str, ...]  # sorted
-    left_out: tuple[LeftOut, ...]  # what else stands in the source, sorted
+    left_out: tuple[LeftOut, ...]  # what else is there, sorted; rows of a table first
     root: str = ""  # the folder that holds the class folders
 
     @property
@@ -189,7 +189,6 @@ def tree_of(
         return _place(image[1].removeprefix(f"{root}/")) or 0, image[0], natural(image[1])
 
     chosen = sorted(images, key=order)
-    # Rows of a table stand first: what they name is missed more than what else stands there.
     rest = tuple(sorted(left_out, key=lambda each: (not each[1].startswith("line "), each)))
     class_names = tuple(sorted({class_name for class_name, _ in chosen}))
     if len(chosen) > MAX_IMAGES:

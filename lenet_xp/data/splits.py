@@ -277,8 +277,7 @@ def honest_split(
             raise
         if len((few := few_split(dataset)).test):
             return few, Overlap(0, 0, 0)
-        problem = "no class has two different images, so none can be judged; give more"
-        raise InputError(f"{dataset.name}: {problem}") from None
+        raise InputError(f"{dataset.name}: no class has two different images; add some") from None
     groups = image_groups(dataset.images)
     overlap = find_overlap(groups, split)
     if allow_overlap or not overlap:

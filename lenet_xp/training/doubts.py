@@ -51,8 +51,7 @@ def judged(
         split = make_split(dataset, name, fold)
         if len(left := split.test[~own[split.test]]):
             by[left] = judge = f"{name} fold {fold}"
-            times = 1 if start is None else -(-LEAST // len(split.train))
-            sides = np.tile(split.train, times), split.val
+            sides = np.tile(split.train, -(-LEAST // len(split.train)) if start else 1), split.val
             train, val = ((images[side], labels[side]) for side in sides)
             fitted = saved.preprocessing if start else saved.preprocessing.fitted(train[0])
             tell(f"{judge}: training on {len(split.train):,} other images")
