@@ -109,8 +109,7 @@ def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: O
     """
     recipe, rubbish = plan.recipe, plan.outliers > 0 or (start is not None and start.refuses)
     if start and not isinstance(last := start.saved.model.layers[-1 - start.refuses], Linear):
-        words = f"its last layer, {last.name}, is not dense; start from another"
-        raise InputError(f"{start.saved.name}: {words}")
+        raise InputError(f"{start.saved.name}: ends with {last.name}, not dense; take another")
     try:
         how: dict[str, Any] = {"seed": plan.seed, "fused": plan.fused, "rubbish": rubbish}
         network = recipe.make_network(classes, ops, **how)

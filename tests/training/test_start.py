@@ -265,7 +265,7 @@ def test_a_model_that_cannot_go_on_is_refused_in_words(call, tmp_path):
     data, out = folder(tmp_path / "data", ("yab", "yaz", "box"), 15), tmp_path / "run"
     base = ("train", "--data", data, "--out", out, *QUICK, "--from")
     relu = saved_as(tmp_path / "relu.npz", [Flatten(), Linear(1024, 33), ReLU()])
-    call(*base, relu).assert_refused("relu.npz", "last layer, relu_1")
+    call(*base, relu).assert_refused("relu.npz", "ends with relu_1")
     dense = saved_as(tmp_path / "dense.npz", [Flatten(), Linear(1024, 33)])
     call(*base, dense, "--freeze").assert_refused("--freeze", "dense.npz", "no convolutions")
     assert not out.exists()
