@@ -20,7 +20,6 @@ from lenet_xp.inference import among, predict_probabilities, worker_count
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
-from lenet_xp.pictures.frame import DATASET_SIDE
 from lenet_xp.pictures.from_numbers import FeatureImages
 from lenet_xp.scores.refusal import choose_threshold
 from lenet_xp.system.files import FilePath
@@ -153,7 +152,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         They are computed in float64, so that other rows of X do not show in them.
         """
         check_is_fitted(self, "values_")
-        images = self._images(self._rows(X))
+        images = self.features_.apply(self._rows(X))
         return among(self._probabilities(images), len(self.classes_))
 
     def refused(self, X: np.ndarray) -> np.ndarray:
@@ -163,7 +162,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         that validate. `partial_fit` alone chooses none, and nothing is refused.
         """
         check_is_fitted(self, "values_")
-        images = self._images(self._rows(X))
+        images = self.features_.apply(self._rows(X))
         return np.asarray(self._shares(images) < self.threshold_)
 
     def _shares(self, images: np.ndarray) -> np.ndarray:
@@ -205,14 +204,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
                 raise ValueError(
                     f"LeNetClassifier needs 2 classes or more, but has one class: {one!r}"
                 )
-            side = recipe.size
+            self.features_ = FeatureImages.fitted(rows, shape, recipe.size, recipe.channels)
             if start := self._begin():
-                self.preprocessing_ = start.saved.preprocessing
-                if shape is None and rows.shape[1] != side**2:
+                if not self.features_.picture:
                     raise ValueError("a model to start from reads pictures, but X is a table")
-                shape, side = shape or (side, side), max(side, DATASET_SIDE)
-            self.features_ = FeatureImages.fitted(rows, shape, side, recipe.channels)
-        images = self._images(rows)
+                self.preprocessing_ = start.saved.preprocessing
+                self.features_ = replace(self.features_, framed=self.preprocessing_)
+        images = self.features_.apply(rows)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y holds {unknown.tolist()[0]!r}, which is none of {self.classes_}")
@@ -224,11 +222,6 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def _begin(self) -> Start | None:
         return None if self.start is None else read_start(self.start, get_ops("numpy"))
-
-    def _images(self, rows: np.ndarray) -> np.ndarray:
-        """The images of checked rows, framed as the model that was started from knows them."""
-        images = self.features_.apply(rows)
-        return images if self.start is None else self.preprocessing_.apply_all(images)
 
     def _rows(self, X: np.ndarray, *y: np.ndarray) -> Any:
         """The checked rows of X, and y with them where it is given."""

@@ -48,7 +48,9 @@ class Outcome(NamedTuple):
         errors = [line for line in lines if line.startswith("error: ")]
         assert len(errors) == 1 and errors[0] == lines[-1], self.err
         # Lines of progress may precede it.
-        others = [each for each in lines[:-1] if not re.search(r" images$| parameters; ", each)]
+        others = [
+            each for each in lines[:-1] if not re.search(r" images$| parameters; | knows ", each)
+        ]
         assert not others and "Traceback" not in self.err, self.err
         assert all(str(word) in errors[0] for word in words), errors[0]
 

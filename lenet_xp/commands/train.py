@@ -31,6 +31,7 @@ from lenet_xp.training.recipes import (
 from lenet_xp.training.record import Finished
 from lenet_xp.training.run import interrupted_run, train_run
 from lenet_xp.training.start import REPLAYED_OUTLIERS, read_start
+from lenet_xp.training.transfer import convolution_parameters
 
 DEFAULT_DATA = "synthetic"
 
@@ -188,7 +189,7 @@ def _add_folder_options(p: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="go on with the run that was interrupted there, as it began and to the same bits, or "
         "draw the pictures that could not be drawn at its end; "
-        "of the other options only --data counts, for data that have moved",
+        "of the other options only --data and --from count, for what has moved",
     )
     p.add_argument(
         "--checkpoint-every",
@@ -203,7 +204,8 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
     """InputError where --resume stands beside an option that would be ignored."""
     for each in p._actions:
         name, option = each.dest, each.option_strings[0]
-        if name not in ("resume", "data", "help") and getattr(options, name) != each.default:
+        given = getattr(options, name, each.default) != each.default
+        if given and name not in ("resume", "data", "start"):
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
@@ -232,6 +234,8 @@ def _out_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
         others = (first.with_name(f"{first.name}-{number}") for number in count(2))
         return next(folder for folder in chain([first], others) if not folder.exists())
     out: Path = options.out
+    if options.start and Path(options.start).resolve().parent == out.resolve():
+        raise InputError(f"{out}: holds the model to start from; choose another --out")
     if (out / "metrics.json").exists() and not options.overwrite:
         raise InputError(f"{out}: holds a finished run; choose another --out, or add --overwrite")
     return out
@@ -258,6 +262,8 @@ def _resumed(options: argparse.Namespace) -> tuple[Plan, Ops]:
     plan, options.backend, options.dtype = interrupted_run(options.resume)
     if options.data != DEFAULT_DATA:
         plan = replace(plan, data=options.data)
+    if options.start:
+        plan = replace(plan, start=str(options.start))
     options.no_fallback, options.graph = True, plan.graph
     return plan, terminal.choose_ops(options)
 
@@ -268,9 +274,13 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
     if options.start:
         start = read_start(options.start, ops)
         recipe = options.recipe or start.recipe(FINE_TUNE)
-        again = tuple(word for word in start.replayed if word not in options.beside)
-        options.outliers = options.outliers or REPLAYED_OUTLIERS * start.refuses
+        chosen = {word.rpartition(":")[0] for word in options.beside}
+        again = tuple(word for word in start.replayed if word.rpartition(":")[0] not in chosen)
+        refuses = start.refuses and recipe.channels == 1
+        options.outliers = options.outliers or REPLAYED_OUTLIERS * refuses
         options.start = start.saved.name
+        if options.freeze and not convolution_parameters(start.saved.model):
+            raise InputError(f"--freeze: {options.start} has no convolutions; leave it out")
     elif options.freeze:
         raise InputError("--freeze: keeps a model's convolutions; add --from MODEL")
     recipe = recipe.with_options(

@@ -44,7 +44,7 @@ class Tree:
     paths: tuple[str, ...]  # of each image in its source
     labels: tuple[int, ...]  # indices into class_names
     class_names: tuple[str, ...]  # sorted
-    left_out: tuple[LeftOut, ...]  # what else stands in the source, sorted
+    left_out: tuple[LeftOut, ...]  # what else is there, sorted; rows of a table first
     root: str = ""  # the folder that holds the class folders
 
     @property
@@ -186,7 +186,8 @@ def tree_of(
     def order(image: tuple[str, str]) -> tuple[Any, ...]:
         return _place(image[1].removeprefix(f"{root}/")) or 0, image[0], natural(image[1])
 
-    chosen, rest = sorted(images, key=order), tuple(sorted(left_out))
+    chosen = sorted(images, key=order)
+    rest = tuple(sorted(left_out, key=lambda each: (not each[1].startswith("line "), each)))
     class_names = tuple(sorted({class_name for class_name, _ in chosen}))
     if len(chosen) > MAX_IMAGES:
         raise InputError(f"{name}: holds {len(chosen):,} images; at most {MAX_IMAGES:,} are read")

@@ -86,7 +86,7 @@ def _rows(path: Path, columns: str | None) -> Iterator[tuple[int, str, str]]:
             if file or label:
                 yield reader.line_num, file.replace("\\", "/"), label
     except (UnicodeDecodeError, csv.Error, OSError) as error:
-        problem = f"is no table in UTF-8 that can be read ({reason_of(error)})"
+        problem = f"is no table in UTF-8 that can be read ({reason_of(error)}); save it as such"
         raise InputError(f"{path}: {problem}") from error
 
 
@@ -99,6 +99,6 @@ def _places(path: Path, header: list[str], columns: str | None) -> list[int]:
     found = [[i for i, name in enumerate(names) if name in each] for each in known]
     if [len(each) for each in found] != [1, 1] or found[0] == found[1]:
         there = ", ".join(header)[:100]
-        problem = f"which of its columns ({there}) hold files and labels is not clear"
+        problem = f"its first line ({there}) does not tell which columns hold files and labels"
         raise InputError(f"{path}: {problem}; name the two with --columns FILE,LABEL")
     return [each[0] for each in found]

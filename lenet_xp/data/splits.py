@@ -171,6 +171,8 @@ def few_split(dataset: Dataset) -> Split:
         if len(different) > 1:
             order = np.random.default_rng([SEED, label]).permutation(len(different))
             folds[of_class] = order[places] % FOLDS["kfold"]
+    for part in repeated(groups):  # of several classes
+        folds[part] = folds[part].min()
     test, everything = np.flatnonzero(folds >= 0), np.arange(len(dataset))
     return Split("few", everything, everything, test, folds=folds[test])
 
@@ -261,9 +263,11 @@ def honest_split(
     try:
         split = make_split(dataset, name, fold)
     except TooFew:
-        if name is not None or dataset.source_train is not None or not len(few_split(dataset).test):
+        if name is not None or dataset.source_train is not None:
             raise
-        return few_split(dataset), Overlap(0, 0, 0)
+        if len((few := few_split(dataset)).test):
+            return few, Overlap(0, 0, 0)
+        raise InputError(f"{dataset.name}: no class has two different images; add some") from None
     groups = image_groups(dataset.images)
     overlap = find_overlap(groups, split)
     if allow_overlap or not overlap:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
 
 SIDE = 32  # pixels
@@ -22,6 +23,7 @@ class FeatureImages:
     shape: (H, W) of the grid, filled row by row. low, high: the numbers that become level 0 and
     level 255, one for all columns or one each. picture: whether the grid is a picture, no table.
     side: of the images, in pixels. channels: numbers of each place of the grid, 1 or 3.
+    framed: what makes images of pictures, instead of what `apply` does.
     """
 
     shape: tuple[int, int]
@@ -30,6 +32,7 @@ class FeatureImages:
     picture: bool
     side: int = SIDE
     channels: int = 1
+    framed: Preprocessing | None = None
 
     @staticmethod
     def fitted(
@@ -68,7 +71,8 @@ class FeatureImages:
             grids = np.zeros((len(levels), math.prod(self.shape) * self.channels), np.uint8)
             grids[:, : levels.shape[1]] = levels
             grids = grids.reshape(-1, *self.shape, *colours)
-            images[start : start + PIECE] = _centred(grids, self.side)
+            framed = self.framed.apply_all(grids) if self.framed else _centred(grids, self.side)
+            images[start : start + PIECE] = framed
         return images
 
     def _levels(self, rows: np.ndarray) -> np.ndarray:

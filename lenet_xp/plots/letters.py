@@ -24,15 +24,16 @@ def misclassified(images: np.ndarray, scores: Scores, most: int = MAX_SHOWN) -> 
     if len(shown) == 0:
         return canvas.note(f"No errors among {len(labels)} images")
     columns, head, cell, tile = 8, 0.7, 1.6, 1.15  # inches
+    wide = max(cell, 1 + 0.075 * max(len(caption(name)) for name in class_names))
     rows = -(-len(shown) // columns)
-    figure, page = canvas.new_page(columns * cell, head + rows * cell + 0.1)
+    figure, page = canvas.new_page(columns * wide, head + rows * cell + 0.1)
     heading = f"{len(errors)} of {len(labels)} images read wrong"
     if len(errors) > len(shown):
         heading += f"; the {len(shown)} whose label is least probable"
     canvas.write(page, 0.2, 0.32, heading, 13, weight="bold")
     for place, index in enumerate(shown):
         row, column = divmod(place, columns)
-        middle, top = (column + 0.5) * cell, head + row * cell
+        middle, top = (column + 0.5) * wide, head + row * cell
         canvas.place_image(page, images[index], middle - tile / 2, top, tile, **INK_ON_PAPER)
         truth, read = (caption(class_names[p[index]]) for p in (labels, scores.predictions))
         below = top + tile + 0.11

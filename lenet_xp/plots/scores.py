@@ -32,11 +32,12 @@ def confused_pairs(scores: Scores, ax: Axes | None = None) -> Figure:
 
 
 def per_class_scores(scores: Scores, ax: Axes | None = None) -> Figure:
-    """Draw F1, precision and recall of each class, the worst F1 first, into `ax` if given.
+    """Draw F1, precision and recall of each class that occurs, the worst F1 first, into any `ax`.
 
     They are points, because classes differ by about a percent and bars would have to start at zero.
     """
-    ranked = sorted(scores.per_class, key=lambda each: each.f1)
+    occurring = np.union1d(scores.labels, scores.predictions)
+    ranked = sorted((scores.per_class[place] for place in occurring), key=lambda each: each.f1)
     height = 0.28 * len(ranked) + 0.2
     axes, known = canvas.axes_or_new(ax, 8.6, height + 1.2, 1.6, 0.6, 6.7, height)
     rows = np.arange(len(ranked))

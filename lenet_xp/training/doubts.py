@@ -19,6 +19,7 @@ from lenet_xp.training.recipes import Recipe
 from lenet_xp.training.start import read_start
 
 SKETCHED = 200  # digests: where 2 % of the images learned from stand, so does one of these
+LEAST = 300  # images of an epoch: fewer do not teach a new class to a model to start from
 MODEL, NONE = "model", "none of these"  # a judge, a reading
 
 
@@ -50,9 +51,10 @@ def judged(
         split = make_split(dataset, name, fold)
         if len(left := split.test[~own[split.test]]):
             by[left] = judge = f"{name} fold {fold}"
-            train, val = ((images[side], labels[side]) for side in (split.train, split.val))
+            sides = np.tile(split.train, -(-LEAST // len(split.train)) if start else 1), split.val
+            train, val = ((images[side], labels[side]) for side in sides)
             fitted = saved.preprocessing if start else saved.preprocessing.fitted(train[0])
-            tell(f"{judge}: training on {len(train[1]):,} other images")
+            tell(f"{judge}: training on {len(split.train):,} other images")
             try:
                 recipe = Recipe.from_dict(saved.notes["recipe"]).with_options(epochs=epochs)
                 model = recipe.make_network(len(saved.class_names), saved.model.ops)

@@ -85,12 +85,7 @@ def unseen_beside(
 
 
 def _beside(
-    source: str,
-    samples: int,
-    plan: Plan,
-    seed: int,
-    dataset: Dataset,
-    preprocessing: Preprocessing,
+    source: str, samples: int, plan: Plan, seed: int, dataset: Dataset, preprocessing: Preprocessing
 ) -> LabelledImages:
     """All letters of another source, in the classes of the data set.
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,9 @@ class _Run:
             preprocessing = preprocessing.fitted(dataset.images[split.train])
         model, val = self._network(), self.part(split.val)
         beside = list(images_beside(plan, dataset, preprocessing, self._check))
-        how = preprocessing, beside, self._check
-        train = training_images(plan, dataset, split.train, *how)
+        train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
+        if self.start:
+            self.reporter.say(self.start.words(dataset.class_names, train))
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
@@ -186,16 +187,15 @@ class _Run:
     def _judged_by_folds(self, saved: SavedModel, beside: list[LabelledImages]) -> np.ndarray:
         """What `SavedModel.plain` is of the test images, each from a network that never saw it."""
         plan, split, dataset = self.plan, self.split, self.dataset
+        check = partial(self._check, _checkpoints(plan.out).way_on())
 
         def after_part(progress: EpochProgress) -> None:
             self.reporter.progress(progress)
-            self._check()
+            check()
 
         def judge(judged: np.ndarray) -> np.ndarray:
             others, own = np.setdiff1d(split.train, judged), self._network()
-            train = training_images(
-                *(plan, dataset, others, saved.preprocessing, beside, self._check)
-            )
+            train = training_images(plan, dataset, others, saved.preprocessing, beside, check)
             fit(
                 *(own, plan.recipe, train, self.part(others), saved.preprocessing),
                 *(plan.seed, plan.threads, after_part),
@@ -204,7 +204,7 @@ class _Run:
             )
             rows = replace(saved, model=own).plain(dataset.images[judged], plan.threads)
             right = int((rows.argmax(1) == dataset.labels[judged]).sum())
-            self.reporter.say(f"a network without {len(judged)} images reads {right} of them right")
+            self.reporter.say(f"{right} of {len(judged)} read right by a network without them")
             return rows
 
         return by_folds(split, judge)
@@ -225,9 +225,9 @@ class _Run:
             rows = saved.as_trained(images, self.plan.threads)
             yield fit_temperature(log_probabilities(rows), unseen)
 
-    def _check(self) -> None:
+    def _check(self, then: str = " before the training began") -> None:
         if self.request.signum is not None:
-            raise saving.Stopped("stopped before the training began", self.request.signum)
+            raise saving.Stopped(f"stopped{then}", self.request.signum)
 
     def refusals(self, saved: SavedModel, plain: np.ndarray) -> dict[str, float] | None:
         """How the model refuses test letters, and generated pictures that it has not seen."""
@@ -363,7 +363,7 @@ def _absolute(data: str) -> str:
 def _few_words(dataset: Dataset, split: Split) -> str:
     judged = np.unique(dataset.labels[split.test])
     unjudged = [name for i, name in enumerate(dataset.class_names) if i not in judged]
-    none = f"; nobody can judge {', '.join(unjudged)}, of a single image" if unjudged else ""
+    none = f"; nobody can judge {', '.join(unjudged)}, of one image or its copies" * bool(unjudged)
     return (
         f"few images: all of them train, and networks that never saw them judge {len(split.test)} "
         f"of {len(dataset)}{none}"

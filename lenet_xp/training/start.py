@@ -13,7 +13,7 @@ from typing import Any
 
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.errors import InputError
-from lenet_xp.layers import Rubbish
+from lenet_xp.layers import Linear, Rubbish
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, load_model
@@ -55,6 +55,13 @@ class Start:
         known = {letter.name for letter in letters()} & set(self.saved.class_names)
         return REPLAYED if known and self.saved.preprocessing.channels == 1 else ()
 
+    def words(self, names: Sequence[str], train: LabelledImages) -> str:
+        """A line: which of a run's classes are new to the model, and which may be forgotten."""
+        known = len(self.saved.class_names)
+        new, left = ", ".join(names[known:]), [names[i] for i in range(known) if i not in train[1]]
+        words = f"; {len(left)} may be forgotten, which no image shows: {', '.join(left)}"
+        return f"the model knows {known} classes; new: {new or 'none'}{words * bool(left)}"
+
     def relabelled(self, dataset: Dataset) -> Dataset:
         """The data with the model's classes, and behind them those that it does not know."""
         known = self.saved.class_names
@@ -93,11 +100,7 @@ class Start:
 def read_start(path: FilePath, ops: Ops) -> Start:
     """The model of a file, to start from. Raises what `load_model` raises."""
     saved = load_model(path, ops)
-    try:
-        content = Path(saved.name).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return Start(saved, hashlib.sha256(content).hexdigest())
+    return Start(saved, hashlib.sha256(Path(saved.name).read_bytes()).hexdigest())
 
 
 def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: Ops) -> Sequential:
@@ -107,6 +110,8 @@ def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: O
     or another than the model to start from.
     """
     recipe, rubbish = plan.recipe, plan.outliers > 0 or (start is not None and start.refuses)
+    if start and not isinstance(last := start.saved.model.layers[-1 - start.refuses], Linear):
+        raise InputError(f"{start.saved.name}: ends with {last.name}, not dense; take another")
     try:
         how: dict[str, Any] = {"seed": plan.seed, "fused": plan.fused, "rubbish": rubbish}
         network = recipe.make_network(classes, ops, **how)

@@ -216,3 +216,18 @@ def test_a_sketch_is_met_in_any_part_of_the_images_and_in_no_others():
     for part in np.split(images[:4000], 10):
         assert set(digests(part)) & learned
     assert not set(digests(images[4000:])) & learned
+
+
+def test_networks_that_start_from_the_packages_model_learn_the_new_class_first(place, call):
+    data = drawn(place / "mine", count=20)
+    (data / "frame").mkdir()
+    for number in range(20):  # a sign that the package's model takes for none of its letters
+        image = np.full((64, 64), 245, np.uint8)
+        cv2.rectangle(image, (5 + number % 5, 7 + number % 7), (56, 58), 30, 3 + number % 2)
+        cv2.imwrite(str(data / "frame" / f"{number}.png"), image)
+    shutil.move(data / "ya" / "ya_3.png", data / "frame" / "wrong.png")
+    assert call("train", "--data", data, "--from", "--out", "run", *QUICK[2:]).status == 0
+    outcome = call("audit", "--data", data, "--model", "run/model.npz", "--json")
+    assert [row["file"] for row in json.loads(outcome.out)["doubtful"]["images"]] == [
+        "frame/wrong.png"
+    ]

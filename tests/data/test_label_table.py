@@ -146,11 +146,11 @@ def test_the_cache_sees_a_changed_label_and_a_changed_picture(photos):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"", "not clear"),
+        (b"", "does not tell"),
         (b"\0\xff\xfe", "no table in UTF-8"),
         ("file,label\na,é".encode("latin-1"), "no table in UTF-8"),
         ("file,label\n".encode("utf-16"), "no table in UTF-8"),
-        (b"file,file,label\na,b,c", "not clear"),
+        (b"file,file,label\na,b,c", "does not tell"),
         (b"file,label\n", "holds no images"),
         (b"file,label\nphotos/0.jpeg,ya\nphotos/1.jpeg,ya", "the one class 'ya'"),
         (b'file,label\nphotos/0.jpeg,"ya\nphotos/1.jpeg,ya\n', "unexpected end"),
@@ -196,3 +196,11 @@ def test_a_run_on_a_table_keeps_its_columns(tmp_path, call, monkeypatch):
     assert Plan.from_dict(plan.to_dict()) == plan
     with pytest.raises(TypeError, match="columns"):
         Plan.from_dict(plan.to_dict() | {"columns": 3})
+
+
+def test_the_first_that_is_told_is_a_row(photos, call):
+    (photos / "a_note.md").write_text("x")
+    path = written(photos, [*ROWS, ("photos/gone.jpeg", "ya")], ("file", "label"))
+    assert load(path).left_out[0][0] == "photos/gone.jpeg"
+    path = written(photos, [(f"{file}.JPG", label) for file, label in ROWS], ("file", "label"))
+    call("audit", "--data", path).assert_refused("line 2: is no file in the table's folder")

@@ -288,3 +288,20 @@ def test_the_seed_split_of_amhcd_leaks_34_images_and_loses_them(amhcd):
     assert overlap == Overlap(train_test=26, val_test=0, train_val=8, dropped=34)
     assert shared_images(amhcd, split) == 0
     np.testing.assert_array_equal(split.test, make_split(amhcd, "seed").test)
+
+
+def test_few_images_without_two_that_differ_cannot_be_judged():
+    for counts in ((1, 1), (6, 6)):  # of each class one image, or copies of one
+        with pytest.raises(InputError, match="made: no class has two different images"):
+            honest_split(dataset(counts))
+
+
+def test_the_networks_that_judge_few_images_never_saw_one_of_them_under_another_label():
+    one = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
+    data = Dataset("both", np.concatenate([one, one]), np.repeat([0, 1], 5), ("a", "b"))
+    split, _ = honest_split(data)
+    assert sorted(split.test) == list(range(10))
+    for fold in set(split.folds):
+        judged = split.test[split.folds == fold]
+        seen = {data.images[i].tobytes() for i in np.setdiff1d(split.train, judged)}
+        assert not seen & {data.images[i].tobytes() for i in judged}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from inspect import signature
 from io import BytesIO
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -168,3 +169,19 @@ sys.exit("matplotlib.pyplot" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_classes_that_do_not_occur_have_no_scores_to_draw():
+    scores = Scores(LABELS, SCORES.probabilities @ np.eye(3, 9), [f"class {i}" for i in range(9)])
+    axes = plots.per_class_scores(scores).axes[0]
+    assert {text.get_text() for text in axes.get_yticklabels()} == {f"class {i}" for i in range(3)}
+
+
+def test_long_answers_below_errors_stay_apart():
+    scores = Scores(LABELS, SCORES.probabilities, ["none of these"] * 3)
+    figure = plots.misclassified(IMAGES, scores)
+    figure.draw_without_rendering()
+    answers = [text for text in figure.findobj(Text) if text.get_text().startswith("read:")]
+    boxes = [text.get_window_extent() for text in answers[:8]]  # of the first row
+    assert len(boxes) == 8
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

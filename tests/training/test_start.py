@@ -11,7 +11,7 @@ from commandline import QUICK, call
 from killable import ADAM, Interrupted, StopsAt
 
 from lenet_xp import LeNetClassifier
-from lenet_xp.layers import Conv2D, Flatten, Linear, ReLU
+from lenet_xp.layers import Conv2D, Flatten, Linear, ReLU, Rubbish
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.model import LeNet5, Sequential
@@ -175,13 +175,13 @@ def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path):
     how = ("--data", data, "--from", "--out", out, "--epochs", 3, "--learning-rate", 0.002)
     outcome = call("train", *how, *QUICK[2:])
     assert outcome.status == 0, outcome.err
-    assert "judge 18 of 19; nobody can judge yad, of a single image" in outcome.err
+    assert "judge 18 of 19; nobody can judge yad, of one image or its copies" in outcome.err
     assert "on 18 images by networks that never saw them (95% interval " in outcome.out
     record = json.loads((out / "metrics.json").read_text())
     assert record["split"] == "few" and record["n_train"] == 19 and record["n_test"] == 18
     low, high = record["test_accuracy_interval"]
     assert low < record["test_accuracy"] <= high and high - low > 0.1
-    assert outcome.err.count("a network without") == 5
+    assert outcome.err.count("by a network without them") == 5
     refused = call("evaluate", out / "model.npz", "--data", data)
     refused.assert_refused("data", "learned from")
     others = folder(tmp_path / "others", ("yab", "yaz", "box"), 6, seed=1)
@@ -206,6 +206,96 @@ def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(call, tmp_p
     call("train", "--resume", out).assert_refused("model.npz", "not the model")
     shutil.copy(MODELS["letters"], model)
     assert call("train", "--resume", out).status == 0
+
+
+def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 20), tmp_path / "run"
+    model = tmp_path / "model.npz"
+    shutil.copy(MODELS["generated"], model)
+    from lenet_xp.training import run as module
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module._Run, "write_results", interrupted(module._Run.write_results))
+        how = ("--data", data, "--from", model, "--out", out, "--checkpoint-every", 0.01)
+        patched.setattr(module._Run, "refusals", lambda run, *rest: run._check())
+        assert call("train", *how, *QUICK).status == 130
+    model.unlink()
+    call("train", "--resume", out).assert_refused("model.npz", "no such file")
+    assert call("train", "--resume", out, "--from", MODELS["generated"]).status == 0
+
+
+def test_ctrl_c_while_networks_judge_says_how_to_go_on(call, tmp_path, monkeypatch):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 2), tmp_path / "run"
+    from lenet_xp.training import run as module
+
+    monkeypatch.setattr(module._Run, "_judged_by_folds", interrupted(module._Run._judged_by_folds))
+    outcome = call("train", "--data", data, "--from", "--out", out, *QUICK)
+    assert outcome.status == 130
+    assert f"stopped; go on with: lenet-xp train --resume {out}" in outcome.err
+
+
+def interrupted(method):
+    """A method of a run that is asked to stop when it begins."""
+
+    def call(self, *rest):
+        self.request.signum = 2
+        return method(self, *rest)
+
+    return call
+
+
+def test_the_model_to_start_from_is_not_replaced(call, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    shutil.copy(MODELS["letters"], out / "model.npz")
+    data = folder(tmp_path / "data", ("yab", "yaz"), 15)
+    how = ("--data", data, "--from", out / "model.npz", "--out", out, "--overwrite", *QUICK)
+    call("train", *how).assert_refused(out, "the model to start from", "another --out")
+    assert (out / "model.npz").read_bytes() == MODELS["letters"].read_bytes()
+
+
+def saved_as(path, layers, names=tuple(NAMES), **how):
+    preprocessing = Preprocessing(**how)
+    network = Sequential(layers, preprocessing.input_shape, get_ops("numpy"))
+    save_model(path, SavedModel(network, preprocessing, names, {}))
+    return path
+
+
+def test_a_model_that_cannot_go_on_is_refused_in_words(call, tmp_path):
+    data, out = folder(tmp_path / "data", ("yab", "yaz", "box"), 15), tmp_path / "run"
+    base = ("train", "--data", data, "--out", out, *QUICK, "--from")
+    relu = saved_as(tmp_path / "relu.npz", [Flatten(), Linear(1024, 33), ReLU()])
+    call(*base, relu).assert_refused("relu.npz", "ends with relu_1")
+    dense = saved_as(tmp_path / "dense.npz", [Flatten(), Linear(1024, 33)])
+    call(*base, dense, "--freeze").assert_refused("--freeze", "dense.npz", "no convolutions")
+    assert not out.exists()
+
+
+def test_a_model_of_colours_that_refuses_goes_on_without_grey_outliers(call, tmp_path):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 15), tmp_path / "run"
+    layers = [Flatten(), Linear(3072, 33), Rubbish()]
+    model = saved_as(tmp_path / "colour.npz", layers, channels=3)
+    outcome = call("train", "--data", data, "--out", out, *QUICK, "--from", model)
+    assert outcome.status == 0, outcome.err
+
+
+def test_new_classes_and_those_that_may_be_forgotten_are_told(call, tmp_path):
+    data = folder(tmp_path / "data", ("yab", "yaz", "box"), 15)
+    layers = [Flatten(), Linear(1024, 4)]
+    model = saved_as(tmp_path / "own.npz", layers, ("kite", "yab", "Box", "ya"))
+    outcome = call("train", "--data", data, "--out", tmp_path / "run", *QUICK, "--from", model)
+    words = "the model knows 4 classes; new: box, yaz; 2 may be forgotten, which no image shows: "
+    assert words + "kite, Box\n" in outcome.err
+    outcome = call("train", "--data", data, "--out", tmp_path / "again", *QUICK, "--from")
+    assert "the model knows 33 classes; new: box\n" in outcome.err
+
+
+def test_generated_letters_beside_are_taken_once(call, tmp_path):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 15), tmp_path / "run"
+    how = ("--data", data, "--out", out, *QUICK, "--from", "--beside", "print:3", "synthetic:2")
+    assert call("train", *how).status == 0
+    record = json.loads((out / "metrics.json").read_text())
+    assert record["config"]["beside"] == ["print:3", "synthetic:2"]
 
 
 def test_what_does_not_fit_is_an_error_that_names_both(call, tmp_path):
@@ -245,8 +335,20 @@ def test_the_classifier_goes_on_from_a_model():
     assert model.score(fresh[kept], names) > 0.9
     alone = LeNetClassifier("fine-tune", epochs=3, random_state=0).fit(x, y)
     assert alone.score(fresh[kept], names) < 0.9
+    kept = model.predict(fresh)
+    assert np.array_equal(model.set_params(start=None).predict(fresh), kept)
     with pytest.raises(ValueError, match="table"):
         LeNetClassifier("fine-tune", start="letters").fit(np.random.rand(9, 4), list("ababababa"))
     with pytest.raises(ValueError, match="leave out network"):
         net = Sequential([Conv2D(1, 2, 5), ReLU(), Flatten(), Linear(1568, 3)], (1, 32, 32))
         LeNetClassifier(start="letters", network=net).fit(x, y)
+
+
+def test_the_classifier_frames_pictures_of_any_shape_as_the_model_does():
+    images, labels = generate(8)
+    chosen = np.isin(labels, (1, 2, 30))
+    narrow = np.stack([cv2.resize(each, (40, 52)) for each in images[chosen]])  # dark on light
+    how = {"start": "letters", "epochs": 1, "random_state": 0}
+    model = LeNetClassifier("fine-tune", **how).fit(narrow, labels[chosen])
+    framed = Preprocessing().apply_all(narrow)
+    assert np.array_equal(model.features_.apply(narrow.reshape(len(narrow), -1)), framed)
