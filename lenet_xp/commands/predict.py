@@ -120,7 +120,8 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
     else:
         width = max(len(printable(name)) for name in good)
         for name, reading in noted():
-            answers = [f"{a.glyph} {a.name} {a.probability:6.2%}" for a in reading.alternatives]
+            named = [(a.glyph * (a.glyph != a.name), a) for a in reading.alternatives]
+            answers = [f"{glyph} {a.name} {a.probability:6.2%}".strip() for glyph, a in named]
             refused = ["(none of these letters)"] * reading.refused
             words = "   ".join(refused + answers) or "(no ink)"
             print(f"{printable(name):<{width}}  {words}")
