@@ -18,10 +18,12 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.gradient_check import check_gradients as check_gradients
     from lenet_xp.inference import input_gradient as input_gradient
     from lenet_xp.layers import AvgPool2D as AvgPool2D
+    from lenet_xp.layers import Codes as Codes
     from lenet_xp.layers import Conv2D as Conv2D
     from lenet_xp.layers import Flatten as Flatten
     from lenet_xp.layers import Layer as Layer
     from lenet_xp.layers import Linear as Linear
+    from lenet_xp.layers import MapAffine as MapAffine
     from lenet_xp.layers import MaxPool2D as MaxPool2D
     from lenet_xp.layers import ReLU as ReLU
     from lenet_xp.layers import Rubbish as Rubbish
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.letters.alternatives import Reading as Reading
     from lenet_xp.model import LeNet5 as LeNet5
     from lenet_xp.model import Sequential as Sequential
+    from lenet_xp.model import lenet5_1998 as lenet5_1998
     from lenet_xp.pages.output import PageReading as PageReading
     from lenet_xp.pages.page import LetterOnPage as LetterOnPage
     from lenet_xp.pictures.preprocess import Preprocessing as Preprocessing
@@ -47,9 +50,10 @@ _MODULES = {
     "errors": "InputError",
     "gradient_check": "check_gradients",
     "inference": "input_gradient",
-    "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU Rubbish ScaledTanh Tanh",
+    "layers": "AvgPool2D Codes Conv2D Flatten Layer Linear MapAffine MaxPool2D ReLU Rubbish "
+    "ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
-    "model": "LeNet5 Sequential",
+    "model": "LeNet5 Sequential lenet5_1998",
     "pages.output": "PageReading",
     "pages.page": "LetterOnPage",
     "pictures.preprocess": "Preprocessing",

@@ -29,28 +29,29 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
 class Stage:
     """Convolution, activation, average pool and, where one follows, another activation."""
 
-    saved = Kept()
+    saved, seen = Kept(), Kept()
 
     def __init__(self, ops: Ops, settings: StageSettings, conv: Conv2D, *others: Layer):
         self.ops, self.settings, self.conv = ops, settings, conv
         self.layers = (conv, *others)
 
     def forward(self, x: Array) -> Array:
-        weight, bias = self.conv.weight.value, self.conv.bias.value
-        y, self.saved = self.ops.stage(x, weight, bias, self.settings)
+        self.seen = self.conv.weights()
+        y, self.saved = self.ops.stage(x, self.seen, self.conv.bias.value, self.settings)
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        weight, bias = self.conv.weight, self.conv.bias
-        return self.ops.stage_backward(
+        dx = self.ops.stage_backward(
             dy,
             self.saved,
-            weight.value,
+            self.seen,
             self.settings,
-            dweight=weight.gradient,
-            dbias=bias.gradient,
+            dweight=self.conv.weight.gradient,
+            dbias=self.conv.bias.gradient,
             input_gradient=self.conv.input_gradient,
         )
+        self.conv.mask_gradient()
+        return dx
 
 
 class Dense:

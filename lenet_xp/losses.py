@@ -1,4 +1,4 @@
-"""The loss: softmax and cross-entropy as one, for their gradient together is p - t."""
+"""The losses: softmax and cross-entropy as one, for their gradient together is p - t; eq. 8."""
 
 import numpy as np
 
@@ -7,10 +7,15 @@ from lenet_xp.ops.reference import Place
 
 
 class SoftmaxCrossEntropy:
-    """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits)."""
+    """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits).
 
-    def __init__(self, ops: Ops):
-        self.ops = ops
+    rivals: a hit is a label whose logit is the largest of the first so many; by default of all.
+    """
+
+    compete = True
+
+    def __init__(self, ops: Ops, rivals: int | None = None):
+        self.ops, self.rivals = ops, rivals
 
     def __call__(
         self,
@@ -28,7 +33,19 @@ class SoftmaxCrossEntropy:
         """
         if scale is None:
             scale = 1.0 / logits.shape[1]
-        return self.ops.softmax_cross_entropy(logits, labels, scale, into, targets)
+        return self.ops.softmax_cross_entropy(
+            logits, labels, scale, into, targets, compete=self.compete, rivals=self.rivals
+        )
+
+
+class NegativeLogit(SoftmaxCrossEntropy):
+    """Mean over a batch of -logit of the label; after `Codes`, |f - w|^2 of the true class.
+
+    Source: LeCun et al. 1998, eq. 8. Their eq. 9 is `SoftmaxCrossEntropy` after `Codes` and
+    `Rubbish(j)`: its sum of exponentials runs over the K codes and exp(-j).
+    """
+
+    compete = False
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:

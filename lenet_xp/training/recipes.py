@@ -7,18 +7,21 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lenet_xp.architecture import Table, describe, layers_of
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
 from lenet_xp.layers import ACTIVATIONS, Rubbish
+from lenet_xp.letters.bitmaps import bitmaps_of
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Array, Ops
-from lenet_xp.optim import SGD, Adam
+from lenet_xp.optim import SDLM, SGD, Adam, Optimiser
 from lenet_xp.pictures.preprocess import CHANNELS, Preprocessing
 from lenet_xp.schedules import SCHEDULES, Schedule
 from lenet_xp.system.files import FilePath
@@ -31,7 +34,7 @@ SIDES = (8, 128)  # pixels
 MAX_FILE = 2**16  # bytes
 LENET5_OPTIONS = ("activation", "squash_pools")
 FORMER = ("label_smoothing", "averaging")  # fields of earlier versions
-OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "sdlm")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Recipe:
     network: the tables of its layers (`architecture.py`). Without them it is LeNet-5, which takes
     grey images of 32 x 32; activation and squash_pools are options of LeNet-5 alone.
     size: side of the images in pixels. channels: 3 keeps their colours, 1 makes grey levels.
+    levels: what paper and full ink are to the network; by default the training pixels get the mean
+    0 and the deviation 1.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
     Raises ValueError for values that cannot be trained with.
     """
@@ -53,6 +58,7 @@ class Recipe:
     network: tuple[Table, ...] | None = None
     size: int = 32
     channels: int = 1
+    levels: tuple[float, float] | None = None
     optimiser: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -82,6 +88,10 @@ class Recipe:
             raise ValueError("momentum must be above 0 for Nesterov's method")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError("weight_decay must not be negative")
+        if self.optimiser == "sdlm" and self.weight_decay:
+            raise ValueError("weight_decay must be 0 with sdlm")
+        if self.levels is not None:
+            self._check_levels()
         if not re.fullmatch(r"[\w.+ ,-]{1,60}", self.name) or self.name.startswith("."):
             raise ValueError(f"name must be 1 to 60 letters, digits, - or _, not {self.name!r:.40}")
         self._check_network()
@@ -94,12 +104,21 @@ class Recipe:
         elif (self.size, self.channels) != (32, 1):
             raise ValueError("LeNet-5 takes grey images of 32 x 32; give a network for others")
 
+    def _check_levels(self) -> None:
+        levels = self.levels if isinstance(self.levels, tuple) else ()
+        if len(levels) != 2 or not all(type(each) in (int, float) for each in levels):
+            raise ValueError(f"levels must be two numbers, not {self.levels!r:.40}")
+        if not -1 <= levels[0] <= 0 or not 1 <= levels[1] - levels[0] < float("inf"):
+            raise ValueError("levels must be from -1 to 0 for paper, and at least 1 more for ink")
+
     def with_options(self, **options: Any) -> "Recipe":
         """A copy with the options that are not None in place of its own."""
         return replace(self, **{k: v for k, v in options.items() if v is not None})
 
-    def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> SGD | Adam:
+    def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> Optimiser:
         """The recipe's optimiser over a model's flat vectors."""
+        if self.optimiser == "sdlm":
+            return SDLM(ops, values, gradients)
         vectors, decay = (ops, values, gradients), self.weight_decay
         if self.optimiser in ("adam", "adamw"):
             return Adam(*vectors, weight_decay=decay, decoupled=self.optimiser == "adamw")
@@ -118,7 +137,15 @@ class Recipe:
 
     def preprocessing(self) -> Preprocessing:
         """What makes pictures into images for its network."""
-        return Preprocessing(size=self.size, channels=self.channels)
+        made = Preprocessing(size=self.size, channels=self.channels)
+        if self.levels is None:
+            return made
+        paper, ink = self.levels
+        return replace(made, mean=-paper / (ink - paper), std=1 / (ink - paper))
+
+    def fitted(self, preprocessing: Preprocessing, images: np.ndarray) -> Preprocessing:
+        """A copy that gives the network the levels of the recipe, or of the training images."""
+        return preprocessing.fitted(images) if self.levels is None else preprocessing
 
     def make_network(
         self,
@@ -128,17 +155,21 @@ class Recipe:
         seed: int = 0,
         fused: bool = True,
         rubbish: bool = False,
+        class_names: Sequence[str] = (),
     ) -> Sequential:
         """Its network, with new weights; ValueError where it has another number of outputs.
 
-        rubbish: whether it ends with a `Rubbish` layer, if it does not anyway.
+        rubbish: whether it ends with a `Rubbish` layer, if it does not anyway. class_names: codes
+        that the recipe leaves out are the bitmaps of these, where all have one.
         """
         how: dict[str, Any] = {"ops": ops, "seed": seed, "fused": fused}
         if self.network is None:
             how |= {"activation": self.activation, "squash_pools": self.squash_pools}
             return LeNet5(num_classes, rubbish=rubbish, **how)
         shape = self.preprocessing().input_shape
-        layers = layers_of(self.network, shape, num_classes)
+        drawn = {"codes": codes} if (codes := bitmaps_of(class_names)) else {}
+        tables = [{**drawn, **t} if t["kind"] == "codes" else t for t in self.network]
+        layers = layers_of(tables, shape, num_classes)
         if rubbish and not isinstance(layers[-1], Rubbish):
             layers.append(Rubbish())
         return Sequential(layers, shape, **how)
@@ -172,6 +203,8 @@ class Recipe:
             if both := sorted(set(LENET5_OPTIONS) & values.keys()):
                 raise ValueError(f"{both[0]} is an option of LeNet-5; leave it out or the network")
             values["network"] = tuple(network) if isinstance(network, list) else network
+        if isinstance(values.get("levels"), list):
+            values["levels"] = tuple(values["levels"])
         made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})
 
@@ -213,9 +246,10 @@ def read_recipe(path: FilePath) -> Recipe:
         raise InputError(f"{path}: is no recipe: {reason_of(error, 300)}") from error
 
 
+NAMES = "classic", "best", "fine-tune", "1998"
 FOLDER = Path(__file__).parents[1] / "recipes"
-RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best", "fine-tune")}
-CLASSIC, BEST, FINE_TUNE = RECIPES.values()
+RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in NAMES}
+CLASSIC, BEST, FINE_TUNE, PUBLISHED = RECIPES.values()
 
 
 def named_recipe(recipe: FilePath | Recipe) -> Recipe:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.inference import ReadingProcess, read_in_pieces, reading_shapes
-from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -39,7 +38,7 @@ class CapturedSteps:
         scale: float | None = None,
         update: Callable[[Any], None] | None = None,
     ):
-        self._model, self._loss = model, SoftmaxCrossEntropy(model.ops)
+        self._model, self._loss = model, model.loss()
         self._inputs, self.losses, self.hits = inputs, losses, hits
         self._scale, self._update = scale, update
         self._rates = [np.zeros(2) for _ in inputs]
