@@ -246,9 +246,10 @@ def read_recipe(path: FilePath) -> Recipe:
         raise InputError(f"{path}: is no recipe: {reason_of(error, 300)}") from error
 
 
-NAMES = "classic", "best", "fine-tune", "1998"
 FOLDER = Path(__file__).parents[1] / "recipes"
-RECIPES = {name: read_recipe(FOLDER / f"{name}.toml") for name in NAMES}
+RECIPES = {
+    name: read_recipe(FOLDER / f"{name}.toml") for name in ("classic", "best", "fine-tune", "1998")
+}
 CLASSIC, BEST, FINE_TUNE, PUBLISHED = RECIPES.values()
 
 

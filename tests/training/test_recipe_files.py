@@ -58,7 +58,7 @@ def test_any_network_is_a_recipe(name, tmp_path):
 
 
 def test_the_packages_recipes_are_such_files():
-    assert RECIPES == {"classic": CLASSIC, "best": BEST}
+    assert RECIPES["classic"] == CLASSIC and RECIPES["best"] == BEST
     assert (CLASSIC.epochs, CLASSIC.batch_size, CLASSIC.activation) == (10, 64, "tanh")
     assert (CLASSIC.optimiser, CLASSIC.learning_rate, CLASSIC.distortion) == ("sgd", 0.1, None)
     assert (BEST.epochs, BEST.activation, BEST.squash_pools) == (60, "relu", False)
