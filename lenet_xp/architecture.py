@@ -44,9 +44,13 @@ def _table(layer: Layer) -> dict[str, Any]:
             f"can be written as data: {', '.join(LAYERS)}"
         )
     options = {name: getattr(layer, name) for name in layer.options}
-    given = {k: v for k, v in options.items() if v is not None}
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
+    plain = {name: _plain(value) for name, value in options.items() if value is not None}
     return {"kind": layer.kind, "name": layer.name, **plain}
+
+
+def _plain(value: Any) -> Any:
+    """A value with lists in place of tuples, as JSON and TOML give it back."""
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def layers_of(

@@ -31,7 +31,7 @@ from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 from lenet_xp.training.transfer import begin_from, convolution_parameters
 
-HANDED = 64  # images: that the thread which makes batches hands over at once, at least
+HANDED = 16  # images: that the thread which makes batches hands over at once, at least
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
 ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
 SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult

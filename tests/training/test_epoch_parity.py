@@ -18,6 +18,8 @@ from studies.speed.ours import PREPROCESSING
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 PLAIN_BEST = Recipe(**vars(BEST) | {"distortion": None, "learning_rate": 1e-3})
+# By eq. 8: what eq. 9 leaves of a probability before the first pass is too little for float32
+PLAIN_1998 = Recipe(**vars(PUBLISHED) | {"network": PUBLISHED.network[:-1]})
 # What a run says of its machine and its time
 OF_THE_MACHINE = {"backend_requested", "backend", "graph", "threads", "device"}
 OF_THE_MACHINE |= {"train_seconds", "images_per_second"}
@@ -40,7 +42,7 @@ def an_epoch(ops: Ops, recipe: Recipe) -> tuple[dict, np.ndarray]:
     return result.history[0], ops.to_host(model.values) - start
 
 
-@pytest.mark.parametrize("recipe", (CLASSIC, PLAIN_BEST, PUBLISHED), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", (CLASSIC, PLAIN_BEST, PLAIN_1998), ids=lambda r: r.name)
 def test_an_epoch_follows_numpy(recipe):
     """Eight steps at once, the last batch short; shuffled by the host for both."""
     row, moved = an_epoch(CupyOps(), recipe)

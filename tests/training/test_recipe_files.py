@@ -25,6 +25,7 @@ EVERYTHING = Recipe(
     ),
     size=20,
     channels=3,
+    levels=(-0.5, 1),
     optimiser="nesterov",
     learning_rate=1e-5,
     momentum=0.5,
@@ -42,7 +43,8 @@ def test_a_file_says_all_of_a_recipe(recipe, tmp_path):
     told = tomllib.loads(recipe.as_toml())
     left_out = {each.name for each in fields(Recipe)} - told.keys()
     unused = {"activation", "squash_pools"} if recipe.network else {"network"}
-    assert left_out == unused | ({"distortion"} if recipe.distortion is None else set())
+    unused |= {name for name in ("distortion", "levels") if getattr(recipe, name) is None}
+    assert left_out == unused
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -77,7 +79,7 @@ def test_a_file_wins_over_a_name(tmp_path, monkeypatch):
     (tmp_path / "best").write_text('name = "mine"\nepochs = 3\n')
     assert named_recipe("best").name == "mine"
     assert named_recipe(BEST) is BEST
-    with pytest.raises(ValueError, match="classic, best or a TOML file, not 'bset'; did you mean"):
+    with pytest.raises(ValueError, match="1998 or a TOML file, not 'bset'; did you mean"):
         named_recipe("bset")
 
 
