@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.letters.alternatives import Reading as Reading
     from lenet_xp.model import LeNet5 as LeNet5
     from lenet_xp.model import Sequential as Sequential
-    from lenet_xp.model import lenet5_1998 as lenet5_1998
     from lenet_xp.pages.output import PageReading as PageReading
     from lenet_xp.pages.page import LetterOnPage as LetterOnPage
     from lenet_xp.pictures.preprocess import Preprocessing as Preprocessing
@@ -41,6 +40,7 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.reader import load_model as load_model
     from lenet_xp.training.loop import fit as fit
     from lenet_xp.training.recipes import Recipe as Recipe
+    from lenet_xp.training.recipes import lenet5_1998 as lenet5_1998
 
 __version__ = "0.2.0"
 
@@ -53,13 +53,13 @@ _MODULES = {
     "layers": "AvgPool2D Codes Conv2D Flatten Layer Linear MapAffine MaxPool2D ReLU Rubbish "
     "ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
-    "model": "LeNet5 Sequential lenet5_1998",
+    "model": "LeNet5 Sequential",
     "pages.output": "PageReading",
     "pages.page": "LetterOnPage",
     "pictures.preprocess": "Preprocessing",
     "reader": "Reader load_model",
     "training.loop": "fit",
-    "training.recipes": "Recipe",
+    "training.recipes": "Recipe lenet5_1998",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOMES]

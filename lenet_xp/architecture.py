@@ -24,7 +24,6 @@ _SIZES = {
     "codes": ("in_features", "out_features"),
     "map_affine": ("channels",),
 }
-_CHECKED_BY_LAYER = "connections", "codes"  # options that are no numbers
 
 Table = Mapping[str, Any]
 
@@ -109,11 +108,8 @@ def _layer(table: Table, shape: tuple[int, ...], classes: int | None, room: int)
         options.setdefault("out_features", classes)
     if missing := [option for option in sizes if option not in options]:
         raise ValueError(f"a {kind} needs {missing[0]}")
-    numbers = {
-        option: _numbers(option, value)
-        for option, value in options.items()
-        if option not in _CHECKED_BY_LAYER
-    }
+    checked = options.keys() - {"connections", "codes"}  # these by the layer
+    numbers = {option: _numbers(option, options[option]) for option in checked}
     if math.prod(number for option in sizes for number in numbers[option]) > room:
         raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
     return LAYERS[kind](**options, name=name)

@@ -8,6 +8,7 @@ and `Ops.fuses_dense`.
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear, is_ours
 from lenet_xp.ops import Array, Ops
@@ -36,21 +37,16 @@ class Stage:
         self.layers = (conv, *others)
 
     def forward(self, x: Array) -> Array:
-        self.seen = self.conv.weights()
+        self.seen = self.conv.masked(self.conv.weight.value)
         y, self.saved = self.ops.stage(x, self.seen, self.conv.bias.value, self.settings)
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        dx = self.ops.stage_backward(
-            dy,
-            self.saved,
-            self.seen,
-            self.settings,
-            dweight=self.conv.weight.gradient,
-            dbias=self.conv.bias.gradient,
-            input_gradient=self.conv.input_gradient,
-        )
-        self.conv.mask_gradient()
+        conv, dweight = self.conv, self.conv.weight.gradient
+        into: Any = {"dweight": dweight, "dbias": conv.bias.gradient}
+        into["input_gradient"] = conv.input_gradient
+        dx = self.ops.stage_backward(dy, self.saved, self.seen, self.settings, **into)
+        conv.masked(dweight, dweight)
         return dx
 
 

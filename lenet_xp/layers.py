@@ -63,18 +63,14 @@ class Conv2D(Layer):
         self.connections = None if connections is None else self._checked(connections)
         super().__init__(name)
 
-    def _checked(self, table: object) -> tuple[tuple[int, ...], ...]:
-        rows = table if isinstance(table, list | tuple) else ()
-        if len(rows) != self.out_channels or not all(
-            isinstance(r, list | tuple) and r for r in rows
-        ):
-            raise ValueError(
-                f"connections must be lists of input maps, {self.out_channels} of them"
-            )
-        table = tuple(tuple(whole("an input map", each, 0) for each in row) for row in rows)
-        if any(len(set(row)) != len(row) or max(row) >= self.in_channels for row in table):
-            raise ValueError(f"connections must name input maps 0 .. {self.in_channels - 1}, once")
-        return table
+    def _checked(self, table: Any) -> tuple[tuple[int, ...], ...]:
+        lists = isinstance(table, list | tuple) and all(isinstance(r, list | tuple) for r in table)
+        if not lists or len(table) != self.out_channels or not all(table):
+            raise ValueError(f"connections must be {self.out_channels} lists of input maps")
+        for row in table:
+            if any(type(c) is not int or not 0 <= c < self.in_channels for c in row):
+                raise ValueError(f"connections must name input maps 0 .. {self.in_channels - 1}")
+        return tuple(map(tuple, table))
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         weight = (self.out_channels, self.in_channels, *self.kernel)
@@ -105,28 +101,20 @@ class Conv2D(Layer):
 
     @property
     def num_masked(self) -> int:
-        connected = self._connected()
-        return int(connected.size - connected.sum())
+        return int((self._connected() == 0).sum())
 
     def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
-        connected = self._connected()
-        _initialise(self, rng, gain, connected.sum((1, 2, 3), keepdims=True))
-        self.weight.value[...] = self.weights()
+        _initialise(self, rng, gain, self._connected().sum((1, 2, 3), keepdims=True))
+        self.masked(self.weight.value, self.weight.value)
 
-    def weights(self) -> Array:
-        """The weights, 0 between maps that are not connected."""
-        value = self.weight.value
-        return value if self.mask is None else self.ops.multiply(value, self.mask)
-
-    def mask_gradient(self) -> None:
-        """Set the gradients of weights between maps that are not connected to 0."""
-        if self.mask is not None:
-            self.ops.multiply(self.weight.gradient, self.mask, out=self.weight.gradient)
+    def masked(self, weights: Array, out: Array | None = None) -> Array:
+        """Weights or their gradients (O, C, KH, KW), 0 between maps that are not connected."""
+        return weights if self.mask is None else self.ops.multiply(weights, self.mask, out=out)
 
     def forward(self, x: Array) -> Array:
         self.x_shape, y_shape = x.shape, self.output_shape(x.shape[:-1])
         self.columns = self.ops.im2col(x, self.kernel, self.stride, self.padding)
-        self.seen = self.weights()
+        self.seen = self.masked(self.weight.value)
         y = self.ops.affine(self._matrix(self.seen), self.columns, self.bias.value)
         return self.ops.reshape(y, (*y_shape, x.shape[-1]))
 
@@ -134,7 +122,7 @@ class Conv2D(Layer):
         ops = self.ops
         dy = ops.reshape(dy, (self.out_channels, -1))
         ops.matmul(dy, self.columns.T, out=self._matrix(self.weight.gradient))
-        self.mask_gradient()
+        self.masked(self.weight.gradient, self.weight.gradient)
         ops.sum_columns(dy, out=self.bias.gradient)
         if not self.input_gradient:
             return None
@@ -311,9 +299,8 @@ class Tanh(Activation):
 class ScaledTanh(Activation):
     """y = A tanh(S x) with A = 1.7159, S = 2/3, dx = dy S (A - y^2 / A). LeCun et al. 1998, (6).
 
-    gain: weights of F inputs start within +-2.4 / sqrt(F). Appendix A prints +-2.4 / F; with it and
-    `SDLM` the network of 1998 learns nothing. With the root, the first rates are those that the
-    paper reports in section III.B.
+    gain: weights of F inputs start within +-2.4 / sqrt(F). Appendix A prints +-2.4 / F, with which
+    the network of 1998 learns nothing; docs/1998.md.
     """
 
     kind = "scaled_tanh"

@@ -9,13 +9,13 @@ from lenet_xp.ops.reference import Place
 class SoftmaxCrossEntropy:
     """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits).
 
-    rivals: a hit is a label whose logit is the largest of the first so many; by default of all.
+    After `Codes` and `Rubbish(j)` this is eq. 9 of LeCun et al. 1998. compete: if not, the loss is
+    -logit of the label: after `Codes` their eq. 8, |f - w|^2. rivals: a hit is a label whose logit
+    is the largest of the first so many; by default of all.
     """
 
-    compete = True
-
-    def __init__(self, ops: Ops, rivals: int | None = None):
-        self.ops, self.rivals = ops, rivals
+    def __init__(self, ops: Ops, compete: bool = True, rivals: int | None = None):
+        self.ops, self.compete, self.rivals = ops, compete, rivals
 
     def __call__(
         self,
@@ -36,16 +36,6 @@ class SoftmaxCrossEntropy:
         return self.ops.softmax_cross_entropy(
             logits, labels, scale, into, targets, compete=self.compete, rivals=self.rivals
         )
-
-
-class NegativeLogit(SoftmaxCrossEntropy):
-    """Mean over a batch of -logit of the label; after `Codes`, |f - w|^2 of the true class.
-
-    Source: LeCun et al. 1998, eq. 8. Their eq. 9 is `SoftmaxCrossEntropy` after `Codes` and
-    `Rubbish(j)`: its sum of exponentials runs over the K codes and exp(-j).
-    """
-
-    compete = False
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -17,14 +17,11 @@ from lenet_xp.layers import (
     Flatten,
     Layer,
     Linear,
-    MapAffine,
     Param,
     Rubbish,
-    ScaledTanh,
     is_ours,
 )
-from lenet_xp.letters.bitmaps import bitmaps_of
-from lenet_xp.losses import NegativeLogit, SoftmaxCrossEntropy
+from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.ops import Array, Ops, get_ops
 from lenet_xp.system.text import text_table
 
@@ -79,7 +76,7 @@ class Sequential:
 
     @property
     def num_masked(self) -> int:
-        """How many of the numbers in `values` are always 0, between maps without connection."""
+        """How many of `values` stay 0 and are no free parameters."""
         return sum(layer.num_masked for layer in self.layers)
 
     @property
@@ -168,15 +165,12 @@ class Sequential:
 
     def loss(self) -> SoftmaxCrossEntropy:
         """What it is trained by: eq. 8 of LeCun et al. 1998 if it ends with `Codes`."""
-        kind = NegativeLogit if isinstance(self.layers[-1], Codes) else SoftmaxCrossEntropy
-        return kind(self.ops, self.rivals)
+        compete = not isinstance(self.layers[-1], Codes)
+        return SoftmaxCrossEntropy(self.ops, compete, self.rivals)
 
     @property
     def rivals(self) -> int:
-        """How many of its outputs compete to be the answer.
-
-        All, but for a rubbish class after `Codes`: eq. 9 has it for training alone.
-        """
+        """How many outputs may be the answer: after `Codes`, the rubbish class is for training."""
         codes = any(isinstance(layer, Codes) for layer in self.layers[-2:])
         return self.num_classes - (codes and isinstance(self.layers[-1], Rubbish))
 
@@ -194,17 +188,14 @@ class Sequential:
         rows = [("input", "", " x ".join(map(str, self.input_shape)), "")]
         for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
             kind, output = type(layer).__name__, " x ".join(map(str, shape))
-            rows.append(
-                (layer.name, kind, output, _counted(layer.num_parameters, layer.num_masked))
-            )
-        total = _counted(self.values.shape[0], self.num_masked)
-        rows.append(("total", "", "", total))
+            rows.append((layer.name, kind, output, _counted(layer)))
+        rows.append(("total", "", "", _counted(self)))
         header = ("layer", "kind", "output", "parameters")
         return text_table(header, rows, left=(0, 1, 2)).removesuffix("\n")
 
 
-def _counted(size: int, masked: int) -> str:
-    return f"{size - masked:,}" + f" and {masked:,} masked" * (masked > 0)
+def _counted(of: Layer | Sequential) -> str:
+    return f"{of.num_parameters:,}" + f" and {of.num_masked:,} masked" * (of.num_masked > 0)
 
 
 def _number(layers: list[Layer]) -> None:
@@ -233,7 +224,8 @@ class LeNet5(Sequential):
     """LeNet-5 for 32 x 32 grey images: C1 S2 C3 S4 C5 F6 and a dense output.
 
     Departs from LeCun et al. 1998, section II.B: plain average pools without a trained scale, C3
-    connected to every map of S2, a softmax output instead of radial basis functions.
+    connected to every map of S2, a softmax output instead of radial basis functions. `lenet5_1998`
+    departs in none of it.
 
     num_classes: 33 letters; with them 63,661 parameters. activation: "tanh", "scaled_tanh" or
     "relu". squash_pools: the activation once more after each pool, as the seed network has it.
@@ -279,37 +271,3 @@ class LeNet5(Sequential):
             *([Rubbish()] if rubbish else []),
         ]
         super().__init__(layers, (1, 32, 32), ops, fused=fused, seed=seed, values=values)
-
-
-# Table I of LeCun et al. 1998: the maps of S2 that each map of C3 sees
-CONNECTIONS = (
-    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
-    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
-    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5)),
-)
-
-
-def lenet5_1998(
-    class_names: Sequence[str] = tuple("0123456789"), *, j: int | None = 1, **how: Any
-) -> Sequential:
-    """LeNet-5 as LeCun et al. 1998 have it in section II.B, for 32 x 32 grey images.
-
-    It has 60,000 free parameters for any classes: its output are fixed codes, the bitmaps of the
-    digits and of Tifinagh, or `spread_codes` for other classes. The weights of C3 between maps that
-    Table I does not connect are 0. C5 is dense, which for this size is their convolution.
-    j: of eq. 9; None for eq. 8. how: seed, ops, fused and values of `Sequential`.
-    """
-    names = list(class_names)
-
-    def subsample(maps: int, name: str) -> list[Layer]:
-        return [AvgPool2D(2), MapAffine(maps, name=name), ScaledTanh()]
-
-    layers: list[Layer] = [
-        *(Conv2D(1, 6, 5, name="C1"), ScaledTanh(), *subsample(6, "S2")),
-        *(Conv2D(6, 16, 5, connections=CONNECTIONS, name="C3"), ScaledTanh()),
-        *(*subsample(16, "S4"), Flatten()),
-        *(Linear(400, 120, name="C5"), ScaledTanh(), Linear(120, 84, name="F6"), ScaledTanh()),
-        Codes(84, len(names), bitmaps_of(names), name="output"),
-        *([] if j is None else [Rubbish(j)]),
-    ]
-    return Sequential(layers, (1, 32, 32), **how)

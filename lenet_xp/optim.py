@@ -82,9 +82,8 @@ class Adam(Optimiser):
 class SDLM(Optimiser):
     """Stochastic diagonal Levenberg-Marquardt: value -= rate * gradient / (mu + h).
 
-    h is the second derivative of the loss by each parameter, which `curvature.py` estimates before
-    each pass; `measured` takes it. mu keeps the steps small where the loss is flat.
-    Source: LeCun et al. 1998, Appendix C, eq. 18 ff.; section III.B has mu = 0.02.
+    h is the second derivative of the loss by each parameter, by `curvature.py` before each pass.
+    mu keeps the steps small where the loss is flat. LeCun et al. 1998, Appendix C, section III.B.
     """
 
     def __init__(self, ops: Ops, values: Array, gradients: Array, mu: float = 0.02):
@@ -93,7 +92,7 @@ class SDLM(Optimiser):
         self.scaled = ops.zeros(values.shape)
 
     def measured(self, h: Array) -> None:
-        """Take h (P,), the mean over images."""
+        """Take a new h (P,), the mean over images."""
         self.inverse[...] = 1.0 / (self.mu + h)
 
     def moments(self) -> dict[str, Array]:

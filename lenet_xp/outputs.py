@@ -14,8 +14,8 @@ DRAWN_CODES = 64  # of which the farthest is taken
 class Codes(Layer):
     """y_k = -|x - w_k|^2 for a fixed code w_k of each class: x (in, N) -> y (out, N).
 
-    These are the radial basis functions of LeCun et al. 1998, section II.B, with their sign turned,
-    so that the likeliest class has the largest y. They have no parameters. As every w is 1 or -1,
+    The radial basis functions of LeCun et al. 1998, section II.B, their sign turned, so that the
+    likeliest class has the largest y. They have no parameters. As every w is 1 or -1,
     y = 2 w x - |x|^2 - in, and dx = 2 w dy - 2 x sum(dy).
     codes: for each class a text of # for 1 and . for -1; by default `spread_codes`.
     """
@@ -25,21 +25,17 @@ class Codes(Layer):
     x = Kept()
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        codes: Sequence[str] | None = None,
-        name: str = "",
+        self, in_features: int, out_features: int, codes: Sequence[str] = (), name: str = ""
     ):
         self.in_features = whole("in_features", in_features)
         self.out_features = whole("out_features", out_features)
-        given = spread_codes(self.out_features, self.in_features) if codes is None else codes
-        if not isinstance(given, list | tuple) or len(given) != out_features:
+        codes = codes or spread_codes(self.out_features, self.in_features)
+        if not isinstance(codes, list | tuple) or len(codes) != out_features:
             raise ValueError(f"codes must be {out_features} texts, one for each class")
-        for code in given:
+        for code in codes:
             if not isinstance(code, str) or len(code) != in_features or set(code) - set("#."):
                 raise ValueError(f"a code must be {in_features} of # and ., not {code!r:.40}")
-        self.codes = tuple(given)
+        self.codes = tuple(codes)
         super().__init__(name)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -86,9 +82,8 @@ class Rubbish(Layer):
     """(K, N) -> (K + 1, N): the logit -j of one more class, for what is none of the K.
 
     It stands last. It has no parameters: training lowers the K logits of an image that shows none
-    of the K classes below -j. Source: LeCun et al. 1998, eq. 9: softmax and cross-entropy after
-    `Codes` and this layer. The paper calls j a positive constant; 1 does well, with 20 a network of
-    1998 diverges.
+    of the K classes below -j. Source: LeCun et al. 1998, eq. 9, softmax and cross-entropy after
+    `Codes` and this; the paper gives no j.
     """
 
     kind = "rubbish"

@@ -51,7 +51,5 @@ def published(peak: float, steps: int) -> Schedule:
     return lambda step: peak * factors[min(step * len(factors) // max(steps, 1), 19)]
 
 
-SCHEDULES = {
-    **{"constant": constant, "step": step_decay, "cosine": cosine, "one-cycle": one_cycle},
-    "1998": published,
-}
+SCHEDULES = {"constant": constant, "step": step_decay, "cosine": cosine, "one-cycle": one_cycle}
+SCHEDULES["1998"] = published

@@ -101,8 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         test = np.arange(dataset.source_train, len(dataset))
         held = order[:HELD_OUT] if options.validation else test
         learned = order[HELD_OUT:] if options.validation else order
-        parts = [(dataset.images[chosen], dataset.labels[chosen]) for chosen in (learned, held)]
-        record = trained(recipe, *parts, dataset.class_names, seed)
+        train, judged = ((dataset.images[of], dataset.labels[of]) for of in (learned, held))
+        record = trained(recipe, train, judged, dataset.class_names, seed)
         name = "validation" if options.validation else "test"
         record = {f"{name}_error": record.pop("judged_error"), **record}
         record |= {"eq": options.eq, "j": options.j if options.eq == 9 else None, "seed": seed}

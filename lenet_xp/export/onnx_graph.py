@@ -115,12 +115,10 @@ def _layer(graph: _Graph, layer: Layer, x: str) -> str:
         return graph.add("Pad", x, end, logit, name=layer.name)
     host = layer.ops.to_host
     if isinstance(layer, MapAffine):
-        numbers = (layer.coefficient, layer.bias)
-        columns = [host(each.value)[:, None, None] for each in numbers]
-        x = graph.add("Mul", x, graph.constant(f"{layer.name}.coefficient", columns[0]))
-        return graph.add(
-            "Add", x, graph.constant(f"{layer.name}.bias", columns[1]), name=layer.name
-        )
+        for kind, parameter in (("Mul", layer.coefficient), ("Add", layer.bias)):
+            column = graph.constant(f"{layer.name}.{kind}", host(parameter.value)[:, None, None])
+            x = graph.add(kind, x, column, name=f"{layer.name}.{kind}")
+        return x
     if isinstance(layer, Codes):
         squares = graph.add("ReduceSumSquare", x, axes=[1], keepdims=1)
         y = graph.add("MatMul", x, graph.constant(f"{layer.name}.doubled", host(layer.doubled).T))
@@ -130,7 +128,7 @@ def _layer(graph: _Graph, layer: Layer, x: str) -> str:
         square = [getattr(layer, "size", 0)] * 2
         window = {"kernel_shape": square, "strides": square} if square[0] else {}
         return graph.add(OPERATORS[layer.kind], x, name=layer.name, **window)
-    value = layer.weights() if isinstance(layer, Conv2D) else layer.weight.value
+    value = layer.masked(layer.weight.value) if isinstance(layer, Conv2D) else layer.weight.value
     weight = graph.constant(f"{layer.name}.weight", host(value))
     bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
     if isinstance(layer, Linear):

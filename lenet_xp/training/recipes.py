@@ -90,8 +90,9 @@ class Recipe:
             raise ValueError("weight_decay must not be negative")
         if self.optimiser == "sdlm" and self.weight_decay:
             raise ValueError("weight_decay must be 0 with sdlm")
-        if self.levels is not None:
-            self._check_levels()
+        pair = isinstance(self.levels, tuple) and [type(n) in (int, float) for n in self.levels]
+        if self.levels is not None and (pair != [True] * 2 or not _are_levels(*self.levels)):
+            raise ValueError("levels must be two numbers, from -1 to 0 and at least 1 above")
         if not re.fullmatch(r"[\w.+ ,-]{1,60}", self.name) or self.name.startswith("."):
             raise ValueError(f"name must be 1 to 60 letters, digits, - or _, not {self.name!r:.40}")
         self._check_network()
@@ -103,13 +104,6 @@ class Recipe:
             layers_of(self.network, self.preprocessing().input_shape)
         elif (self.size, self.channels) != (32, 1):
             raise ValueError("LeNet-5 takes grey images of 32 x 32; give a network for others")
-
-    def _check_levels(self) -> None:
-        levels = self.levels if isinstance(self.levels, tuple) else ()
-        if len(levels) != 2 or not all(type(each) in (int, float) for each in levels):
-            raise ValueError(f"levels must be two numbers, not {self.levels!r:.40}")
-        if not -1 <= levels[0] <= 0 or not 1 <= levels[1] - levels[0] < float("inf"):
-            raise ValueError("levels must be from -1 to 0 for paper, and at least 1 more for ink")
 
     def with_options(self, **options: Any) -> "Recipe":
         """A copy with the options that are not None in place of its own."""
@@ -203,8 +197,7 @@ class Recipe:
             if both := sorted(set(LENET5_OPTIONS) & values.keys()):
                 raise ValueError(f"{both[0]} is an option of LeNet-5; leave it out or the network")
             values["network"] = tuple(network) if isinstance(network, list) else network
-        if isinstance(values.get("levels"), list):
-            values["levels"] = tuple(values["levels"])
+        values |= {k: tuple(v) for k, v in values.items() if k == "levels" and isinstance(v, list)}
         made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})
 
@@ -216,6 +209,10 @@ class Recipe:
         if distortion:
             lines += ["", "[distortion]", *(f"{k} = {_toml(v)}" for k, v in distortion.items())]
         return "\n".join(lines) + "\n"
+
+
+def _are_levels(paper: float, ink: float) -> bool:
+    return -1 <= paper <= 0 and 1 <= ink - paper < float("inf")
 
 
 def _toml(value: Any) -> str:
@@ -271,3 +268,16 @@ def named_recipe(recipe: FilePath | Recipe) -> Recipe:
     raise ValueError(
         f"recipe must be {', '.join(RECIPES)} or a TOML file, not {recipe!r:.60}{hint}"
     )
+
+
+def lenet5_1998(
+    class_names: Sequence[str] = tuple("0123456789"), ops: Ops | None = None, **how: Any
+) -> Sequential:
+    """LeNet-5 as LeCun et al. 1998 have it in section II.B, which recipes/1998.toml lists.
+
+    It has 60,000 free parameters for any classes. eq: its loss, 9, the default, or 8. The rest of
+    how: seed and fused of `Sequential`.
+    """
+    last = None if how.pop("eq", 9) == 9 else -1
+    recipe = replace(PUBLISHED, network=(PUBLISHED.network or ())[:last])
+    return recipe.make_network(len(class_names), ops, class_names=class_names, **how)

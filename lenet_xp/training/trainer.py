@@ -87,12 +87,13 @@ class Trainer:
         """Measure the curvature on a few training images, for an optimiser that wants it."""
         if not isinstance(self.optimiser, SDLM):
             return
-        (images, labels), ops, model = train, self.ops, self.model
-        chosen = rng.choice(len(labels), min(MEASURED, len(labels)), replace=False)
-        total, scaling = ops.zeros(model.values.shape), self.preprocessing.scale_and_shift()
+        ops, count = self.ops, len(train[1])
+        chosen = rng.choice(count, min(MEASURED, count), replace=False)
+        total, scaling = ops.zeros(self.model.values.shape), self.preprocessing.scale_and_shift()
         for part in even_slices(len(chosen), -(-len(chosen) // ops.images_per_piece)):
-            x = ops.image_batch(images[chosen[part]], *scaling)
-            total += curvature(model, x, ops.asarray(labels[chosen[part]]))
+            images, labels = (each[chosen[part]] for each in train)
+            x = ops.image_batch(images, *scaling)
+            total += curvature(self.model, x, ops.asarray(labels))
         self.optimiser.measured(total[self._frozen :] / len(chosen))
 
     def steps_on(
@@ -171,7 +172,7 @@ class Trainer:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)
-        processes = [] if self._first else self.processes
+        processes = self.processes if len(self.processes) == self.workers.count else []
         capacity = len(images) if processes else 0
         with BatchReader(*given, capacity, processes=processes) as read:
             return read(images)

@@ -12,7 +12,7 @@ import pytest
 from commandline import ROOT, call, files_in, finish, start
 from tolerances import EXPORT
 
-from lenet_xp import export
+from lenet_xp import export, lenet5_1998
 from lenet_xp.architecture import describe
 from lenet_xp.errors import InputError
 from lenet_xp.export import export_model
@@ -30,7 +30,7 @@ from lenet_xp.layers import (
 )
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.synthetic import generate
-from lenet_xp.model import LeNet5, Sequential, lenet5_1998
+from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import SHIPPED, SavedModel, load_model, save_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -130,7 +130,7 @@ OTHERS = {  # the shape of an image, classes, layers
     "no parameters": (GREY, 16, AvgPool2D(8), Flatten(), ReLU(), Flatten()),
     "28 pixels": ((1, 28, 28), 3, Conv2D(1, 2, 5), MaxPool2D(), Flatten(), Linear(288, 3)),
     "1998": (GREY, 10, *lenet5_1998().layers),
-    "1998, eq. 8": (GREY, 10, *lenet5_1998(j=None).layers),
+    "1998, eq. 8": (GREY, 10, *lenet5_1998(eq=8).layers),
     "names like the graph's own": (
         *(GREY, 2, *NAMED),
         *(ScaledTanh("probabilities"), Linear(3, 2, "temperature")),
@@ -144,7 +144,7 @@ def wrapped(shape, classes, *layers):
     model.values[...] += np.random.default_rng(5).normal(scale=0.05, size=model.values.shape)
     for layer in model.layers:
         if isinstance(layer, Conv2D):
-            layer.weight.value[...] = layer.weights()
+            layer.masked(layer.weight.value, layer.weight.value)
     names = tuple(f"class {number}" for number in range(classes))
     preprocessing = Preprocessing(size=shape[1], channels=shape[0], mean=0.21, std=0.33)
     return SavedModel(model, preprocessing, names, {}, temperature=1.3)
