@@ -2,7 +2,7 @@
 
 It is backpropagation with every weight, every input and every slope of an activation squared, and
 with second derivatives in place of first ones. What the paper leaves out is left out: the second
-derivatives of the activations, and products of different units (eq. 23 ff.). So no h is negative.
+derivatives of the activations, and products of different units. So no h is negative.
 """
 
 import copy
