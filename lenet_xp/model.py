@@ -165,8 +165,8 @@ class Sequential:
 
     def loss(self) -> SoftmaxCrossEntropy:
         """What it is trained by: eq. 8 of LeCun et al. 1998 if it ends with `Codes`."""
-        compete = not isinstance(self.layers[-1], Codes)
-        return SoftmaxCrossEntropy(self.ops, compete, self.rivals)
+        rivals = self.rivals if self.rivals < self.num_classes else None
+        return SoftmaxCrossEntropy(self.ops, not isinstance(self.layers[-1], Codes), rivals)
 
     @property
     def rivals(self) -> int:

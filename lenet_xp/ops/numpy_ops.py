@@ -248,14 +248,16 @@ class NumpyOps(WindowOps):
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
-        row, shifted, losses, hits, best = (self._new(count) for _ in range(5))
+        row, shifted, losses, hits = (self._new(count) for _ in range(4))
         run(np.maximum.reduce, logits, axis=0, out=row)
         run(np.subtract, logits, row, out=p)
         run(np.equal, np.arange(classes)[:, None], labels, out=one_hot, casting="unsafe")
         work = self._new(classes, count)
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
-        run(np.maximum.reduce, p[:rivals], axis=0, out=best)
+        best: Any = self.dtype(0.0)  # of the shifted logits
+        if rivals is not None:
+            best = run(np.maximum.reduce, p[:rivals], axis=0, out=losses)
         run(np.greater_equal, shifted, best, out=hits, casting="unsafe")
         if targets is not None:
             run(np.multiply, targets, p, out=work)

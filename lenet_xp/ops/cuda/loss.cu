@@ -61,7 +61,7 @@ extern "C" __global__ void softmax_cross_entropy(
     SHARED(REAL, parts, SLICES * LANES);
     const int label = n < count ? (int)labels[n] : 0;
     const REAL top = largest(logits, parts, classes, n, count);
-    const REAL best = largest(logits, parts, rivals, n, count) - top;
+    const REAL best = rivals < classes ? largest(logits, parts, rivals, n, count) - top : (REAL)0;
     REAL sum = 0;
     if (n < count)
         for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - top);
@@ -84,13 +84,13 @@ extern "C" __global__ void softmax_cross_entropy(
 extern "C" __global__ void soft_cross_entropy(
     const REAL* __restrict__ logits, const REAL* __restrict__ targets,
     const long long* __restrict__ labels, REAL* __restrict__ losses, REAL* __restrict__ hits,
-    const long long* __restrict__ start, REAL* __restrict__ gradient, double scale, int compete, int rivals,
-    int classes, int count)
+    const long long* __restrict__ start, REAL* __restrict__ gradient, double scale, int compete,
+    int rivals, int classes, int count)
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
     const REAL top = largest(logits, parts, classes, n, count);
-    const REAL best = largest(logits, parts, rivals, n, count) - top;
+    const REAL best = rivals < classes ? largest(logits, parts, rivals, n, count) - top : (REAL)0;
     REAL sum = 0, mean = 0;  // of the exponentials, and of the logits by the targets
     if (n < count)
         for (int k = threadIdx.y; k < classes; k += SLICES) {
