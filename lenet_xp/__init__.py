@@ -18,10 +18,12 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.gradient_check import check_gradients as check_gradients
     from lenet_xp.inference import input_gradient as input_gradient
     from lenet_xp.layers import AvgPool2D as AvgPool2D
+    from lenet_xp.layers import Codes as Codes
     from lenet_xp.layers import Conv2D as Conv2D
     from lenet_xp.layers import Flatten as Flatten
     from lenet_xp.layers import Layer as Layer
     from lenet_xp.layers import Linear as Linear
+    from lenet_xp.layers import MapAffine as MapAffine
     from lenet_xp.layers import MaxPool2D as MaxPool2D
     from lenet_xp.layers import ReLU as ReLU
     from lenet_xp.layers import Rubbish as Rubbish
@@ -38,6 +40,7 @@ if TYPE_CHECKING:  # an alias of the same name marks what is exported
     from lenet_xp.reader import load_model as load_model
     from lenet_xp.training.loop import fit as fit
     from lenet_xp.training.recipes import Recipe as Recipe
+    from lenet_xp.training.recipes import lenet5_1998 as lenet5_1998
 
 __version__ = "0.2.0"
 
@@ -47,7 +50,8 @@ _MODULES = {
     "errors": "InputError",
     "gradient_check": "check_gradients",
     "inference": "input_gradient",
-    "layers": "AvgPool2D Conv2D Flatten Layer Linear MaxPool2D ReLU Rubbish ScaledTanh Tanh",
+    "layers": "AvgPool2D Codes Conv2D Flatten Layer Linear MapAffine MaxPool2D ReLU Rubbish "
+    "ScaledTanh Tanh",
     "letters.alternatives": "Alternative Reading",
     "model": "LeNet5 Sequential",
     "pages.output": "PageReading",
@@ -55,7 +59,7 @@ _MODULES = {
     "pictures.preprocess": "Preprocessing",
     "reader": "Reader load_model",
     "training.loop": "fit",
-    "training.recipes": "Recipe",
+    "training.recipes": "Recipe lenet5_1998",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = ["__version__", *_HOMES]

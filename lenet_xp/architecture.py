@@ -21,6 +21,8 @@ LARGEST = 2**20  # of the numbers in a table
 _SIZES = {
     "conv2d": ("in_channels", "out_channels", "kernel"),
     "linear": ("in_features", "out_features"),
+    "codes": ("in_features", "out_features"),
+    "map_affine": ("channels",),
 }
 
 Table = Mapping[str, Any]
@@ -41,8 +43,13 @@ def _table(layer: Layer) -> dict[str, Any]:
             f"can be written as data: {', '.join(LAYERS)}"
         )
     options = {name: getattr(layer, name) for name in layer.options}
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+    plain = {name: _plain(value) for name, value in options.items() if value is not None}
     return {"kind": layer.kind, "name": layer.name, **plain}
+
+
+def _plain(value: Any) -> Any:
+    """A value with lists in place of tuples, as JSON and TOML give it back."""
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def layers_of(
@@ -97,11 +104,12 @@ def _layer(table: Table, shape: tuple[int, ...], classes: int | None, room: int)
     sizes = _SIZES.get(kind, ())
     if sizes:
         options.setdefault(sizes[0], shape[0])
-    if kind == "linear" and classes is not None:
+    if "out_features" in sizes and classes is not None:
         options.setdefault("out_features", classes)
     if missing := [option for option in sizes if option not in options]:
         raise ValueError(f"a {kind} needs {missing[0]}")
-    numbers = {option: _numbers(option, value) for option, value in options.items()}
+    checked = options.keys() - {"connections", "codes"}  # these by the layer
+    numbers = {option: _numbers(option, options[option]) for option in checked}
     if math.prod(number for option in sizes for number in numbers[option]) > room:
         raise ValueError(f"the network has over {MAX_PARAMETERS:,} parameters")
     return LAYERS[kind](**options, name=name)

@@ -105,7 +105,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         seed = self._seed()
         train, val = self._sides(images, labels, seed)
         if not again and self.start is None:
-            self.preprocessing_ = recipe.preprocessing().fitted(train[0])
+            self.preprocessing_ = recipe.fitted(recipe.preprocessing(), train[0])
         model, threads = self._model(recipe, seed, again), _threads(self.threads)
         if self.outliers:
             names = [str(each) for each in self.classes_]
@@ -136,7 +136,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         recipe = replace(recipe, schedule="constant")
         if not again:
             if self.start is None:
-                self.preprocessing_ = recipe.preprocessing().fitted(images)
+                self.preprocessing_ = recipe.fitted(recipe.preprocessing(), images)
             self.history_, self.n_iter_, self.threshold_ = [], 0, 0.0
         if getattr(self, "_state", None) is None:
             self._state, self._steps, self._drawn = {}, 0, self._seed()

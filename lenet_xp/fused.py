@@ -8,6 +8,7 @@ and `Ops.fuses_dense`.
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 from lenet_xp.layers import Activation, AvgPool2D, Conv2D, Kept, Layer, Linear, is_ours
 from lenet_xp.ops import Array, Ops
@@ -29,28 +30,24 @@ def fuse(layers: Sequence[Layer], ops: Ops) -> list["Layer | Stage | Dense"]:
 class Stage:
     """Convolution, activation, average pool and, where one follows, another activation."""
 
-    saved = Kept()
+    saved, seen = Kept(), Kept()
 
     def __init__(self, ops: Ops, settings: StageSettings, conv: Conv2D, *others: Layer):
         self.ops, self.settings, self.conv = ops, settings, conv
         self.layers = (conv, *others)
 
     def forward(self, x: Array) -> Array:
-        weight, bias = self.conv.weight.value, self.conv.bias.value
-        y, self.saved = self.ops.stage(x, weight, bias, self.settings)
+        self.seen = self.conv.masked(self.conv.weight.value)
+        y, self.saved = self.ops.stage(x, self.seen, self.conv.bias.value, self.settings)
         return y
 
     def backward(self, dy: Array) -> Array | None:
-        weight, bias = self.conv.weight, self.conv.bias
-        return self.ops.stage_backward(
-            dy,
-            self.saved,
-            weight.value,
-            self.settings,
-            dweight=weight.gradient,
-            dbias=bias.gradient,
-            input_gradient=self.conv.input_gradient,
-        )
+        conv, dweight = self.conv, self.conv.weight.gradient
+        into: Any = {"dweight": dweight, "dbias": conv.bias.gradient}
+        into["input_gradient"] = conv.input_gradient
+        dx = self.ops.stage_backward(dy, self.saved, self.seen, self.settings, **into)
+        conv.masked(dweight, dweight)
+        return dx
 
 
 class Dense:

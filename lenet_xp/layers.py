@@ -1,4 +1,4 @@
-"""The layers of LeNet-5, each with its forward pass and its gradient written by hand.
+"""The layers of LeNet-5, today's and 1998's, each with its gradient written by hand.
 
 Read this file to see what backpropagation is. `forward` computes y from x and keeps what `backward`
 will read. `backward` takes dy, the gradient of the loss with respect to y. It writes the gradients
@@ -13,99 +13,19 @@ Shapes: images are (C, H, W, N), dense activations (features, N), with the image
 """
 
 import math
-from numbers import Integral
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lenet_xp.ops import Array, Ops, get_ops
+from lenet_xp.layer import Kept as Kept
+from lenet_xp.layer import Layer as Layer
+from lenet_xp.layer import Param as Param
+from lenet_xp.layer import whole
+from lenet_xp.ops import Array, Ops
 from lenet_xp.ops.reference import output_size
-
-
-class Param:
-    """A parameter: its value and its gradient, both views into the model's flat vectors.
-
-    Write into them (`p.value[...] = w`); a rebound name would no longer be the model's.
-    """
-
-    def __init__(self, value: Array, gradient: Array):
-        self.value = value
-        self.gradient = gradient
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self.value.shape
-        return shape
-
-
-class Kept:
-    """In place of what a layer's `forward` keeps for its `backward`, until there is any.
-
-    Raises RuntimeError where it is read. A layer's own attribute of that name takes its place.
-    """
-
-    def __get__(self, layer: object, owner: type) -> Any:
-        if layer is None:
-            return self
-        name = getattr(layer, "name", owner.__name__)
-        raise RuntimeError(f"{name}: backward needs what forward keeps; call forward first")
-
-
-class Layer:
-    """What all layers share: a name, parameters by attribute, forward and backward.
-
-    kind: the layer's type in one word. name: its own, by default the kind; a network numbers the
-    layers that were given none. options: the constructor's other arguments, which are attributes.
-    """
-
-    kind = "layer"
-    options: tuple[str, ...] = ()
-    input_gradient = True  # the first layer of a network has nobody to hand dx to
-
-    def __init__(self, name: str = ""):
-        self.name = name or self.kind
-        ops = get_ops("numpy")  # until a network attaches the layer to its own
-        self.attach(ops, *(ops.zeros((self.num_parameters,)) for _ in range(2)))
-        self.initialise(np.random.default_rng(0))
-
-    def param_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter, by the attribute that will hold it."""
-        return {}
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers all parameters hold."""
-        return sum(math.prod(shape) for shape in self.param_shapes().values())
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of one image's y for the shape of one image's x; ValueError if it can't be."""
-        return shape
-
-    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
-        """Take ops, and views into this layer's part of the model's flat vectors."""
-        self.ops = ops
-        start = 0
-        for name, shape in self.param_shapes().items():
-            end = start + math.prod(shape)
-            value = ops.xp.reshape(values[start:end], shape)
-            setattr(self, name, Param(value, ops.xp.reshape(gradients[start:end], shape)))
-            start = end
-
-    def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
-        """Draw the parameters; layers without any have nothing to do."""
-
-    def forward(self, x: Array) -> Array:
-        raise NotImplementedError
-
-    def backward(self, dy: Array) -> Array | None:
-        raise NotImplementedError
-
-
-def _whole(name: str, value: object, least: int = 1) -> int:
-    """A whole number, NumPy's too, as an int; ValueError for anything else."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number from {least} on, not {value!r:.40}")
-    return int(value)
+from lenet_xp.outputs import Codes as Codes
+from lenet_xp.outputs import Rubbish as Rubbish
 
 
 class Conv2D(Layer):
@@ -113,14 +33,17 @@ class Conv2D(Layer):
 
     x (C, H, W, N) -> y (O, OH, OW, N) with OH = (H + 2 padding - KH) // stride + 1. As everywhere
     in deep learning the kernel is not flipped. weight (O, C, KH, KW), bias (O,).
+    connections: for each output map the input maps that it sees, as in Table I; by default all. The
+    weights between others are 0, learn nothing and are no free parameters.
     Source: LeCun et al. 1998, section II.A; Chellapilla et al. 2006 for the matrix form.
     """
 
     kind = "conv2d"
-    options = ("in_channels", "out_channels", "kernel", "stride", "padding")
+    options = ("in_channels", "out_channels", "kernel", "stride", "padding", "connections")
     weight: Param
     bias: Param
-    x_shape, columns = Kept(), Kept()
+    mask: Array | None
+    x_shape, columns, seen = Kept(), Kept(), Kept()
 
     def __init__(
         self,
@@ -129,14 +52,25 @@ class Conv2D(Layer):
         kernel: int | tuple[int, int],
         stride: int = 1,
         padding: int = 0,
+        connections: Sequence[Sequence[int]] | None = None,
         name: str = "",
     ):
         height, width = kernel if isinstance(kernel, tuple | list) else (kernel, kernel)
-        self.kernel = _whole("kernel", height), _whole("kernel", width)
-        self.in_channels = _whole("in_channels", in_channels)
-        self.out_channels = _whole("out_channels", out_channels)
-        self.stride, self.padding = _whole("stride", stride), _whole("padding", padding, 0)
+        self.kernel = whole("kernel", height), whole("kernel", width)
+        self.in_channels = whole("in_channels", in_channels)
+        self.out_channels = whole("out_channels", out_channels)
+        self.stride, self.padding = whole("stride", stride), whole("padding", padding, 0)
+        self.connections = None if connections is None else self._checked(connections)
         super().__init__(name)
+
+    def _checked(self, table: Any) -> tuple[tuple[int, ...], ...]:
+        lists = isinstance(table, list | tuple) and all(isinstance(r, list | tuple) for r in table)
+        if not lists or len(table) != self.out_channels or not all(table):
+            raise ValueError(f"connections must be {self.out_channels} lists of input maps")
+        for row in table:
+            if any(type(c) is not int or not 0 <= c < self.in_channels for c in row):
+                raise ValueError(f"connections must name input maps 0 .. {self.in_channels - 1}")
+        return tuple(map(tuple, table))
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
         weight = (self.out_channels, self.in_channels, *self.kernel)
@@ -153,24 +87,46 @@ class Conv2D(Layer):
             raise ValueError(f"{self.name}: {shape} is smaller than the kernel")
         return self.out_channels, rows, cols
 
+    def attach(self, ops: Ops, values: Array, gradients: Array) -> None:
+        super().attach(ops, values, gradients)
+        self.mask = None if self.connections is None else ops.asarray(self._connected())
+
+    def _connected(self) -> np.ndarray:
+        """1 for each weight (O, C, KH, KW) between maps that are connected, 0 for others."""
+        connected = np.zeros((self.out_channels, self.in_channels, *self.kernel))
+        for output in range(self.out_channels):
+            inputs = self.connections[output] if self.connections else range(self.in_channels)
+            connected[output, list(inputs)] = 1.0
+        return connected
+
+    @property
+    def num_masked(self) -> int:
+        return int((self._connected() == 0).sum())
+
     def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
-        fan_in = self.in_channels * self.kernel[0] * self.kernel[1]
-        _initialise(self, rng, gain, fan_in)
+        _initialise(self, rng, gain, self._connected().sum((1, 2, 3), keepdims=True))
+        self.masked(self.weight.value, self.weight.value)
+
+    def masked(self, weights: Array, out: Array | None = None) -> Array:
+        """Weights or their gradients (O, C, KH, KW), 0 between maps that are not connected."""
+        return weights if self.mask is None else self.ops.multiply(weights, self.mask, out=out)
 
     def forward(self, x: Array) -> Array:
         self.x_shape, y_shape = x.shape, self.output_shape(x.shape[:-1])
         self.columns = self.ops.im2col(x, self.kernel, self.stride, self.padding)
-        y = self.ops.affine(self._matrix(self.weight.value), self.columns, self.bias.value)
+        self.seen = self.masked(self.weight.value)
+        y = self.ops.affine(self._matrix(self.seen), self.columns, self.bias.value)
         return self.ops.reshape(y, (*y_shape, x.shape[-1]))
 
     def backward(self, dy: Array) -> Array | None:
         ops = self.ops
         dy = ops.reshape(dy, (self.out_channels, -1))
         ops.matmul(dy, self.columns.T, out=self._matrix(self.weight.gradient))
+        self.masked(self.weight.gradient, self.weight.gradient)
         ops.sum_columns(dy, out=self.bias.gradient)
         if not self.input_gradient:
             return None
-        dcolumns = ops.matmul(self._matrix(self.weight.value).T, dy)
+        dcolumns = ops.matmul(self._matrix(self.seen).T, dy)
         return ops.col2im(dcolumns, self.x_shape, self.kernel, self.stride, self.padding)
 
     def _matrix(self, weight: Array) -> Array:
@@ -187,8 +143,8 @@ class Linear(Layer):
     x = Kept()
 
     def __init__(self, in_features: int, out_features: int, name: str = ""):
-        self.in_features = _whole("in_features", in_features)
-        self.out_features = _whole("out_features", out_features)
+        self.in_features = whole("in_features", in_features)
+        self.out_features = whole("out_features", out_features)
         super().__init__(name)
 
     def param_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -213,13 +169,14 @@ class Linear(Layer):
         return self.ops.matmul(self.weight.value.T, dy) if self.input_gradient else None
 
 
-def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, fan_in: int) -> None:
+def _initialise(layer: Conv2D | Linear, rng: np.random.Generator, gain: float, fan_in: Any) -> None:
     """Uniform weights of deviation gain / sqrt(fan_in), zero biases.
 
-    LeCun et al. 1998 draw from +-2.4 / fan_in; here the deviation follows LeCun's "Efficient
-    BackProp" (gain 1) and He et al. 2015 for rectifiers (gain sqrt 2).
+    The deviation follows LeCun's "Efficient BackProp" (gain 1) and He et al. 2015 for rectifiers
+    (gain sqrt 2); `ScaledTanh` says what it is for LeCun et al. 1998. fan_in: one number, or one
+    for each output.
     """
-    bound = gain * math.sqrt(3.0 / fan_in)
+    bound = gain * np.sqrt(3.0 / fan_in)
     weights: np.ndarray = rng.uniform(-bound, bound, layer.weight.shape)
     layer.weight.value[...] = layer.ops.asarray(weights)
     layer.bias.value[...] = 0.0
@@ -231,7 +188,7 @@ class _Pool(Layer):
     options = ("size",)
 
     def __init__(self, size: int = 2, name: str = ""):
-        self.size = _whole("size", size)
+        self.size = whole("size", size)
         super().__init__(name)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -241,7 +198,7 @@ class _Pool(Layer):
 
 
 class AvgPool2D(_Pool):
-    """The mean of each block, without the trained scale and bias of LeCun et al. 1998."""
+    """The mean of each block; LeCun et al. 1998 let a `MapAffine` follow."""
 
     kind = "avgpool2d"
     x_shape = Kept()
@@ -270,6 +227,51 @@ class MaxPool2D(_Pool):
         return self.ops.max_pool_backward(dy, self.x, self.y, self.size)
 
 
+class MapAffine(Layer):
+    """y = coefficient x + bias, one of each for a map: x (C, H, W, N) -> y of the same shape.
+
+    After an `AvgPool2D`, before the squashing, it makes the sub-sampling of LeCun et al. 1998,
+    section II.B (S2, S4). Their coefficient multiplies the sum of four pixels: a quarter of this
+    one. The paper does not say where it starts: here at 1, the mean. coefficient, bias (C,).
+    """
+
+    kind = "map_affine"
+    options = ("channels",)
+    coefficient: Param
+    bias: Param
+    x = Kept()
+
+    def __init__(self, channels: int, name: str = ""):
+        self.channels = whole("channels", channels)
+        super().__init__(name)
+
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"coefficient": (self.channels,), "bias": (self.channels,)}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 3 or shape[0] != self.channels:
+            raise ValueError(f"{self.name} takes ({self.channels}, H, W), not {shape}")
+        return shape
+
+    def initialise(self, rng: np.random.Generator, gain: float = 1.0) -> None:
+        self.coefficient.value[...], self.bias.value[...] = 1.0, 0.0
+
+    def forward(self, x: Array) -> Array:
+        self.output_shape(x.shape[:-1])  # ValueError where x does not fit
+        ops, self.x = self.ops, self._rows(x)
+        y = ops.multiply(self.x, self.coefficient.value[:, None])
+        return ops.reshape(ops.add(y, self.bias.value[:, None]), x.shape)
+
+    def backward(self, dy: Array) -> Array:
+        ops, shape, dy = self.ops, dy.shape, self._rows(dy)
+        ops.sum_columns(ops.multiply(dy, self.x), out=self.coefficient.gradient)
+        ops.sum_columns(dy, out=self.bias.gradient)
+        return ops.reshape(ops.multiply(dy, self.coefficient.value[:, None]), shape)
+
+    def _rows(self, x: Array) -> Array:
+        return self.ops.reshape(x, (self.channels, -1))
+
+
 class Activation(Layer):
     """y = f(x) for each element; dx = dy f'(x), with f' written in y so that only y is kept.
 
@@ -295,9 +297,14 @@ class Tanh(Activation):
 
 
 class ScaledTanh(Activation):
-    """y = A tanh(S x) with A = 1.7159, S = 2/3, dx = dy S (A - y^2 / A). LeCun et al. 1998, (6)."""
+    """y = A tanh(S x) with A = 1.7159, S = 2/3, dx = dy S (A - y^2 / A). LeCun et al. 1998, (6).
+
+    gain: weights of F inputs start within +-2.4 / sqrt(F). Appendix A prints +-2.4 / F, with which
+    the network of 1998 learns nothing; docs/1998.md.
+    """
 
     kind = "scaled_tanh"
+    gain = 2.4 / math.sqrt(3.0)
 
 
 class ReLU(Activation):
@@ -324,29 +331,10 @@ class Flatten(Layer):
         return self.ops.reshape(dy, self.x_shape)
 
 
-class Rubbish(Layer):
-    """(K, N) -> (K + 1, N): the logit 0 of one more class, for what is none of the K.
-
-    It stands last. It has no parameters: training lowers the K logits of an image that shows none
-    of the K classes below 0. Source: the rubbish class of LeCun et al. 1998, eq. 9.
-    """
-
-    kind = "rubbish"
-
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if len(shape) != 1:
-            raise ValueError(f"{self.name} takes (K,), not {shape}")
-        return (shape[0] + 1,)
-
-    def forward(self, x: Array) -> Array:
-        return self.ops.with_zero_row(x)
-
-    def backward(self, dy: Array) -> Array:
-        return dy[:-1, :]  # the constant depends on nothing
-
-
 ACTIVATIONS: dict[str, type[Activation]] = {f.kind: f for f in (Tanh, ScaledTanh, ReLU)}
-_KINDS: tuple[type[Layer], ...] = (Conv2D, Linear, AvgPool2D, MaxPool2D, Flatten, Rubbish)
+_KINDS: tuple[type[Layer], ...] = (
+    *(Conv2D, Linear, AvgPool2D, MaxPool2D, MapAffine, Flatten, Codes, Rubbish),
+)
 LAYERS: dict[str, type[Layer]] = {f.kind: f for f in (*_KINDS, *ACTIVATIONS.values())}
 
 

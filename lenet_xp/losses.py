@@ -1,4 +1,4 @@
-"""The loss: softmax and cross-entropy as one, for their gradient together is p - t."""
+"""The losses: softmax and cross-entropy as one, for their gradient together is p - t; eq. 8."""
 
 import numpy as np
 
@@ -7,10 +7,15 @@ from lenet_xp.ops.reference import Place
 
 
 class SoftmaxCrossEntropy:
-    """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits)."""
+    """Mean over a batch of -log p_label, or -sum(t log p) with targets t; p = softmax(logits).
 
-    def __init__(self, ops: Ops):
-        self.ops = ops
+    After `Codes` and `Rubbish(j)` this is eq. 9 of LeCun et al. 1998. compete: if not, the loss is
+    -logit of the label: after `Codes` their eq. 8, |f - w|^2. rivals: a hit is a label whose logit
+    is the largest of the first so many; by default of all.
+    """
+
+    def __init__(self, ops: Ops, compete: bool = True, rivals: int | None = None):
+        self.ops, self.compete, self.rivals = ops, compete, rivals
 
     def __call__(
         self,
@@ -28,7 +33,9 @@ class SoftmaxCrossEntropy:
         """
         if scale is None:
             scale = 1.0 / logits.shape[1]
-        return self.ops.softmax_cross_entropy(logits, labels, scale, into, targets)
+        return self.ops.softmax_cross_entropy(
+            logits, labels, scale, into, targets, compete=self.compete, rivals=self.rivals
+        )
 
 
 def check_labels(labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from lenet_xp.layers import (
     ACTIVATIONS,
     Activation,
     AvgPool2D,
+    Codes,
     Conv2D,
     Flatten,
     Layer,
@@ -20,6 +21,7 @@ from lenet_xp.layers import (
     Rubbish,
     is_ours,
 )
+from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.ops import Array, Ops, get_ops
 from lenet_xp.system.text import text_table
 
@@ -71,6 +73,16 @@ class Sequential:
                 "ends with a number for each class, at least two: Flatten(), Linear(..., classes)"
             )
         return self.shapes[-1][0]
+
+    @property
+    def num_masked(self) -> int:
+        """How many of `values` stay 0 and are no free parameters."""
+        return sum(layer.num_masked for layer in self.layers)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many free parameters there are."""
+        return int(self.values.shape[0]) - self.num_masked
 
     def _attach(self, ops: Ops, values: Array | None, gradients: Array | None) -> None:
         """Give every layer its part of two flat vectors, and fuse what `ops` fuses."""
@@ -151,6 +163,17 @@ class Sequential:
             for name in layer.param_shapes()
         }
 
+    def loss(self) -> SoftmaxCrossEntropy:
+        """What it is trained by: eq. 8 of LeCun et al. 1998 if it ends with `Codes`."""
+        rivals = self.rivals if self.rivals < self.num_classes else None
+        return SoftmaxCrossEntropy(self.ops, not isinstance(self.layers[-1], Codes), rivals)
+
+    @property
+    def rivals(self) -> int:
+        """How many outputs may be the answer: after `Codes`, the rubbish class is for training."""
+        codes = any(isinstance(layer, Codes) for layer in self.layers[-2:])
+        return self.num_classes - (codes and isinstance(self.layers[-1], Rubbish))
+
     def trace(self, x: Array) -> dict[str, Array]:
         """The output of each layer by name; an activation's has the name of the layer before it."""
         outputs, name = {}, ""
@@ -165,10 +188,14 @@ class Sequential:
         rows = [("input", "", " x ".join(map(str, self.input_shape)), "")]
         for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
             kind, output = type(layer).__name__, " x ".join(map(str, shape))
-            rows.append((layer.name, kind, output, f"{layer.num_parameters:,}"))
-        rows.append(("total", "", "", f"{self.values.shape[0]:,}"))
+            rows.append((layer.name, kind, output, _counted(layer)))
+        rows.append(("total", "", "", _counted(self)))
         header = ("layer", "kind", "output", "parameters")
         return text_table(header, rows, left=(0, 1, 2)).removesuffix("\n")
+
+
+def _counted(of: Layer | Sequential) -> str:
+    return f"{of.num_parameters:,}" + f" and {of.num_masked:,} masked" * (of.num_masked > 0)
 
 
 def _number(layers: list[Layer]) -> None:
@@ -197,7 +224,8 @@ class LeNet5(Sequential):
     """LeNet-5 for 32 x 32 grey images: C1 S2 C3 S4 C5 F6 and a dense output.
 
     Departs from LeCun et al. 1998, section II.B: plain average pools without a trained scale, C3
-    connected to every map of S2, a softmax output instead of radial basis functions.
+    connected to every map of S2, a softmax output instead of radial basis functions. `lenet5_1998`
+    departs in none of it.
 
     num_classes: 33 letters; with them 63,661 parameters. activation: "tanh", "scaled_tanh" or
     "relu". squash_pools: the activation once more after each pool, as the seed network has it.

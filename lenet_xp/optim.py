@@ -77,3 +77,27 @@ class Adam(Optimiser):
     def update(self, rates: Sequence[float]) -> None:
         moments = self.mean, self.square
         self.ops.adam_update(self.values, self.gradients, *moments, rates, self.settings)
+
+
+class SDLM(Optimiser):
+    """Stochastic diagonal Levenberg-Marquardt: value -= rate * gradient / (mu + h).
+
+    h is the second derivative of the loss by each parameter, by `curvature.py` before each pass.
+    mu keeps the steps small where the loss is flat. LeCun et al. 1998, Appendix C, section III.B.
+    """
+
+    def __init__(self, ops: Ops, values: Array, gradients: Array, mu: float = 0.02):
+        self.ops, self.values, self.gradients, self.mu = ops, values, gradients, mu
+        self.inverse = ops.zeros(values.shape) + 1.0 / mu  # 1 / (mu + h)
+        self.scaled = ops.zeros(values.shape)
+
+    def measured(self, h: Array) -> None:
+        """Take a new h (P,), the mean over images."""
+        self.inverse[...] = 1.0 / (self.mu + h)
+
+    def moments(self) -> dict[str, Array]:
+        return {"inverse": self.inverse}
+
+    def update(self, rates: Sequence[float]) -> None:
+        self.ops.multiply(self.gradients, self.inverse, out=self.scaled)
+        self.ops.sgd_update(self.values, self.scaled, None, rates, SGDSettings())

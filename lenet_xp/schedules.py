@@ -42,4 +42,14 @@ def one_cycle(peak: float, steps: int, warm_up: float = 0.25, start: float = 0.0
     return rate
 
 
+def published(peak: float, steps: int) -> Schedule:
+    """The rates of LeCun et al. 1998, section III.B, for a peak of 0.0005 in twenty passes.
+
+    0.0005 in the first two, 0.0002 in three, 0.0001 in three, 0.00005 in four, then 0.00001.
+    """
+    factors = [1.0] * 2 + [0.4] * 3 + [0.2] * 3 + [0.1] * 4 + [0.02] * 8
+    return lambda step: peak * factors[min(step * len(factors) // max(steps, 1), 19)]
+
+
 SCHEDULES = {"constant": constant, "step": step_decay, "cosine": cosine, "one-cycle": one_cycle}
+SCHEDULES["1998"] = published

@@ -7,10 +7,12 @@ import numpy as np
 
 from lenet_xp.layers import (
     AvgPool2D,
+    Codes,
     Conv2D,
     Flatten,
     Layer,
     Linear,
+    MapAffine,
     MaxPool2D,
     ReLU,
     Rubbish,
@@ -28,6 +30,7 @@ class Kind(NamedTuple):
     layers: Callable[[], list[Layer]]
     shape: tuple[int, int, int]
     classes: int = 3
+    rate: float = 0.1  # a learning rate at which it learns
 
     def on(self, ops: Ops | None = None, **options) -> Sequential:
         return Sequential(self.layers(), self.shape, ops, **options)
@@ -63,7 +66,18 @@ def _max_pooled() -> list[Layer]:
     ]
 
 
+def _of_1998() -> list[Layer]:
+    return [
+        *(Conv2D(1, 3, 3), ScaledTanh(), AvgPool2D(2), MapAffine(3), ScaledTanh()),
+        *(Conv2D(3, 4, 2, connections=[[0, 1], [1, 2], [0, 2], [0, 1, 2]]), ScaledTanh()),
+        *(AvgPool2D(2), MapAffine(4), ScaledTanh(), Flatten(), Linear(16, 12), ScaledTanh()),
+        Codes(12, 3),
+    ]
+
+
 KINDS = {
+    "codes": Kind(_of_1998, (1, 12, 12), rate=0.01),
+    "codes and rubbish": Kind(lambda: [*_of_1998(), Rubbish(1)], (1, 12, 12), rate=0.01),
     "a rubbish class": Kind(
         lambda: [Conv2D(1, 3, 3), Tanh(), AvgPool2D(2), Flatten(), Linear(75, 3), Rubbish()],
         (1, 12, 12),

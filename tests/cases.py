@@ -143,6 +143,19 @@ def _(ops, draw):
     return ()
 
 
+@case("multiply")
+def _(ops, draw):
+    a, b, out = draw(5, 7), draw(5, 1), ops.zeros((5, 7))
+    assert ops.multiply(a, b, out=out) is out
+    return ops.multiply(a, a), ops.multiply(a, b), out
+
+
+@case("add")
+def _(ops, draw):
+    a = draw(5, 7)
+    return ops.add(a, draw(5, 7)), ops.add(a, draw(5, 1))
+
+
 @case("sum_columns")
 def _(ops, draw):
     x, out = draw(5, 70), ops.zeros((5,))
@@ -213,9 +226,9 @@ def _(ops, draw, image, stage):
     return textbook.stage_backward(ops, dy, saved, weight, settings, **into), dweight, dbias
 
 
-@case("with_zero_row")
-def _(ops, draw):
-    return (ops.with_zero_row(draw(33, 7)),)
+@case("with_row", value=(0.0, -1.5))
+def _(ops, draw, value):
+    return (ops.with_row(draw(33, 7), value),)
 
 
 @case("mean")
@@ -236,19 +249,22 @@ def _(ops, draw):
     )
 
 
-@case("softmax_cross_entropy", soft=(False, True), count=(3, 40))
-@case("capture", soft=(False, True), count=(3,))
-def _(ops, draw, soft, count):
+LOSSES = ({}, {"compete": False}, {"rivals": 4})
+
+
+@case("softmax_cross_entropy", soft=(False, True), how=LOSSES, count=(3, 40))
+@case("capture", soft=(False, True), how=LOSSES, count=(3,))
+def _(ops, draw, soft, how, count):
     """Losses and hits go into longer vectors; a repetition writes to another place."""
     logits, labels, place = draw(5, count), draw.labels(5, count), np.array([2])
     losses, hits = ops.zeros((2 * count + 9,)), ops.zeros((2 * count + 9,))
     into, targets = (losses, hits, place), draw.targets(5, count) if soft else None
     repeat = ops.capture(
-        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into, targets=targets)
+        lambda: ops.softmax_cross_entropy(logits, labels, 0.5, into, targets, **how)
     )
     place[0] = count + 5
-    repeat()
-    return losses * 1.0, hits * 1.0
+    gradient = repeat()[2]
+    return losses * 1.0, hits * 1.0, gradient * 1.0
 
 
 @case("softmax_cross_entropy", size=((33, 70), (2, 1), (7, 32)))
@@ -431,6 +447,8 @@ CAPTURED = {
     ),
     "affine": lambda ops, x, w, b: ops.affine(w[:, 0, 0, :], x[0, 0, :3, :], b),
     "dense": lambda ops, x, w, b: textbook.dense(ops, w[:, 0, 0, :], x[0, 0, :3, :], b, "tanh")[0],
+    "multiply": lambda ops, x, w, b: ops.multiply(x, w[:2, 0, :1, :1][..., None]),
+    "add": lambda ops, x, w, b: ops.add(x, b[:2][:, None, None, None]),
     "sum_columns": lambda ops, x, w, b: ops.sum_columns(x[0, 0, :, :]),
     "reshape": lambda ops, x, w, b: ops.reshape(x[:, 1:5, 1:5, :], (2, -1)),
     "average_pool": lambda ops, x, w, b: ops.average_pool(x, 2),

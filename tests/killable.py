@@ -16,6 +16,7 @@ ADAM = SGD.with_options(
     schedule="one-cycle",
     distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, blur=0.4),
 )
+SDLM = SGD.with_options(optimiser="sdlm", learning_rate=5e-4, schedule="1998")
 
 
 class Quiet:

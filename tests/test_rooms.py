@@ -26,10 +26,13 @@ FLOORS = (
         "inference": "probabilities",
         "architecture": "networks as data",
         "gradient_check": "finite differences",
+        "curvature": "second derivatives",
     },
     {"scores": "scores", "data": "data sets", "model": "LeNet-5"},
     {"letters": "alphabet", "fused": "fused layers"},
     {"pictures": "preprocessing", "losses": "loss", "optim": "optimisers", "layers": "layers"},
+    {"outputs": "codes and rubbish"},
+    {"layer": "what every layer has"},
     {"system": "operating system", "ops": "array operations"},
     {"errors": "exceptions", "schedules": "learning rates"},
 )

@@ -142,8 +142,8 @@ def _add_recipe_options(p: argparse.ArgumentParser) -> None:
         type=_recipe,
         metavar="NAME|FILE",
         help="classic is the seed's: tanh, SGD 0.1, batch 64, 10 epochs; best is the most "
-        "accurate; or a TOML file as a run leaves it, with any network (default: classic, with "
-        "--from fine-tune)",
+        "accurate; 1998 is LeCun et al.'s, with all of the paper; or a TOML file as a run leaves "
+        "it, with any network (default: classic, with --from fine-tune)",
     )
     p.add_argument(
         "--from",

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lenet_xp import __version__
 from lenet_xp.export import IMAGES, OUTPUTS
-from lenet_xp.layers import Conv2D, Layer, Linear, Rubbish, ScaledTanh
+from lenet_xp.layers import Codes, Conv2D, Layer, Linear, MapAffine, Rubbish, ScaledTanh
 from lenet_xp.model_file import SavedModel
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
 
@@ -109,13 +109,25 @@ def _layer(graph: _Graph, layer: Layer, x: str) -> str:
         return graph.add("Mul", graph.add("Tanh", x), amplitude, name=layer.name)
     if isinstance(layer, Rubbish):
         end = graph.constant(f"{layer.name}.pads", [0, 0, 0, 1], np.int64)
-        return graph.add("Pad", x, end, name=layer.name)
+        logit = graph.constant(f"{layer.name}.logit", -float(layer.j))
+        return graph.add("Pad", x, end, logit, name=layer.name)
+    host = layer.ops.to_host
+    if isinstance(layer, MapAffine):
+        for kind, parameter in (("Mul", layer.coefficient), ("Add", layer.bias)):
+            column = graph.constant(f"{layer.name}.{kind}", host(parameter.value)[:, None, None])
+            x = graph.add(kind, x, column, name=f"{layer.name}.{kind}")
+        return x
+    if isinstance(layer, Codes):
+        squares = graph.add("ReduceSumSquare", x, axes=[1], keepdims=1)
+        y = graph.add("MatMul", x, graph.constant(f"{layer.name}.doubled", host(layer.doubled).T))
+        y = graph.add("Add", y, graph.constant(f"{layer.name}.length", host(layer.length)))
+        return graph.add("Sub", y, squares, name=layer.name)
     if not isinstance(layer, Conv2D | Linear):
         square = [getattr(layer, "size", 0)] * 2
         window = {"kernel_shape": square, "strides": square} if square[0] else {}
         return graph.add(OPERATORS[layer.kind], x, name=layer.name, **window)
-    host = layer.ops.to_host
-    weight = graph.constant(f"{layer.name}.weight", host(layer.weight.value))
+    value = layer.masked(layer.weight.value) if isinstance(layer, Conv2D) else layer.weight.value
+    weight = graph.constant(f"{layer.name}.weight", host(value))
     bias = graph.constant(f"{layer.name}.bias", host(layer.bias.value))
     if isinstance(layer, Linear):
         return graph.add("Gemm", x, weight, bias, name=layer.name, transB=1)

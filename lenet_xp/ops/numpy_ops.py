@@ -169,7 +169,8 @@ class NumpyOps(WindowOps):
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         out = self._new(a.shape[0], b.shape[1]) if out is None else out
-        return self._run(np.matmul, a, b, out=out)
+        product = np.multiply if a.shape[1] == 1 else np.matmul  # of one image; BLAS is slower
+        return self._run(product, a, b, out=out)
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         y = self.matmul(weight, x)
@@ -178,6 +179,13 @@ class NumpyOps(WindowOps):
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         out = self._new(x.shape[0]) if out is None else out
         return self._run(np.add.reduce, x, axis=1, out=out)
+
+    def multiply(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        out = self._new(*np.broadcast_shapes(a.shape, b.shape)) if out is None else out
+        return self._run(np.multiply, a, b, out=out)
+
+    def add(self, a: Array, b: Array) -> Array:
+        return self._run(np.add, a, b, out=self._new(*np.broadcast_shapes(a.shape, b.shape)))
 
     def activation(self, kind: str, x: Array) -> Array:
         return self._apply(VALUE, kind, x, out=self._new(*x.shape))
@@ -225,8 +233,8 @@ class NumpyOps(WindowOps):
         return blocked.input_gradient(self._run) if input_gradient else None
 
     @_repeated
-    def with_zero_row(self, x: Array) -> Array:
-        return super().with_zero_row(x)
+    def with_row(self, x: Array, value: float) -> Array:
+        return super().with_row(x, value)
 
     @_repeated
     def mean(self, arrays: Sequence[Array]) -> Array:
@@ -241,7 +249,14 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: Place = None,
+        targets: Array = None,
+        compete: bool = True,
+        rivals: int | None = None,
     ) -> tuple[Array, Array, Array]:
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
@@ -252,15 +267,23 @@ class NumpyOps(WindowOps):
         work = self._new(classes, count)
         run(np.multiply, one_hot, p, out=work)
         run(np.add.reduce, work, axis=0, out=shifted)
-        run(np.greater_equal, shifted, self.dtype(0.0), out=hits, casting="unsafe")
+        best: Any = self.dtype(0.0)  # of the shifted logits
+        if rivals is not None:
+            best = run(np.maximum.reduce, p[:rivals], axis=0, out=losses)
+        run(np.greater_equal, shifted, best, out=hits, casting="unsafe")
         if targets is not None:
             run(np.multiply, targets, p, out=work)
             run(np.add.reduce, work, axis=0, out=shifted)
-        run(np.exp, p, out=p)
-        run(np.add.reduce, p, axis=0, out=row)
-        run(np.divide, p, row, out=p)
-        run(np.log, row, out=losses)
-        run(np.subtract, losses, shifted, out=losses)
+        if compete:
+            run(np.exp, p, out=p)
+            run(np.add.reduce, p, axis=0, out=row)
+            run(np.divide, p, row, out=p)
+            run(np.log, row, out=losses)
+            run(np.subtract, losses, shifted, out=losses)
+        else:
+            run(p.fill, 0.0)
+            run(np.add, row, shifted, out=losses)
+            run(np.negative, losses, out=losses)
         run(np.subtract, p, one_hot if targets is None else targets, out=p)
         run(np.multiply, p, self.dtype(scale), out=p)
         if into is not None:

@@ -196,6 +196,14 @@ class Ops(Updates):
         """(M, L) summed over its columns: (M,), written into `out` if it is given."""
         return _into(out, self.xp.sum(x, axis=1))
 
+    def multiply(self, a: Array, b: Array, out: Array | None = None) -> Array:
+        """a * b for each element, written into `out` if it is given."""
+        return _into(out, a * b)
+
+    def add(self, a: Array, b: Array) -> Array:
+        """a + b for each element."""
+        return a + b
+
     # Pooling
 
     def average_pool(self, x: Array, size: int) -> Array:
@@ -292,9 +300,9 @@ class Ops(Updates):
 
     # Loss
 
-    def with_zero_row(self, x: Array) -> Array:
-        """x (K, N) with a row of zeros below, (K + 1, N)."""
-        y = self.zeros((x.shape[0] + 1, x.shape[1]))
+    def with_row(self, x: Array, value: float) -> Array:
+        """x (K, N) with a row of one value below, (K + 1, N)."""
+        y = self.zeros((x.shape[0] + 1, x.shape[1])) + value
         y[:-1, :] = x
         return y
 
@@ -309,16 +317,24 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: Place = None,
+        targets: Array = None,
+        compete: bool = True,
+        rivals: int | None = None,
     ) -> tuple[Array, Array, Array]:
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 
         logits (K, N), labels (N,) int64. A hit, 1 or 0 in the dtype of the logits, says that no
-        class has a larger logit than the label.
+        class, of the first `rivals` if they are given, has a larger logit than the label.
         into: longer vectors (M,) for losses and hits, which are then these, and the place that the
         first image's go to: (1,) int64 on the host, read anew in each repetition of a capture.
         targets: (K, N) in the dtype of the logits, each column a distribution over the classes, in
         place of the label's class alone. Hits stay those of the labels.
+        compete: whether the other classes count; otherwise a loss is -logit of the label.
         """
         xp = self.xp
         shifted = logits - xp.max(logits, axis=0, keepdims=True)
@@ -327,13 +343,14 @@ class Ops(Updates):
         log_p = shifted - xp.log(total)
         one_hot = self.as_float(self.arange(logits.shape[0])[:, None] == labels[None, :])
         targets = one_hot if targets is None else targets
-        losses = -xp.sum(targets * log_p, axis=0)
-        hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= 0)
+        losses = -xp.sum(targets * (log_p if compete else logits), axis=0)
+        best = xp.max(shifted[:rivals, :], axis=0)
+        hits = self.as_float(xp.sum(one_hot * shifted, axis=0) >= best)
         if into is not None:
             part = slice(int(into[2][0]), int(into[2][0]) + labels.shape[0])
             into[0][part], into[1][part] = losses, hits
             losses, hits = into[:2]
-        return losses, hits, (e / total - targets) * scale
+        return losses, hits, ((e / total if compete else 0.0) - targets) * scale
 
     # Pictures to the network's input
 

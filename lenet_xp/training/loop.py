@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
 from lenet_xp.errors import InputError
-from lenet_xp.inference import worker_count
+from lenet_xp.inference import among, worker_count
 from lenet_xp.layers import is_ours
 from lenet_xp.losses import check_labels
 from lenet_xp.model import Sequential
@@ -31,6 +32,7 @@ from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.trainer import Trainer
 from lenet_xp.training.transfer import begin_from, convolution_parameters
 
+HANDED = 16  # images: that the thread which makes batches hands over at once, at least
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
 ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
 SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult
@@ -216,10 +218,14 @@ class _Loop:
             skip=math.ceil(self.done / recipe.batch_size),
             on_device=self.trainer.on_device is not None,
         )
+        if not self.done:
+            of_epoch = np.random.default_rng([self.seed, number, 1])
+            self.trainer.before_epoch(self.train, of_epoch)
         groups = in_groups(batches, steps_at_once(self.trainer.ops, recipe.batch_size))
+        handed = iter(lambda: list(islice(groups, max(HANDED // recipe.batch_size, 1))), [])
         started, before = time.perf_counter(), self.seconds
         reported = started
-        for group in prefetch(groups):
+        for group in chain.from_iterable(prefetch(handed)):
             self.trainer.steps_on(group, self.losses, self.hits, self.done)
             self.done += sum(len(batch.labels) for batch in group)
             now = time.perf_counter()
@@ -252,7 +258,7 @@ class _Loop:
     def _validate(self, number: int) -> dict[str, Any]:
         """Loss and accuracy on the validation images."""
         images, labels = self.val
-        probabilities = self.trainer.read(images)
+        probabilities = among(self.trainer.read(images), self.trainer.model.rivals)
         loss = cross_entropy(probabilities, labels)
         if not math.isfinite(loss):
             raise TrainingDiverged(self._divergence(number, self.done - 1))

@@ -7,18 +7,21 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lenet_xp.architecture import Table, describe, layers_of
 from lenet_xp.data.augment import Distortion
 from lenet_xp.errors import InputError
 from lenet_xp.layers import ACTIVATIONS, Rubbish
+from lenet_xp.letters.bitmaps import bitmaps_of
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.ops import Array, Ops
-from lenet_xp.optim import SGD, Adam
+from lenet_xp.optim import SDLM, SGD, Adam, Optimiser
 from lenet_xp.pictures.preprocess import CHANNELS, Preprocessing
 from lenet_xp.schedules import SCHEDULES, Schedule
 from lenet_xp.system.files import FilePath
@@ -32,7 +35,7 @@ SIDES = (8, 128)  # pixels
 MAX_FILE = 2**16  # bytes
 LENET5_OPTIONS = ("activation", "squash_pools")
 FORMER = ("label_smoothing", "averaging")  # fields of earlier versions
-OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "sdlm")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Recipe:
     grey images of 32 x 32; activation and squash_pools are options of LeNet-5 alone.
     size: side of the images in pixels. channels: 3 keeps their colours, 1 makes grey levels.
     teachers: networks that are trained first, for one that learns from their mean answer.
+    levels: what paper and full ink are to the network; by default the training pixels get the mean
+    0 and the deviation 1.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
     Raises ValueError for values that cannot be trained with.
     """
@@ -55,6 +60,7 @@ class Recipe:
     network: tuple[Table, ...] | None = None
     size: int = 32
     channels: int = 1
+    levels: tuple[float, float] | None = None
     optimiser: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -86,6 +92,11 @@ class Recipe:
             raise ValueError("momentum must be above 0 for Nesterov's method")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError("weight_decay must not be negative")
+        if self.optimiser == "sdlm" and self.weight_decay:
+            raise ValueError("weight_decay must be 0 with sdlm")
+        pair = isinstance(self.levels, tuple) and [type(n) in (int, float) for n in self.levels]
+        if self.levels is not None and (pair != [True] * 2 or not _are_levels(*self.levels)):
+            raise ValueError("levels must be two numbers, from -1 to 0 and at least 1 above")
         if not re.fullmatch(r"[\w.+ ,-]{1,60}", self.name) or self.name.startswith("."):
             raise ValueError(f"name must be 1 to 60 letters, digits, - or _, not {self.name!r:.40}")
         self._check_network()
@@ -102,8 +113,10 @@ class Recipe:
         """A copy with the options that are not None in place of its own."""
         return replace(self, **{k: v for k, v in options.items() if v is not None})
 
-    def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> SGD | Adam:
+    def make_optimiser(self, ops: Ops, values: Array, gradients: Array) -> Optimiser:
         """The recipe's optimiser over a model's flat vectors."""
+        if self.optimiser == "sdlm":
+            return SDLM(ops, values, gradients)
         vectors, decay = (ops, values, gradients), self.weight_decay
         if self.optimiser in ("adam", "adamw"):
             return Adam(*vectors, weight_decay=decay, decoupled=self.optimiser == "adamw")
@@ -122,7 +135,15 @@ class Recipe:
 
     def preprocessing(self) -> Preprocessing:
         """What makes pictures into images for its network."""
-        return Preprocessing(size=self.size, channels=self.channels)
+        made = Preprocessing(size=self.size, channels=self.channels)
+        if self.levels is None:
+            return made
+        paper, ink = self.levels
+        return replace(made, mean=-paper / (ink - paper), std=1 / (ink - paper))
+
+    def fitted(self, preprocessing: Preprocessing, images: np.ndarray) -> Preprocessing:
+        """A copy that gives the network the levels of the recipe, or of the training images."""
+        return preprocessing.fitted(images) if self.levels is None else preprocessing
 
     def make_network(
         self,
@@ -132,17 +153,21 @@ class Recipe:
         seed: int = 0,
         fused: bool = True,
         rubbish: bool = False,
+        class_names: Sequence[str] = (),
     ) -> Sequential:
         """Its network, with new weights; ValueError where it has another number of outputs.
 
-        rubbish: whether it ends with a `Rubbish` layer, if it does not anyway.
+        rubbish: whether it ends with a `Rubbish` layer, if it does not anyway. class_names: codes
+        that the recipe leaves out are the bitmaps of these, where all have one.
         """
         how: dict[str, Any] = {"ops": ops, "seed": seed, "fused": fused}
         if self.network is None:
             how |= {"activation": self.activation, "squash_pools": self.squash_pools}
             return LeNet5(num_classes, rubbish=rubbish, **how)
         shape = self.preprocessing().input_shape
-        layers = layers_of(self.network, shape, num_classes)
+        drawn = {"codes": codes} if (codes := bitmaps_of(class_names)) else {}
+        tables = [{**drawn, **t} if t["kind"] == "codes" else t for t in self.network]
+        layers = layers_of(tables, shape, num_classes)
         if rubbish and not isinstance(layers[-1], Rubbish):
             layers.append(Rubbish())
         return Sequential(layers, shape, **how)
@@ -176,6 +201,7 @@ class Recipe:
             if both := sorted(set(LENET5_OPTIONS) & values.keys()):
                 raise ValueError(f"{both[0]} is an option of LeNet-5; leave it out or the network")
             values["network"] = tuple(network) if isinstance(network, list) else network
+        values |= {k: tuple(v) for k, v in values.items() if k == "levels" and isinstance(v, list)}
         made = None if distortion is None else Distortion.from_dict(distortion)
         return Recipe(**values | {"distortion": made})
 
@@ -187,6 +213,10 @@ class Recipe:
         if distortion:
             lines += ["", "[distortion]", *(f"{k} = {_toml(v)}" for k, v in distortion.items())]
         return "\n".join(lines) + "\n"
+
+
+def _are_levels(paper: float, ink: float) -> bool:
+    return -1 <= paper <= 0 and 1 <= ink - paper < float("inf")
 
 
 def _toml(value: Any) -> str:
@@ -220,9 +250,9 @@ def read_recipe(path: FilePath) -> Recipe:
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = {
     name: read_recipe(FOLDER / f"{name}.toml")
-    for name in ("classic", "best", "fine-tune", "distilled")
+    for name in ("classic", "best", "fine-tune", "distilled", "1998")
 }
-CLASSIC, BEST, FINE_TUNE, DISTILLED = RECIPES.values()
+CLASSIC, BEST, FINE_TUNE, DISTILLED, PUBLISHED = RECIPES.values()
 
 
 def named_recipe(recipe: FilePath | Recipe) -> Recipe:
@@ -243,3 +273,16 @@ def named_recipe(recipe: FilePath | Recipe) -> Recipe:
     raise ValueError(
         f"recipe must be {', '.join(RECIPES)} or a TOML file, not {recipe!r:.60}{hint}"
     )
+
+
+def lenet5_1998(
+    class_names: Sequence[str] = tuple("0123456789"), ops: Ops | None = None, **how: Any
+) -> Sequential:
+    """LeNet-5 as LeCun et al. 1998 have it in section II.B, which recipes/1998.toml lists.
+
+    It has 60,000 free parameters for any classes. eq: its loss, 9, the default, or 8. The rest of
+    how: seed and fused of `Sequential`.
+    """
+    last = None if how.pop("eq", 9) == 9 else -1
+    recipe = replace(PUBLISHED, network=(PUBLISHED.network or ())[:last])
+    return recipe.make_network(len(class_names), ops, class_names=class_names, **how)

@@ -152,7 +152,7 @@ class _Run:
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
         preprocessing = _preprocessing(plan, self.start)
         if self.start is None:
-            preprocessing = preprocessing.fitted(dataset.images[split.train])
+            preprocessing = plan.recipe.fitted(preprocessing, dataset.images[split.train])
         model, val = self._network(), self.part(split.val)
         beside = list(images_beside(plan, dataset, preprocessing, self._check))
         train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
@@ -161,7 +161,7 @@ class _Run:
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
-            f"{model.values.shape[0]:,} parameters; {ops.name} on {ops.device_name}"
+            f"{model.num_parameters:,} parameters; {ops.name} on {ops.device_name}"
         )
         saved = SavedModel(model, preprocessing, dataset.class_names, {})
         unseen = dataset.images[np.concatenate([split.val, split.test])]
@@ -181,8 +181,8 @@ class _Run:
         return saved, result, tested
 
     def _network(self) -> Sequential:
-        classes = len(self.dataset.class_names)
-        return new_network(self.plan, self.start, self.dataset.name, classes, self.ops)
+        names = self.dataset.class_names
+        return new_network(self.plan, self.start, self.dataset.name, names, self.ops)
 
     def _judged_by_folds(self, saved: SavedModel, beside: list[LabelledImages]) -> np.ndarray:
         """What `SavedModel.plain` is of the test images, each from a network that never saw it."""

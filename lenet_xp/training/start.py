@@ -103,10 +103,12 @@ def read_start(path: FilePath, ops: Ops) -> Start:
     return Start(saved, hashlib.sha256(Path(saved.name).read_bytes()).hexdigest())
 
 
-def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: Ops) -> Sequential:
+def new_network(
+    plan: Plan, start: Start | None, data: str, class_names: Sequence[str], ops: Ops
+) -> Sequential:
     """A network to train by a plan, with new parameters or those to start from.
 
-    data: the name of the data set. InputError where the recipe has no network for so many classes,
+    data: the name of the data set. InputError where the recipe has no network for these classes,
     or another than the model to start from.
     """
     recipe, rubbish = plan.recipe, plan.outliers > 0 or (start is not None and start.refuses)
@@ -114,7 +116,7 @@ def new_network(plan: Plan, start: Start | None, data: str, classes: int, ops: O
         raise InputError(f"{start.saved.name}: ends with {last.name}, not dense; take another")
     try:
         how: dict[str, Any] = {"seed": plan.seed, "fused": plan.fused, "rubbish": rubbish}
-        network = recipe.make_network(classes, ops, **how)
+        network = recipe.make_network(len(class_names), ops, class_names=class_names, **how)
     except ValueError as error:
         raise InputError(f"{data}: {error}") from error
     if start:

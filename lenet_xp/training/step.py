@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.inference import ReadingProcess, read_in_pieces, reading_shapes
-from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -41,7 +40,7 @@ class CapturedSteps:
         update: Callable[[Any], None] | None = None,
         teachers: Sequence[Sequential] = (),
     ):
-        self._model, self._loss, self._teachers = model, SoftmaxCrossEntropy(model.ops), teachers
+        self._model, self._loss, self._teachers = model, model.loss(), teachers
         self._inputs, self.losses, self.hits = inputs, losses, hits
         self._scale, self._update = scale, update
         self._rates = [np.zeros(2) for _ in inputs]

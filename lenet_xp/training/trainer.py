@@ -6,9 +6,11 @@ from functools import partial
 
 import numpy as np
 
+from lenet_xp.curvature import curvature
 from lenet_xp.inference import BatchReader, largest_share
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
+from lenet_xp.optim import SDLM
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread
 from lenet_xp.system.processes import can_start, start_all
@@ -16,6 +18,8 @@ from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 from lenet_xp.training.recipes import Recipe
 from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, GradientProcess, GradientWorker
+
+MEASURED = 500  # images: of which the curvature is taken, LeCun et al. 1998, section III.B
 
 
 class Trainer:
@@ -48,6 +52,7 @@ class Trainer:
         self.processes: list[GradientProcess] = []
         self._first = 1  # shares of a batch that the caller's thread computes beside processes
         self._max_read = max_read
+        self._frozen = frozen
         learning = model.values[frozen:], model.gradients[frozen:]
         self.optimiser = recipe.make_optimiser(model.ops, *learning)
         self.schedule = recipe.make_schedule(recipe.epochs * steps_per_epoch)
@@ -58,7 +63,7 @@ class Trainer:
         self._open = ExitStack()
 
     def __enter__(self) -> "Trainer":
-        count = self.workers.count
+        count = min(self.workers.count, self.recipe.batch_size)
         if self.ops.uses_cores and can_start():
             # Plain layers stay here in any case, where a debugger sees them.
             self._first = int(one_blas_thread() or not self.model.fused)
@@ -82,6 +87,19 @@ class Trainer:
         self._reader = None
         self._open.close()
 
+    def before_epoch(self, train: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
+        """Measure the curvature on a few training images, for an optimiser that wants it."""
+        if not isinstance(self.optimiser, SDLM):
+            return
+        ops, count = self.ops, len(train[1])
+        chosen = rng.choice(count, min(MEASURED, count), replace=False)
+        total, scaling = ops.zeros(self.model.values.shape), self.preprocessing.scale_and_shift()
+        for part in even_slices(len(chosen), -(-len(chosen) // ops.images_per_piece)):
+            images, labels = (each[chosen[part]] for each in train)
+            x = ops.image_batch(images, *scaling)
+            total += curvature(self.model, x, ops.asarray(labels))
+        self.optimiser.measured(total[self._frozen :] / len(chosen))
+
     def steps_on(
         self, batches: Sequence[Batch], losses: Array, hits: Array, start: int = 0
     ) -> None:
@@ -91,7 +109,7 @@ class Trainer:
         """
         count = len(batches[0].labels)
         small = count <= self.ops.images_per_piece
-        if self.workers.count == 1 and small and not self.processes:
+        if min(self.workers.count, count) == 1 and small and not self.processes:
             self._steps_as_one(batches, losses, hits, start)
             return
         for batch in batches:
@@ -158,7 +176,7 @@ class Trainer:
             if self._reader is None:
                 self._reader = self._open.enter_context(BatchReader(*given, frozen=False))
             return self._reader(images)
-        processes = [] if self._first else self.processes
+        processes = self.processes if len(self.processes) == self.workers.count else []
         capacity = len(images) if processes else 0
         with BatchReader(*given, capacity, processes=processes) as read:
             return read(images)

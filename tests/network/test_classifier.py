@@ -142,7 +142,7 @@ def test_the_recipe_and_what_replaces_it(few, monkeypatch):
     [
         (
             {"recipe": "worst"},
-            "recipe must be classic, best, fine-tune, distilled or a TOML file, not 'worst'",
+            "recipe must be classic, best, fine-tune, distilled, 1998 or a TOML file, not 'worst'",
         ),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"epochs": 1.5}, "epochs must be a whole number"),

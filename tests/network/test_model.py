@@ -115,7 +115,7 @@ def test_same_seed_same_weights_on_every_backend(ops):
 
 
 @pytest.mark.parametrize(
-    "activation, gain", (("tanh", 1.0), ("scaled_tanh", 1.0), ("relu", 2**0.5))
+    "activation, gain", (("tanh", 1.0), ("scaled_tanh", 2.4 / 3**0.5), ("relu", 2**0.5))
 )
 def test_initial_weights(ops64, activation, gain):
     """Uniform of deviation gain / sqrt(fan-in), the output layer's gain always 1; zero biases."""

@@ -5,7 +5,7 @@ import oracle
 import pytest
 from tolerances import assert_close
 
-from lenet_xp.optim import SGD, Adam
+from lenet_xp.optim import SDLM, SGD, Adam
 
 RATES = [0.1, 0.1, 0.05, 0.2, 0.01]
 GRADIENTS = np.random.default_rng(0).normal(size=(5, 9)) * [1, 1e-3, 10, 0, 1, 1, 1, 1, 1]
@@ -82,3 +82,22 @@ def test_defaults_are_the_papers(ops):
 def test_wrong_settings(ops, cls, settings):
     with pytest.raises(ValueError, match=r"must|needs"):
         cls(ops, ops.zeros((3,)), ops.zeros((3,)), **settings)
+
+
+def test_sdlm(ops):
+    """value -= rate * gradient / (mu + h), with the h of before each pass."""
+    h = np.abs(GRADIENTS[::-1] * 3)
+
+    def make(values, gradients):
+        optimiser = SDLM(ops, values, gradients, mu=0.05)
+        assert list(ops.to_host(optimiser.moments()["inverse"])) == pytest.approx([20.0] * 9)
+        optimiser.measured(ops.asarray(h[0]))
+        return optimiser
+
+    values, optimiser = run(ops, make)
+    expected = [
+        v - sum(RATES * g) / (0.05 + c) for v, g, c in zip(START, GRADIENTS.T, h[0], strict=True)
+    ]
+    assert_close(ops, values, np.array(expected))
+    optimiser.measured(ops.asarray(h[1]))
+    assert_close(ops, optimiser.moments()["inverse"], 1 / (0.05 + h[1]))

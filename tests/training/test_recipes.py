@@ -16,7 +16,7 @@ PLAN = Plan("synthetic", CLASSIC, Path("out"))
 
 def test_the_recipes_are_those_of_the_documentation():
     """docs/training.md: classic is the seed notebook's."""
-    assert [*RECIPES] == ["classic", "best", "fine-tune", "distilled"]
+    assert [*RECIPES] == ["classic", "best", "fine-tune", "distilled", "1998"]
     classic = (10, 64, "tanh", "sgd", 0.1, "constant", None, 0.0)
     best = (60, 64, "relu", "adamw", 4e-3, "one-cycle", 0.01)
     c, b = CLASSIC, BEST

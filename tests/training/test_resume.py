@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commandline import files_in, finish, letters_folder, start
-from killable import ADAM, SGD, Interrupted, Quiet, StopsAt, begin_or_resume, plan
+from killable import ADAM, SDLM, SGD, Interrupted, Quiet, StopsAt, begin_or_resume, plan
 
 from lenet_xp.architecture import MAX_PARAMETERS
 from lenet_xp.commands import terminal
@@ -50,7 +50,7 @@ def run(recipe, checkpointer=None, dtype="float32", threads=2):
 
 
 @pytest.mark.parametrize("dtype, threads", [("float32", 2), ("float64", 1)])
-@pytest.mark.parametrize("recipe", (SGD, ADAM), ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", (SGD, ADAM, SDLM), ids=lambda recipe: recipe.optimiser)
 def test_every_step_is_a_place_to_stop(recipe, dtype, threads, tmp_path):
     values, result = run(recipe, dtype=dtype, threads=threads)
     checkpoints = Checkpoints(tmp_path)

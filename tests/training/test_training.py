@@ -282,7 +282,7 @@ def test_recipes_on_record_can_be_trained_again(path):
         names = told.keys() | strengths.keys()
         assert dict.fromkeys(names, 0.0) | told == dict.fromkeys(names, 0.0) | strengths
     assert all(recorded.pop(name, 0.0) == 0.0 for name in FORMER)
-    added = {"network": None, "size": 32, "channels": 1}
+    added = {"network": None, "size": 32, "channels": 1, "levels": None}
     assert now == added | recorded
 
 
@@ -297,7 +297,7 @@ def test_a_record_of_what_is_gone_is_refused(name, value):
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one-cycle"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one-cycle", "1998"])
 def test_every_optimiser_and_schedule_trains(optimiser, schedule):
     recipe = Recipe("any", 2, optimiser=optimiser, schedule=schedule, learning_rate=3e-3)
     result, _, after = trained(recipe, 12, threads=1)
@@ -318,6 +318,7 @@ def test_every_optimiser_and_schedule_trains(optimiser, schedule):
         {"momentum": 0.0, "optimiser": "nesterov"},
         {"weight_decay": -1.0},
         {"weight_decay": float("nan")},
+        {"weight_decay": 0.1, "optimiser": "sdlm"},
         {"activation": "sine"},
         {"optimiser": "magic"},
         {"schedule": "hope"},

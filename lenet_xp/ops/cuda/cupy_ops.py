@@ -143,7 +143,14 @@ class CupyOps(CupyArrays):
         return p
 
     def softmax_cross_entropy(
-        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None
+        self,
+        logits: Array,
+        labels: Array,
+        scale: float,
+        into: Place = None,
+        targets: Array = None,
+        compete: bool = True,
+        rivals: int | None = None,
     ) -> tuple[Array, Array, Array]:
         classes, count = logits.shape
         gradient, start = self._new(classes, count), NULL
@@ -155,7 +162,7 @@ class CupyOps(CupyArrays):
         labels = self.xp.ascontiguousarray(labels)
         soft = () if targets is None else (self._input(targets),)
         arrays = self._input(logits), *soft, labels, losses, hits, start, gradient
-        arguments = *arrays, float(scale), classes, count
+        arguments = *arrays, float(scale), int(compete), rivals or classes, classes, count
         name = "soft_cross_entropy" if soft else "softmax_cross_entropy"
         self._kernels.launch("loss", name, (ceil_div(count, LANES),), WARPS, arguments)
         return losses, hits, gradient

@@ -49,16 +49,19 @@ extern "C" __global__ void softmax(
 }
 
 // The loss and the hit (1 or 0) of image n are stored at index n, or *start + n if start is given.
-// gradient (classes, N) of scale * sum(losses).
+// gradient (classes, N) of scale * sum(losses). Unless the classes compete, a loss is -logit.
+// rivals: a hit has the largest logit among the first so many classes.
 extern "C" __global__ void softmax_cross_entropy(
     const REAL* __restrict__ logits, const long long* __restrict__ labels,
     REAL* __restrict__ losses, REAL* __restrict__ hits, const long long* __restrict__ start,
-    REAL* __restrict__ gradient, double scale, int classes, int count)
+    REAL* __restrict__ gradient, double scale, int compete, int rivals, int classes,
+    int count)
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
     const int label = n < count ? (int)labels[n] : 0;
     const REAL top = largest(logits, parts, classes, n, count);
+    const REAL best = rivals < classes ? largest(logits, parts, rivals, n, count) - top : (REAL)0;
     REAL sum = 0;
     if (n < count)
         for (int k = threadIdx.y; k < classes; k += SLICES) sum += exp(logits[k * count + n] - top);
@@ -66,14 +69,14 @@ extern "C" __global__ void softmax_cross_entropy(
     if (n >= count) return;
     for (int k = threadIdx.y; k < classes; k += SLICES) {
         const REAL target = k == label ? (REAL)1 : (REAL)0;
-        gradient[k * count + n] =
-            (exp(logits[k * count + n] - top) / sum - target) * (REAL)scale;
+        const REAL p = compete ? exp(logits[k * count + n] - top) / sum : (REAL)0;
+        gradient[k * count + n] = (p - target) * (REAL)scale;
     }
     if (threadIdx.y > 0) return;
     const REAL shifted = logits[label * count + n] - top;
     const long long place = n + (start ? *start : 0);
-    losses[place] = log(sum) - shifted;
-    hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
+    losses[place] = (compete ? log(sum) : -top) - shifted;
+    hits[place] = shifted >= best ? (REAL)1 : (REAL)0;
 }
 
 // The same with targets (classes, N), each column a distribution, in place of the labels' classes. A
@@ -81,12 +84,13 @@ extern "C" __global__ void softmax_cross_entropy(
 extern "C" __global__ void soft_cross_entropy(
     const REAL* __restrict__ logits, const REAL* __restrict__ targets,
     const long long* __restrict__ labels, REAL* __restrict__ losses, REAL* __restrict__ hits,
-    const long long* __restrict__ start, REAL* __restrict__ gradient, double scale, int classes,
-    int count)
+    const long long* __restrict__ start, REAL* __restrict__ gradient, double scale, int compete,
+    int rivals, int classes, int count)
 {
     const int n = blockIdx.x * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * LANES);
     const REAL top = largest(logits, parts, classes, n, count);
+    const REAL best = rivals < classes ? largest(logits, parts, rivals, n, count) - top : (REAL)0;
     REAL sum = 0, mean = 0;  // of the exponentials, and of the logits by the targets
     if (n < count)
         for (int k = threadIdx.y; k < classes; k += SLICES) {
@@ -98,11 +102,11 @@ extern "C" __global__ void soft_cross_entropy(
     mean = added(mean, parts);
     if (n >= count) return;
     for (int k = threadIdx.y; k < classes; k += SLICES)
-        gradient[k * count + n] =
-            (exp(logits[k * count + n] - top) / sum - targets[k * count + n]) * (REAL)scale;
+        gradient[k * count + n] = ((compete ? exp(logits[k * count + n] - top) / sum : (REAL)0)
+                                   - targets[k * count + n]) * (REAL)scale;
     if (threadIdx.y > 0) return;
     const REAL shifted = logits[(int)labels[n] * count + n] - top;
     const long long place = n + (start ? *start : 0);
-    losses[place] = log(sum) - mean;
-    hits[place] = shifted >= 0 ? (REAL)1 : (REAL)0;
+    losses[place] = (compete ? log(sum) : -top) - mean;
+    hits[place] = shifted >= best ? (REAL)1 : (REAL)0;
 }
