@@ -282,7 +282,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
         start = None if again else self._begin()
-        model = recipe.make_network(len(self.classes_), ops, seed=seed, rubbish=self.outliers > 0)
+        names, rubbish = tuple(map(str, self.classes_)), self.outliers > 0
+        model = recipe.make_network(len(names), ops, seed=seed, rubbish=rubbish, class_names=names)
         if start:
             known = {name: row for row, name in enumerate(start.saved.class_names)}
             rows = [known.get(str(name), -1) for name in self.classes_]
