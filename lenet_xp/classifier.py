@@ -309,6 +309,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         ):
             if self._state:
                 trainer.restore(self._state, self._steps)
+            of_epoch = np.random.default_rng([self._drawn, self._steps, 1])
+            trainer.before_epoch((images, labels), of_epoch)
             done = 0
             for batch in epoch_batches(images, labels, size, rng, recipe.distortion):
                 trainer.steps_on([batch], losses, hits, done)
