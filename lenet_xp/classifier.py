@@ -267,7 +267,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     def _model(self, recipe: Recipe, seed: int, again: bool) -> Sequential:
         """A network to train: new, or with the parameters that there are."""
         ops = get_ops(self.backend)
-        model = recipe.make_network(len(self.classes_), ops, seed=seed, rubbish=self.outliers > 0)
+        names, rubbish = tuple(map(str, self.classes_)), self.outliers > 0
+        model = recipe.make_network(len(names), ops, seed=seed, rubbish=rubbish, class_names=names)
         if again:
             if describe(model) != self.network_:
                 raise ValueError("this is another network than the fitted one; fit a new estimator")
@@ -293,6 +294,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         ):
             if self._state:
                 trainer.restore(self._state, self._steps)
+            of_epoch = np.random.default_rng([self._drawn, self._steps, 1])
+            trainer.before_epoch((images, labels), of_epoch)
             done = 0
             for batch in epoch_batches(images, labels, size, rng, recipe.distortion):
                 trainer.steps_on([batch], losses, hits, done)

@@ -249,15 +249,9 @@ class NumpyOps(WindowOps):
         return self._run(np.divide, p, sums, out=p)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: Place = None,
-        targets: Array = None,
-        compete: bool = True,
-        rivals: int | None = None,
-    ) -> tuple[Array, Array, Array]:
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None,
+        compete: bool = True, rivals: int | None = None,
+    ) -> tuple[Array, Array, Array]:  # fmt: skip
         run, (classes, count) = self._run, logits.shape
         p, one_hot = self._new(classes, count), self._new(classes, count)
         row, shifted, losses, hits = (self._new(count) for _ in range(4))

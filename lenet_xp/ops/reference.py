@@ -317,15 +317,9 @@ class Ops(Updates):
         return e / self.xp.sum(e, axis=0, keepdims=True)
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: Place = None,
-        targets: Array = None,
-        compete: bool = True,
-        rivals: int | None = None,
-    ) -> tuple[Array, Array, Array]:
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None,
+        compete: bool = True, rivals: int | None = None,
+    ) -> tuple[Array, Array, Array]:  # fmt: skip
         """Losses (N,), hits (N,) and the gradient (K, N) of scale * sum(losses).
 
         logits (K, N), labels (N,) int64. A hit, 1 or 0 in the dtype of the logits, says that no

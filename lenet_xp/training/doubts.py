@@ -53,11 +53,12 @@ def judged(
             by[left] = judge = f"{name} fold {fold}"
             sides = np.tile(split.train, -(-LEAST // len(split.train)) if start else 1), split.val
             train, val = ((images[side], labels[side]) for side in sides)
-            fitted = saved.preprocessing if start else saved.preprocessing.fitted(train[0])
+            fitted, names = saved.preprocessing, saved.class_names
             tell(f"{judge}: training on {len(split.train):,} other images")
             try:
                 recipe = Recipe.from_dict(saved.notes["recipe"]).with_options(epochs=epochs)
-                model = recipe.make_network(len(saved.class_names), saved.model.ops)
+                fitted = fitted if start else recipe.fitted(fitted, train[0])
+                model = recipe.make_network(len(names), saved.model.ops, class_names=names)
                 best = fit(model, recipe, train, val, fitted, on_doubt=tell, start=start)
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(

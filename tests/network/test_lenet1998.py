@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from lenet_xp import lenet5_1998
+from lenet_xp import LeNetClassifier, lenet5_1998
 from lenet_xp.architecture import describe, layers_of
 from lenet_xp.layers import Codes, Conv2D
 from lenet_xp.letters.alphabet import letters
@@ -150,3 +150,13 @@ def test_connections_that_are_none_are_refused(table):
 def test_levels_that_are_none_are_refused(levels):
     with pytest.raises(ValueError, match="levels must be"):
         replace(PUBLISHED, levels=levels)
+
+
+def test_each_pass_measures_the_curvature():
+    """partial_fit, too: after it 1 / (mu + h) is below 1 / mu = 50."""
+    images = np.random.default_rng(0).integers(0, 256, (9, 32, 32), dtype=np.uint8)
+    recipe = replace(PUBLISHED, network=None, levels=None)
+    model = LeNetClassifier(recipe, threads=1, random_state=0, backend="numpy")
+    model.partial_fit(images, np.arange(9) % 3, classes=[0, 1, 2])
+    inverse = model._state["inverse"]
+    assert 0 < inverse.min() < 40 and inverse.max() <= 50

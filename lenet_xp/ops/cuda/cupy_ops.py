@@ -143,15 +143,9 @@ class CupyOps(CupyArrays):
         return p
 
     def softmax_cross_entropy(
-        self,
-        logits: Array,
-        labels: Array,
-        scale: float,
-        into: Place = None,
-        targets: Array = None,
-        compete: bool = True,
-        rivals: int | None = None,
-    ) -> tuple[Array, Array, Array]:
+        self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None,
+        compete: bool = True, rivals: int | None = None,
+    ) -> tuple[Array, Array, Array]:  # fmt: skip
         classes, count = logits.shape
         gradient, start = self._new(classes, count), NULL
         if into is None:
