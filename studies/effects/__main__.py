@@ -1,4 +1,4 @@
-"""Draw generated letters, each effect of the distortion on them, and their statistics beside AMHCD.
+"""Draw generated letters, effects of the distortion on them, their statistics beside AMHCD.
 
 Without --data only the generated letters and the effects are drawn. Of AMHCD nothing but statistics
 is kept: no image of it is shown.

@@ -112,5 +112,5 @@ def test_a_number_of_images_is_read_and_no_more(tmp_path, monkeypatch):
 @pytest.mark.parametrize("cells", [4 * 4, 4 * 4 + 2, 3 * 3 + 1])
 def test_other_numbers_of_columns_are_no_pictures(tmp_path, cells):
     (tmp_path / "a.csv").write_text((",".join("0" * cells) + "\n") * 3)
-    with pytest.raises(InputError, match="which of its columns"):
+    with pytest.raises(InputError, match="which columns hold files and labels"):
         load(tmp_path / "a.csv")

@@ -251,7 +251,7 @@ def test_parts_and_worker_count():
     assert worker_count(get_ops("numpy"), 3) == 3
     assert worker_count(get_ops("numpy"), None) >= 1
     assert worker_count(Ops(np), 3) == 1  # a device is one
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="greater than 0"):
         WorkerThreads(0)
 
 
@@ -282,7 +282,7 @@ def test_recipes_on_record_can_be_trained_again(path):
         names = told.keys() | strengths.keys()
         assert dict.fromkeys(names, 0.0) | told == dict.fromkeys(names, 0.0) | strengths
     assert all(recorded.pop(name, 0.0) == 0.0 for name in FORMER)
-    added = {"network": None, "size": 32, "channels": 1, "levels": None}
+    added = {"network": None, "size": 32, "channels": 1, "levels": None, "teachers": 0}
     assert now == added | recorded
 
 
