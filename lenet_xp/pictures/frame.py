@@ -27,7 +27,8 @@ MIN_ASPECT = 1 / 3  # shorter side per longer side: a narrower shape is a bar
 MAX_BAR_ASPECT = 0.2  # of a bar that leans: across it per along it; the zigzag of `yay` is wider
 MAX_BAR_LENGTH = 2048  # pixels: a longer bar is shrunk, for the square around it grows with it
 
-MIN_FULL = 0.92  # of the picture's side: ink that spans as much fills it
+# A `ya` in AMHCD's frame: how much of the sides its ink spans, and how far from the middle it begins.
+MIN_YA_WIDTH, MIN_YA_BOTTOM, MAX_YA_OFFSET = 0.85, 0.75, 0.12  # of the picture's sides
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
@@ -58,8 +59,8 @@ def frame(ink: np.ndarray) -> np.ndarray:
 def _is_ya_of_amhcd(box: Box, shape: tuple[int, ...]) -> bool:
     """Whether ink fills the lower half of its picture, from side to side: AMHCD frames `ya` so."""
     (_, top, wide, high), (height, width) = box, shape
-    from_side_to_side = wide >= MIN_FULL * width and top + high >= MIN_FULL * height
-    return from_side_to_side and abs(top / height - 0.5) <= 1 - MIN_FULL
+    fills = wide >= MIN_YA_WIDTH * width and top + high >= MIN_YA_BOTTOM * height
+    return fills and abs(top / height - 0.5) <= MAX_YA_OFFSET
 
 
 def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
