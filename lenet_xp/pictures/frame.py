@@ -27,7 +27,7 @@ MIN_ASPECT = 1 / 3  # shorter side per longer side: a narrower shape is a bar
 MAX_BAR_ASPECT = 0.2  # of a bar that leans: across it per along it; the zigzag of `yay` is wider
 MAX_BAR_LENGTH = 2048  # pixels: a longer bar is shrunk, for the square around it grows with it
 
-# A `ya` in AMHCD's frame: how much of the sides its ink spans, and how far from the middle it begins.
+# A `ya` as AMHCD frames it: how much of the sides its ink spans, how far from the middle it begins.
 MIN_YA_WIDTH, MIN_YA_BOTTOM, MAX_YA_OFFSET = 0.85, 0.75, 0.12  # of the picture's sides
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
