@@ -2,6 +2,7 @@
 
 import io
 import json
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 
@@ -34,7 +35,7 @@ def hostile(rng: Random) -> tuple[dict[str, bytes], str]:
 def searched(rng: Random, data: str) -> tuple[bytes, str]:
     """A search's record, nearly right for data of that name."""
     row = {"options": [], "unseen": [0, 1], "validating": 2, "accuracy": 0.9, "seconds": 1.0}
-    plan = {"data": data, "present": BEST.to_dict(), "options": OPTIONS, "seed": 0}
+    plan = {"data": data, "present": BEST.to_dict(), "options": deepcopy(OPTIONS), "seed": 0}
     record = plan | {"rows": [row] * rng.choice((0, 1, 40))}
     words = "as it is"
     if rng.random() < 0.7:
