@@ -26,9 +26,9 @@ class Param:
 
 
 class Kept:
-    """In place of what a layer's `forward` keeps for its `backward`, until there is any.
+    """An attribute that a layer's `forward` sets for its `backward`.
 
-    Raises RuntimeError where it is read. A layer's own attribute of that name takes its place.
+    Reading it before that raises RuntimeError.
     """
 
     def __get__(self, layer: object, owner: type) -> Any:

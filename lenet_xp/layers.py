@@ -5,6 +5,9 @@ will read. `backward` takes dy, the gradient of the loss with respect to y. It w
 of the layer's own parameters into `Param.gradient` and returns dx. `ops` decides how each operation
 is computed, and on which device.
 
+`layer.py` has what all layers share, `outputs.py` those that stand last. Skip both at first, and in
+`Conv2D` what serves `connections`: it is for the network of 1998.
+
 A layer also works alone: `Conv2D(1, 2, 3).forward(x)` computes on NumPy in float32, with weights
 drawn from seed 0.
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from lenet_xp.data.augment import Distortion
 from lenet_xp.ops import get_ops
 from lenet_xp.training.checkpoints import Checkpoints
@@ -17,6 +19,16 @@ ADAM = SGD.with_options(
     distortion=Distortion(rotation=5, shift=1, elastic=0.5, pen=0.2, blur=0.4),
 )
 SDLM = SGD.with_options(optimiser="sdlm", learning_rate=5e-4, schedule="1998")
+
+
+def bars(count: int = 70, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy images of a bar at one of three heights, its label."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 90, (count, 32, 32), dtype=np.uint8)
+    labels = np.arange(count) % 3
+    for image, label in zip(images, labels, strict=True):
+        image[8 * label + 5 : 8 * label + 9] = 255
+    return images, labels
 
 
 class Quiet:

@@ -168,7 +168,7 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
     recorded, learned = notes.get("split"), str(notes.get("learned")).split()
     if recorded == "few" and np.isin(digests(dataset.images), learned).any():
         raise InputError(
-            f"{options.data}: the model has learned from these images, for they were few; give "
+            f"{options.data}: the model has learned from some of these images; give "
             "others, or read its metrics.json for what networks that never saw them score"
         )
     other = notes.get("data") != Path(options.data).name

@@ -43,7 +43,7 @@ def load_arrays(
 
     Pictures: (N, H, W), (N, H, W, 1 | 3 | 4) or (N, S * S) of any numbers in 0..255, or in 0..1.
     Labels: (N,) or (N, 1) whole numbers or strings, or (N, K) with a single 1 in each row.
-    Anything else raises InputError, and so do more than MAX_IMAGES images or MAX_VALUES values.
+    Raises InputError for anything else, and for more than MAX_IMAGES images or MAX_VALUES values.
     """
     path = request.path
     try:

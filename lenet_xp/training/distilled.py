@@ -8,6 +8,7 @@ from typing import Any
 
 from lenet_xp.errors import InputError
 from lenet_xp.ops import Ops
+from lenet_xp.system.text import in_shell
 from lenet_xp.training.checkpoints import Checkpoints, Stopped
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import Finished
@@ -44,7 +45,8 @@ def train_distilled(
             out.mkdir(parents=True, exist_ok=True)
             train_run(one, ops, reporter)
         except Stopped as stopped:
-            raise Stopped("stopped; the same command goes on", stopped.signum) from stopped
+            words = f"stopped; the same command with --out {in_shell(plan.out)} goes on"
+            raise Stopped(words, stopped.signum) from stopped
     return train_run(replace(plan, teachers=tuple(map(str, folders))), ops, reporter, draw)
 
 

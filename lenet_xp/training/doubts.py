@@ -80,8 +80,9 @@ def _start(saved: SavedModel) -> Sequential | None:
     if not (start := saved.notes.get("start")):
         return None
     for path in MODELS.values():
-        if read_start(path, saved.model.ops).digest == start["sha256"]:
-            return read_start(path, saved.model.ops).saved.model
+        found = read_start(path, saved.model.ops)
+        if found.digest == start["sha256"]:
+            return found.saved.model
     raise InputError(
         f"{saved.name}: it may have learned from these images, and the model that it started from "
         f"is not there ({start['model']}); give a model that is new to them"

@@ -164,8 +164,10 @@ class _Run:
             f"{model.num_parameters:,} parameters; {ops.name} on {ops.device_name}"
         )
         saved = SavedModel(model, preprocessing, dataset.class_names, {})
-        unseen = dataset.images[np.concatenate([split.val, split.test])]
-        teachers = read_teachers(plan.teachers, ops, saved, unseen)
+        teachers: list[Start] = []
+        if plan.teachers:
+            unseen = dataset.images[np.concatenate([split.val, split.test])]
+            teachers = read_teachers(plan.teachers, ops, saved, unseen)
         saved.notes.update(config_of(plan, split, self.start, teachers))
         saved.notes["learned"] = sketch(dataset.images[split.train])
         result = self._fitted(saved, train, val, teachers)

@@ -26,7 +26,7 @@ def read_teachers(
     a teacher that has learned from unseen images.
     """
     teachers = [read_start(_file(path), ops) for path in paths]
-    tested = set(digests(unseen)) if teachers else set()
+    tested = set(digests(unseen))
     for teacher in teachers:
         saved = teacher.saved
         for what, ours, theirs in (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from any_network import KINDS
 from commandline import QUICK, call
-from killable import ADAM, Interrupted, StopsAt
+from killable import ADAM, Interrupted, StopsAt, bars
 
 from lenet_xp import LeNetClassifier
 from lenet_xp.layers import Conv2D, Flatten, Linear, ReLU, Rubbish
@@ -95,14 +95,6 @@ def test_other_layers_are_named():
         begin_from(shorter, Sequential([Flatten(), Linear(100, 3)], (1, 10, 10), ops))
     with pytest.raises(ValueError, match="for its output"):
         begin_from(Sequential([Flatten(), Linear(64, 3), ReLU()], (1, 8, 8), ops), shorter)
-
-
-def bars(count=70):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 90, (count, 32, 32), dtype=np.uint8), np.arange(count) % 3
-    for image, label in zip(images, labels, strict=True):
-        image[8 * label + 5 : 8 * label + 9] = 255
-    return images, labels
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from any_network import KINDS
 from commandline import QUICK, call, letters_folder
-from killable import ADAM, Interrupted, StopsAt
+from killable import ADAM, Interrupted, StopsAt, bars
 from tolerances import NETWORK, assert_close
 
 from lenet_xp.inference import predict_probabilities
@@ -45,14 +45,6 @@ def test_the_gradient_is_that_of_the_mean_answer(ops):
         assert_close(ops, student.gradients, ops.to_host(twin.gradients), NETWORK)
         assert_close(ops, losses, ops.to_host(expected), NETWORK)
         assert_close(ops, hits, ops.to_host(right), NETWORK)
-
-
-def bars(count=70):
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 90, (count, 32, 32), dtype=np.uint8), np.arange(count) % 3
-    for image, label in zip(images, labels, strict=True):
-        image[8 * label + 5 : 8 * label + 9] = 255
-    return images, labels
 
 
 def taught(threads, checkpointer=None, wrong=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killable import bars
 from threadpoolctl import threadpool_info, threadpool_limits
 from tolerances import NETWORK
 
@@ -31,16 +32,6 @@ from lenet_xp.training.recipes import FORMER, OPTIMISERS, RECIPES, Recipe
 RECORDS = sorted((Path(__file__).resolve().parents[2] / "results").glob("**/metrics.json"))
 RECIPE = Recipe("quick", epochs=4, batch_size=16, optimiser="momentum", learning_rate=0.03)
 DISTORTED = replace(RECIPE, distortion=Distortion(rotation=5, shift=1, elastic=0.5))
-
-
-def bars(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy images of a bar at one of three heights, its label."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 90, (count, 32, 32), dtype=np.uint8)
-    labels = np.arange(count) % 3
-    for image, label in zip(images, labels, strict=True):
-        image[8 * label + 5 : 8 * label + 9] = 255
-    return images, labels
 
 
 def trained(recipe=RECIPE, count=48, val=None, model=None, **options):
