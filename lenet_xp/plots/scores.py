@@ -48,6 +48,7 @@ def per_class_scores(scores: Scores, ax: Axes | None = None) -> Figure:
     axes.plot(f1, rows, "o", color=BLUE, markersize=6, label="F1")
     axes.set_yticks(rows, [caption(each.name) for each in ranked], fontsize=12)
     axes.set_ylim(len(ranked) - 0.4, -0.6)
+    axes.set_xlim(right=min(axes.get_xlim()[1], 100.5))  # room for a marker at 100, no tick above
     canvas.style_axes(axes, "both")
     axes.set_xlabel("%")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
