@@ -23,20 +23,28 @@ def data(tmp_path):
     return tmp_path / "mnist.npz"
 
 
-@pytest.mark.parametrize("choice", ([], ["--eq", "8", "--validation"]), ids=("test", "validation"))
+CHOICES = [], ["--eq", "8", "--validation"], ["--distorted"]
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=("test", "validation", "distorted"))
 def test_a_record_says_what_was_scored(data, tmp_path, choice, monkeypatch):
     monkeypatch.setattr(lenet1998, "HELD_OUT", 20)
     scored, error_of = [], lenet1998.error_of
     monkeypatch.setattr(
         lenet1998, "error_of", lambda *args: scored.append(len(args[1][1])) or error_of(*args)
     )
-    lenet1998.main(["--data", str(data), "--out", str(tmp_path), "--passes", "2", *choice])
-    (path,) = tmp_path.glob("*.json")
+    out = tmp_path / "new" / "records"
+    lenet1998.main(["--data", str(data), "--out", str(out), "--passes", "2", *choice])
+    (path,) = out.glob("*.json")
     record = json.loads(path.read_text())
-    held = "validation" if choice else "test"
-    assert path.name == ("validation-eq8-j1" if choice else "test-eq9-j1") + "-seed0.json"
-    assert scored == ([20, 60] if choice else [30, 80])  # once each, after the last pass
-    assert ("test_error" in record) == (not choice) and 0 <= record[f"{held}_error"] <= 1
-    assert record["eq"] == (8 if choice else 9) and len(record["history"]) == 2
+    apart, distorted = "--validation" in choice, "--distorted" in choice
+    held = "validation" if apart else "test"
+    name = "validation-eq8-j1" if apart else "test-eq9-j1"
+    assert path.name == f"{name}{'-distorted' * distorted}-seed0.json"
+    assert scored == ([20, 60] if apart else [30, 80])  # once each, after the last pass
+    assert (record["recipe"]["distortion"] is not None) == distorted
+    assert record["published"]["test_error"] == (0.008 if distorted else 0.0095)
+    assert ("test_error" in record) == (not apart) and 0 <= record[f"{held}_error"] <= 1
+    assert record["eq"] == (8 if apart else 9) and len(record["history"]) == 2
     assert record["parameters"] == 60_000 and "in view" in record["in_view"]
-    assert [each["kind"] == "rubbish" for each in record["recipe"]["network"]][-1] == (not choice)
+    assert [each["kind"] == "rubbish" for each in record["recipe"]["network"]][-1] == (not apart)
