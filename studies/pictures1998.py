@@ -38,7 +38,8 @@ EXAMPLES = """\
 
 def rates_of(model: Sequential, train: LabelledImages, pre: Preprocessing) -> dict[str, np.ndarray]:
     """The rate of each layer's free parameters in the first pass of the recipe."""
-    chosen = np.random.default_rng(0).choice(len(train[1]), MEASURED, replace=False)
+    count = len(train[1])
+    chosen = np.random.default_rng(0).choice(count, min(MEASURED, count), replace=False)
     x = model.ops.image_batch(train[0][chosen], *pre.scale_and_shift())
     optimiser = SDLM(model.ops, model.values, model.gradients)
     optimiser.measured(curvature(model, x, train[1][chosen]) / len(chosen))
