@@ -58,7 +58,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     warm_start: whether `fit` continues from the parameters, classes and ranges of the last `fit`.
     random_state: an int makes fits repeatable, to the bit on one machine, backend and number of
     threads. threads: cores to use on a CPU; by default all, but one in the workers of joblib and in
-    threads. backend: "auto", "numpy" or "cupy".
+    threads. backend: one of `lenet_xp.ops.BACKENDS`.
 
     Attributes after fitting, all on the host: classes_ (K,), values_ (P,) float32, the network's
     parameters, network_, features_, preprocessing_, history_ (one row an epoch), n_iter_,

@@ -35,8 +35,8 @@ BLANK = Reading(())
 def load_model(path: FilePath | None = None, backend: str = "numpy") -> "Reader":
     """A reader with the model that comes with the package, or with the model file of a run.
 
-    backend: "numpy", "cupy", or "auto" (CuPy where a GPU computes, else NumPy).
-    Raises InputError for a file that is no model, BackendUnavailable where "cupy" cannot run.
+    backend: "numpy", "auto" (CuPy where a GPU computes, else NumPy) or another of BACKENDS.
+    Raises InputError for a file that is no model, BackendUnavailable for one that cannot run.
     """
     return Reader(model_file.load_model(SHIPPED if path is None else path, get_ops(backend)))
 

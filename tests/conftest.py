@@ -1,7 +1,8 @@
 """Fixtures: `ops` over every backend that works here, `ops64` its float64 half, `shared` data.
 
 `pytest --backend cupy` runs the backend tests on CuPy and is an error where CuPy cannot compute;
-without the option CuPy's variants run where they can and the report's header says if they do.
+without the option CuPy's and PyTorch's variants run where they can and the report's header says if
+they do.
 """
 
 import sys
@@ -37,10 +38,12 @@ MAKERS = {
     "strict": _strict,
     "stand-in": CupyOps,  # over cupy_stand_in.py: the CUDA kernels on the CPU
     "cupy": partial(get_ops, "cupy"),
+    "torch": partial(get_ops, "torch"),
 }
+INSTALLED = "cupy", "torch"  # tested where they compute; the report's header says if they do
 VARIANTS = {f"{name}-{dtype}": (name, dtype) for name in MAKERS for dtype in ("float64", "float32")}
 chosen_key = pytest.StashKey[list]()
-cupy_key = pytest.StashKey[str]()
+installed_key = pytest.StashKey[list]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,24 +58,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("--backend")
     names = list(MAKERS) if asked == "all" else [asked]
-    config.stash[cupy_key] = "cupy: not asked for"
+    config.stash[installed_key] = []
     if "stand-in" in names and cuda_on_cpu.compiler() is None:
         if asked == "stand-in":
             raise pytest.UsageError("--backend stand-in: it needs g++ on Linux")
         names.remove("stand-in")
-    if "cupy" in names:
-        try:
-            config.stash[cupy_key] = f"cupy: {get_ops('cupy').device_name}"
-        except BackendUnavailable as error:
-            if asked == "cupy":
-                raise pytest.UsageError(f"--backend cupy: {error}") from error
-            names.remove("cupy")
-            config.stash[cupy_key] = f"cupy: left out, {error}"
+    for name in INSTALLED:
+        said = "not asked for"
+        if name in names:
+            try:
+                said = get_ops(name).device_name
+            except BackendUnavailable as error:
+                if asked == name:
+                    raise pytest.UsageError(f"--backend {name}: {error}") from error
+                names.remove(name)
+                said = f"left out, {error}"
+        config.stash[installed_key].append(f"{name}: {said}")
     config.stash[chosen_key] = [v for v, (name, _) in VARIANTS.items() if name in names]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    return ["backends: " + ", ".join(config.stash[chosen_key]), config.stash[cupy_key]]
+    return ["backends: " + ", ".join(config.stash[chosen_key]), *config.stash[installed_key]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -81,7 +81,7 @@ def add_backend_options(to: argparse.ArgumentParser) -> None:
     add(
         "--backend", choices=BACKENDS, default="auto", help="default: CuPy if a GPU works, or NumPy"
     )
-    add("--no-fallback", action="store_true", help="with --backend cupy: status 2, never NumPy")
+    add("--no-fallback", action="store_true", help="with --backend: status 2, never NumPy instead")
     add("--dtype", choices=("float32", "float64"), default="float32")
     add(
         "--no-graph",
@@ -144,7 +144,7 @@ def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead
 
 
 def choose_ops(options: argparse.Namespace) -> Ops:
-    """Return the ops of --backend, or NumPy's, with a warning, if CuPy cannot compute here."""
+    """Return the ops of --backend, or NumPy's, with a warning, if it cannot compute here."""
     asked = options.backend != "auto"
     try:
         return get_ops(options.backend if asked else "cupy", options.dtype, options.graph)
@@ -152,7 +152,8 @@ def choose_ops(options: argparse.Namespace) -> Ops:
         if options.no_fallback and asked:
             raise
         if error.installed or asked:
-            say(f"WARNING: running on NumPy, not on CuPy: {error}")
+            wanted = options.backend if asked else "CuPy"
+            say(f"WARNING: running on NumPy, not on {wanted}: {error}")
         return get_ops("numpy", options.dtype, options.graph)
 
 

@@ -1,9 +1,12 @@
 """Which backend runs: asked for by name, or CuPy where it really works."""
 
+from collections.abc import Callable
+
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.reference import Ops
 
-BACKENDS = ("auto", "numpy", "cupy")
+TORCH = ("torch", "torch:cuda", "torch:mps", "torch:xpu")
+BACKENDS = ("auto", "numpy", "cupy", *TORCH)
 
 INSTALL_HINT = (
     "install the CuPy that matches the driver: pip install 'cupy-cuda12x[ctk]' (CUDA 12) "
@@ -14,7 +17,7 @@ INSTALL_HINT = (
 class BackendUnavailable(RuntimeError):
     """The backend asked for cannot run here; the message says why and what to install.
 
-    installed: whether CuPy is here all the same, so that its owner may expect it to compute.
+    installed: whether its library is here all the same, so that its owner expects it to compute.
     """
 
     def __init__(self, message: str, installed: bool = True):
@@ -23,11 +26,13 @@ class BackendUnavailable(RuntimeError):
 
 
 def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -> Ops:
-    """The ops object of a backend: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
+    """The ops object of a backend in BACKENDS; "auto" is CuPy if it works, else NumPy.
 
+    "torch" computes with PyTorch's tensors on the CPU, "torch:cuda", "torch:mps" and "torch:xpu" on
+    a GPU of NVIDIA or AMD, Apple, Intel.
     dtype: "float32" or "float64". graph: whether captures are repeated as they were recorded (as
     CUDA graphs on a GPU) or computed anew each time; the bits are the same.
-    Raises BackendUnavailable where "cupy" cannot run, ValueError for another name.
+    Raises BackendUnavailable where the one asked for cannot run, ValueError for another name.
     """
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
@@ -35,6 +40,8 @@ def get_ops(backend: str = "auto", dtype: str = "float32", graph: bool = True) -
         return NumpyOps(dtype, graph)
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if backend in TORCH:
+        return _working_torch(dtype, backend.partition(":")[2] or "cpu")
     try:
         return _working_cupy(dtype, graph)
     except BackendUnavailable:
@@ -58,16 +65,37 @@ def _working_cupy(dtype: str, graph: bool) -> Ops:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
         reason = f"CuPy cannot be imported ({_one_line(error)})"
         raise BackendUnavailable(f"{reason}; {INSTALL_HINT}", installed=not missing) from error
+    return _proved(ops, "CuPy", _way_out)
+
+
+def _working_torch(dtype: str, device: str) -> Ops:
+    """PyTorch's ops on a device, after a right result there."""
+    from lenet_xp.ops.torch_ops import TorchOps
+
+    try:
+        ops = TorchOps(dtype, device)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        raise BackendUnavailable(
+            f"PyTorch cannot be used ({_one_line(error)}); install it as pytorch.org says for this "
+            "machine, and array-api-compat: pip install 'lenet-xp[torch]'",
+            installed=not missing,
+        ) from error
+    return _proved(ops, "PyTorch", lambda error: f"does this machine have the device {device}?")
+
+
+def _proved(ops: Ops, library: str, way_out: Callable[[Exception], str]) -> Ops:
     try:
         ones = ops.zeros((4, 4)) + 1.0
         total = float(ops.to_host(ops.matmul(ones, ones)).sum())
     except Exception as error:  # CuPy raises ImportError, RuntimeError, OSError and its own kinds
         raise BackendUnavailable(
-            f"CuPy is installed but cannot compute ({_one_line(error)}); {_way_out(error)}"
+            f"{library} is installed but cannot compute ({_one_line(error)}); {way_out(error)}"
         ) from error
     if total != 64.0:
         raise BackendUnavailable(
-            f"CuPy computed a wrong matrix product ({total}, not 64); check the GPU and its driver"
+            f"{library} computed a wrong matrix product ({total}, not 64); check the device and "
+            "its driver"
         )
     return ops
 

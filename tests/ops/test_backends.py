@@ -3,6 +3,7 @@ and the rule that nothing outside lenet_xp/ops knows of CuPy."""
 
 import ast
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from conftest import ROOT
 
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.ops.numpy_ops import NumpyOps
+from lenet_xp.ops.select import TORCH
 
 
 class RawModule:
@@ -73,11 +75,11 @@ def test_numpy_by_name(install):
     assert get_ops("numpy").dtype_name == "float32"
 
 
-@pytest.mark.parametrize("name", ("torch", "", "NumPy", "gpu"))
+@pytest.mark.parametrize("name", ("pytorch", "torch:gpu", "", "NumPy", "gpu"))
 def test_unknown_backend(name):
-    with pytest.raises(ValueError, match=rf"one of auto, numpy, cupy, not '{name}'"):
+    with pytest.raises(ValueError, match=rf"one of auto, numpy, cupy, torch, .*, not '{name}'"):
         get_ops(name)
-    assert set(BACKENDS) == {"auto", "numpy", "cupy"}
+    assert {"auto", "numpy", "cupy", "torch", "torch:cuda"} < set(BACKENDS)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -147,6 +149,31 @@ def test_cupy_that_does_not_suit_this_numpy(monkeypatch, tmp_path):
     assert caught.value.installed and type(get_ops("auto")) is NumpyOps
 
 
+def test_torch_that_is_missing_or_has_no_such_device(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in TORCH:
+        with pytest.raises(BackendUnavailable, match="array-api-compat: pip install") as caught:
+            get_ops(name)
+        assert not caught.value.installed and "\n" not in str(caught.value)
+
+
+def test_a_device_that_torch_does_not_find():
+    torch = pytest.importorskip("torch", reason="needs PyTorch")
+    absent = [n for n in ("cuda", "xpu") if not getattr(torch, n).is_available()]
+    for device in absent:
+        with pytest.raises(BackendUnavailable, match=f"have the device {device}") as caught:
+            get_ops(f"torch:{device}")
+        assert caught.value.installed
+
+
+def test_torch_goes_to_other_threads_and_processes():
+    pytest.importorskip("torch", reason="needs PyTorch")
+    ops = get_ops("torch", "float64")
+    for twin in (ops.sibling(), pickle.loads(pickle.dumps(ops))):
+        assert type(twin) is type(ops) and twin is not ops
+        assert (twin.name, twin.dtype_name, twin.device_name) == ("torch", "float64", "cpu")
+
+
 def test_cupy_that_works(install):
     install(stand_in())
     for name in ("auto", "cupy"):
@@ -198,14 +225,16 @@ def imported(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def test_cupy_is_imported_inside_ops_alone():
+def test_cupy_and_torch_are_imported_inside_ops_alone():
     inside = ROOT / "lenet_xp" / "ops"
-    sources = [
-        p for folder in ("lenet_xp", "scripts", "studies") for p in (ROOT / folder).rglob("*.py")
-    ]
-    offenders = [p for p in sources if "cupy" in imported(p) and inside not in p.parents]
-    assert not offenders
-    assert [p for p in sources if "cupy" in imported(p)], "the scan finds no import at all"
+    for name, folders in {
+        "cupy": ("lenet_xp", "scripts", "studies"),
+        "torch": ("lenet_xp",),
+    }.items():
+        sources = [p for folder in folders for p in (ROOT / folder).rglob("*.py")]
+        importing = [p for p in sources if name in imported(p)]
+        assert importing, "the scan finds no import at all"
+        assert not [p for p in importing if inside not in p.parents]
 
 
 def test_layers_know_no_array_module():

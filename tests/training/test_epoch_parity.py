@@ -1,4 +1,4 @@
-"""A CuPy run follows the NumPy run: parameters and history after an epoch, and metrics.json."""
+"""Runs on CuPy and PyTorch follow the NumPy run: an epoch's parameters and history, the record."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tolerances import NETWORK, TRAINING
 
 from lenet_xp.commands.train import train
 from lenet_xp.model_file import load_model
-from lenet_xp.ops import Ops
+from lenet_xp.ops import Ops, get_ops
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.training.loop import fit
@@ -42,10 +42,17 @@ def an_epoch(ops: Ops, recipe: Recipe) -> tuple[dict, np.ndarray]:
     return result.history[0], ops.to_host(model.values) - start
 
 
+@pytest.fixture(params=("cupy", "torch"))
+def backend(request):
+    if request.param == "torch":
+        pytest.importorskip("torch", reason="needs PyTorch")
+    return request.param
+
+
 @pytest.mark.parametrize("recipe", (CLASSIC, PLAIN_BEST, PLAIN_1998), ids=lambda r: r.name)
-def test_an_epoch_follows_numpy(recipe):
+def test_an_epoch_follows_numpy(recipe, backend):
     """Eight steps at once, the last batch short; shuffled by the host for both."""
-    row, moved = an_epoch(CupyOps(), recipe)
+    row, moved = an_epoch(CupyOps() if backend == "cupy" else get_ops(backend), recipe)
     for dtype in ("float32", "float64"):
         expected_row, expected = an_epoch(NumpyOps(dtype), recipe)
         gap = np.linalg.norm(moved - expected) / np.linalg.norm(expected)
@@ -76,9 +83,9 @@ def flat(value, name: str = "") -> dict:
     return {name: value}
 
 
-def test_the_command_leaves_the_same_record(tmp_path):
+def test_the_command_leaves_the_same_record(tmp_path, backend):
     (on_device, values), (on_host, expected) = (
-        command(tmp_path / backend, backend) for backend in ("cupy", "numpy")
+        command(tmp_path / name, name) for name in (backend, "numpy")
     )
     for name in expected:
         gap = np.abs(values[name] - expected[name]).max() / np.abs(expected[name]).max()
