@@ -7,7 +7,7 @@ from pathlib import Path
 
 EXTRAS = ("test",)  # what the suite needs
 
-REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<lowest>[0-9.]+)")
+REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<lowest>[0-9.]+)(; .*)?")
 
 
 def constraints(project: dict) -> list[str]:

@@ -505,6 +505,13 @@ def _(ops, draw):
     return (y,)
 
 
+@case("use_device")
+def _(ops, draw):
+    for number in (0, 7):  # as many as there are, again from the first
+        ops.use_device(number)
+    return (ops.affine(draw(5, 7), draw(7, 3), draw(5)),)
+
+
 @case("device_name")
 def _(ops, draw):
     assert isinstance(ops.device_name, str)

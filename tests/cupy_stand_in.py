@@ -271,6 +271,17 @@ def _properties(device: int) -> dict[str, Any]:
     return {"name": b"stand-in", "major": major, "minor": minor}
 
 
+class _Device:
+    """The one device, by its number."""
+
+    def __init__(self, number: int):
+        if number != 0:
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+
+    def use(self) -> "_Device":
+        return self
+
+
 def _wrapped(name: str) -> Callable:
     function = getattr(np, name)
     return lambda *arguments, **options: _apply(function, *arguments, **options)
@@ -310,7 +321,8 @@ def module() -> ModuleType:
     runtime = cuda.runtime = ModuleType("cupy.cuda.runtime")
     runtime.CUDARuntimeError = CUDARuntimeError
     runtime.memcpyHostToDevice, runtime.memcpyAsync = 1, copy_to_device
-    runtime.getDevice = lambda: 0
+    runtime.getDevice, runtime.getDeviceCount = lambda: 0, lambda: 1
+    cuda.Device = _Device
     runtime.deviceSynchronize = state.finish
     runtime.getDeviceProperties = _properties
     runtime.deviceGetAttribute = lambda number, device: ATTRIBUTES[number]

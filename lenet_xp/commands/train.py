@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -16,6 +17,7 @@ from lenet_xp.ops import Ops
 from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.streams import say, tell
 from lenet_xp.system.text import in_shell
+from lenet_xp.training import ranks
 from lenet_xp.training.distilled import train_distilled
 from lenet_xp.training.loop import EpochProgress
 from lenet_xp.training.plan import MAX_OUTLIERS, MAX_PHOTOS, Plan, check_beside
@@ -242,12 +244,22 @@ def _out_folder(options: argparse.Namespace, recipe: Recipe) -> Path:
 
 
 def train(arguments: list[str] | None = None) -> None:
-    """The command: see --help."""
-    options = _options(arguments)
-    plan, ops = _resumed(options) if options.resume else _planned(options)
-    with made_folder(plan.out), _EpochLines() as lines:
-        trained = train_distilled if plan.recipe.teachers and not plan.teachers else train_run
-        record = trained(plan, ops, lines, _draw)
+    """The command: see --help. Under mpiexec, rank 0 runs it and the others help."""
+    comm = ranks.world()
+    if comm is not None and comm.rank:
+        for each in (signal.SIGINT, signal.SIGTERM):  # rank 0 answers them, and ends this one
+            signal.signal(each, signal.SIG_IGN)
+        ranks.follow(comm)
+        return
+    try:
+        options = _options(arguments)
+        plan, ops = _resumed(options) if options.resume else _planned(options)
+        with made_folder(plan.out), _EpochLines() as lines:
+            trained = train_distilled if plan.recipe.teachers and not plan.teachers else train_run
+            record = trained(plan, ops, lines, _draw, comm)
+    finally:
+        if comm is not None:
+            ranks.dismiss(comm)
     _closing_words(record, plan.out)
 
 

@@ -124,6 +124,9 @@ class Ops(Updates):
     def synchronize(self) -> None:
         """Wait until the device has done all that was launched."""
 
+    def use_device(self, number: int) -> None:
+        """Compute on the device of a number, counted round where there are fewer."""
+
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """x in another shape, in the same memory where possible."""
         return self.xp.reshape(x, shape)

@@ -43,3 +43,8 @@ class TorchOps(Ops):
     def synchronize(self) -> None:
         if self._kind != "cpu":
             getattr(self._torch, self._kind).synchronize()
+
+    def use_device(self, number: int) -> None:
+        if self._kind in ("cuda", "xpu"):
+            module = getattr(self._torch, self._kind)
+            module.set_device(number % module.device_count())

@@ -19,7 +19,11 @@ SEEDS = 1000  # from one student's seed to the next: no two share a teacher
 
 
 def train_distilled(
-    plan: Plan, ops: Ops, reporter: Reporter, draw: Callable[[Finished], None]
+    plan: Plan,
+    ops: Ops,
+    reporter: Reporter,
+    draw: Callable[[Finished], None],
+    comm: Any = None,
 ) -> dict[str, Any]:
     """Train the teachers in `teachers/` of the run's folder, then the network; see `train_run`.
 
@@ -43,11 +47,12 @@ def train_distilled(
         reporter.say(f"teacher {number} of {len(folders)}, seed {one.seed}")
         try:
             out.mkdir(parents=True, exist_ok=True)
-            train_run(one, ops, reporter)
+            train_run(one, ops, reporter, comm=comm)
         except Stopped as stopped:
             words = f"stopped; the same command with --out {in_shell(plan.out)} goes on"
             raise Stopped(words, stopped.signum) from stopped
-    return train_run(replace(plan, teachers=tuple(map(str, folders))), ops, reporter, draw)
+    taught = replace(plan, teachers=tuple(map(str, folders)))
+    return train_run(taught, ops, reporter, draw, comm)
 
 
 def _check_setting(out: Path, plan: Plan) -> None:

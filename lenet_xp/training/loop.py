@@ -58,7 +58,7 @@ class EpochProgress:
 class FitResult:
     """What a training gave: a row of history per epoch, and the weights best on validation.
 
-    images_per_second counts training alone, without validation.
+    images_per_second counts training alone, without validation. ranks: None without MPI.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -68,6 +68,7 @@ class FitResult:
     best_values: np.ndarray | None = None
     images_per_second: float = 0.0
     threads: int = 1
+    ranks: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -107,6 +108,7 @@ def fit(
     start: Sequential | None = None,
     freeze: bool = False,
     teachers: Sequence[Sequential] = (),
+    comm: Any = None,
 ) -> FitResult:
     """Train `model` and leave in it the weights that were best on validation.
 
@@ -122,6 +124,8 @@ def fit(
     its own, others are new. freeze: whether the parameters up to the last convolution stay.
     teachers: trained networks of the package's layers. Their mean answer to each image, distorted
     as `model` sees it, is learned in place of its label (Hinton et al. 2015, at temperature 1).
+    comm: MPI's communicator, of which this is rank 0; the others run `ranks.follow`. A rank has one
+    thread, and any number of ranks gives the same bits.
     Raises TrainingDiverged, and ValueError for an unknown recipe, for images of another shape or
     dtype, for labels out of range or not one for each image, for a start of other layers,
     for teachers of another input or output, and for less than one thread.
@@ -129,7 +133,7 @@ def fit(
     recipe = named_recipe(recipe)
     classes = model.num_classes
     train, val = (_checked(part, model, preprocessing) for part in (train, val))
-    threads = worker_count(model.ops, threads)
+    threads = worker_count(model.ops, threads) if comm is None else 1
     frozen = convolution_parameters(model) if freeze else 0
     if start is not None:
         begin_from(model, start)
@@ -143,17 +147,19 @@ def fit(
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(WorkerThreads(threads))
         steps = math.ceil(len(train[1]) / recipe.batch_size)
-        on_device = place_on_device(model.ops, train[0], recipe.distortion)
+        on_device = None
+        if comm is None:
+            on_device = place_on_device(model.ops, train[0], recipe.distortion)
         trainer = Trainer(
             *(model, recipe, preprocessing, workers, steps, on_device, len(val[1]), frozen),
-            *(teachers,),
+            *(teachers, comm),
         )
         stack.enter_context(trainer)
         loop = _Loop(trainer, train, val, seed, on_progress, checkpointer)
         while loop.result.epochs < recipe.epochs:
             on_epoch(loop.epoch(), model)
     result = loop.result
-    result.threads = threads
+    result.threads, result.ranks = threads, comm and comm.size
     result.images_per_second = recipe.epochs * len(train[1]) / result.train_seconds
     if result.best_values is not None:  # None only where no epoch ran
         model.values[...] = model.ops.asarray(result.best_values)

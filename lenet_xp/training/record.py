@@ -109,6 +109,7 @@ def record_of(
         "fused": plan.fused,
         "graph": plan.graph,
         "threads": result.threads,
+        "ranks": result.ranks,
         "device": ops.device_name,
         "cpu": cpu_name(),
         "dtype": ops.dtype_name,

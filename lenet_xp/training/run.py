@@ -59,7 +59,11 @@ def interrupted_run(out: Path) -> tuple[Plan, str, str]:
 
 
 def train_run(
-    plan: Plan, ops: Ops, reporter: Reporter, draw: Callable[[Finished], None] = lambda run: None
+    plan: Plan,
+    ops: Ops,
+    reporter: Reporter,
+    draw: Callable[[Finished], None] = lambda run: None,
+    comm: Any = None,
 ) -> dict[str, Any]:
     """Train, score the weights chosen on validation once on the test set, write the results.
 
@@ -67,7 +71,7 @@ def train_run(
     for the pictures. Pictures that cannot be drawn are told to the reporter and do not fail the
     run; its last checkpoint stays, from which a resumed run draws them. An earlier run's results
     are replaced once the training is over. Until all is written there are checkpoints to go on
-    from, and the best model so far beside them.
+    from, and the best model so far beside them. comm: see `fit`.
     Raises InputError for data or folders that cannot be used, TrainingDiverged, Stopped.
     """
     with saving.locked(plan.out), saving.stop_requests() as request:
@@ -98,7 +102,7 @@ def train_run(
             reporter.say(_few_words(dataset, split))
         if start:
             dataset = start.relabelled(dataset)
-        run = _Run(plan, ops, dataset, split, reporter, request, start)
+        run = _Run(plan, ops, dataset, split, reporter, request, start, comm)
         saved, result, plain = run.trained()
         try:
             record, finished = run.write_results(saved, overlap, result, plain)
@@ -138,6 +142,7 @@ class _Run:
     reporter: Reporter
     request: StopRequest
     start: Start | None
+    comm: Any = None
 
     def part(self, chosen: np.ndarray) -> LabelledImages:
         """The images and labels of one side of the split."""
@@ -203,6 +208,7 @@ class _Run:
                 *(plan.seed, plan.threads, after_part),
                 on_doubt=lambda text: None,  # the run itself says it
                 freeze=plan.freeze,
+                comm=self.comm,
             )
             rows = replace(saved, model=own).plain(dataset.images[judged], plan.threads)
             right = int((rows.argmax(1) == dataset.labels[judged]).sum())
@@ -269,6 +275,7 @@ class _Run:
                 on_doubt=lambda text: reporter.say(f"WARNING: {text}"),
                 freeze=plan.freeze,
                 teachers=[teacher.saved.model for teacher in teachers],
+                comm=self.comm,
             )
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{error}{checkpoints.remains()}") from error
@@ -287,6 +294,7 @@ class _Run:
             "backend": ops.name,
             "dtype": ops.dtype_name,
             "threads": worker_count(ops, plan.threads),  # sums of floats depend on it
+            "ranks": self.comm is not None,  # and on this
             "images": self._fingerprint(),
             "start": self.start and self.start.digest,
             "teachers": [teacher.digest for teacher in teachers],
@@ -300,6 +308,9 @@ class _Run:
                 f"{plan.data}: these are not the images that the run began with; "
                 "give the same with --data, or start the run again"
             )
+        if started.get("ranks", False) != description["ranks"]:
+            how = "without" if description["ranks"] else "under"
+            raise InputError(f"{plan.out}: this run began {how} mpiexec; go on with it so")
         for name, paths in (("start", plan.start), ("teachers", ", ".join(plan.teachers))):
             if started.get(name) != description[name]:
                 raise InputError(

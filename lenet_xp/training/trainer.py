@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lenet_xp.system.own_process import one_blas_thread
 from lenet_xp.system.processes import can_start, start_all
 from lenet_xp.system.workers import WorkerThreads, even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
+from lenet_xp.training.ranks import Ranks
 from lenet_xp.training.recipes import Recipe
 from lenet_xp.training.step import MAX_CAPTURES, CapturedSteps, GradientProcess, GradientWorker
 
@@ -30,7 +32,8 @@ class Trainer:
     threads of their own the first is a process, too: there they would give other bits.
     on_device: the images that batches index. max_read: images that one `read` is given at most.
     frozen: how many parameters, from the first on, keep their values. teachers: trained networks of
-    the package's layers, whose mean answers are learned in place of labels.
+    the package's layers, whose mean answers are learned in place of labels. comm: the communicator
+    of the ranks that compute the gradients, see `ranks.py`; then there are no other workers.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Trainer:
         max_read: int = 0,
         frozen: int = 0,
         teachers: Sequence[Sequential] = (),
+        comm: Any = None,
     ):
         self.ops, self.model, self.recipe = model.ops, model, recipe
         self.preprocessing, self.workers, self.on_device = preprocessing, workers, on_device
@@ -61,8 +65,14 @@ class Trainer:
         self._captured: dict[tuple[int, int], CapturedSteps] = {}
         self._reader: BatchReader | None = None  # where one serves for all epochs
         self._open = ExitStack()
+        self._comm = comm
+        self.ranks: Ranks | None = None
 
     def __enter__(self) -> "Trainer":
+        if self._comm is not None:
+            shared = Ranks(self._comm, self.model, self.preprocessing, self._teachers)
+            self.ranks = self._open.enter_context(shared)
+            return self
         count = min(self.workers.count, self.recipe.batch_size)
         if self.ops.uses_cores and can_start():
             # Plain layers stay here in any case, where a debugger sees them.
@@ -84,7 +94,7 @@ class Trainer:
 
     def __exit__(self, *error: object) -> None:
         self.processes.clear()
-        self._reader = None
+        self._reader = self.ranks = None
         self._open.close()
 
     def before_epoch(self, train: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> None:
@@ -109,7 +119,8 @@ class Trainer:
         """
         count = len(batches[0].labels)
         small = count <= self.ops.images_per_piece
-        if min(self.workers.count, count) == 1 and small and not self.processes:
+        alone = min(self.workers.count, count) == 1 and not self.processes
+        if alone and small and self.ranks is None:
             self._steps_as_one(batches, losses, hits, start)
             return
         for batch in batches:
@@ -141,7 +152,10 @@ class Trainer:
         self.learning_rate = self.schedule(self.steps)
         shares = even_slices(len(batch.labels), self.workers.count)
         scale = 1.0 / len(batch.labels)
-        if self.processes:
+        if self.ranks is not None:
+            self.ranks.differentiate(batch, scale, losses, hits)
+            parts = [self.model.gradients]
+        elif self.processes:
             parts = self._differentiate_in_processes(batch, losses, hits, shares, scale)
         else:
             given = [(batch.part(share), scale, losses[share], hits[share]) for share in shares]

@@ -79,6 +79,9 @@ class CupyArrays(Ops):
     def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
 
+    def use_device(self, number: int) -> None:
+        self.xp.cuda.Device(number % self.xp.cuda.runtime.getDeviceCount()).use()
+
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         if self._recording is not None:
             raise RuntimeError("a capture is already running; captures do not nest")
