@@ -9,6 +9,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import cuda_on_cpu
 import pytest
 from conftest import ROOT
 
@@ -23,6 +24,12 @@ pytest.importorskip("ipykernel")
 SAYS = {"en": ("✗ not yet", "✓ right"), "fr": ("✗ pas encore", "✓ juste")}
 EXERCISES = {1: 4, 2: 5, 3: 4, 4: 4}
 PICTURES = {1: 6, 2: 6, 3: 9, 4: 5}  # those of a check are drawn twice
+STAND_IN = """
+import sys
+sys.path.insert(0, {!r})
+import cupy_stand_in
+sys.modules["cupy"] = cupy_stand_in.module()
+"""
 IN_ROOM = """
 import sys, nbclient, nbformat
 source, target = sys.argv[1:]
@@ -38,8 +45,14 @@ def executed(cells, folder):
     make = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell}
     notebook = v4.new_notebook(cells=[make[kind](text) for kind, text in cells])
     where = {"metadata": {"path": folder}}
-    nbclient.NotebookClient(notebook, timeout=120, resources=where).execute()
+    client = nbclient.NotebookClient(notebook, timeout=120, resources=where)
+    client.execute(env=environment("COV"))  # loops are slow under coverage
     return notebook
+
+
+def environment(*without):
+    """The environment but for variables that begin so."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(without)}
 
 
 def printed(notebook, stream="stdout"):
@@ -57,6 +70,22 @@ def test_a_lesson_runs_and_each_check_knows_the_solution(number, language, tmp_p
     assert printed(notebook, "stderr") == ""
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     assert sum("image/png" in out.get("data", {}) for out in outputs) == PICTURES[number]
+
+
+def test_lesson_4_runs_on_a_gpus_arrays(tmp_path):
+    """As where CuPy is; the stand-in is slow, so the networks stay as they were born."""
+    if cuda_on_cpu.compiler() is None:
+        pytest.skip("needs g++ on Linux to run the CUDA kernels on the CPU")
+    cells = [("code", text) for kind, text in lessons.cells(4, "en") if kind == "code"]
+    (place,) = [place for place, (_, text) in enumerate(cells) if "fit(net, recipe" in text]
+    text = cells[place][1].replace("    fit(net, recipe, *parts, prepared[name], seed=0)\n", "")
+    assert text != cells[place][1]
+    cells[place] = (
+        "code",
+        text.replace("generate(52", "generate(2").replace("generate(13", "generate(1"),
+    )
+    notebook = executed([("code", STAND_IN.format(str(ROOT / "tests"))), *cells], tmp_path)
+    assert re.search(r'get_ops\("cupy"\) .* \d+\.\d ms .* \de[-+]0?[06789]\b', printed(notebook))
 
 
 def test_the_committed_files_are_what_the_source_makes(tmp_path, capsys):
@@ -99,6 +128,9 @@ def test_a_solution_apart_from_its_check_is_refused(monkeypatch):
         list(lessons.cells(1, "en", solved=True))
 
 
+ELSEWHERE = environment("COV", "PYTHONPATH")  # without what leads to this clone
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The package's wheel; skipped where pip cannot get setuptools."""
@@ -108,17 +140,12 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, source]
-    done = subprocess.run(command, capture_output=True, text=True, env=bare())
+    done = subprocess.run(command, capture_output=True, text=True, env=ELSEWHERE)
     if "requirement setuptools" in done.stderr:
         pytest.skip("pip cannot get setuptools here")
     assert done.returncode == 0, done.stderr
     (made,) = out.glob("*.whl")
     return made
-
-
-def bare():
-    """The environment without what leads Python to this clone or into the coverage."""
-    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH" and not k.startswith("COV")}
 
 
 @pytest.fixture
@@ -152,7 +179,7 @@ def test_a_notebook_installs_the_package_from_one_variable(wheel, room, tmp_path
     nbformat.write(nbformat.from_dict(notebook), tmp_path / "1.ipynb")
     done = subprocess.run(
         [room, "-c", IN_ROOM, "1.ipynb", "done.ipynb"],
-        env=bare() | {"PIP_NO_INDEX": "1"},
+        env=ELSEWHERE | {"PIP_NO_INDEX": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
