@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LANGUAGES = ("en", "fr")
 NUMBERS = (1, 2, 3, 4)
+KINDS = (*LANGUAGES, "code", "exercise", "check", "solution")
 HEAD = {
     "en": "# Solutions\n\nFirst try each exercise yourself. Then copy a solution into its cell.",
     "fr": "# Solutions\n\nCherche d'abord chaque exercice toi-même. Copie ensuite la solution dans "
@@ -49,6 +50,8 @@ def blocks(name: str) -> Iterator[Block]:
             yield from blocks("setup")
         elif kind == "drawing":
             yield Block("code", "", drawing())
+        elif kind not in KINDS:
+            raise InputError(f"{name}.md: there is no kind %% {kind}; they are {', '.join(KINDS)}")
         else:
             yield Block(kind, label, AT.sub(lambda found: filled[found[1]], body.strip("\n")))
 
@@ -77,8 +80,8 @@ def records() -> dict[str, str]:
 
 
 def translated(text: str, language: str) -> str:
-    """Code with one language's words; a line break in them is written as in a string."""
-    return WORDS.sub(lambda found: found[language].replace("\n", r"\n"), text)
+    """Code with one language's words."""
+    return WORDS.sub(lambda found: found[language], text)
 
 
 def cells(number: int, language: str, solved: bool = False) -> Iterator[tuple[str, str]]:

@@ -131,6 +131,15 @@ def test_a_solution_apart_from_its_check_is_refused(monkeypatch):
 ELSEWHERE = environment("COV", "PYTHONPATH")  # without what leads to this clone
 
 
+@pytest.mark.parametrize(("text", "why"), [("%% cod\nx", "kind %% cod"), ("x", "line such as")])
+def test_a_lesson_of_another_form_is_refused(text, why, tmp_path, monkeypatch):
+    monkeypatch.setattr(lessons, "HERE", tmp_path)
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "1.md").write_text(text)
+    with pytest.raises(InputError, match=rf"1\.md: .*{why}"):
+        list(lessons.blocks("1"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The package's wheel; skipped where pip cannot get setuptools."""
