@@ -195,7 +195,8 @@ class Sequential:
 
 
 def _counted(of: Layer | Sequential) -> str:
-    return f"{of.num_parameters:,}" + f" and {of.num_masked:,} masked" * (of.num_masked > 0)
+    free = of.num_parameters - of.num_masked * isinstance(of, Layer)  # a network's leave them out
+    return f"{free:,}" + f" and {of.num_masked:,} masked" * (of.num_masked > 0)
 
 
 def _number(layers: list[Layer]) -> None:

@@ -1,4 +1,4 @@
-"""The pictures that the report draws itself, each from the records of several runs."""
+"""The pictures that the report draws itself: of convolution, and from the records of runs."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.letters.alphabet import letters
+from lenet_xp.letters.synthetic import generate
+from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import Reliability
 from lenet_xp.system.files import make_folder
 from studies.report.facts import pooled_interval, pooled_writers
@@ -96,9 +99,45 @@ def pooled(bins: list[Mapping[str, Any]]) -> Reliability:
     return Reliability(np.array(bins[0]["edges"]), total, *(m.sum(axis=0) / whole for m in means))
 
 
+def product(records: Records) -> Draw:
+    """One number of a convolution, as lesson 1 of the course draws it."""
+    words = "a letter, 32 × 32", "patch", "kernel", "products", "sum ="
+
+    def draw(path: str | os.PathLike[str]) -> None:
+        from lenet_xp.plots.canvas import new_figure, save
+        from studies.course.drawing import draw_product
+
+        drawn, _ = generate(1, seed=11)
+        yaz = Preprocessing().apply(drawn[[each.name for each in letters()].index("yaz")]) / 255
+        figure, kernel = new_figure(11, 2.85), np.outer(np.ones(5), [-1, -1, 0, 1, 1])
+        draw_product(figure, yaz, kernel, 14, 13, words)
+        save(figure, path)
+
+    return draw
+
+
+def im2col(records: Records) -> Draw:
+    """A small image as columns, and the product, as lesson 1 of the course draws them."""
+    patches, column = "the four patches under\na kernel of 3 × 3", "each patch\nis a column: X"
+    words = "image 4 × 4", patches, column, "the kernel as a row: W", "Y = W X,\nas a map"
+
+    def draw(path: str | os.PathLike[str]) -> None:
+        from lenet_xp.plots.canvas import new_figure, save
+        from studies.course.drawing import draw_im2col
+
+        figure = new_figure(11, 3.72)
+        small = np.array([[0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 1, 1]])
+        draw_im2col(figure, small, np.array([[-1, 0, 1]] * 3), words)
+        save(figure, path)
+
+    return draw
+
+
 PICTURES: dict[str, Callable[[Records], Draw]] = {
     "accuracy.png": accuracy,
+    "im2col.png": im2col,
     "per_writer.png": per_writer,
+    "product.png": product,
     "reliability.png": reliability,
 }
 

@@ -37,7 +37,7 @@ def test_it_has_the_papers_parameters():
     own = {each.name: each.num_parameters - each.num_masked for each in model.layers}
     assert FREE.items() <= own.items() and sum(own.values()) == 60_000
     assert model.num_masked == 900
-    assert "60,000 and 900 masked" in model.summary()
+    assert "60,000 and 900 masked" in model.summary() and "1,516 and 900" in model.summary()
     assert lenet5_1998(LETTERS).num_parameters == 60_000  # codes are none
 
 

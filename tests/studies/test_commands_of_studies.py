@@ -33,7 +33,7 @@ def status_of(monkeypatch):
 
 def test_the_studies_are_those_of_the_folder():
     files = {path.stem for path in (ROOT / "studies").glob("*.py")} - {"__init__", "__main__"}
-    packages = {"effects", "mutants", "page_check", "report", "search", "speed"}
+    packages = {"course", "effects", "mutants", "page_check", "report", "search", "speed"}
     assert set(STUDIES) == files | packages
 
 

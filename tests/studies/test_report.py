@@ -295,7 +295,7 @@ def test_a_picture_that_can_no_longer_be_drawn_goes(made, call):
     call(*arguments)
     shutil.rmtree(made / "writers-amhcd")
     assert call(*arguments).status == 0
-    assert files_in(made / "report") == ["accuracy.png"]
+    assert files_in(made / "report") == ["accuracy.png", "im2col.png", "product.png"]
 
 
 def test_links_start_from_the_report(made, tmp_path, call):
