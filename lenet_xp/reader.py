@@ -122,8 +122,9 @@ class Reader:
         report, how = progress and len(pictures) > PROGRESS, self.saved.preprocessing
         letters, problems = prepare(len(pictures), pixels, how, "reading", report)
         usable = [place for place in range(len(pictures)) if place not in problems]
+        # Of the bad ones, too: with other neighbours an image is read with other last digits.
+        rows = self.saved.probabilities(letters, threads)[usable]
         letters, photos = letters[usable], photos[usable]
-        rows = self.saved.probabilities(letters, threads)
         refused = self.saved.refused(rows)
         rows[photos] = shared_out(rows[photos], None, self.class_names)
         readings = (

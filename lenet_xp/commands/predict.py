@@ -13,11 +13,12 @@ import numpy as np
 from lenet_xp.commands import terminal
 from lenet_xp.data.account import LeftOut, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES
-from lenet_xp.data.folder import pictures_in
+from lenet_xp.data.folder import MAX_ENTRIES, pictures_in
 from lenet_xp.errors import InputError
 from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
+from lenet_xp.ops import get_ops
 from lenet_xp.pictures.image_file import MAX_BYTES, ImageFile
 from lenet_xp.pictures.many import first_problem
 from lenet_xp.reader import Picture, Reader
@@ -45,7 +46,9 @@ EXAMPLES = """\
   lenet-xp predict --page letter.jpg --out read/
       a photo or scan of lines of separate letters
   lenet-xp predict - < letter.png
-      standard input"""
+      standard input
+  lenet-xp predict --page scans/ --cluster local --out read/
+      a great many, by workers of Dask: read/readings.jsonl; --resume goes on after a stop"""
 
 STANDARD_INPUT = Path("-")
 
@@ -65,13 +68,29 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     number = terminal.whole_number(1)
     add("--top", type=number, default=3, metavar="K", help="readings to give (default: 3)")
     add("--page", action="store_true", help="read lines of separate letters from each page")
-    add("--out", type=Path, metavar="FOLDER", help="with --page: annotated pictures and JSON files")
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="with --page: annotated pictures and JSON files; with --cluster: readings.jsonl",
+    )
+    add(
+        "--cluster",
+        metavar="ADDRESS",
+        help="read with the workers of the Dask scheduler there, or local, with one for each core; "
+        "unreadable files are listed among the readings",
+    )
+    add("--resume", action="store_true", help="with --cluster: go on behind the last line in --out")
     add("--json", action="store_true", help="print the readings as JSON")
     add("--skip-bad", action="store_true", help="leave out unreadable images, list them")
     terminal.add_backend_options(p)
     options = p.parse_args(arguments)
-    if options.out is not None and not options.page:
-        p.error("--out goes with --page")
+    if options.out is not None and not (options.page or options.cluster):
+        p.error("--out goes with --page or --cluster")
+    if options.cluster and options.out is None:
+        p.error("--cluster needs --out")
+    if options.resume and not options.cluster:
+        p.error("--resume goes with --cluster")
     if options.images[0].suffix == ".npz" and options.model is SHIPPED:
         options.model = options.images.pop(0)
         if not options.images:
@@ -82,14 +101,31 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def predict(arguments: list[str] | None = None) -> None:
     """The command: see --help, which also lists the fields of --json."""
     options = _options(arguments)
-    files, left_out = _find(options.images, options.skip_bad)
+    most = MAX_ENTRIES if options.cluster else MAX_IMAGES
+    files, left_out = _find(options.images, options.skip_bad, most)
     if left_out:
         say(printable(told(left_out, len(files))))
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
     if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
         options.backend = "numpy"  # NumPy reads them before a GPU is ready
+    if options.cluster:
+        _read_on_cluster(files, options)
+        return
     reader = Reader(load_model(options.model, terminal.choose_ops(options)))
     (_read_pages if options.page else _read_letters)(files, reader, options)
+
+
+def _read_on_cluster(files: list[Path], options: argparse.Namespace) -> None:
+    from lenet_xp.commands.cluster import read_on_cluster  # it imports from here
+
+    if STANDARD_INPUT in files:
+        raise InputError("standard input cannot be read on a cluster; give files")
+    counts = read_on_cluster(files, load_model(options.model, get_ops("numpy")), options)
+    if options.json:
+        terminal.print_json(counts)
+    else:
+        bad = counts["unreadable"]
+        print(f"{counts['read']:,} read, {bad:,} unreadable; in {options.out / 'readings.jsonl'}")
 
 
 def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace) -> None:
@@ -113,9 +149,7 @@ def _read_letters(files: list[Path], reader: Reader, options: argparse.Namespace
             yield name, reading
 
     if options.json:
-        fields = ("file", "pages", "blank", "none_of_these", "readings")
-        rows = ((name, r.pages, r.blank, r.refused, r.best()) for name, r in noted())
-        results = (dict(zip(fields, row, strict=True)) for row in rows)
+        results = ({"file": name} | reading.as_dict() for name, reading in noted())
         _print_json(results, [*options.left_out, *skipped])
     else:
         width = max(len(printable(name)) for name in good)
@@ -177,17 +211,18 @@ def _report_skipped(skipped: list[dict[str, str]], good: int) -> None:
         raise InputError("none of the images could be read; see the lines above")
 
 
-def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[LeftOut]]:
+def _find(paths: list[Path], skip_bad: bool, most: int) -> tuple[list[Path], list[LeftOut]]:
     """The image files named or in a folder named, these in order; and what is left out there.
 
-    InputError for a folder in which none is found, unless it is skipped for others.
+    InputError for a folder in which none is found, unless it is skipped for others, and for more
+    than `most` images.
     """
     found: list[Path] = []
     left_out: list[LeftOut] = []
     for path in paths:
         if path.is_dir():
             try:
-                inside, others = pictures_in(path, MAX_IMAGES + 1 - len(found))
+                inside, others = pictures_in(path, most + 1 - len(found))
             except InputError as error:
                 if not skip_bad:
                     raise
@@ -201,8 +236,8 @@ def _find(paths: list[Path], skip_bad: bool = False) -> tuple[list[Path], list[L
                 left_out.append((str(path), "holds no image"))
         else:
             found.append(path)
-        if len(found) > MAX_IMAGES:
-            raise InputError(f"these are over {MAX_IMAGES:,} images; give fewer at a time")
+        if len(found) > most:
+            raise InputError(f"these are over {most:,} images; give fewer at a time")
     if not found:
         raise InputError(f"there is no image ({told(left_out, 0)}); give image files")
     return found, left_out
@@ -217,7 +252,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     skipped, records, blanks = [], [], []
     with progress_bar(len(files), "pages", shown=len(files) > 10) as advance:
         for file, picture, stem in zip(files, _pictures(files), _names(files), strict=True):
-            for number, pages, grey in _pages(file, picture, not options.skip_bad):
+            for number, pages, grey in pages_of(file, picture, not options.skip_bad):
                 several = pages > 1
                 name = f"{_name(file)} page {number} of {pages}" if several else _name(file)
                 if isinstance(grey, str):
@@ -249,7 +284,7 @@ def _read_pages(files: list[Path], reader: Reader, options: argparse.Namespace) 
     _report_blanks(blanks, len(blanks) + len(skipped))
 
 
-def _pages(
+def pages_of(
     file: Path, picture: Picture, whole: bool
 ) -> Iterator[tuple[int, int, np.ndarray | str]]:
     """Each page of a file: its number from 1, how many there are, its grey levels or problem.

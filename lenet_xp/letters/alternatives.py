@@ -71,6 +71,11 @@ class Reading:
         """The alternatives, or the first `count` of them, as JSON holds them."""
         return [each._asdict() for each in self.alternatives[:count]]
 
+    def as_dict(self) -> dict[str, Any]:
+        """All that is known of the picture, in plain JSON values."""
+        known = {"pages": self.pages, "blank": self.blank, "none_of_these": self.refused}
+        return known | {"readings": self.best()}
+
 
 def best_first(
     row: np.ndarray, class_names: Sequence[str], count: int | None = None
