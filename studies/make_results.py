@@ -1,9 +1,9 @@
 """Make results/: the real runs behind the figures and pictures of README and report.
 
-Runs the commands that a user would, one after the other (about an hour on 2 cores), and keeps
-records, tables and pictures. A series over seeds or folds keeps the figures of each run and a
-summary of all. Pictures that show images of AMHCD or MNIST are left out, for the terms of these
-data are their own.
+Runs the commands that a user would, one after the other (about an hour on 2 cores; with --cluster
+the runs of a series side by side), and keeps records, tables and pictures. A series over seeds or
+folds keeps the figures of each run and a summary of all. Pictures that show images of AMHCD or
+MNIST are left out, for the terms of these data are their own.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from lenet_xp.commands.audit import audited
 from lenet_xp.commands.evaluate import evaluate
@@ -39,6 +40,7 @@ from lenet_xp.training.plan import MAX_THREADS
 from studies import few_writers
 from studies.aggregate import aggregate, spread
 from studies.averaging import averaging
+from studies.cluster import add_cluster_option, trainings_on
 from studies.effects import __main__ as effects
 
 EXAMPLES = """\
@@ -98,8 +100,12 @@ class Making:
 
     def series(self, name: str, runs: dict[str, list[str]]) -> None:
         """Train several runs of `best`; keep the figures of each, and their mean and spread."""
-        for part, arguments in runs.items():
-            self.train(f"{name}/{part}", *arguments, "--recipe", "best")
+        jobs = [
+            delayed(Making.train)(self, f"{name}/{part}", *arguments, "--recipe", "best")
+            for part, arguments in runs.items()
+        ]
+        Parallel(n_jobs=1)(jobs)
+        for part in runs:
             for file in (self.out / name / part).iterdir():
                 if file.name not in KEPT_OF_SERIES:
                     file.unlink()
@@ -235,7 +241,8 @@ def _steps(making: Making) -> dict[str, Callable[[str], None]]:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command: see --help."""
     options = _options(arguments)
-    with tempfile.TemporaryDirectory() as folder:
+    shared = make_folder(options.out) if options.cluster else None  # which all workers see
+    with trainings_on(options.cluster), tempfile.TemporaryDirectory(dir=shared) as folder:
         making = Making(options.amhcd, options.mnist, options.out, options.threads, Path(folder))
         steps = _steps(making)
         for name in options.only or ():
@@ -253,6 +260,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p.add_argument(
         "--out", type=Path, default=Path("results"), metavar="FOLDER", help="(default: results)"
     )
+    add_cluster_option(p)
     p.add_argument("--only", nargs="+", metavar="NAME", help="make only these results")
     p.add_argument(
         "--threads",

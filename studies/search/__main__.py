@@ -22,6 +22,7 @@ from lenet_xp.system.progress import LinesAndBar
 from lenet_xp.system.text import text_table
 from lenet_xp.training.plan import MAX_THREADS
 from lenet_xp.training.recipes import BEST, MOST_EPOCHS, Recipe
+from studies.cluster import add_cluster_option, trainings_on
 from studies.search.design import OPTIONS
 from studies.search.run import Row, is_row
 from studies.search.run import search as searched
@@ -52,6 +53,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="runs at a time, of one core each (default: all cores that the process may use)",
     )
+    add_cluster_option(p)
     p.add_argument("--json", action="store_true", help="print the outcome as JSON")
     return p.parse_args(arguments)
 
@@ -82,7 +84,7 @@ def _searched(options: argparse.Namespace) -> dict[str, Any]:
     known = _rows_of(file, plan)
     dataset = load_dataset(options.data, skip_bad=options.skip_bad, cache=options.cache)
     record = plan | {"device": cpu_name(), "versions": versions(), "git_commit": git_commit()}
-    with _RunLines() as lines:
+    with trainings_on(options.cluster), _RunLines() as lines:
 
         def after_row(rows: list[Row], total: int) -> None:
             write_json(file, record | {"rows": rows})

@@ -162,6 +162,24 @@ def test_other_data_than_amhcd_is_refused_and_leaves_nothing(tmp_path, call, mon
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.filterwarnings("ignore")  # of Dask's own parts
+def test_a_cluster_gives_the_same_rows(letters, tmp_path, call, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs pip install '.[cluster]'")
+    dataset, _ = letters
+    monkeypatch.setattr(command, "load_dataset", lambda *_, **options: dataset)
+    monkeypatch.setattr(inner, "fit", lambda *_, **options: FitResult([dict(ROW)]))
+    arguments = ("search", "--data", "letters", "--epochs", 2, "--out")
+    how = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**how) as made:
+        done = call(*arguments, tmp_path / "there", "--cluster", made.scheduler_address)
+    assert done.status == 0, done.err
+    assert call(*arguments, tmp_path / "here", "--workers", 1).status == 0
+    there, here = (
+        json.loads((tmp_path / n / "search.json").read_text()) for n in ("there", "here")
+    )
+    assert there["rows"] == here["rows"] and len(here["rows"]) == 40
+
+
 def test_the_record_of_another_search_is_kept(tmp_path, call, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for content, word in (("{}", "no record of a search"), ("x", "no record of a search")):
