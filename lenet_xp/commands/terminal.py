@@ -131,12 +131,14 @@ def add_split_options(to: argparse.ArgumentParser, instead: str) -> None:
     )
 
 
-def add_samples_option(to: argparse.ArgumentParser, default: int | None, instead: str) -> None:
+def add_samples_option(
+    to: argparse.ArgumentParser, default: int | None, instead: str, most: int = MAX_SAMPLES
+) -> None:
     """Add --samples, at least as many as can be split into training, validation and test."""
     to.add_argument(
         "--samples",
         dest="samples_per_class",
-        type=whole_number(MIN_IMAGES, MAX_SAMPLES),
+        type=whole_number(MIN_IMAGES, most),
         default=default,
         metavar="N",
         help=f"generated images per letter, for synthetic and print (default: {instead})",

@@ -20,7 +20,14 @@ from lenet_xp.system.text import in_shell
 from lenet_xp.training import ranks
 from lenet_xp.training.distilled import train_distilled
 from lenet_xp.training.loop import EpochProgress
-from lenet_xp.training.plan import MAX_OUTLIERS, MAX_PHOTOS, Plan, check_beside
+from lenet_xp.training.plan import (
+    MAX_OUTLIERS,
+    MAX_PHOTOS,
+    MAX_SAMPLES,
+    MOST_STREAMED,
+    Plan,
+    check_beside,
+)
 from lenet_xp.training.recipes import (
     CLASSIC,
     FINE_TUNE,
@@ -104,7 +111,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _add_data_options(p: argparse.ArgumentParser) -> None:
     terminal.add_data_option(p, DEFAULT_DATA)
-    terminal.add_samples_option(p, 400, "400")
+    terminal.add_samples_option(p, 400, "400", MOST_STREAMED)
+    p.add_argument(
+        "--stream",
+        action="store_true",
+        help="hold no training images: generate letters anew in each epoch (--samples may be up to "
+        f"{MOST_STREAMED:,}), or read the files of a folder again",
+    )
     p.add_argument(
         "--photos",
         type=whole_number(0, MAX_PHOTOS),
@@ -211,6 +224,16 @@ def _check_alone(p: argparse.ArgumentParser, options: argparse.Namespace) -> Non
             raise InputError(f"--resume goes on as the run began; leave out {option}")
 
 
+def _check_stream(options: argparse.Namespace) -> None:
+    """InputError where --stream stands beside what needs all images, or must stand and does not."""
+    if not options.stream and options.samples_per_class > MAX_SAMPLES:
+        raise InputError(f"--samples: more than {MAX_SAMPLES:,} of each letter need --stream")
+    for name in ("photos", "beside", "outliers", "start", "skip_bad", "split"):
+        if options.stream and getattr(options, name):
+            word = {"start": "from"}.get(name, name.replace("_", "-"))
+            raise InputError(f"--{word}: does not go with --stream; leave one of them out")
+
+
 def _beside(word: str) -> str:
     try:
         return check_beside(word)
@@ -293,7 +316,8 @@ def _planned(options: argparse.Namespace) -> tuple[Plan, Ops]:
         options.start = start.saved.name
         if options.freeze and not convolution_parameters(start.saved.model):
             raise InputError(f"--freeze: {options.start} has no convolutions; leave it out")
-    elif options.freeze:
+    _check_stream(options)
+    if options.freeze and not options.start:
         raise InputError("--freeze: keeps a model's convolutions; add --from MODEL")
     recipe = recipe.with_options(
         epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate

@@ -55,14 +55,18 @@ class Dataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name of each image: its file, or where there is none its class and place."""
-        numbered = enumerate(self.labels)
-        return self.files or tuple(f"{self.class_names[label]}#{i}" for i, label in numbered)
+        """The name of each image; see `name_of`."""
+        return tuple(map(self.name_of, range(len(self))))
+
+    def name_of(self, number: int) -> str:
+        """The name of an image: its file, or where there is none its class and place."""
+        unnamed = f"{self.class_names[self.labels[number]]}#{number}"
+        return self.files[number] if self.files else unnamed
 
     @cached_property
     def blank(self) -> tuple[str, ...]:
         """The names of the pictures without ink, which are all 0; in colour that says nothing."""
-        if self.images.ndim == 4:
+        if self.images.ndim == 4 or not isinstance(self.images, np.ndarray):
             return ()
         names = self.names
         return tuple(names[i] for i in np.flatnonzero(~self.images.any((1, 2))))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.data import stream
 from lenet_xp.data.archive import load_archive
 from lenet_xp.data.arrays import load_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
@@ -76,6 +77,20 @@ def load_dataset(
         if kind.fingerprint(request) == content:  # else it was changed while it was read
             write_cache(kept, dataset)
     return replace(dataset, name=name)
+
+
+def load_stream(source: str | Path, request: Request) -> Dataset:
+    """A data set whose training images are made anew in each epoch, a block at a time.
+
+    InputError for sources other than generated letters, folders and tables of labels.
+    """
+    kind, path = _kind(source), Path(os.path.expanduser(source))
+    if source in GENERATORS:
+        return stream.generated(GENERATORS[source], request)
+    path = kind.locate() if kind.locate else path
+    if kind.read is not _FILES["read"]:
+        raise InputError(f"{path}: cannot be streamed; give a folder, a table or synthetic")
+    return stream.files(_opened(replace(request, path=path)), request)
 
 
 def framing_of(source: str | Path) -> str:

@@ -268,6 +268,8 @@ def honest_split(
         if len((few := few_split(dataset)).test):
             return few, Overlap(0, 0, 0)
         raise InputError(f"{dataset.name}: no class has two different images; add some") from None
+    if not isinstance(dataset.images, np.ndarray):  # a stream: nobody has seen all of them
+        return split, Overlap(0, 0, 0)
     groups = image_groups(dataset.images)
     overlap = find_overlap(groups, split)
     if allow_overlap or not overlap:

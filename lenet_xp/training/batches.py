@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lenet_xp.data.augment import Distortion, basis
+from lenet_xp.data.stream import BLOCK, Made
 from lenet_xp.errors import WorkerFailed
 from lenet_xp.ops import Array, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -54,20 +55,31 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """One epoch of a fresh shuffle of prepared images; the last batch may be short.
 
+    Images of a stream are made some thousand at a time.
+
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
     batches to every backend. skip: the first so many batches are drawn but not made, for a run that
     goes on in mid-epoch. on_device: give indices and coefficients, for images on the device.
     """
     order = rng.permutation(len(labels))
+    span = batch_size * -(-BLOCK // batch_size)
+    block: np.ndarray | None = None  # of a stream's images, for the batches from `start` on
     for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+        chosen, place = order[start : start + batch_size], start % span
+        if not place:
+            block = None
         drawn = None if distortion is None else distortion.draw(rng, len(chosen))
         if start < skip * batch_size:
             continue
         if on_device:
             yield Batch(chosen, labels[chosen], None if drawn is None else drawn.coefficients)
             continue
-        batch = images[chosen]
+        if isinstance(images, Made):
+            if block is None:
+                block = images[order[start - place : start - place + span]]
+            batch = block[place : place + batch_size]
+        else:
+            batch = images[chosen]
         if distortion is not None and drawn is not None:
             batch = distortion.apply(batch, drawn)
         yield Batch(batch, labels[chosen])
@@ -119,6 +131,8 @@ def place_on_device(
     None if the device keeps no images, or cannot compute all of the distortion.
     """
     if distortion is not None and not (distortion.geometric and images.ndim == 3):
+        return None
+    if isinstance(images, Made):
         return None
     resident = ops.resident(images)
     if resident is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.data.stream import Made
 from lenet_xp.errors import InputError
 from lenet_xp.inference import among, worker_count
 from lenet_xp.layers import is_ours
@@ -324,7 +325,8 @@ class _Loop:
 def _checked(
     part: LabelledImages, model: Sequential, preprocessing: Preprocessing
 ) -> LabelledImages:
-    images, labels = np.asarray(part[0]), check_labels(part[1], model.num_classes)
+    images = part[0] if isinstance(part[0], Made) else np.asarray(part[0])
+    labels = check_labels(part[1], model.num_classes)
     shape = preprocessing.shape
     if model.input_shape != preprocessing.input_shape:
         raise ValueError(

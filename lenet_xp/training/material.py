@@ -7,6 +7,7 @@ import numpy as np
 
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import GENERATORS, load_dataset
+from lenet_xp.data.stream import Made
 from lenet_xp.errors import InputError
 from lenet_xp.letters import outliers
 from lenet_xp.letters.drawn_pages import photograph
@@ -34,7 +35,10 @@ def training_images(
     chosen: the training letters among the data set's. beside: what `images_beside` gave. check:
     called now and then; what it raises ends the work.
     """
-    images, labels = dataset.images[chosen], dataset.labels[chosen]
+    labels = dataset.labels[chosen]
+    if isinstance(dataset.images, Made):
+        return dataset.images.alone(), labels
+    images = dataset.images[chosen]
     parts = [(images, labels)]
     if plan.photos:
         letters = [dataset.class_names[label] for label in labels]

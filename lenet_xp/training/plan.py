@@ -7,6 +7,7 @@ from typing import Any
 from lenet_xp.training.recipes import Recipe
 
 MAX_SAMPLES = 10_000  # generated images of each letter
+MOST_STREAMED = 1_000_000  # the same, of a stream
 MAX_PHOTOS = 20  # of each letter
 MAX_THREADS = 256
 MAX_OUTLIERS = 100_000  # generated pictures of none of the classes
@@ -24,6 +25,7 @@ def check_beside(word: str) -> str:
 class Plan:
     """What to train on what, and where to put it.
 
+    stream: whether the training images are made anew in each epoch, and not held.
     beside: other sources to learn from as well, with samples of each class, as in "print:200".
     outliers: generated pictures of none of the classes, for a network that is to refuse such.
     teachers: runs or model files whose mean answers are learned in place of labels.
@@ -39,6 +41,7 @@ class Plan:
     columns: str | None = None
     seed: int = 0
     samples_per_class: int = 400
+    stream: bool = False
     photos: int = 0
     beside: tuple[str, ...] = ()
     outliers: int = 0
@@ -85,7 +88,7 @@ class Plan:
             if not isinstance(value, kind):
                 raise TypeError(f"{field.name} of a plan cannot be {value!r:.40}")
         whole = (
-            (plan.samples_per_class, 1, MAX_SAMPLES),
+            (plan.samples_per_class, 1, MOST_STREAMED if plan.stream else MAX_SAMPLES),
             (plan.photos, 0, MAX_PHOTOS),
             (plan.outliers, 0, MAX_OUTLIERS),
             (1 if plan.threads is None else plan.threads, 1, MAX_THREADS),

@@ -70,6 +70,7 @@ def config_of(
         "fold": split.fold,
         "allow_overlap": plan.allow_overlap,
         "samples_per_class": plan.samples_per_class if plan.data in GENERATORS else None,
+        "stream": plan.stream,
         "photos": plan.photos,
         "beside": list(plan.beside),
         "outliers": plan.outliers,

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.data.account import account_lines
-from lenet_xp.data.dataset import Dataset
-from lenet_xp.data.sources import framing_of, load_dataset
+from lenet_xp.data.dataset import Dataset, Request
+from lenet_xp.data.sources import framing_of, load_dataset, load_stream
 from lenet_xp.data.splits import Overlap, Split, by_folds, honest_split
+from lenet_xp.data.stream import BLOCK
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import among, worker_count
@@ -84,15 +85,7 @@ def train_run(
                 f"go on with: {saving.resume_command(plan.out)}"
             )
         start = read_start(plan.start, ops) if plan.start else None
-        dataset = load_dataset(
-            plan.data,
-            _preprocessing(plan, start),
-            columns=plan.columns,
-            samples_per_class=plan.samples_per_class,
-            seed=plan.seed,
-            skip_bad=plan.skip_bad,
-            cache=plan.cache,
-        )
+        dataset = _loaded(plan, _preprocessing(plan, start))
         for line in account_lines(dataset):
             reporter.say(line)
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
@@ -111,6 +104,15 @@ def train_run(
         if not plan.plots or run.drawn(draw, finished):
             _checkpoints(plan.out).clear()
         return record
+
+
+def _loaded(plan: Plan, preprocessing: Preprocessing) -> Dataset:
+    how: dict[str, Any] = {"columns": plan.columns, "samples_per_class": plan.samples_per_class}
+    how |= {"seed": plan.seed, "skip_bad": plan.skip_bad}
+    if not plan.stream:
+        return load_dataset(plan.data, preprocessing, cache=plan.cache, **how)
+    path = Path(plan.data)
+    return load_stream(plan.data, Request(path, path.stem, preprocessing, progress=True, **how))
 
 
 def _preprocessing(plan: Plan, start: Start | None) -> Preprocessing:
@@ -157,7 +159,8 @@ class _Run:
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
         preprocessing = _preprocessing(plan, self.start)
         if self.start is None:
-            preprocessing = plan.recipe.fitted(preprocessing, dataset.images[split.train])
+            some = dataset.images[split.train[:BLOCK] if plan.stream else split.train]
+            preprocessing = plan.recipe.fitted(preprocessing, some)
         model, val = self._network(), self.part(split.val)
         beside = list(images_beside(plan, dataset, preprocessing, self._check))
         train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
@@ -174,7 +177,8 @@ class _Run:
             unseen = dataset.images[np.concatenate([split.val, split.test])]
             teachers = read_teachers(plan.teachers, ops, saved, unseen)
         saved.notes.update(config_of(plan, split, self.start, teachers))
-        saved.notes["learned"] = sketch(dataset.images[split.train])
+        if not plan.stream:  # else no image is met twice, or all are in files that may go
+            saved.notes["learned"] = sketch(dataset.images[split.train])
         result = self._fitted(saved, train, val, teachers)
         if split.folds is None:
             tested = saved.plain(dataset.images[split.test], plan.threads)
@@ -324,7 +328,8 @@ class _Run:
     def _fingerprint(self) -> str:
         """A digest of the training and validation images and their labels."""
         digest = hashlib.sha256()
-        for chosen in (self.split.train, self.split.val):
+        train = self.split.train[:BLOCK] if self.plan.stream else self.split.train
+        for chosen in (train, self.split.val):
             for array in self.part(chosen):
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
@@ -351,8 +356,7 @@ class _Run:
         record = record_of(plan, finished, overlap, result, self.refusals(saved, plain), kept)
         write_json(out / "metrics.json", record)
         if plan.plots:
-            names = dataset.names
-            write_tables(out, scores, {int(i): names[i] for i in split.test})
+            write_tables(out, scores, {i: dataset.name_of(i) for i in split.test.tolist()})
         return record, finished
 
     def drawn(self, draw: Callable[[Finished], None], finished: Finished) -> bool:
