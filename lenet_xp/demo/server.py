@@ -1,273 +1,265 @@
-"""A small web server for one machine: bounded in connections, bytes and time.
+"""The demo's server: the page's files, and what is in a photo that is posted to /read.
 
-One thread speaks to all clients and never waits for one of them; answers are computed in a few
-others. Whatever a client sends, it gets an answer or its connection is closed.
+Python's http.server speaks HTTP, in a thread for each connection. Here are the bounds, in
+connections, bytes and time, and who may ask: this machine, and who opened an address that is secret.
 """
 
-import asyncio
+import gzip
+import io
 import json
+import mimetypes
+import re
+import secrets
+import socket
+import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.client import HTTPException, parse_headers
-from io import BytesIO
+from http import HTTPStatus as Status
+from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 from lenet_xp.errors import InputError
 from lenet_xp.system.streams import say
 
-MAX_HEAD = 16 * 2**10  # bytes: of the request line and all headers
 HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-THREADS = 4  # threads: that compute answers
-TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-
-# Everything comes from this server and nothing may show its pages in a frame of its own.
-SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "font-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+LOOPBACK = re.compile(r"(localhost|[\w.-]*\.localhost|127(\.\d+){3}|\[::1\])(:\d+)?", re.I | re.A)
+MAX_HEAD = 24 * 2**10  # bytes: of the request line and all headers
+SMALL = 512 * 2**10  # bytes: of photos that need not take turns
+SECURITY = {  # all comes from here, and nothing may show it in a frame of its own
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
 
-@dataclass(frozen=True)
-class Head:
-    """A request without its body."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]  # by lower-case name
-    length: int  # bytes: of the body
-    lasting: bool  # whether the client keeps the connection open
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What goes back: a body, its media type, status and further headers."""
-
-    body: bytes
-    kind: str
-    status: HTTPStatus = HTTPStatus.OK
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-async def read_head(stream: asyncio.StreamReader, first: bytes = b"") -> Head:
-    """The head of a request whose `first` bytes are read; Refused, or IncompleteReadError."""
-    try:
-        head = first + await stream.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError as error:
-        raise Refused(TOO_LARGE, f"a request's head has at most {MAX_HEAD:,} bytes") from error
-    line, _, rest = head.partition(b"\r\n")
-    words = line.decode("latin-1").split(" ")
-    if len(words) != 3 or not words[0].isalpha() or not words[1].startswith("/"):
-        raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
-    method, target, version = words
-    if version not in ("HTTP/1.1", "HTTP/1.0"):
-        raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 is spoken here")
-    headers = _headers(rest)
-    lasting = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    path, _, query = target.partition("?")
-    return Head(method, path, query, headers, _length(headers), lasting)
-
-
-def _headers(text: bytes) -> dict[str, str]:
-    """Headers by lower-case name; each at most once, for two of one name could disagree."""
-    try:
-        parsed = parse_headers(BytesIO(text))
-    except HTTPException as error:
-        raise Refused(TOO_LARGE, "the request has too many headers") from error
-    names = [name.lower() for name in parsed]
-    if parsed.defects or len(set(names)) != len(names):
-        raise Refused(HTTPStatus.BAD_REQUEST, "the request's headers are malformed")
-    return dict(zip(names, parsed.values(), strict=True))
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    if "transfer-encoding" in headers:
-        raise Refused(HTTPStatus.NOT_IMPLEMENTED, "send the body in one piece, with its length")
-    text = headers.get("content-length", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is no length")
-    return int(text)
-
-
-def as_json(value: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Answer:
-    """An answer that holds a value as JSON and is not kept by anybody."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    kept = {"Cache-Control": "no-store", **headers}
-    return Answer(body, "application/json; charset=utf-8", status, kept)
-
-
 class Refused(Exception):
-    """A request that is not served; `answer` says why in one line."""
+    """A request that gets an error as its answer."""
 
-    def __init__(self, status: HTTPStatus, reason: str, **headers: str):
-        super().__init__(reason)
-        self.answer = as_json({"error": reason}, status, **headers)
-
-
-Respond = Callable[[Head, bytes], Answer]
+    def __init__(self, status: int, message: str, **headers: str):
+        super().__init__(message)
+        self.status, self.headers = status, headers
 
 
-def encode(answer: Answer, lasting: bool, with_body: bool = True) -> bytes:
-    """The bytes of an answer; lasting: whether the connection stays open."""
-    headers = {
-        "Content-Type": answer.kind,
-        "Content-Length": str(len(answer.body)),
-        "Connection": "keep-alive" if lasting else "close",
-        **SECURITY,
-        **answer.headers,
-    }
-    lines = [f"HTTP/1.1 {answer.status.value} {answer.status.phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body * with_body
+class _Incoming(io.RawIOBase):
+    """What a client sends: `left` bytes until a moment, that of `patience` after the first byte."""
 
+    left, until, patience, begun = 0, 0.0, 0.0, False
 
-@dataclass(frozen=True)
-class Limits:
-    """What a client may take."""
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
 
-    connections: int = 128  # open at once; one more is refused and closed
-    body: int = 32 * 2**20  # bytes: of a request's body
-    small: int = 512 * 2**10  # bytes: bodies up to this size need not take turns
-    photos: int = 2  # larger bodies at once
-    patience: float = 15.0  # seconds: for a request to arrive, and for its answer to be taken
-    idle: float = 60.0  # seconds: between two requests on one connection
+    def readable(self) -> bool:
+        return True
 
-
-class Server:
-    """Serves this machine alone. respond: called in several threads, may raise Refused."""
-
-    def __init__(self, respond: Respond, limits: Limits | None = None):
-        self._respond, self._limits = respond, limits or Limits()
-        self._talks: set[asyncio.Task[Any] | None] = set()  # one for each connection
-        self._names: frozenset[str] = frozenset()
-
-    async def serve(self, port: int, started: Callable[[int], None]) -> None:
-        """Serve until cancelled; `started` is told the port. InputError where it cannot be had."""
-        self._photos = asyncio.Semaphore(self._limits.photos)
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_say)
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(max(self.until - time.monotonic(), 1e-3))
         try:
-            server = await asyncio.start_server(self._talk, HOST, port, limit=MAX_HEAD, backlog=128)
+            count = self._connection.recv_into(buffer)
+        except TimeoutError as error:
+            if not self.begun:  # it asked nothing
+                raise
+            raise Refused(Status.REQUEST_TIMEOUT, "the request arrived too slowly") from error
+        if not self.begun:
+            self.begun, self.until = True, time.monotonic() + self.patience
+        self.left -= count
+        if self.left < 0:
+            raise Refused(Status.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too long")
+        return count
+
+
+class _Talk(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: "Server"
+    protocol_version = default_request_version = request_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    command = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self._incoming = _Incoming(self.connection)
+        self.rfile = io.BufferedReader(self._incoming)
+
+    def handle(self) -> None:
+        with suppress(OSError):  # the client left, or was too slow
+            try:
+                super().handle()
+            except Refused as refused:
+                self.close_connection = True  # the rest would be taken for the next request
+                self._send(refused.status, {"error": str(refused)}, **refused.headers)
+                self.connection.shutdown(socket.SHUT_WR)  # and let the client read why
+                self._incoming.left, self._incoming.until = 2**40, time.monotonic() + 1
+                with suppress(Refused):
+                    while self._incoming.read(2**16):
+                        pass
+
+    def handle_one_request(self) -> None:
+        incoming, server = self._incoming, self.server
+        incoming.left, incoming.patience, incoming.begun = MAX_HEAD, server.patience, False
+        incoming.until = time.monotonic() + server.idle
+        super().handle_one_request()
+
+    def send_error(self, code: int, message: str | None = None, explain: Any = None) -> None:
+        raise Refused(code, (message or Status(code).phrase)[:200])
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        self._path, _, self._query = self.path.partition("?")
+        names = [name.lower() for name in self.headers]
+        if self.headers.defects or len(set(names)) != len(names):  # two of a name may disagree
+            raise Refused(Status.BAD_REQUEST, "the request's headers are malformed")
+        if "transfer-encoding" in names:
+            raise Refused(Status.NOT_IMPLEMENTED, "send the body in one piece, with its length")
+        if not re.fullmatch("[0-9]{1,15}", self.headers.get("content-length", "0")):
+            raise Refused(Status.BAD_REQUEST, "Content-Length is no length")
+        host = self.headers.get("host", "").lower()
+        near = ip_address(self.client_address[0].removeprefix("::ffff:")).is_loopback
+        if not (near and LOOPBACK.fullmatch(host)):  # else a name was made to point here
+            self._check_stranger()
+        site = self.headers.get("sec-fetch-site", "same-origin")
+        origin = self.headers.get("origin", f"http://{host}").lower()
+        if self.command == "POST" and (origin != f"http://{host}" or site != "same-origin"):
+            raise Refused(Status.FORBIDDEN, "pages of other sites are not served")
+        return True
+
+    def _check_stranger(self) -> None:
+        """Let in who has a key; give one to who opened the address with the unused token."""
+        if {*re.findall(r"lenet_xp=([\w-]+)", self.headers.get("cookie", ""))} & self.server.keys:
+            return
+        if key := self.server.admitted(self._query.removeprefix("token=")):
+            cookie = f"lenet_xp={key}; Path=/; HttpOnly; SameSite=Lax"
+            raise Refused(Status.SEE_OTHER, "go on", Location="/", Set_Cookie=cookie)
+        raise Refused(Status.MISDIRECTED_REQUEST, "open the address in the terminal; it works once")
+
+    def do_GET(self) -> None:
+        if self._path == "/read":
+            raise Refused(Status.METHOD_NOT_ALLOWED, "use POST", Allow="POST")
+        name = self._path.removeprefix("/") or "index.html"
+        if name not in self.server.files or self.headers.get("content-length", "0") != "0":
+            raise Refused(Status.NOT_FOUND, "there is no such page")
+        packed = "gzip" in self.headers.get("accept-encoding", "")
+        coding = {"Content-Encoding": "gzip"} if packed else {}
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self._send(Status.OK, self.server.files[name][packed], Content_Type=kind, **coding)
+
+    do_HEAD = do_GET
+
+    def do_POST(self) -> None:
+        length, server = int(self.headers.get("content-length", "0")), self.server
+        if self._path != "/read":
+            raise Refused(Status.METHOD_NOT_ALLOWED, "use GET, HEAD", Allow="GET, HEAD")
+        if length > server.body:
+            most = f"at most {server.body // 2**20} MB are read at once"
+            raise Refused(Status.REQUEST_ENTITY_TOO_LARGE, most)
+        with server.large if length > SMALL else nullcontext():
+            self._incoming.until, self._incoming.left = time.monotonic() + server.patience, 2**40
+            body = self.rfile.read(length)
+            try:
+                answer = server.read(body) if len(body) == length else None
+            except InputError as error:
+                raise Refused(Status.UNPROCESSABLE_ENTITY, str(error)) from error
+            except MemoryError as error:
+                raise Refused(Status.SERVICE_UNAVAILABLE, "give a smaller picture") from error
+            except Exception as error:  # a bug of ours ends one answer, not the server
+                say(f"error: {error!r}")
+                problem = "something went wrong here; see the terminal"
+                raise Refused(Status.INTERNAL_SERVER_ERROR, problem) from error
+        self._send(Status.OK, answer, Cache_Control="no-store")
+
+    def _send(self, status: int, answer: Any, **given: str) -> None:
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.connection.settimeout(self.server.patience)  # for all of the answer
+        self.send_response_only(status)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-cache",
+            "Connection": "close" if self.close_connection else "keep-alive",
+        }
+        given = {name.replace("_", "-"): value for name, value in given.items()}
+        for name, value in (headers | SECURITY | given).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+class Server(ThreadingMixIn, TCPServer):
+    """Serves files and reads photos until `shutdown`; a context that ends in peace.
+
+    read: what is in a photo, called in several threads; raises InputError. host: an address of this
+    machine. opened: told each token that admits one client from elsewhere; without it none may.
+    """
+
+    connections = 128  # open at once; one more is refused and closed
+    body = 32 * 2**20  # bytes: of a photo
+    patience = 15.0  # seconds: for a request to arrive, and for its answer to be taken
+    idle = 60.0  # seconds: between two requests on one connection
+    allow_reuse_address, request_queue_size = True, 128
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        read: Callable[[bytes], dict[str, Any]],
+        host: str = HOST,
+        port: int = 0,
+        opened: Callable[[str], None] | None = None,
+    ):
+        self.files = {name: (body, gzip.compress(body)) for name, body in files.items()}
+        self.read, self._opened, self.large = read, opened, threading.Semaphore(2)
+        self.keys, self._tokens, self._talks = set[str](), set[str](), set[socket.socket]()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), _Talk)
         except OSError as error:
             raise InputError(
-                f"port {port} cannot be used ({error.strerror or error}); give another with "
-                "--port, or --port 0 for any that is free"
+                f"port {port} of {host} cannot be used ({error.strerror or error}); give another "
+                "with --port, or --port 0 for any that is free"
             ) from error
-        self._pool, self._ending = ThreadPoolExecutor(THREADS, "reader"), False
-        try:
-            port = server.sockets[0].getsockname()[1]
-            bare = NAMES if port == 80 else ()
-            self._names = frozenset([*(f"{name}:{port}" for name in NAMES), *bare])
-            started(port)
-            await loop.create_future()
-        finally:
-            self._ending = True  # for connections whose task has not begun
-            server.close()
-            # They end before the pool does: none may ask it for an answer then.
-            talks = [talk for talk in self._talks if talk is not None]
-            for talk in talks:
-                talk.cancel()
-            await asyncio.gather(*talks, return_exceptions=True)
-            self._pool.shutdown(cancel_futures=True)
 
-    async def _talk(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first request to its end."""
-        self._talks.add(asyncio.current_task())
-        try:
-            if len(self._talks) > self._limits.connections:
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                wait = {"Retry-After": "1"}  # seconds
-                busy = Refused(status, "too many connections; try again", **wait)
-                await self._send(writer, encode(busy.answer, lasting=False))
-                return
-            while not self._ending and await self._exchange(stream, writer):
-                pass
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client left or was too slow (TimeoutError is an OSError), or the server ends
-        finally:
-            self._talks.discard(asyncio.current_task())
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+    def invite(self) -> None:
+        """Make and tell the token of the next client from elsewhere."""
+        if self._opened:
+            self._tokens.add(token := secrets.token_urlsafe(16))
+            self._opened(token)
 
-    async def _exchange(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether another may follow."""
-        # Python 3.11's wait_for may swallow a cancellation; a timeout does not.
-        async with asyncio.timeout(self._limits.idle):
-            first = await stream.readexactly(1)
-        head, served = None, False
-        try:
-            async with asyncio.timeout(self._limits.patience):
-                head = await read_head(stream, first)
-            answer = await self._answer(head, stream)
-            served = True
-        except Refused as refused:
-            answer = refused.answer
-        except TimeoutError:
-            late = "the request took too long to arrive"
-            answer = Refused(HTTPStatus.REQUEST_TIMEOUT, late).answer
-        # What is left of a refused request would be taken for the next one.
-        lasting = head is not None and head.lasting and served
-        with_body = head is None or head.method != "HEAD"
-        await self._send(writer, encode(answer, lasting, with_body))
-        if not served:
-            await self._see_off(stream, writer)
-        return lasting
+    def admitted(self, token: str) -> str | None:
+        """The key for a token that is used up now; None for any other."""
+        with suppress(KeyError):
+            self._tokens.remove(token)  # of two threads only one can
+            self.invite()
+            self.keys.add(key := secrets.token_urlsafe(16))
+            return key
+        return None
 
-    async def _answer(self, head: Head, stream: asyncio.StreamReader) -> Answer:
-        self._check_origin(head)
-        if head.length > self._limits.body:
-            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            raise Refused(status, f"at most {self._limits.body // 2**20} MB are read at once")
-        async with self._photos if head.length > self._limits.small else nullcontext():
-            async with asyncio.timeout(self._limits.patience):
-                body = await stream.readexactly(head.length)
-            loop = asyncio.get_running_loop()
-            try:
-                return await loop.run_in_executor(self._pool, self._respond, head, body)
-            except Refused:
-                raise
-            except Exception as error:  # a bug of ours ends one answer, not the server
-                say(f"error: {head.path[:80]!r}: {error!r}")
-                status = HTTPStatus.INTERNAL_SERVER_ERROR
-                raise Refused(status, "something went wrong here; see the terminal") from error
-
-    def _check_origin(self, head: Head) -> None:
-        """Refuse names that were made to point here, and what pages of other sites send."""
-        if head.headers.get("host", "").lower() not in self._names:
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this server has another name")
-        if head.method in ("GET", "HEAD"):  # a link from elsewhere may lead here
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._talks) < self.connections:
+            self._talks.add(request)
+            super().process_request(request, client_address)
             return
-        origin = head.headers.get("origin", head.headers["host"]).lower().removeprefix("http://")
-        site = head.headers.get("sec-fetch-site", "same-origin")
-        if origin not in self._names or site != "same-origin":
-            raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites are not served")
+        with suppress(OSError):
+            request.sendall(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+        self.shutdown_request(request)
 
-    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        writer.write(data)
-        async with asyncio.timeout(self._limits.patience):
-            await writer.drain()
+    def shutdown_request(self, request: Any) -> None:
+        self._talks.discard(request)
+        super().shutdown_request(request)
 
-    async def _see_off(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Let the client read why before the connection is closed on what it still sends."""
-        if writer.can_write_eof():
-            writer.write_eof()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(1.0, self._limits.patience)):
-                while await stream.read(2**16):
-                    pass
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        say(f"error: {sys.exception()!r}")
 
-
-def _say(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio would print as a traceback, such as having run out of sockets, in one line."""
-    say(f"error: {context.get('exception') or context.get('message')}")
+    def server_close(self) -> None:
+        """Let go of the port and of all clients, once what is being read has been read."""
+        for each in list(self._talks):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        super().server_close()

@@ -1,109 +1,73 @@
-"""The page's files and the two questions that it asks: what is this, and how is that written."""
+"""The page as files: what `lenet-xp site` writes and the demo's server has beside it."""
 
-import re
-from collections.abc import Callable
-from http import HTTPStatus
+import hashlib
+import json
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lenet_xp.demo.server import Answer, Head, Refused, as_json
 from lenet_xp.errors import InputError
-from lenet_xp.letters.alphabet import letter
-from lenet_xp.letters.handwriting import SIZE, hands, write
-from lenet_xp.letters.strokes import SHAPES
+from lenet_xp.export import describe
+from lenet_xp.letters.handwriting import POINTS, interpolation
+from lenet_xp.letters.strokes import SHAPES, Stroke
+from lenet_xp.model_file import SavedModel
+from lenet_xp.system.files import atomic_write, make_folder
 
-KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".ttf": "font/ttf",
-}
-MAX_EXAMPLES = 2**31  # examples: of each letter
-FONT = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # matplotlib's own, which holds all 33 letters
+WORKER = "worker.js"  # keeps the other files for when there is no network
 
 
-class Site:
-    """Answers requests: files by their exact names, POST /read, GET /letters and /strokes.
+def site_files(saved: SavedModel, photos: bool) -> dict[str, bytes]:
+    """All files of the page by their names, the model's among them.
 
-    read: tells of a picture's bytes, at a height of the writing if it is known; raises InputError.
+    photos: whether a server beside the page reads photos; else the page is kept by the browser,
+    under a version that follows from the content of its files.
     """
-
-    def __init__(
-        self, read: Callable[[bytes, float | None], dict[str, Any]], class_names: tuple[str, ...]
-    ):
-        self._read = read
-        self._files = _files()
-        known = [letter(name) for name in class_names]
-        table = [{**vars(each), "written": each.name in SHAPES} for each in known]
-        self._files["/letters"] = as_json(table)
-
-    def __call__(self, head: Head, body: bytes) -> Answer:
-        """The answer to a request; raises Refused for whatever is not served."""
-        if head.path == "/read":
-            _allow(head, "POST")
-            try:
-                return as_json(self._read(body, _height(head.query)))
-            except InputError as error:
-                raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-            except MemoryError as error:
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                raise Refused(status, "out of memory; give a smaller picture") from error
-        if head.path not in self._files and head.path != "/strokes":
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
-        _allow(head, "GET", "HEAD")
-        return self._files.get(head.path) or _strokes(head.query)
+    page = files(__package__).joinpath("page").iterdir()
+    site = {each.name: each.read_bytes() for each in page}
+    model = {name: json.loads(text) for name, text in describe(saved).items()}
+    known = {name: template(name) for name in saved.class_names if name in SHAPES}
+    model |= {"templates": known, "photos": photos}
+    site["model.json"] = json.dumps(model, ensure_ascii=False, separators=(",", ":")).encode()
+    parameters = saved.model.parameters().values()
+    site["model.bin"] = b"".join(
+        saved.model.ops.to_host(each.value).astype("<f4").tobytes() for each in parameters
+    )
+    worker = site.pop(WORKER)
+    if not photos:
+        names = sorted(site)
+        version = hashlib.sha256(worker + b"".join(site[name] for name in names)).hexdigest()[:16]
+        known_here = f"const VERSION = {json.dumps(version)}, FILES = {json.dumps(names)};\n"
+        site[WORKER] = known_here.encode() + worker
+    return site
 
 
-def _files() -> dict[str, Answer]:
-    """Every file that is served, by its path: no request reaches the disk."""
-    served = {}
-    for file in files(__package__).joinpath("page").iterdir():
-        if kind := KINDS.get(Path(file.name).suffix):
-            answer = Answer(file.read_bytes(), kind, headers={"Cache-Control": "no-cache"})
-            served[f"/{file.name}"] = answer
-    served["/"] = served["/index.html"]
-    spec = find_spec("matplotlib")  # importing it would take a third of a second
-    font = Path(spec.origin if spec and spec.origin else "").parent / FONT
-    if font.is_file():
-        lasting = {"Cache-Control": "max-age=86400"}
-        served["/letters.ttf"] = Answer(font.read_bytes(), KINDS[".ttf"], headers=lasting)
-    return served
+def write_site(saved: SavedModel, out: Path) -> int:
+    """Write the page, which needs no server of ours, and return its size in bytes.
+
+    InputError for a folder that holds anything but an earlier site.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / WORKER).is_file():
+        raise InputError(f"{out}: holds other files; give a new folder")
+    made = site_files(saved, photos=False)
+    for name, content in made.items():  # the worker last: it tells of the others
+        with atomic_write(make_folder(out) / name) as file:
+            file.write(content)
+    return sum(map(len, made.values()))
 
 
-def _allow(head: Head, *methods: str) -> None:
-    if head.method not in methods:
-        allowed = ", ".join(methods)
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}", Allow=allowed)
+def template(name: str) -> list[list[list[float]]]:
+    """A letter's usual strokes without a hand's chance: [x, y] in fractions of AMHCD's frame."""
+    shape = SHAPES[name]
+    usual = max(shape.allographs, key=lambda each: each.share)
+    frame = np.array([0.0, shape.top]), np.array([1.0, 1.0 - shape.top])
+    return [(frame[0] + _path(each) * frame[1]).round(3).tolist() for each in usual.strokes]
 
 
-def _height(query: str) -> float | None:
-    text = _values(query).get("height")
-    if text is not None and not re.fullmatch(r"\d\.\d{1,6}", text, re.ASCII):
-        raise Refused(HTTPStatus.BAD_REQUEST, "height is a number such as 0.5")
-    return None if text is None else float(text)
-
-
-def _values(query: str) -> dict[str, str]:
-    return dict(each.partition("=")[::2] for each in query.split("&"))
-
-
-def _strokes(query: str) -> Answer:
-    values = _values(query)
-    name, number = values.get("letter", ""), values.get("number", "0")
-    if name not in SHAPES:
-        raise Refused(HTTPStatus.NOT_FOUND, "there is no such letter")
-    if not re.fullmatch(r"\d{1,11}", number, re.ASCII) or int(number) >= MAX_EXAMPLES:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"number is a whole number below {MAX_EXAMPLES:,}")
-    return as_json(pen_strokes(name, int(number)))
-
-
-def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
-    """The strokes of a letter's example `number`: [x, y] in fractions of AMHCD's frame, y down."""
-    writer, moment = (np.random.default_rng([number, part]) for part in range(2))
-    ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
-    return list((points[0] / SIZE).round(4).tolist())
+def _path(stroke: Stroke) -> np.ndarray:
+    """The middle of a stroke's spans: corners, or (POINTS, 2) of what is round."""
+    middle = stroke.points.mean(-1)
+    if stroke.kind == "ring":
+        angle = np.linspace(-0.5 * np.pi, 1.5 * np.pi, POINTS)
+        return np.asarray(middle[0] + np.stack([np.cos(angle), np.sin(angle)], 1) * middle[1])
+    return np.asarray(interpolation(stroke)[1] @ middle) if stroke.kind == "curve" else middle
