@@ -41,14 +41,14 @@ export class Seeing {
     this.#place.lastElementChild.previousElementSibling.before(figure);
     for (const name of ["pointermove", "pointerdown"]) canvas.addEventListener(name, (event) => this.#point(stage, event));
     canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") this.#explain(null); });
-    canvas.addEventListener("focus", () => this.#explain(stage));
+    canvas.addEventListener("focus", () => this.#explain(stage, true));
     canvas.addEventListener("blur", () => this.#explain(null));
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -grid.wide, ArrowDown: grid.wide, PageUp: -grid.wide * grid.high, PageDown: grid.wide * grid.high }[event.key];
       if (!step) return;
       event.preventDefault();
       if (stage.at + step >= 0 && stage.at + step < grid.count) stage.at += step;
-      this.#explain(stage);
+      this.#explain(stage, true);
     });
     return stage;
   }
@@ -59,6 +59,7 @@ export class Seeing {
   }
 
   speak() {
+    this.#explain(null);
     for (const { layer, canvas, caption } of this.#stages) {
       const name = document.createElement("b"), size = layer.shape.join(" × ");
       name.textContent = layer.name === "output" ? words().output : layer.name;
@@ -95,18 +96,19 @@ export class Seeing {
   #point(stage, event) {
     const box = stage.canvas.getBoundingClientRect(), { across, wide, high, shown, count } = stage;
     const x = Math.floor((event.clientX - box.left) / box.width * stage.canvas.width), y = Math.floor((event.clientY - box.top) / box.height * stage.canvas.height);
-    const map = Math.floor(y / (high + GAP)) * across + Math.floor(x / (wide + GAP)), [left, top] = [x % (wide + GAP), y % (high + GAP)];
-    const at = (map * high + top) * wide + left;
-    if (map >= shown || left >= wide || top >= high || at >= count || x < 0 || y < 0) return;
+    const map = Math.floor(y / (high + GAP)) * across + Math.floor(x / (wide + GAP)); // a gap counts as the map before it
+    const at = (map * high + Math.min(y % (high + GAP), high - 1)) * wide + Math.min(x % (wide + GAP), wide - 1);
+    if (map >= shown || at >= count || x < 0 || y < 0) return;
     stage.at = at;
     this.#explain(stage);
   }
 
-  /** Show what made a stage's feature: marks where it looked, and the patches with their kernels; null hides them. */
-  #explain(stage) {
+  /** Show what made a stage's feature: marks where it looked, and the patches with their kernels; null tells how to ask. */
+  #explain(stage, aloud = false) {
     for (const each of document.querySelectorAll("#layers .mark")) each.remove();
-    this.#lens.hidden = !stage || !this.#last;
-    if (this.#lens.hidden) return;
+    this.#lens.lastElementChild.hidden = !stage || !this.#last;
+    this.#lens.firstElementChild.textContent = words().networkHelp;
+    if (!stage || !this.#last) return;
     const { layer, at, wide, high, last, first } = stage, values = this.#network.values;
     const place = { map: Math.floor(at / (wide * high)), top: Math.floor(at / wide) % high, left: at % wide };
     const source = this.#stages[this.#stages.indexOf(stage) - 1], grid = source ?? gridOf(this.#network.input);
@@ -128,7 +130,9 @@ export class Seeing {
     });
     this.#draw(pairs, box.right - box.left, box.bottom - box.top);
     const number = (value) => value.toFixed(2).replace("-", "−");
-    this.#lens.firstElementChild.textContent = words().made(layer.name, place.map + 1, number(values[first + 1][at]), number(values[last][at]));
+    const told = words().made(layer.name, place.map + 1, number(values[first + 1][at]), number(values[last][at]));
+    this.#lens.firstElementChild.textContent = told;
+    if (aloud) document.getElementById("spoken").textContent = told;
   }
 
   /** The patches in a row, their kernels below. */
