@@ -26,8 +26,7 @@ def served(
 ) -> Iterator[int]:
     """A running server's port. limits: of its class, such as patience=0.4."""
     bounded = type("Bounded", (Server,), limits)
-    with bounded(files, read, opened=opened) as server:
-        server.invite()
+    with bounded(files, read, (HOST, 0), opened) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

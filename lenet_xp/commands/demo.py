@@ -4,25 +4,26 @@ import signal
 import socket
 import threading
 import webbrowser
+from functools import partial
 
 from lenet_xp.commands.terminal import add_model_option, parser, whole_number
-from lenet_xp.demo.reading import PhotoReader
+from lenet_xp.demo.reading import find_letters
 from lenet_xp.demo.server import HOST, Server
 from lenet_xp.demo.site import site_files
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.reader import Reader
 from lenet_xp.system.streams import tell
 from lenet_xp.training.checkpoints import Stopped
 
 PORT = 8533
-EVERYWHERE = {"0.0.0.0", "::"}
 EXAMPLES = """\
   lenet-xp demo
       with the model that comes with the package
   lenet-xp demo --model runs/best/model.npz --port 0 --no-browser
       with one of your own, on any free port, for a browser opened by hand
   lenet-xp demo --host 0.0.0.0
-      for a phone in the same network: it opens the address that is printed, once"""
+      also for phones in the same network: each opens an address that is printed, once"""
 
 
 def demo(arguments: list[str] | None = None) -> None:
@@ -32,36 +33,33 @@ def demo(arguments: list[str] | None = None) -> None:
     about = "Open a page on this machine: draw a letter, or drop a photo, and see it read."
     p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
-    port = {"type": whole_number(0, 65_535), "default": PORT, "metavar": "N"}
-    p.add_argument("--port", **port, help=f"0 takes any that is free (default: {PORT})")
-    about_host = "address of this machine where others may ask, too, each by an address of its own"
-    p.add_argument("--host", default=HOST, help=f"{about_host} (default: {HOST}, for it alone)")
+    port, about_host = whole_number(0, 65_535), f"(default: {HOST}, for this machine alone)"
+    about_port = f"0 takes any that is free (default: {PORT})"
+    p.add_argument("--port", type=port, default=PORT, metavar="N", help=about_port)
+    p.add_argument("--host", default=HOST, help=f"an address of this machine {about_host}")
     p.add_argument("--no-browser", action="store_true", help="only print the page's address")
     options = p.parse_args(arguments)
     saved, host = load_model(options.model, get_ops("numpy")), options.host
+    read, everywhere = partial(find_letters, reader=Reader(saved)), host in ("0.0.0.0", "::")
 
-    def opened(token: str) -> None:
-        tell(f"the next phone opens {_address(host, server)}?token={token}")
+    def opened(rest: str) -> None:
+        tell(f"the next phone opens http://{_way_out() if everywhere else host}{rest}")
 
-    remote = opened if host != HOST else None
-    server = Server(site_files(saved, True), PhotoReader(saved), host, options.port, remote)
-    with server:
-        tell(f"reading letters at {_address(HOST, server)} until Ctrl-C")
-        server.invite()
-        if not (options.no_browser or remote):
+    at, guests = (host, options.port), opened if host != HOST else None
+    with Server(site_files(saved, photos=True), read, at, guests) as server:
+        address = f"http://{HOST if everywhere else host}:{server.server_address[1]}/"
+        tell(f"reading letters at {address} until Ctrl-C")
+        if not (options.no_browser or guests):
             # Some browsers keep whoever started them waiting.
-            address = (_address(host, server),)
-            threading.Thread(target=webbrowser.open, args=address, daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         server.serve_forever()
 
 
-def _address(host: str, server: Server) -> str:
-    """The page's address at a host; where it is every one of this machine's, at the way out."""
-    if host in EVERYWHERE:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-            way.connect(("192.0.2.1", 9))  # nothing is sent
-            host = way.getsockname()[0]
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.server_address[1]}/"
+def _way_out() -> str:
+    """The address by which others in the network reach this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        way.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(way.getsockname()[0])
 
 
 def _stop(signum: int, frame: object = None) -> None:

@@ -1,9 +1,11 @@
 """Write the demo's page as files for any web host."""
 
 from lenet_xp.commands.terminal import add_model_option, parser, path
-from lenet_xp.demo.site import write_site
+from lenet_xp.demo.site import WORKER, site_files
+from lenet_xp.errors import InputError
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.system.files import atomic_write, make_folder
 from lenet_xp.system.streams import tell
 
 EXAMPLES = """\
@@ -20,5 +22,12 @@ def site(arguments: list[str] | None = None) -> None:
     p.add_argument("out", type=path, metavar="OUT", help="folder: new, empty, or an earlier site")
     add_model_option(p, positional=False)
     options = p.parse_args(arguments)
-    size = write_site(load_model(options.model, get_ops("numpy")), options.out)
-    tell(f"{options.out}: {size:,} bytes to copy to any host of static files")
+    out, worker = options.out, options.out / WORKER
+    if out.is_dir() and any(out.iterdir()) and not worker.is_file():
+        raise InputError(f"{out}: holds other files; give a new folder")
+    made = site_files(load_model(options.model, get_ops("numpy")), photos=False)
+    for name, content in made.items():  # the worker last: it tells of the others
+        with atomic_write(make_folder(out) / name) as file:
+            file.write(content)
+    size = sum(map(len, made.values()))
+    tell(f"{out}: {size:,} bytes to copy to any host of static files")

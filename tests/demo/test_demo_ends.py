@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import pytest
 from commandline import ROOT, finish, start
-from demo_server import HOST, Client, ask, pgm, served, written
+from demo_server import HOST, ask, pgm, served, written
 
 ROUNDS = int(os.environ.get("LENET_XP_CANCEL_ROUNDS", "10"))  # 1,500 are the long stress
 
@@ -28,10 +28,9 @@ def test_a_busy_command_ends_quietly(tmp_path, number, status):
     body, answered = pgm(written("yaz")), threading.Semaphore(0)
 
     def insist() -> None:
-        with suppress(OSError), Client(port) as client:
+        with suppress(OSError):
             while True:
-                client.send("POST /read", body)
-                client.receive()
+                ask(port, "POST /read", body)
                 answered.release()
 
     threads = [threading.Thread(target=insist, daemon=True) for _ in range(30)]
@@ -90,10 +89,9 @@ def test_a_server_ends_at_any_moment(capsys):
 
 def insist(port: int) -> None:
     """Ask for the page again and again until the server ends."""
-    with suppress(OSError), Client(port) as client:
+    with suppress(OSError):
         while True:
-            client.send("GET /")
-            client.receive()
+            ask(port, "GET /")
 
 
 @pytest.mark.parametrize("streams", ["2>&-", ">&-", "<&- >&- 2>&-", "2>/dev/full"])

@@ -4,6 +4,7 @@ import json
 import statistics
 import zipfile
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
@@ -12,13 +13,14 @@ from demo_server import pen_strokes, served, written
 
 import lenet_xp
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.demo.reading import PhotoReader
+from lenet_xp.demo.reading import find_letters
 from lenet_xp.demo.site import site_files
 from lenet_xp.inference import feature_maps
 from lenet_xp.layers import Conv2D, Flatten, Linear, MaxPool2D, ReLU
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.reader import Reader
 from lenet_xp.system.opencv import cv2
 
 pytest.importorskip("selenium")
@@ -72,7 +74,7 @@ LETTERS = {"yaz": 17, "yab": 0}
 @pytest.fixture(scope="module")
 def site():
     saved = load_model(SHIPPED, get_ops("numpy"))
-    return site_files(saved, photos=True), PhotoReader(saved)
+    return site_files(saved, photos=True), partial(find_letters, reader=Reader(saved))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +148,7 @@ def test_the_maps_of_any_network_take_their_places(driver):
     layers = [Conv2D(1, 80, (3, 5), name="first"), ReLU(), MaxPool2D(2), Flatten()]
     network = Sequential([*layers, Linear(80 * 210, 33)], (1, 32, 32), saved.model.ops)
     saved = replace(saved, model=network)
-    site = site_files(saved, photos=True), PhotoReader(saved)
+    site = site_files(saved, photos=True), partial(find_letters, reader=Reader(saved))
     with served(*site) as port:
         page = Page(driver, f"http://127.0.0.1:{port}/")
         page.open()
@@ -366,7 +368,7 @@ def test_a_phone_shows_paper_reading_and_letters_at_once(page, name, size):
     page.js("scrollTo(0, 0)")
     for selector in ("#paper", "#tools", "#readings li", "#readings .none", "#right", "#sheet"):
         box = page.js(f"document.querySelector({selector!r}).getBoundingClientRect()")
-        assert 0 <= box["top"] and box["bottom"] <= size[1], selector
+        assert box["top"] >= 0 and box["bottom"] <= size[1], selector
     assert page.js("canvas.clientWidth") >= 200
 
 
@@ -414,7 +416,9 @@ def test_a_pointer_on_a_feature_shows_the_patch_and_the_kernel_that_made_it(page
     seen = np.rint((255 - red) / 228 * 255).astype(np.uint8)
     expected = feature_maps(saved.model, seen, saved.preprocessing)["C3"][1, 2, 3]
     assert float(told.split()[-1].replace("−", "-")) == pytest.approx(expected, abs=0.06)
-    marks = "[...document.querySelectorAll('.mark')].map((each) => each.parentElement.firstChild.id)"
+    marks = (
+        "[...document.querySelectorAll('.mark')].map((each) => each.parentElement.firstChild.id)"
+    )
     for layer, sources in (("C1", []), ("S2", ["C1"]), ("C3", ["S2"] * 6), ("C5", ["S4"] * 16),
                            ("F6", ["C5"]), ("output", ["F6"])):  # fmt: skip
         canvas = page.find(f"#{layer}")
@@ -508,7 +512,9 @@ def test_a_screen_reader_finds_names_landmarks_and_a_calm_reading(page):
     assert [each.get_attribute("aria-live") for each in live] == ["polite"]
 
 
-def test_a_server_that_has_gone_is_told_in_words_and_drawings_are_still_read(driver, site, tmp_path):
+def test_a_server_that_has_gone_is_told_in_words_and_drawings_are_still_read(
+    driver, site, tmp_path
+):
     cv2.imwrite(str(tmp_path / "photo.png"), np.pad(written("yat"), 100, constant_values=255))
     with served(*site) as port:
         page = Page(driver, f"http://127.0.0.1:{port}/")

@@ -31,18 +31,22 @@ import { Network, shared } from "./network.js";
 import { centred } from "./pen.js";
 
 const model = JSON.parse(readFileSync("model.json"));
-const network = new Network(model, new Float32Array(new Uint8Array(readFileSync("model.bin")).buffer));
+const numbers = new Float32Array(new Uint8Array(readFileSync("model.bin")).buffer);
+const network = new Network(model, numbers);
 const { drawings, images, heights } = JSON.parse(readFileSync("given.json"));
 const inks = drawings.map((each) => centred(each));
 const seen = inks.map((each) => prepared(each, model.preprocessing));
 const read = (levels) => {
-  const probabilities = network.read(levels), best = probabilities.indexOf(Math.max(...probabilities));
+  const probabilities = network.read(levels);
+  const best = probabilities.indexOf(Math.max(...probabilities));
   const split = heights.map((each) => [...shared(probabilities, model.class_names, each)]);
   return { probabilities: [...probabilities], best, gradient: [...network.saliency(best)], split };
 };
 console.log(JSON.stringify({
   inks: inks.map((each) => Buffer.from(each).toString("base64")),
-  seen: seen.map((each) => [...each]), drawn: seen.map(read), read: images.map((each) => read(Uint8Array.from(each))),
+  seen: seen.map((each) => [...each]),
+  drawn: seen.map(read),
+  read: images.map((each) => read(Uint8Array.from(each))),
 }));
 """
 HEIGHTS = (None, 0.4, 0.73, 1.1)

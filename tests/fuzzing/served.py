@@ -4,15 +4,17 @@ import json
 import socket
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from demo_server import HOST, Client, ask, served
 
 from fuzzing import requests
-from lenet_xp.demo.reading import PhotoReader
+from lenet_xp.demo.reading import find_letters
 from lenet_xp.demo.site import site_files
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.reader import Reader
 
 PATIENCE = 20  # seconds without a word
 BUG = 500  # the status of an answer that the server itself failed to give
@@ -23,7 +25,7 @@ class Demo:
 
     def __init__(self, model: Path):
         saved = load_model(model, get_ops("numpy"))
-        site = site_files(saved, photos=True), PhotoReader(saved)
+        site = site_files(saved, photos=True), partial(find_letters, reader=Reader(saved))
         self._open = ExitStack()  # as long as this is held
         self._port = self._open.enter_context(served(*site))
 

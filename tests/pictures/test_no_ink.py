@@ -10,7 +10,7 @@ from blanks import BLANKS
 from PIL import Image
 
 import lenet_xp
-from lenet_xp.demo.reading import PhotoReader
+from lenet_xp.demo.reading import find_letters
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.pictures.no_ink import are_blank, is_ink
@@ -41,12 +41,11 @@ def test_no_letter_is_read_from_a_photo_of_paper(reader, name):
 
 
 def test_the_demo_reads_no_letter_from_no_ink(reader):
-    read = PhotoReader(reader.saved)
     for name in ("white", "paper, noise", "vignette, noise", "transparent black"):
         buffer = io.BytesIO()
         picture = BLANKS[name](200, 200, np.random.default_rng(0))
         Image.fromarray(picture).save(buffer, "png")
-        assert not any(b64decode(read(buffer.getvalue())["seen"])), name
+        assert not any(b64decode(find_letters(buffer.getvalue(), reader)["seen"])), name
 
 
 def test_many_readings_tell_blanks_from_letters(reader):

@@ -2,6 +2,7 @@
 
 import { Drawing } from "./drawing.js";
 import { archive, forget, keep, kept } from "./keep.js";
+import { smooth } from "./pen.js";
 import { loaded } from "./reading.js";
 import { Readings } from "./readings.js";
 import { Seeing } from "./seeing.js";
@@ -81,7 +82,7 @@ async function write() {
   const mine = ++writing, still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   drawing.clear();
   for (const stroke of letter.template) {
-    const points = drawing.place(letter.glyph, dense(stroke));
+    const points = drawing.place(letter.glyph, path(stroke));
     drawing.begin(points[0]);
     for (const point of points.slice(1)) {
       if (!still) await new Promise(requestAnimationFrame);
@@ -92,12 +93,14 @@ async function write() {
   }
 }
 
-/** A path with points so close that its corners stay sharp. */
-function dense(points) {
-  return points.flatMap(([x, y], i) => {
+/** The points of a template's stroke: round ones, and straight ones so close that corners stay sharp. */
+function path([kind, points]) {
+  if (kind === "ring") return Array.from({ length: 25 }, (_, i) => [points[0][0] + points[1][0] * Math.sin(i * Math.PI / 12), points[0][1] - points[1][1] * Math.cos(i * Math.PI / 12)]);
+  const between = points.flatMap(([x, y], i) => {
     const [u, v] = points[i - 1] ?? [x, y], count = Math.max(1, Math.ceil(Math.hypot(x - u, y - v) / STEP));
     return Array.from({ length: count }, (_, k) => [u + (x - u) * (k + 1) / count, v + (y - v) * (k + 1) / count]);
   });
+  return kind === "line" ? between : smooth(points);
 }
 
 function choose(letter) {
