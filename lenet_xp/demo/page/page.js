@@ -10,6 +10,7 @@ import { Sheet } from "./sheet.js";
 import { LANGUAGES, preferred, speak, words } from "./words.js";
 
 const MOST = 32 * 2 ** 20; // bytes of a photo
+const CALM = 40; // ms between two pictures of the layers
 const STEP = 0.05; // of a letter's frame: how far "Show me" draws at once
 const at = (id) => document.getElementById(id);
 
@@ -21,16 +22,19 @@ try { reader = await loaded(); } catch (error) {
 }
 const { photos } = reader.model, drawing = new Drawing(at("canvas"));
 const seeing = new Seeing(reader.network, at("layers")), readings = new Readings(reader.refuses), sheet = new Sheet(at("sheet"), reader.letters, choose);
-let last = null, frame = 0, writing = 0, asking = false; // asking: which letter it was
+let last = null, frame = 0, seen = 0, writing = 0, asking = false; // asking: which letter it was
 
-/** Show a reading at once, and what the network made of it in the next frame. */
+/** Show a reading at once, and what the network made of it a little later: the pen comes first. */
 function show(reading, since = null) {
   last = reading;
   at("trouble").textContent = "";
   readings.show(reading, since);
   ask(false);
   cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => seeing.show(reading));
+  seen ||= setTimeout(() => {
+    seen = 0;
+    seeing.show(last);
+  }, CALM);
 }
 
 function fail(reason) {
