@@ -33,10 +33,9 @@ def demo(arguments: list[str] | None = None) -> None:
     about = "Open a page on this machine: draw a letter, or drop a photo, and see it read."
     p = parser("lenet-xp demo", about, EXAMPLES)
     add_model_option(p, positional=False)
-    port, about_host = whole_number(0, 65_535), f"(default: {HOST}, for this machine alone)"
-    about_port = f"0 takes any that is free (default: {PORT})"
-    p.add_argument("--port", type=port, default=PORT, metavar="N", help=about_port)
-    p.add_argument("--host", default=HOST, help=f"an address of this machine {about_host}")
+    port, default = whole_number(0, 65_535), "(default: %(default)s)"
+    p.add_argument("--port", type=port, default=PORT, help=f"0 takes any that is free {default}")
+    p.add_argument("--host", default=HOST, help=f"an address of this machine {default}")
     p.add_argument("--no-browser", action="store_true", help="only print the page's address")
     options = p.parse_args(arguments)
     saved, host = load_model(options.model, get_ops("numpy")), options.host
