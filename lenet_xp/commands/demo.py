@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from contextlib import suppress
 from functools import partial
 
 from lenet_xp.commands.terminal import add_model_option, parser, whole_number
@@ -56,9 +57,10 @@ def demo(arguments: list[str] | None = None) -> None:
 
 def _way_out() -> str:
     """The address by which others in the network reach this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         way.connect(("192.0.2.1", 9))  # nothing is sent
         return str(way.getsockname()[0])
+    return HOST  # without a network
 
 
 def _stop(signum: int, frame: object = None) -> None:

@@ -60,6 +60,7 @@ export class Seeing {
 
   speak() {
     this.#explain(null);
+    document.getElementById("size").textContent = this.#network.input.slice(this.#network.input[0] === 1 ? 1 : 0).join(" × ");
     for (const { layer, canvas, caption } of this.#stages) {
       const name = document.createElement("b"), size = layer.shape.join(" × ");
       name.textContent = layer.name === "output" ? words().output : layer.name;
