@@ -38,6 +38,8 @@ PEN_UPS = "performance.getEntriesByName('pen-up to probabilities').map((each) =>
 LIT = """[...document.querySelectorAll('#layers .map canvas')].map((each) => {
     const pixels = each.getContext('2d').getImageData(0, 0, each.width, each.height).data;
     return [each.id, new Set(new Uint32Array(pixels.buffer)).size]; })"""
+KERNELS = """new Set(new Uint32Array(kernels.getContext('2d').getImageData(
+    0, 0, kernels.width, kernels.height).data.buffer)).size"""
 RED = """Array.from({ length: 1024 }, (_, i) => seen.getContext('2d')
     .getImageData(0, 0, 32, 32).data[4 * i])"""
 INK = """document.querySelector('#canvas').getContext('2d')
@@ -465,6 +467,23 @@ def test_drawings_are_kept_and_leave_as_a_zip_that_training_takes(page, tmp_path
     assert load_dataset(tmp_path / "drawings.zip").class_names == ("ya", "yan", "yat")
     page.find("#forget").click()
     assert not page.find("#kept").is_displayed()
+
+
+def test_a_network_is_trained_in_the_page_while_one_watches(page):
+    seen = "Number(document.querySelector('#learned').textContent.split(' ')[0])"
+    assert not page.find("#lesson").is_displayed() and page.find("#train").text == "Train"
+    page.find("#train").click()
+    page.wait(f"{seen} >= 32")
+    page.draw(CROSS)  # meanwhile the page reads as before
+    assert page.reading("yat") > 0.5
+    assert page.find("#train").text == "Stop" and "loss" in page.find("#learned").text
+    assert page.js(KERNELS) > 20 and page.js(
+        "curve.getContext('2d').getImageData(0, 0, 600, 160).data.some(Boolean)"
+    )
+    page.find("#train").click()
+    count = page.js(seen)
+    assert page.js("new Promise((done) => setTimeout(() => done(" + seen + "), 300))") == count
+    assert page.find("#train").text == "Train"
 
 
 def test_what_is_no_letter_is_none_of_these(page):

@@ -15,6 +15,7 @@ from lenet_xp.demo.site import site_files
 from lenet_xp.inference import input_gradient
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.ya_or_yar import shared_out
+from lenet_xp.losses import SoftmaxCrossEntropy
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
@@ -24,6 +25,7 @@ from lenet_xp.training.recipes import lenet5_1998
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
+TAUGHT = 5  # images, of the first so many classes
 RUN = """
 import { readFileSync } from "node:fs";
 import { prepared } from "./framing.js";
@@ -42,7 +44,10 @@ const read = (levels) => {
   const split = heights.map((each) => [...shared(probabilities, model.class_names, each)]);
   return { probabilities: [...probabilities], best, gradient: [...network.saliency(best)], split };
 };
+const taught = images.slice(0, TAUGHT).map((each, i) => network.learn(Uint8Array.from(each), i));
 console.log(JSON.stringify({
+  losses: taught.map((each) => each.loss),
+  slopes: [...network.slopes],
   inks: inks.map((each) => Buffer.from(each).toString("base64")),
   seen: seen.map((each) => [...each]),
   drawn: seen.map(read),
@@ -60,7 +65,7 @@ def in_node(folder, saved, drawings=(), images=()):
     (folder / "package.json").write_text('{"type": "module"}')
     given = {"drawings": drawings, "images": [i.reshape(-1).tolist() for i in images]}
     (folder / "given.json").write_text(json.dumps(given | {"heights": HEIGHTS}))
-    (folder / "run.js").write_text(RUN)
+    (folder / "run.js").write_text(RUN.replace("TAUGHT", str(TAUGHT)))
     ran = subprocess.run(["node", "run.js"], cwd=folder, capture_output=True, timeout=100)
     assert not ran.stderr, ran.stderr.decode()
     return json.loads(ran.stdout)
@@ -129,6 +134,15 @@ def test_ink_is_where_the_pen_was(tmp_path, drawings):
         assert both > 0.9
 
 
+def taught(network, images, preprocessing):
+    """The losses of images of classes 0, 1, ..., and the gradient of their sum."""
+    ops = network.ops
+    logits = network.forward(ops.image_batch(images, *preprocessing.scale_and_shift()))
+    losses, _, dlogits = SoftmaxCrossEntropy(ops)(logits, np.arange(len(images)), scale=1.0)
+    network.backward(dlogits)
+    return losses, network.gradients.copy()
+
+
 def any_networks():
     """Networks of every kind of layer, small and odd."""
     names = [each.name for each in letters()]
@@ -171,7 +185,34 @@ def test_any_network_of_the_packages_layers_reads_as_in_python(tmp_path, drawing
     gradient = input_gradient(network, images, preprocessing, [e["best"] for e in result["read"]])
     ours = np.array([each["gradient"] for each in result["read"]]).reshape(gradient.shape)
     assert np.abs(ours - gradient).max() <= 1e-5 * np.abs(gradient).max()
+    losses, slopes = taught(network, images[:TAUGHT], preprocessing)
+    np.testing.assert_allclose(result["losses"], losses, rtol=1e-5)
+    assert np.abs(np.array(result["slopes"]) - slopes).max() <= 1e-5 * np.abs(slopes).max()
     dark = replace(preprocessing, polarity="dark-on-light")
     seen = np.stack([dark.apply(255 - each) for each in inks(result)])
     seen = seen.reshape(*seen.shape[:3], -1).transpose(0, 3, 1, 2)
     assert np.abs(np.array(result["seen"]).reshape(seen.shape) - seen).max() <= 1
+
+
+TRAIN = """
+import { readFileSync } from "node:fs";
+import { path } from "./pen.js";
+import { Training } from "./training.js";
+
+const model = JSON.parse(readFileSync("model.json"));
+const letters = ["yab", "yaz", "yat", "yan"].map((name) => (
+  { place: model.class_names.indexOf(name), path: model.templates[name].map(path) }));
+const training = new Training(model, letters), steps = training.steps();
+while (training.losses.length < 40) steps.next();
+console.log(JSON.stringify({ losses: training.losses, accuracy: training.accuracy }));
+"""
+
+
+def test_a_network_learns_in_the_page(tmp_path):
+    in_node(tmp_path, load_model(SHIPPED, get_ops("numpy")))
+    (tmp_path / "train.js").write_text(TRAIN)
+    ran = subprocess.run(["node", "train.js"], cwd=tmp_path, capture_output=True, timeout=200)
+    assert not ran.stderr, ran.stderr.decode()
+    result = json.loads(ran.stdout)
+    assert result["losses"][0] > 2.5 and np.mean(result["losses"][-10:]) < 0.8
+    assert result["accuracy"] > 0.6  # of letters it had not seen; guessing has 0.03

@@ -1,5 +1,6 @@
 // The network, by hand: each kind of layer of the package, forwards, and backwards to the layer's
-// input. lenet_xp/layers.py says why. Here x is one image: numbers in a row, maps (C, H, W).
+// input; backward with `learn` also adds to the slopes of its parameters. lenet_xp/layers.py says
+// why. Here x is one image: numbers in a row, maps (C, H, W).
 
 const ACTIVATIONS = { // f, and f' written in y = f(x)
   tanh: [Math.tanh, (y) => 1 - y * y],
@@ -31,21 +32,26 @@ class Conv2D {
       const first = Math.max(0, Math.ceil((padding - j) / stride)), last = Math.min(columns - 1, Math.floor((wide - 1 + padding - j) / stride));
       for (let row = 0; row < rows; row++) {
         const y = row * stride + i - padding;
-        if (y >= 0 && y < high) work(this.weight[at], (o * rows + row) * columns + first, (c * high + y) * wide + first * stride + j - padding, last - first + 1);
+        if (y >= 0 && y < high) work(this.weight[at], (o * rows + row) * columns + first, (c * high + y) * wide + first * stride + j - padding, last - first + 1, at);
       }
     }
   }
 
   forward(x) {
     const [maps, rows, columns] = this.shape, y = new Float64Array(maps * rows * columns), { stride } = this;
+    this.x = x;
     for (let o = 0; o < maps; o++) y.fill(this.bias[o], o * rows * columns, (o + 1) * rows * columns);
     this.#rows((weight, to, from, count) => { for (let k = 0; k < count; k++) y[to + k] += weight * x[from + k * stride]; });
     return y;
   }
 
-  backward(dy) {
-    const dx = new Float64Array(this.channels * this.sides[0] * this.sides[1]), { stride } = this;
+  backward(dy, learn) {
+    const { x, stride, weight: { slope }, bias, shape: [, rows, columns] } = this, dx = new Float64Array(x.length);
     this.#rows((weight, from, to, count) => { for (let k = 0; k < count; k++) dx[to + k * stride] += weight * dy[from + k]; });
+    if (learn) {
+      this.#rows((_, from, to, count, at) => { for (let k = 0; k < count; k++) slope[at] += dy[from + k] * x[to + k * stride]; });
+      dy.forEach((each, i) => { bias.slope[Math.floor(i / (rows * columns))] += each; });
+    }
     return dx;
   }
 }
@@ -56,15 +62,20 @@ class Linear {
   }
 
   forward(x) {
+    this.x = x;
     return Float64Array.from(this.bias, (sum, o) => {
       for (let i = 0, at = o * this.inputs; i < this.inputs; i++) sum += this.weight[at + i] * x[i];
       return sum;
     });
   }
 
-  backward(dy) {
-    const dx = new Float64Array(this.inputs);
-    dy.forEach((each, o) => { for (let i = 0; i < this.inputs; i++) dx[i] += each * this.weight[o * this.inputs + i]; });
+  backward(dy, learn) {
+    const { x, inputs, weight } = this, dx = new Float64Array(inputs);
+    dy.forEach((each, o) => {
+      for (let i = 0, at = o * inputs; i < inputs; i++) dx[i] += each * weight[at + i];
+      if (learn) for (let i = 0, at = o * inputs; i < inputs; i++) weight.slope[at + i] += each * x[i];
+      if (learn) this.bias.slope[o] += each;
+    });
     return dx;
   }
 }
@@ -102,8 +113,14 @@ class Pool {
 
 class MapAffine {
   constructor(_, shape, take) { Object.assign(this, { shape, coefficient: take(shape[0]), bias: take(shape[0]), size: shape[1] * shape[2] }); }
-  forward(x) { return x.map((each, i) => each * this.coefficient[Math.floor(i / this.size)] + this.bias[Math.floor(i / this.size)]); }
-  backward(dy) { return dy.map((each, i) => each * this.coefficient[Math.floor(i / this.size)]); }
+  forward(x) { this.x = x; return x.map((each, i) => each * this.coefficient[Math.floor(i / this.size)] + this.bias[Math.floor(i / this.size)]); }
+  backward(dy, learn) {
+    if (learn) dy.forEach((each, i) => {
+      this.coefficient.slope[Math.floor(i / this.size)] += each * this.x[i];
+      this.bias.slope[Math.floor(i / this.size)] += each;
+    });
+    return dy.map((each, i) => each * this.coefficient[Math.floor(i / this.size)]);
+  }
 }
 
 class Flatten {
@@ -132,9 +149,13 @@ const KINDS = {
 export class Network {
   /** model: as model.json has it. numbers: Float32Array, the parameters of all layers in their order. */
   constructor({ network: { input, layers }, preprocessing: { mean, std }, temperature, class_names }, numbers) {
-    Object.assign(this, { input, mean, std, temperature, classes: class_names.length, layers: [] });
+    Object.assign(this, { input, mean, std, temperature, classes: class_names.length, layers: [], numbers, slopes: new Float64Array(numbers.length) });
     let shape = input, at = 0;
-    const take = (count) => numbers.subarray(at, at += count);
+    const take = (count) => { // parameters, and their slopes beside them
+      const taken = Object.assign(numbers.subarray(at, at + count), { slope: this.slopes.subarray(at, at + count) });
+      at += count;
+      return taken;
+    };
     for (const table of layers) {
       const layer = Object.assign(new KINDS[table.kind](table, shape, take), { kind: table.kind, name: table.name, from: shape });
       this.layers.push(layer);
@@ -148,6 +169,15 @@ export class Network {
     this.values = [Float64Array.from(levels, (each) => (each / 255 - this.mean) / this.std)];
     for (const layer of this.layers) this.values.push(layer.forward(this.values.at(-1)));
     return softmax(this.values.at(-1).map((each) => each / this.temperature)).slice(0, this.classes);
+  }
+
+  /** Add the slopes of the cross-entropy of an image's levels, which show class `place`; return the loss and the class read. */
+  learn(levels, place) {
+    this.read(levels);
+    const logits = this.values.at(-1), probabilities = softmax(logits), read = probabilities.indexOf(Math.max(...probabilities));
+    const dy = probabilities.map((each, i) => each - (i === place));
+    this.layers.reduceRight((d, layer) => layer.backward(d, true), dy);
+    return { loss: logits[read] - logits[place] - Math.log(probabilities[read]), read };
   }
 
   /** The gradient of a class's logit at the input of the last reading. */

@@ -2,7 +2,8 @@
 
 import { Drawing } from "./drawing.js";
 import { archive, forget, keep, kept } from "./keep.js";
-import { smooth } from "./pen.js";
+import { path } from "./pen.js";
+import { Lesson } from "./lesson.js";
 import { loaded } from "./reading.js";
 import { Readings } from "./readings.js";
 import { Seeing } from "./seeing.js";
@@ -11,7 +12,6 @@ import { LANGUAGES, preferred, speak, words } from "./words.js";
 
 const MOST = 32 * 2 ** 20; // bytes of a photo
 const CALM = 40; // ms between two pictures of the layers
-const STEP = 0.05; // of a letter's frame: how far "Show me" draws at once
 const at = (id) => document.getElementById(id);
 
 speak(preferred());
@@ -21,7 +21,7 @@ try { reader = await loaded(); } catch (error) {
   throw error;
 }
 const { photos } = reader.model, drawing = new Drawing(at("canvas"));
-const seeing = new Seeing(reader.network, at("layers")), readings = new Readings(reader.refuses), sheet = new Sheet(at("sheet"), reader.letters, choose);
+const lesson = new Lesson(reader), seeing = new Seeing(reader.network, at("layers")), readings = new Readings(reader.refuses), sheet = new Sheet(at("sheet"), reader.letters, choose);
 let last = null, frame = 0, seen = 0, writing = 0, asking = false; // asking: which letter it was
 
 /** Show a reading at once, and what the network made of it a little later: the pen comes first. */
@@ -97,16 +97,6 @@ async function write() {
   }
 }
 
-/** The points of a template's stroke: round ones, and straight ones so close that corners stay sharp. */
-function path([kind, points]) {
-  if (kind === "ring") return Array.from({ length: 25 }, (_, i) => [points[0][0] + points[1][0] * Math.sin(i * Math.PI / 12), points[0][1] - points[1][1] * Math.cos(i * Math.PI / 12)]);
-  const between = points.flatMap(([x, y], i) => {
-    const [u, v] = points[i - 1] ?? [x, y], count = Math.max(1, Math.ceil(Math.hypot(x - u, y - v) / STEP));
-    return Array.from({ length: count }, (_, k) => [u + (x - u) * (k + 1) / count, v + (y - v) * (k + 1) / count]);
-  });
-  return kind === "line" ? between : smooth(points);
-}
-
 function choose(letter) {
   if (asking && letter) {
     store(letter.name);
@@ -144,6 +134,7 @@ function translate(name) {
   speak(name);
   seeing.speak();
   readings.speak();
+  lesson.speak();
   ask(asking);
   count();
   at("language").value = name;

@@ -2,6 +2,7 @@
 
 export const SIDE = 256; // pixels of the picture that is framed
 const LONGER = 150, THIN = 6; // pixels: the writing's longer side and the pen, always the same
+const STEP = 0.05; // of a letter's frame: between the points of a template
 const LEAST = 0.08; // parts of the paper: smaller writing is a dot
 
 export function boxOf(strokes) {
@@ -61,4 +62,14 @@ export function smooth(points) {
   }
   if (points.length > 1) result.push(points.at(-1));
   return result;
+}
+
+/** The points of a template's stroke: round ones, and straight ones so close that corners stay sharp. */
+export function path([kind, points]) {
+  if (kind === "ring") return Array.from({ length: 25 }, (_, i) => [points[0][0] + points[1][0] * Math.sin(i * Math.PI / 12), points[0][1] - points[1][1] * Math.cos(i * Math.PI / 12)]);
+  const between = points.flatMap(([x, y], i) => {
+    const [u, v] = points[i - 1] ?? [x, y], count = Math.max(1, Math.ceil(Math.hypot(x - u, y - v) / STEP));
+    return Array.from({ length: count }, (_, k) => [u + (x - u) * (k + 1) / count, v + (y - v) * (k + 1) / count]);
+  });
+  return kind === "line" ? between : smooth(points);
 }

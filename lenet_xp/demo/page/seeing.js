@@ -187,10 +187,10 @@ function mark({ map: place, canvas, across, wide, high }, map, { top, left, bott
   place.append(frame);
 }
 
-const largest = (values) => values.reduce((most, each) => Math.max(most, Math.abs(each)), 0) || 1;
+export const largest = (values) => values.reduce((most, each) => Math.max(most, Math.abs(each)), 0) || 1;
 
 /** 256 colours between the page's own, evenly spaced, as pixels are stored. */
-function ramp(...names) {
+export function ramp(...names) {
   const style = getComputedStyle(document.documentElement);
   const ends = names.map((name) => style.getPropertyValue(name).trim().slice(1).match(/../g).map((each) => parseInt(each, 16)));
   const bytes = new Uint8ClampedArray(4 * 256).fill(255);
@@ -202,7 +202,7 @@ function ramp(...names) {
 }
 
 /** Put tiles of colours in their places. */
-function put(canvas, tiles) {
+export function put(canvas, tiles) {
   const context = canvas.getContext("2d"), image = context.createImageData(canvas.width, canvas.height), pixels = new Uint32Array(image.data.buffer);
   for (const { colours, left, top, wide } of tiles) for (let i = 0; i < colours.length; i += wide) pixels.set(colours.subarray(i, i + wide), (top + i / wide) * canvas.width + left);
   context.putImageData(image, 0, 0);
