@@ -465,6 +465,12 @@ def test_drawings_are_kept_and_leave_as_a_zip_that_training_takes(page, tmp_path
     assert lenet_xp.load_model().read(images["yat"]).name == "yat"
     assert lenet_xp.load_model().read(images["ya"]).name == "ya"
     assert load_dataset(tmp_path / "drawings.zip").class_names == ("ya", "yan", "yat")
+    page.js("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    page.draw(CROSS)
+    page.reading("yat")
+    page.find("#right").click()
+    page.wait(f"{TROUBLE}.includes('no room')")
+    assert "3" in page.find("#kept p").text and page.js(INK)
     page.find("#forget").click()
     assert not page.find("#kept").is_displayed()
 

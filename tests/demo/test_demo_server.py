@@ -66,7 +66,12 @@ def test_blank_paper_shows_no_letter(port):
 
 
 def test_every_file_is_served_with_every_guard(port, site):
-    kinds = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg"}
+    kinds = {
+        "html": "text/html",
+        "css": "text/css",
+        "js": ("text/javascript", "application/javascript"),
+        "svg": "image/svg",
+    }
     for name in ["", *site[0]]:
         status, headers, body = ask(port, f"GET /{name}")
         assert (status, body) == (200, site[0][name or "index.html"])

@@ -119,7 +119,10 @@ function ask(which) {
 }
 
 function store(name) {
-  if (!keep(name, drawing.strokes)) fail(words().full);
+  if (!keep(name, drawing.strokes)) {
+    fail(words().full);
+    return;
+  }
   clear();
   count();
 }
