@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lenet_xp.commands.terminal import parser, run
-from lenet_xp.demo.site import pen_strokes
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.system.environment import cpu_name, git_commit, versions
@@ -59,6 +58,8 @@ def _demo() -> Iterator[str]:
 
 def _strokes(name: str, number: int) -> "Strokes":
     """The strokes of a generated letter, in the middle of the paper."""
+    from demo_server import pen_strokes
+
     return [
         [[0.5 + (x - 0.5) * 0.62, 0.1 + 0.8 * y] for x, y in stroke]
         for stroke in pen_strokes(name, number)

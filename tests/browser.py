@@ -90,6 +90,11 @@ class Page:
     def js(self, expression: str, *arguments: object) -> object:
         return self.driver.execute_script(f"return {expression}", *arguments)
 
+    def speak(self, language: str) -> None:
+        """Choose a language of the page."""
+        chosen = f"#language option[value={language}]"
+        self.driver.find_element(By.CSS_SELECTOR, chosen).click()
+
     def find(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
@@ -134,4 +139,4 @@ class Page:
         first = "document.querySelector('#readings li')"
         self.wait(f"{first}.textContent.includes({name!r})")
         text = str(self.js(f"{first}.querySelector('.share').textContent"))
-        return float(text.rstrip("%").replace(",", ".")) / 100
+        return float(text.strip("%\u200e\u200f ").replace(",", ".")) / 100

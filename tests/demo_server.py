@@ -1,51 +1,47 @@
 """The demo's server in a thread of the tests, clients that send bytes, and letters."""
 
-import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from lenet_xp.demo.server import HOST, Limits, Respond, Server
-from lenet_xp.demo.site import pen_strokes
+from lenet_xp.demo.server import HOST, Server
+from lenet_xp.letters.handwriting import SIZE, hands, write
+from lenet_xp.letters.strokes import SHAPES
 from lenet_xp.system.opencv import cv2
 
 SIDE = 256
 
 
 @contextmanager
-def served(respond: Respond, limits: Limits | None = None) -> Iterator[int]:
-    """A running server's port."""
-    loop, ports = asyncio.new_event_loop(), []
-    started = threading.Event()
+def served(
+    files: dict[str, bytes],
+    read: Callable[[bytes], dict[str, Any]],
+    opened: Callable[[str], None] | None = None,
+    **limits: float,
+) -> Iterator[int]:
+    """A running server's port. limits: of its class, such as patience=0.4."""
+    bounded = type("Bounded", (Server,), limits)
+    with bounded(files, read, (HOST, 0), opened) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join(30)
+    assert not thread.is_alive()
 
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        with suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
-        left = asyncio.all_tasks(loop)
-        for each in left:
-            each.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.close()
 
-    def note(port: int) -> None:
-        ports.append(port)
-        started.set()
-
-    task = loop.create_task(Server(respond, limits).serve(0, note))
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert started.wait(30)
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(30)
-        assert not thread.is_alive()
+def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
+    """The strokes of a letter's example `number`: [x, y] in fractions of AMHCD's frame, y down."""
+    writer, moment = (np.random.default_rng([number, part]) for part in range(2))
+    ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
+    return list((points[0] / SIZE).round(4).tolist())
 
 
 class Client:

@@ -13,6 +13,7 @@ from lenet_xp.system.text import in_shell
 COMMANDS = {
     "predict": "read letters from image files",
     "demo": "draw letters in the browser and see them read",
+    "site": "write that page as files for any web host",
     "train": "train LeNet-5, test it, draw its learning curves and errors",
     "evaluate": "score a model on a data set",
     "compare": "compare finished runs in one table",

@@ -1,109 +1,43 @@
-"""The page's files and the two questions that it asks: what is this, and how is that written."""
+"""The page as files: what `lenet-xp site` writes and the demo's server has beside it."""
 
-import re
-from collections.abc import Callable
-from http import HTTPStatus
+import hashlib
+import json
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lenet_xp.demo.server import Answer, Head, Refused, as_json
-from lenet_xp.errors import InputError
-from lenet_xp.letters.alphabet import letter
-from lenet_xp.letters.handwriting import SIZE, hands, write
+from lenet_xp.export import describe
 from lenet_xp.letters.strokes import SHAPES
+from lenet_xp.model_file import SavedModel
 
-KINDS = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".ttf": "font/ttf",
-}
-MAX_EXAMPLES = 2**31  # examples: of each letter
-FONT = "mpl-data/fonts/ttf/DejaVuSans.ttf"  # matplotlib's own, which holds all 33 letters
+WORKER = "worker.js"  # keeps the other files for when there is no network
 
 
-class Site:
-    """Answers requests: files by their exact names, POST /read, GET /letters and /strokes.
+def site_files(saved: SavedModel, photos: bool) -> dict[str, bytes]:
+    """All files of the page by name. photos: whether a server beside it reads photos.
 
-    read: tells of a picture's bytes, at a height of the writing if it is known; raises InputError.
+    Without one the browser keeps the page, under a version that follows from its files' content.
     """
-
-    def __init__(
-        self, read: Callable[[bytes, float | None], dict[str, Any]], class_names: tuple[str, ...]
-    ):
-        self._read = read
-        self._files = _files()
-        known = [letter(name) for name in class_names]
-        table = [{**vars(each), "written": each.name in SHAPES} for each in known]
-        self._files["/letters"] = as_json(table)
-
-    def __call__(self, head: Head, body: bytes) -> Answer:
-        """The answer to a request; raises Refused for whatever is not served."""
-        if head.path == "/read":
-            _allow(head, "POST")
-            try:
-                return as_json(self._read(body, _height(head.query)))
-            except InputError as error:
-                raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
-            except MemoryError as error:
-                status = HTTPStatus.SERVICE_UNAVAILABLE
-                raise Refused(status, "out of memory; give a smaller picture") from error
-        if head.path not in self._files and head.path != "/strokes":
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
-        _allow(head, "GET", "HEAD")
-        return self._files.get(head.path) or _strokes(head.query)
+    page = files(__package__).joinpath("page").iterdir()
+    site = {each.name: each.read_bytes() for each in page}
+    model = {name: json.loads(text) for name, text in describe(saved).items()}
+    model["templates"] = {name: template(name) for name in saved.class_names if name in SHAPES}
+    text = json.dumps(model | {"photos": photos}, ensure_ascii=False, separators=(",", ":"))
+    values = [saved.model.ops.to_host(each.value) for each in saved.model.parameters().values()]
+    site["model.json"] = text.encode()
+    site["model.bin"] = b"".join(each.astype("<f4").tobytes() for each in values)
+    worker = site.pop(WORKER)
+    if not photos:
+        names = sorted(site)
+        version = hashlib.sha256(worker + b"".join(site[name] for name in names)).hexdigest()[:16]
+        known = f'const VERSION = "{version}", FILES = {json.dumps(names)};\n'
+        site[WORKER] = known.encode() + worker
+    return site
 
 
-def _files() -> dict[str, Answer]:
-    """Every file that is served, by its path: no request reaches the disk."""
-    served = {}
-    for file in files(__package__).joinpath("page").iterdir():
-        if kind := KINDS.get(Path(file.name).suffix):
-            answer = Answer(file.read_bytes(), kind, headers={"Cache-Control": "no-cache"})
-            served[f"/{file.name}"] = answer
-    served["/"] = served["/index.html"]
-    spec = find_spec("matplotlib")  # importing it would take a third of a second
-    font = Path(spec.origin if spec and spec.origin else "").parent / FONT
-    if font.is_file():
-        lasting = {"Cache-Control": "max-age=86400"}
-        served["/letters.ttf"] = Answer(font.read_bytes(), KINDS[".ttf"], headers=lasting)
-    return served
-
-
-def _allow(head: Head, *methods: str) -> None:
-    if head.method not in methods:
-        allowed = ", ".join(methods)
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"use {allowed}", Allow=allowed)
-
-
-def _height(query: str) -> float | None:
-    text = _values(query).get("height")
-    if text is not None and not re.fullmatch(r"\d\.\d{1,6}", text, re.ASCII):
-        raise Refused(HTTPStatus.BAD_REQUEST, "height is a number such as 0.5")
-    return None if text is None else float(text)
-
-
-def _values(query: str) -> dict[str, str]:
-    return dict(each.partition("=")[::2] for each in query.split("&"))
-
-
-def _strokes(query: str) -> Answer:
-    values = _values(query)
-    name, number = values.get("letter", ""), values.get("number", "0")
-    if name not in SHAPES:
-        raise Refused(HTTPStatus.NOT_FOUND, "there is no such letter")
-    if not re.fullmatch(r"\d{1,11}", number, re.ASCII) or int(number) >= MAX_EXAMPLES:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"number is a whole number below {MAX_EXAMPLES:,}")
-    return as_json(pen_strokes(name, int(number)))
-
-
-def pen_strokes(name: str, number: int) -> list[list[list[float]]]:
-    """The strokes of a letter's example `number`: [x, y] in fractions of AMHCD's frame, y down."""
-    writer, moment = (np.random.default_rng([number, part]) for part in range(2))
-    ((_, points),) = write(SHAPES[name], hands(writer, moment, 1), moment)
-    return list((points[0] / SIZE).round(4).tolist())
+def template(name: str) -> list[tuple[str, list[list[float]]]]:
+    """The strokes, kind and points, of a letter's usual build in fractions of its frame, y down."""
+    shape = SHAPES[name]
+    usual = max(shape.allographs, key=lambda each: each.share)
+    place = np.array([0, shape.top]), np.array([1, 1 - shape.top])
+    return [(e.kind, (place[0] + e.points.mean(-1) * place[1]).tolist()) for e in usual.strokes]

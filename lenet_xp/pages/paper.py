@@ -122,7 +122,8 @@ def lay_flat(grey: np.ndarray, outline: np.ndarray | None, matrix: np.ndarray) -
     inside, rim = np.zeros_like(levels), 2 * int(RIM * max(size)) + 1
     cv2.fillConvexPoly(inside, np.rint(corners - (left, top)).astype(np.int32), 255)
     inside = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inside = cv2.erode(inside, np.ones((rim, rim), np.uint8))[1:-1, 1:-1]
+    inner = cv2.erode(inside, np.ones((rim, rim), np.uint8))
+    inside = (inner if inner.any() else inside)[1:-1, 1:-1]  # a strip may be all rim
     x, y, wide, high = cv2.boundingRect(inside)
     matrix = np.array([(1, 0, -x), (0, 1, -y), (0, 0, 1)]) @ matrix
     levels, inside = levels[y : y + high, x : x + wide], inside[y : y + high, x : x + wide]

@@ -10,8 +10,8 @@ HOST = b"HOST"  # stands for the server's own name and port until they are known
 TARGETS = (
     *("/read", "/read?height=0.5", "/read?height=", "/read?height=9.9&height=x", "/read/"),
     *("/", "/page.js", "/letters", "/letters.ttf", "/../server.py", "/%2e%2e/x", "/page.js%00"),
-    *("/strokes?letter=yaz&number=1", "/strokes?letter=yar&number=99999999999", "/strokes"),
-    *("/strokes?" + "letter=yaz&" * 400, "/" + "x" * 5000, "http://127.0.0.1/read", "/\x80\xff"),
+    *("/?token=", "/?token=x", "/model.json?x", "/model.bin", "/worker.js"),
+    *("/?" + "token=yaz&" * 400, "/" + "x" * 5000, "http://127.0.0.1/read", "/\x80\xff"),
     *("//read", "*", ""),
 )
 METHODS = ("GET", "GET", "POST", "POST", "PUT", "OPTIONS", "TRACE", "get", "G T", "")

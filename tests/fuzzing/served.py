@@ -4,15 +4,17 @@ import json
 import socket
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from demo_server import HOST, Client, ask, served
 
 from fuzzing import requests
-from lenet_xp.demo.reading import PictureReader
-from lenet_xp.demo.site import Site
+from lenet_xp.demo.reading import find_letters
+from lenet_xp.demo.site import site_files
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
+from lenet_xp.reader import Reader
 
 PATIENCE = 20  # seconds without a word
 BUG = 500  # the status of an answer that the server itself failed to give
@@ -23,9 +25,9 @@ class Demo:
 
     def __init__(self, model: Path):
         saved = load_model(model, get_ops("numpy"))
-        site = Site(PictureReader(saved), saved.class_names)
+        site = site_files(saved, photos=True), partial(find_letters, reader=Reader(saved))
         self._open = ExitStack()  # as long as this is held
-        self._port = self._open.enter_context(served(site))
+        self._port = self._open.enter_context(served(*site))
 
     def asked(self, request: bytes) -> tuple[int | None, str]:
         """0 where every answer is a success, 2 where the last is a refusal, with its reason as a
@@ -34,7 +36,7 @@ class Demo:
         name = f"{HOST}:{self._port}".encode()
         try:
             statuses, reason = self._answers(request.replace(requests.HOST, name))
-            well = ask(self._port, "GET /letters")[0] == 200
+            well = ask(self._port, "GET /icon.svg")[0] == 200
         except (OSError, ValueError, KeyError) as error:  # silence, or what is no answer
             return None, f"{type(error).__name__}: {error}"
         if BUG in statuses or not well:

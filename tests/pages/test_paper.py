@@ -104,3 +104,11 @@ def test_ink_has_its_place_in_the_picture_after_a_turn():
         box_in_picture(own, left, top, np.linalg.inv(turn)), (50, 140, 200, 20), atol=2
     )
     assert box_in_picture(own[:9, :7], 5, 6, np.diag((2.0, 2.0, 1.0))) == (10, 12, 14, 18)
+
+
+def test_a_strip_of_a_page_may_be_turned():
+    """All of it is near an edge of the sheet, which is otherwise left out."""
+    strip = np.full((8, 1000), 200, np.uint8)
+    turn = np.vstack([cv2.getRotationMatrix2D((0, 0), 0.5, 1), (0, 0, 1)])
+    flat = lay_flat(strip, None, turn)
+    assert flat.inside.any() and (flat.levels == 200).all()

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from base64 import b64decode
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from blanks import BLANKS
 from PIL import Image
 
 import lenet_xp
-from lenet_xp.demo.reading import PictureReader
+from lenet_xp.demo.reading import find_letters
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.pictures.no_ink import are_blank, is_ink
@@ -40,14 +41,11 @@ def test_no_letter_is_read_from_a_photo_of_paper(reader, name):
 
 
 def test_the_demo_reads_no_letter_from_no_ink(reader):
-    read = PictureReader(reader.saved)
     for name in ("white", "paper, noise", "vignette, noise", "transparent black"):
         buffer = io.BytesIO()
         picture = BLANKS[name](200, 200, np.random.default_rng(0))
         Image.fromarray(picture).save(buffer, "png")
-        for height in (None, 1.0):
-            answer = read(buffer.getvalue(), height)
-            assert answer["blank"] and answer["readings"] == []
+        assert not any(b64decode(find_letters(buffer.getvalue(), reader)["seen"])), name
 
 
 def test_many_readings_tell_blanks_from_letters(reader):

@@ -95,10 +95,7 @@ def test_what_must_not_be_is_noticed(monkeypatch, tmp_path):
 
 
 def test_a_server_that_fails_is_noticed(monkeypatch):
-    def failing(saved):
-        return lambda picture, height: fails()
-
-    monkeypatch.setattr(served, "PictureReader", failing)
+    monkeypatch.setattr(served, "find_letters", lambda photo, reader: fails())
     request = requests.honest(images.seed(0))
     case = Case("demo", "", "demo", (), {"request": request})
     (outcome,) = pool.outcomes([case])

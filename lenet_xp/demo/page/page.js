@@ -1,31 +1,45 @@
-// Puts the page together: what is drawn is asked about, what is answered is shown.
+// Puts the page together: what is drawn is read, what is read is shown.
 
 import { Drawing } from "./drawing.js";
-import { Maps } from "./maps.js";
+import { archive, forget, keep, kept } from "./keep.js";
+import { path } from "./pen.js";
+import { Lesson } from "./lesson.js";
+import { loaded } from "./reading.js";
 import { Readings } from "./readings.js";
-import { Asking } from "./reading.js";
+import { Seeing } from "./seeing.js";
 import { Sheet } from "./sheet.js";
-import { LANGUAGES, chosen, preferred, speak, words } from "./words.js";
+import { LANGUAGES, preferred, speak, words } from "./words.js";
 
 const MOST = 32 * 2 ** 20; // bytes of a photo
+const CALM = 40; // ms between two pictures of the layers
 const at = (id) => document.getElementById(id);
 
-const drawing = new Drawing(at("canvas"));
-const maps = new Maps(at("seen"), at("layers"));
-const readings = new Readings(at("readings"), at("remark"), at("spoken"), at("speed"));
-const asking = new Asking(answered, failed);
-let letters = [], sheet = null, writing = 0;
+speak(preferred());
+let reader;
+try { reader = await loaded(); } catch (error) {
+  at("trouble").textContent = words().unloaded;
+  throw error;
+}
+const { photos } = reader.model, drawing = new Drawing(at("canvas"));
+const lesson = new Lesson(reader), seeing = new Seeing(reader.network, at("layers")), readings = new Readings(reader.refuses), sheet = new Sheet(at("sheet"), reader.letters, choose);
+let last = null, frame = 0, seen = 0, writing = 0, asking = false; // asking: which letter it was
 
-function answered(reading, since) {
+/** Show a reading at once, and what the network made of it a little later: the pen comes first. */
+function show(reading, since = null) {
+  last = reading;
   at("trouble").textContent = "";
-  maps.show(reading);
   readings.show(reading, since);
+  ask(false);
+  cancelAnimationFrame(frame);
+  seen ||= setTimeout(() => {
+    seen = 0;
+    seeing.show(last);
+  }, CALM);
 }
 
-function failed(reason) {
+function fail(reason) {
+  show(null);
   at("trouble").textContent = reason ?? words().unreachable;
-  maps.show(null);
-  readings.show(null, null);
 }
 
 drawing.addEventListener("touched", () => { writing++; });
@@ -34,73 +48,116 @@ drawing.addEventListener("changed", ({ detail: since }) => {
   at("undo").disabled = at("clear").disabled = empty;
   at("invitation").hidden = !empty || !!drawing.template;
   at("guides").hidden = !!photo;
-  if (empty) {
-    asking.drop();
-    answered(null, null);
-  } else if (photo) asking.ask(() => ({ body: photo }));
-  else asking.ask(() => ({ body: drawing.picture(), height: drawing.height }), since);
+  if (empty) show(null);
+  else if (photo) find(photo);
+  else if (since !== null) show(reader.drawing(drawing.strokes, drawing.height), since);
+  else {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => { if (drawing.strokes.length) show(reader.drawing(drawing.strokes, drawing.height)); });
+  }
 });
+
+/** Have the server find what a photo shows. */
+async function find(photo) {
+  show(null);
+  const reading = await reader.photo(photo);
+  if (drawing.photo !== photo) return;
+  if ("error" in reading) { fail(reading.error); return; }
+  if (reading.page) drawing.mark(reading.page.letters.map((each) => each.box), reading.width, reading.height);
+  show(reading);
+}
 
 function undo() { writing++; drawing.undo(); }
 function clear() { writing++; drawing.clear(); }
 
 async function lay(file) {
   writing++;
-  if (file.size > MOST) { failed(words().tooLarge); return; }
+  if (!photos || file.size > MOST) { fail(photos ? words().tooLarge : words().noPhotos); return; }
   let bitmap = null;
   try { bitmap = await createImageBitmap(file); } catch { /* TIFF and PGM: read here, not shown */ }
   drawing.lay(file, bitmap);
 }
 
-/** Write a letter as a hand would: the chosen one, else any. */
-async function show() {
-  const known = letters.filter((each) => each.written);
-  const letter = sheet?.letter?.written ? sheet.letter : known[Math.floor(Math.random() * known.length)];
+/** Write a letter as its template has it: the chosen one, else any. */
+async function write() {
+  const known = reader.letters.filter((each) => each.template);
+  const letter = sheet.letter?.template ? sheet.letter : known[Math.floor(Math.random() * known.length)];
   if (!letter) return;
-  const mine = ++writing;
-  const number = Math.floor(Math.random() * 1e6);
-  let strokes;
-  try {
-    const response = await fetch(`strokes?letter=${encodeURIComponent(letter.name)}&number=${number}`);
-    strokes = await response.json();
-  } catch { failed(null); return; }
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (mine !== writing) return;
+  const mine = ++writing, still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   drawing.clear();
-  for (const stroke of strokes.map((each) => drawing.place(letter.glyph, each))) {
-    drawing.begin(stroke[0]);
-    for (let i = 1; i < stroke.length; i += 2) {
+  for (const stroke of letter.template) {
+    const points = drawing.place(letter.glyph, path(stroke));
+    drawing.begin(points[0]);
+    for (const point of points.slice(1)) {
       if (!still) await new Promise(requestAnimationFrame);
       if (mine !== writing) return;
-      drawing.add(stroke.slice(i, i + 2));
+      drawing.add([point]);
     }
     drawing.end();
   }
 }
 
 function choose(letter) {
+  if (asking && letter) {
+    store(letter.name);
+    return false;
+  }
   drawing.template = letter?.glyph ?? "";
   at("invitation").hidden = !!letter || !drawing.empty;
   drawing.paint();
+  return true;
+}
+
+/** Ask whether the first reading is right, or which letter it was. */
+function ask(which) {
+  const first = drawing.photo ? null : last?.readings?.[0];
+  asking = which && !!first;
+  at("question").style.visibility = first ? "visible" : "hidden";
+  at("question").firstElementChild.textContent = !first ? "" : which ? words().which : words().question(`${first.glyph} ${first.name}`);
+  at("right").disabled = at("wrong").disabled = which || !first;
+  at("sheet").classList.toggle("asked", asking);
+}
+
+function store(name) {
+  if (!keep(name, drawing.strokes)) {
+    fail(words().full);
+    return;
+  }
+  clear();
+  count();
+}
+
+function count() {
+  const { length } = kept();
+  at("kept").hidden = !length;
+  at("kept").firstElementChild.textContent = words().kept(length);
 }
 
 function translate(name) {
   speak(name);
-  maps.speak();
+  seeing.speak();
   readings.speak();
-  for (const each of at("languages").children) each.ariaPressed = String(each.lang === chosen());
+  lesson.speak();
+  ask(asking);
+  count();
+  at("language").value = name;
 }
 
-for (const [name, word] of Object.entries(LANGUAGES)) {
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", lang: name, textContent: word });
-  button.addEventListener("click", () => translate(name));
-  at("languages").append(button);
-}
-
+at("language").append(...Object.entries(LANGUAGES).map(([name, word]) => Object.assign(document.createElement("option"), { value: name, lang: name, textContent: word })));
+at("language").addEventListener("change", ({ target }) => translate(target.value));
 at("undo").addEventListener("click", undo);
 at("clear").addEventListener("click", clear);
-at("example").addEventListener("click", show);
+at("example").addEventListener("click", write);
+at("right").addEventListener("click", () => store(last.readings[0].name));
+at("wrong").addEventListener("click", () => ask(true));
+at("forget").addEventListener("click", () => { forget(); count(); });
+at("download").addEventListener("click", async () => {
+  const link = document.createElement("a");
+  Object.assign(link, { download: "drawings.zip", href: URL.createObjectURL(new Blob([await archive(kept())], { type: "application/zip" })) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+});
+at("choose").hidden = !photos;
 at("choose").addEventListener("click", () => at("photo").click());
 at("photo").addEventListener("change", ({ target }) => {
   if (target.files.length) lay(target.files[0]);
@@ -127,9 +184,7 @@ document.addEventListener("paste", ({ clipboardData }) => {
 
 translate(preferred());
 drawing.clear();
-try {
-  letters = await (await fetch("letters")).json();
-  sheet = new Sheet(at("sheet"), letters, choose);
-  await document.fonts.load("1em Letters", "ⵣ");
-} catch { failed(null); }
+for (let i = 0; i < 20; i++) reader.drawing([[[0, 0], [1, i / 20]]], 1); // compiled before the first stroke
+await document.fonts.load("1em Letters", "ⵣ");
+if (!photos) navigator.serviceWorker?.register("worker.js").catch(() => {}); // not from a file or a plain http host
 document.body.dataset.ready = "yes";

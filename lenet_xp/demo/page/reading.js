@@ -1,51 +1,51 @@
-// Asks the server what a picture shows: one question at a time, and always the latest.
+// What a picture shows: the page's own network, or for a photo the server that finds its letters.
 
-export class Asking {
-  #show; #fail; #next = null; #busy = false;
+import { prepared } from "./framing.js";
+import { Network, shared } from "./network.js";
+import { centred } from "./pen.js";
 
-  /** show(reading, since): what to do with an answer. fail(word): with none; a server's sentence or null. */
-  constructor(show, fail) {
-    this.#show = show;
-    this.#fail = fail;
+const TOP = 5, RING = ["ya", "yar"];
+
+/** The model and its reader, from the files beside this one. */
+export async function loaded() {
+  const [model, numbers] = await Promise.all([
+    fetch("model.json").then((each) => each.json()),
+    fetch("model.bin").then((each) => each.arrayBuffer())]);
+  return new Reader(model, new Float32Array(numbers));
+}
+
+export class Reader {
+  constructor(model, numbers) {
+    this.model = model;
+    this.network = new Network(model, numbers);
+    this.letters = model.class_names.map((name, i) => ({ name, glyph: model.glyphs[i], latin: model.latin[i], template: model.templates[name], place: i }));
+    this.refuses = this.network.layers.at(-1).kind === "rubbish";
   }
 
-  /** Ask about what `make` gives, a body and perhaps the writing's height; since: when the pen went up, else null. */
-  ask(make, since = null) {
-    this.#next = { make, since };
-    if (!this.#busy) this.#run();
+  /** The reading of strokes, height letters high. */
+  drawing(strokes, height) { return this.#read(prepared(centred(strokes), this.model.preprocessing), height); }
+
+  /** The reading of a photo's bytes, or what the server says is wrong: { error }, null where it says nothing. */
+  async photo(file) {
+    let answer;
+    try {
+      const response = await fetch("read", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" } });
+      answer = await response.json();
+      if (!response.ok) return answer;
+    } catch { return { error: null }; }
+    return answer.page ? answer : this.#read(Uint8Array.from(atob(answer.seen), (each) => each.charCodeAt(0)), null);
   }
 
-  /** Forget the questions not yet answered. */
-  drop() { this.#next = { make: null }; }
-
-  async #run() {
-    this.#busy = true;
-    while (this.#next) {
-      const { make, since } = this.#next;
-      this.#next = null;
-      if (!make) continue;
-      const answer = await question(make());
-      if (this.#next) {
-        if (this.#next.make && answer.reading) this.#show(answer.reading, null);
-      } else if (answer.reading) this.#show(answer.reading, since);
-      else this.#fail(answer.error);
+  #read(seen, height) {
+    if (!seen.some(Boolean)) return { blank: true, seen, readings: [] };
+    const plain = this.network.read(seen), letters = plain.reduce((a, b) => a + b, 0);
+    const probabilities = shared(plain, this.model.class_names, height);
+    const all = this.letters.map((each, i) => ({ ...each, probability: probabilities[i] })).sort((a, b) => b.probability - a.probability || a.place - b.place);
+    const readings = all.slice(0, TOP);
+    if (RING.includes(readings[0].name)) { // both rings are shown
+      const rest = all.slice(TOP).filter((each) => RING.includes(each.name));
+      readings.splice(TOP - rest.length, TOP, ...rest);
     }
-    this.#busy = false;
+    return { seen, readings, sized: height !== null, none: letters < this.model.threshold, rest: this.refuses ? Math.max(0, 1 - letters) : null };
   }
-}
-
-async function question({ body, height }) {
-  try {
-    const response = await fetch(height === undefined ? "read" : `read?height=${height.toFixed(3)}`, { method: "POST", body, headers: { "Content-Type": "application/octet-stream" } });
-    const answer = await response.json();
-    return response.ok ? { reading: answer } : { error: answer.error };
-  } catch {
-    return { error: null };
-  }
-}
-
-/** A picture or maps from the server: levels as a typed array, and their shape. */
-export function levels({ levels, shape }, type) {
-  const bytes = Uint8Array.from(atob(levels), (each) => each.charCodeAt(0));
-  return { values: new type(bytes.buffer), shape };
 }

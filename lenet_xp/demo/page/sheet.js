@@ -4,7 +4,7 @@ export class Sheet {
   #place; #chosen; #buttons = [];
   letter = null; // the one chosen
 
-  /** chosen(letter): called with the letter whose template is to be shown, or null. */
+  /** chosen(letter): called with the letter chosen, or null; whether it stays pressed. */
   constructor(place, letters, chosen) {
     this.#place = place;
     this.#chosen = chosen;
@@ -34,9 +34,10 @@ export class Sheet {
   }
 
   #choose(button, letter) {
-    this.letter = button.ariaPressed === "true" ? null : letter;
-    for (const each of this.#buttons) each.ariaPressed = String(each === button && !!this.letter);
-    this.#chosen(this.letter);
+    const wanted = button.ariaPressed === "true" ? null : letter;
+    if (!this.#chosen(wanted ?? (this.#place.classList.contains("asked") ? letter : null))) return;
+    this.letter = wanted;
+    for (const each of this.#buttons) each.ariaPressed = String(each === button && !!wanted);
   }
 
   /** The Tab key stops at the letter that was last visited. */
@@ -47,7 +48,7 @@ export class Sheet {
   #key(event) {
     const here = this.#buttons.indexOf(document.activeElement), last = this.#buttons.length - 1;
     const across = getComputedStyle(this.#place).gridTemplateColumns.split(" ").length;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across };
+    const ahead = document.documentElement.dir === "rtl" ? -1 : 1, steps = { ArrowLeft: -ahead, ArrowRight: ahead, ArrowUp: -across, ArrowDown: across };
     let to = here + (steps[event.key] ?? 0);
     if (event.key === "Home") to = 0;
     else if (event.key === "End") to = last;

@@ -1,128 +1,291 @@
-// What the page says, in English, French and Tamazight (Standard Moroccan, in Tifinagh).
+// What the page says, in English, French, Arabic and Tamazight (Standard Moroccan, in Tifinagh).
 // Of the Tamazight the words for write, letter, language, tools, undo, clear, choose, line, reading,
-// input, file and server are MediaWiki's; no speaker has gone over the sentences yet.
+// input, file and server are MediaWiki's; no speaker has gone over the Arabic and the Tamazight yet.
 
-export const LANGUAGES = { en: "English", fr: "Français", zgh: "ⵜⴰⵎⴰⵣⵉⵖⵜ" };
+export const LANGUAGES = { en: "English", fr: "Français", ar: "العربية", zgh: "ⵜⴰⵎⴰⵣⵉⵖⵜ" };
+const NUMBERS = { en: "en", fr: "fr", ar: "ar-MA", zgh: "fr" }; // how percentages are written
 
 export const WORDS = {
   en: {
+    unreviewed: "",
     title: "Handwriting, read by LeNet-5",
     language: "Language",
     write: "Write a letter",
     paper: "Paper to write on",
     invitation: "Write here: mouse, finger or pen",
-    help: "A letter stands between the two full lines; ⴰ stays below the dashed one. You may also drop a photo anywhere on this page.",
+    help: "A letter stands between the two full lines; ⴰ stays below the dashed one.",
     tools: "Tools",
     undo: "Undo",
     clear: "Clear",
     example: "Show me",
-    photo: "Photo…",
+    photo: "Photo",
     reading: "Reading",
     network: "What the network sees",
+    networkHelp: "Point at a feature: the frames show where it looked, and below is the patch above the kernel that made it. Blue is above zero, orange below.",
     input: "Input",
+    inputWord: "what the network is given",
     seen: "The picture as the network sees it",
-    maps: (name, count, high, wide) => `${count} maps of layer ${name}, ${high} by ${wide}`,
+    saliency: "Saliency",
+    saliencyWord: "which pixels speak for the first letter, if darker: blue; if lighter: orange",
+    output: "Output",
+    lens: "The patch, above the kernel that it is multiplied by",
+    kinds: {
+      conv2d: "each map looks for one small pattern everywhere",
+      avgpool2d: "the mean of each block: where exactly matters less",
+      maxpool2d: "the largest of each block: where exactly matters less",
+      map_affine: "each map is scaled and shifted",
+      linear: "each number weighs all of the layer before",
+      codes: "how near the layer before is to each letter’s code",
+    },
+    maps: (name, size) => `Layer ${name}, ${size}; arrow keys point at its features`,
+    made: (name, map, sum, result) => `${name}, ${map}: the sum of patch × kernel, and a bias, is ${sum}; after the layer ${result}`,
+    training: "Train it here",
+    trainingHelp: "The same network, its weights at random, learns from letters that the page draws itself: plain gradient descent, 16 letters a step.",
+    start: "Train",
+    stop: "Stop",
+    learned: (count, loss, share) => `${count} letters seen, loss ${loss}; ${share} of the last 200 read right before they were learned`,
+    curve: "The loss of each step",
+    kernels: "The kernels of the first layer",
     letters: "The letters",
     lettersHelp: "Choose one to trace it, or let “Show me” write it. Arrow keys move.",
-    nothing: "Nothing is written yet.",
     read: (name, latin, share) => `${name}, ${latin}, ${share}`,
+    rest: "none of these",
     none: "This is none of the letters.",
     uncertain: "Not sure: the letter may not be among these.",
     twins: "ⴰ and ⵔ differ in size only: below the dashed line it is ⴰ.",
     sizeless: "ⴰ and ⵔ differ in size only, which a photo of one letter does not tell.",
     speed: (ms) => `read in ${ms} ms`,
-    tracing: (name) => `Template: ${name}`,
+    question: (letter) => `Was it ${letter}?`,
+    which: "Which letter was it? Choose it below.",
+    right: "Yes",
+    wrong: "No",
+    kept: (count) => `Drawings kept in this browser, with their letters: ${count}. They leave it only as a download.`,
+    download: "Download",
+    forget: "Delete them",
+    full: "The browser has no room for more drawings; download and delete them.",
     tooLarge: "This file is too large: at most 32 MB.",
+    noPhotos: "This page reads drawings. For photos, run: lenet-xp demo",
     unreachable: "The server does not answer. Is it still running?",
+    unloaded: "The model could not be loaded; load the page again.",
   },
   fr: {
+    unreviewed: "",
     title: "L’écriture manuscrite, lue par LeNet-5",
     language: "Langue",
     write: "Écrire une lettre",
     paper: "Papier pour écrire",
     invitation: "Écrivez ici : souris, doigt ou stylet",
-    help: "Une lettre tient entre les deux lignes pleines ; ⴰ reste sous la ligne pointillée. On peut aussi déposer une photo n’importe où sur la page.",
+    help: "Une lettre tient entre les deux lignes pleines ; ⴰ reste sous la ligne pointillée.",
     tools: "Outils",
     undo: "Annuler",
     clear: "Effacer",
     example: "Montrer",
-    photo: "Photo…",
+    photo: "Photo",
     reading: "Lecture",
     network: "Ce que voit le réseau",
+    networkHelp: "Pointez une caractéristique : les cadres montrent où elle a regardé, et en bas se trouve le morceau d’image au-dessus du noyau qui l’a faite. Bleu : au-dessus de zéro, orange : au-dessous.",
     input: "Entrée",
+    inputWord: "ce que le réseau reçoit",
     seen: "L’image telle que le réseau la voit",
-    maps: (name, count, high, wide) => `${count} cartes de la couche ${name}, ${high} sur ${wide}`,
+    saliency: "Saillance",
+    saliencyWord: "quels pixels parlent pour la première lettre, plus foncés : bleu ; plus clairs : orange",
+    output: "Sortie",
+    lens: "Le morceau d’image, au-dessus du noyau qui le multiplie",
+    kinds: {
+      conv2d: "chaque carte cherche partout un petit motif",
+      avgpool2d: "la moyenne de chaque bloc : l’endroit exact compte moins",
+      maxpool2d: "le plus grand de chaque bloc : l’endroit exact compte moins",
+      map_affine: "chaque carte est mise à l’échelle et décalée",
+      linear: "chaque nombre pèse toute la couche précédente",
+      codes: "la distance de la couche précédente au code de chaque lettre",
+    },
+    maps: (name, size) => `Couche ${name}, ${size} ; les flèches désignent ses caractéristiques`,
+    made: (name, map, sum, result) => `${name}, ${map} : la somme image × noyau, plus un biais, fait ${sum} ; après la couche ${result}`,
+    training: "L’entraîner ici",
+    trainingHelp: "Le même réseau, ses poids tirés au hasard, apprend de lettres que la page dessine elle-même : simple descente de gradient, 16 lettres par pas.",
+    start: "Entraîner",
+    stop: "Arrêter",
+    learned: (count, loss, share) => `${count} lettres vues, perte ${loss} ; ${share} des 200 dernières lues juste avant d’être apprises`,
+    curve: "La perte à chaque pas",
+    kernels: "Les noyaux de la première couche",
     letters: "Les lettres",
     lettersHelp: "Choisissez-en une pour la repasser, ou laissez « Montrer » l’écrire. Les flèches déplacent.",
-    nothing: "Rien n’est encore écrit.",
     read: (name, latin, share) => `${name}, ${latin}, ${share}`,
+    rest: "aucune d’elles",
     none: "Ce n’est aucune de ces lettres.",
     uncertain: "Lecture incertaine : la lettre n’est peut-être pas dans cette liste.",
     twins: "ⴰ et ⵔ ne diffèrent que par la taille : sous la ligne pointillée, c’est ⴰ.",
     sizeless: "ⴰ et ⵔ ne diffèrent que par la taille, que la photo d’une seule lettre ne dit pas.",
     speed: (ms) => `lu en ${ms} ms`,
-    tracing: (name) => `Modèle : ${name}`,
+    question: (letter) => `Était-ce ${letter} ?`,
+    which: "Quelle lettre était-ce ? Choisissez-la plus bas.",
+    right: "Oui",
+    wrong: "Non",
+    kept: (count) => `Dessins gardés dans ce navigateur, avec leurs lettres : ${count}. Ils n’en sortent que téléchargés.`,
+    download: "Télécharger",
+    forget: "Les supprimer",
+    full: "Le navigateur n’a plus de place pour des dessins ; téléchargez-les et supprimez-les.",
     tooLarge: "Ce fichier est trop grand : 32 Mo au plus.",
+    noPhotos: "Cette page lit des dessins. Pour des photos, lancez : lenet-xp demo",
     unreachable: "Le serveur ne répond pas. Tourne-t-il encore ?",
+    unloaded: "Le modèle n’a pas pu être chargé ; rechargez la page.",
+  },
+  ar: {
+    unreviewed: "لم يراجع متحدث باللغة العربية هذه الترجمة بعد.",
+    title: "الكتابة اليدوية كما تقرؤها LeNet-5",
+    language: "اللغة",
+    write: "اكتب حرفا",
+    paper: "ورقة للكتابة",
+    invitation: "اكتب هنا بالفأرة أو الإصبع أو القلم",
+    help: "يقع الحرف بين الخطين المتصلين، ويبقى ⴰ تحت الخط المتقطع.",
+    tools: "الأدوات",
+    undo: "تراجع",
+    clear: "مسح",
+    example: "أرني",
+    photo: "صورة",
+    reading: "القراءة",
+    network: "ما تراه الشبكة",
+    networkHelp: "أشر إلى سمة: تبين الإطارات أين نظرت، وفي الأسفل الجزء من الصورة فوق النواة التي صنعتها. الأزرق فوق الصفر والبرتقالي تحته.",
+    input: "المدخل",
+    inputWord: "ما تعطاه الشبكة",
+    seen: "الصورة كما تراها الشبكة",
+    saliency: "البروز",
+    saliencyWord: "البكسلات التي ترجح الحرف الأول: أزرق إذا صارت أغمق، وبرتقالي إذا صارت أفتح",
+    output: "المخرج",
+    lens: "الجزء من الصورة، فوق النواة التي يضرب فيها",
+    kinds: {
+      conv2d: "تبحث كل خريطة عن نمط صغير في كل مكان",
+      avgpool2d: "متوسط كل كتلة: يقل أثر الموضع الدقيق",
+      maxpool2d: "أكبر قيمة في كل كتلة: يقل أثر الموضع الدقيق",
+      map_affine: "تضرب كل خريطة في عدد ويضاف إليها آخر",
+      linear: "يزن كل عدد الطبقة السابقة كلها",
+      codes: "مدى قرب الطبقة السابقة من رمز كل حرف",
+    },
+    maps: (name, size) => `الطبقة ${name}، ${size}؛ تشير الأسهم إلى سماتها`,
+    made: (name, map, sum, result) => `${name}، ${map}: مجموع الصورة × النواة مع الانحياز هو ${sum}، وبعد الطبقة ${result}`,
+    training: "درّبها هنا",
+    trainingHelp: "تتعلم الشبكة نفسها، بأوزان عشوائية، من حروف ترسمها الصفحة: انحدار تدرجي بسيط، 16 حرفا في كل خطوة.",
+    start: "درّب",
+    stop: "أوقف",
+    learned: (count, loss, share) => `${count} حرفا، الخسارة ${loss}؛ قرئ ${share} من آخر 200 حرف صحيحا قبل تعلمها`,
+    curve: "الخسارة في كل خطوة",
+    kernels: "نوى الطبقة الأولى",
+    letters: "الحروف",
+    lettersHelp: "اختر حرفا لترسم فوقه، أو دع «أرني» يكتبه. الأسهم للتنقل.",
+    read: (name, latin, share) => `${name}، ${latin}، ${share}`,
+    rest: "لا شيء منها",
+    none: "ليس هذا أحد الحروف.",
+    uncertain: "القراءة غير مؤكدة: قد لا يكون الحرف بين هذه.",
+    twins: "لا يختلف ⴰ و ⵔ إلا في الحجم: تحت الخط المتقطع هو ⴰ.",
+    sizeless: "لا يختلف ⴰ و ⵔ إلا في الحجم، وصورة حرف واحد لا تبينه.",
+    speed: (ms) => `قرئ في ${ms} ms`,
+    question: (letter) => `هل كان ${letter}؟`,
+    which: "أي حرف كان؟ اختره في الأسفل.",
+    right: "نعم",
+    wrong: "لا",
+    kept: (count) => `الرسوم المحفوظة في هذا المتصفح مع حروفها: ${count}. لا تغادره إلا بالتنزيل.`,
+    download: "تنزيل",
+    forget: "حذفها",
+    full: "لم يبق في المتصفح مكان للرسوم؛ نزلها ثم احذفها.",
+    tooLarge: "الملف كبير جدا: 32 ميغابايت على الأكثر.",
+    noPhotos: "تقرأ هذه الصفحة الرسوم. للصور شغل: lenet-xp demo",
+    unreachable: "لا يجيب الخادم. هل ما زال يعمل؟",
+    unloaded: "تعذر تحميل النموذج؛ أعد تحميل الصفحة.",
   },
   zgh: {
+    unreviewed: "ⵓⵔ ⵜⴰ ⵉⵥⵔⵉ ⴽⵔⴰ ⵏ ⵓⵎⵙⵙⴰⵡⴰⵍ ⵜⴰⵙⵓⵖⵍⵜ ⴰⴷ.",
     title: "ⵜⵉⵔⵔⴰ ⵏ ⵓⴼⵓⵙ, ⵉⵖⵔⴰ ⵜⵏⵜ LeNet-5",
     language: "ⵜⵓⵜⵍⴰⵢⵜ",
     write: "ⴰⵔⴰ ⴰⵙⴽⴽⵉⵍ",
     paper: "ⵜⴰⵡⵔⵉⵇⵜ ⵏ ⵜⵉⵔⵔⴰ",
     invitation: "ⴰⵔⴰ ⴷⴰ",
-    help: "ⴰⵙⴽⴽⵉⵍ ⵉⵍⵍⴰ ⴳⵔ ⵙⵉⵏ ⵉⵣⵔⵉⵔⴳⵏ; ⴰ ⵉⵍⵍⴰ ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ. ⵜⵣⵎⵔⴷ ⴰⴷ ⵜⵙⵔⵙⴷ ⴷⴰ ⵜⴰⵡⵍⴰⴼⵜ.",
+    help: "ⴰⵙⴽⴽⵉⵍ ⵉⵍⵍⴰ ⴳⵔ ⵙⵉⵏ ⵉⵣⵔⵉⵔⴳⵏ; ⴰ ⵉⵍⵍⴰ ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ.",
     tools: "ⵉⵎⴰⵙⵙⵏ",
     undo: "ⵙⵔ",
     clear: "ⵙⴼⴹ",
     example: "ⴰⵎⴷⵢⴰ",
-    photo: "ⵜⴰⵡⵍⴰⴼⵜ…",
+    photo: "ⵜⴰⵡⵍⴰⴼⵜ",
     reading: "ⵜⵉⵖⵔⵉ",
     network: "ⴰⵢⵏⵏⴰ ⵉⵥⵕⵕⴰ ⵓⵥⵟⵟⴰ",
+    networkHelp: "ⵎⵍ ⴽⵔⴰ ⴳ ⵜⴽⴰⵕⴹⵉⵡⵉⵏ: ⴰⴷ ⵜⵥⵔⴷ ⵎⴰⵏⵉ ⵉⵥⵕⵕⴰ ⵓⵥⵟⵟⴰ.",
     input: "ⴰⴽⵛⵛⵓⵎ",
+    inputWord: "ⴰⵢⵏⵏⴰ ⵉⵜⵜⴰⵎⵥ ⵓⵥⵟⵟⴰ",
     seen: "ⵜⴰⵡⵍⴰⴼⵜ ⵎⴽ ⵜⵜ ⵉⵥⵕⵕⴰ ⵓⵥⵟⵟⴰ",
-    maps: (name, count, high, wide) => `${name}: ${count} ⵏ ⵜⴽⴰⵕⴹⵉⵡⵉⵏ, ${high} × ${wide}`,
+    saliency: "ⴰⵎⵏⵉⴳ",
+    saliencyWord: "ⵎⴰⵏⵉ ⵉⵥⵕⵕⴰ ⵓⵥⵟⵟⴰ",
+    output: "ⵓⴼⵓⵖ",
+    lens: "ⵜⴰⴳⵣⵣⵓⵎⵜ ⵏ ⵜⵡⵍⴰⴼⵜ ⴷ ⵓⵖⵙⵎⵉⵔ ⵏⵏⵙ",
+    kinds: {
+      conv2d: "ⴰⵔ ⵜⵔⵣⵣⵓ ⴰⵍⵖⵓ ⴰⵎⵥⵥⵢⴰⵏ ⴳ ⴽⵓ ⴰⵏⵙⴰ",
+      avgpool2d: "ⵜⵓⵣⵣⵓⵎⵜ ⵏ ⴽⵓ ⵜⴰⴳⵣⵣⵓⵎⵜ",
+      maxpool2d: "ⴰⵅⴰⵜⴰⵔ ⴳ ⴽⵓ ⵜⴰⴳⵣⵣⵓⵎⵜ",
+      map_affine: "ⴽⵓ ⵜⴰⴽⴰⵕⴹⴰ ⵙ ⵓⵎⴹⴰⵏ ⵏⵏⵙ",
+      linear: "ⴽⵓ ⵓⵟⵟⵓⵏ ⵙⴳ ⵎⴰⵢⴰ ⵣⵡⴰⵔⵏ",
+      codes: "ⴰⵏⵎⴰⵍⴰ ⵙ ⵜⴰⵏⴳⴰⵍⵜ ⵏ ⴽⵓ ⴰⵙⴽⴽⵉⵍ",
+    },
+    maps: (name, size) => `${name}: ⵜⵉⴽⴰⵕⴹⵉⵡⵉⵏ, ${size}`,
+    made: (name, map, sum, result) => `${name}, ${map}: Σ ${sum} → ${result}`,
+    training: "ⵙⵙⵍⵎⴷ ⵜ ⴷⴰ",
+    trainingHelp: "ⵓⵥⵟⵟⴰ ⴰⵔ ⵉⵍⵎⵎⴷ ⵙⴳ ⵉⵙⴽⴽⵉⵍⵏ ⵏⵏⴰ ⵜⵓⵏⵖ ⵜⴰⵙⵏⴰ.",
+    start: "ⵙⵙⵍⵎⴷ",
+    stop: "ⴱⴷⴷ",
+    learned: (count, loss, share) => `${count} ⵏ ⵉⵙⴽⴽⵉⵍⵏ, ${loss}, ${share}`,
+    curve: "ⵜⴰⵣⴳⵍⵜ",
+    kernels: "ⵉⵖⵙⵎⵉⵔⵏ ⵏ ⵜⵙⵙⵉ ⵜⴰⵎⵣⵡⴰⵔⵓⵜ",
     letters: "ⵉⵙⴽⴽⵉⵍⵏ",
     lettersHelp: "ⵙⵜⵉ ⵢⴰⵏ ⵓⵙⴽⴽⵉⵍ, ⵜⴰⵔⴰⴷ ⵜ.",
-    nothing: "ⵓⵔ ⵜⴰ ⵉⵍⵍⵉ ⴽⵔⴰ.",
     read: (name, latin, share) => `${name}, ${latin}, ${share}`,
+    rest: "ⵡⴰⵍⵓ ⴳⵉⵙⵏ",
     none: "ⵓⵔ ⵉⴳⵉ ⴰⵙⴽⴽⵉⵍ.",
     uncertain: "ⵓⵔ ⵉⴹⵎⵏ: ⵉⵣⵎⵔ ⴰⴷ ⵓⵔ ⵉⵍⵉ ⵓⵙⴽⴽⵉⵍ ⴷⴰ.",
     twins: "ⴰ ⴷ ⵔ: ⴰⵎⵥⵥⵢⴰⵏ, ⴷⴷⴰⵡ ⵓⵣⵔⵉⵔⴳ ⵏ ⵜⵓⵣⵣⵓⵎⵜ, ⵉⴳⴰ ⴰ.",
     sizeless: "ⴰ ⵏⵖ ⵔ.",
     speed: (ms) => `${ms} ms`,
-    tracing: (name) => `ⴰⵙⴽⴽⵉⵍ: ${name}`,
+    question: (letter) => `ⵉⵙ ⵉⴳⴰ ${letter}?`,
+    which: "ⵎⴰⵏ ⴰⵙⴽⴽⵉⵍ? ⵙⵜⵉ ⵜ.",
+    right: "ⵢⴰⵀ",
+    wrong: "ⵓⵀⵓ",
+    kept: (count) => `ⵓⵏⵓⵖⵏ ⵉⵜⵜⵓⵃⴹⴰⵏ ⴷⴰ: ${count}.`,
+    download: "ⴰⴳⵎ",
+    forget: "ⴽⴽⵙ ⵜⵏ",
+    full: "ⵓⵔ ⴷⴰ ⵉⵍⵍⵉ ⵓⵏⵙⴰ: ⴰⴳⵎ ⵜⵏ, ⵜⴽⴽⵙⴷ ⵜⵏ.",
     tooLarge: "ⵉⵅⴰⵜⵔ ⵓⴼⴰⵢⵍⵓ: 32 MB.",
+    noPhotos: "ⵜⵉⵡⵍⴰⴼⵉⵏ: lenet-xp demo",
     unreachable: "ⵓⵔ ⵉⵔⵉⵔ ⵓⵎⴰⴽⴽⴰⵢ.",
+    unloaded: "ⵓⵔ ⵉⵜⵜⵓⴰⴳⵎ ⵓⵥⵟⵟⴰ.",
   },
 };
 
 const KEY = "lenet_xp language";
 let language = "en";
+const formats = {};
 
 /** The words of the language chosen. */
 export const words = () => WORDS[language];
-export const chosen = () => language;
 
 /** The language remembered, else the first of the browser's own that is spoken here. */
 export function preferred() {
-  const remembered = recall();
+  let remembered = null;
+  try { remembered = localStorage.getItem(KEY); } catch { /* not to be had: private windows */ }
   if (remembered in WORDS) return remembered;
-  const known = { en: "en", fr: "fr", zgh: "zgh", ber: "zgh", tzm: "zgh", shi: "zgh", rif: "zgh" };
-  const own = navigator.languages.map((each) => known[each.split("-")[0].toLowerCase()]);
-  return own.find(Boolean) ?? "en";
+  const known = { en: "en", fr: "fr", ar: "ar", ary: "ar", zgh: "zgh", ber: "zgh", tzm: "zgh", shi: "zgh", rif: "zgh" };
+  return navigator.languages.map((each) => known[each.split("-")[0].toLowerCase()]).find(Boolean) ?? "en";
 }
 
 /** Put a language's words into the page, name the language to the browser, and remember it. */
 export function speak(name) {
   language = name;
-  try { localStorage.setItem(KEY, name); } catch { /* not to be kept: private windows */ }
-  document.documentElement.lang = name;
+  try { localStorage.setItem(KEY, name); } catch { /* nor kept */ }
+  Object.assign(document.documentElement, { lang: name, dir: name === "ar" ? "rtl" : "ltr" });
   document.title = `${words().title} · lenet_xp`;
   for (const each of document.querySelectorAll("[data-words]")) each.textContent = words()[each.dataset.words];
   for (const each of document.querySelectorAll("[data-label]")) each.ariaLabel = words()[each.dataset.label];
+  document.getElementById("unreviewed").hidden = !words().unreviewed;
 }
 
-function recall() {
-  try { return localStorage.getItem(KEY); } catch { return null; }
+/** A share as a percentage in the language's way; to make a format takes long, so they are kept. */
+export function percent(share) {
+  const [coarse, fine] = (formats[language] ??= [0, 1].map((digits) => new Intl.NumberFormat(NUMBERS[language], { style: "percent", maximumFractionDigits: digits })));
+  if (share < 0.0005) return `< ${fine.format(0.001)}`;
+  return (share < 0.1 || share > 0.99 ? fine : coarse).format(share);
 }
