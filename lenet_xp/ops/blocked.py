@@ -57,40 +57,63 @@ class BlockedStage:
         outputs, count = pool * pool * out_channels, shape[3]
         self.group_rows = self._choose_group(outputs)
         self.groups = self.rows // self.group_rows
+        self.slabs = self._slabs(outputs)
 
         def new(*size: int) -> np.ndarray:
             return aligned_empty(size, dtype)
 
         self.padded = new(channels, shape[1] + 2 * padding, shape[2] + 2 * padding, count)
         self.padded.fill(0.0)
-        self.columns = new(self.groups, self.depth + 1, self.group_rows * self.cols * count)
-        self.columns[:, -1] = 1.0
-        self.matrix = new(outputs, self.depth + 1)
+        self.columns = new(self.groups, self.depth + 2, self.group_rows * self.cols * count)
+        self.columns[:, :: self.depth + 1] = 1.0
+        self.matrix = new(outputs, self.depth + 2)
         self.matrix.fill(0.0)
         self.a = new(self.groups, outputs, self.columns.shape[2])
         self.y = new(out_channels, self.rows, self.cols, count)
         self.share = new(*self.y.shape)
-        self.dmatrices = new(self.groups, self.depth + 1, outputs)
-        self.dmatrix = new(self.depth + 1, outputs)
+        self.dmatrices = new(self.groups, self.depth + 2, outputs)
+        self.dmatrices.fill(0.0)
+        self.dmatrix = new(self.depth + 2, outputs)
         self.mean = dtype(1.0 / pool**2)
         self._make_views()
 
     def _choose_group(self, outputs: int) -> int:
         """Rows to a product: the most that keep it small, or all where even one row is large."""
-        row = outputs * (self.depth + 1) * self.cols * self.shape[3]
+        row = outputs * (self.depth + 2) * self.cols * self.shape[3]
         divisors = (r for r in range(1, self.rows + 1) if self.rows % r == 0)
         return max((r for r in divisors if r * row < SMALL_PRODUCT), default=self.rows)
+
+    def _slabs(self, outputs: int) -> list[tuple[slice, slice]]:
+        """For each product, its rows of the matrix and the stretch of its columns that it needs.
+
+        The first row of phases begins with the ones above the patch, the others end with the ones
+        below. One image is too little work for more than one product.
+        """
+        if self.pool == 1 or self.shape[3] == 1:
+            return [(slice(0, outputs), slice(0, self.depth + 1))]
+        line = self.depth // self.patch[0]  # pixels in a row of patches, of all channels
+        first = self.kernel_shape[2] * line + 1
+        each = outputs // self.pool
+        slabs = [(slice(0, each), slice(0, first))]
+        for i in range(1, self.pool):
+            place = slice(i * each, (i + 1) * each)
+            slabs.append((place, slice(1 + i * self.stride * line, self.depth + 2)))
+        return slabs
 
     def _make_views(self) -> None:
         channels, count = self.shape[0], self.shape[3]
         split = (self.groups, self.group_rows, self.cols, count)
-        self.column_pixels = self.columns[:, :-1].reshape(
-            self.groups, channels, *self.patch, *split[1:]
+        self.column_pixels = self.columns[:, 1:-1].reshape(
+            self.groups, self.patch[0], channels, self.patch[1], *split[1:]
         )
-        self.matrix_kernels = self._kernels_in(self.matrix, *self.matrix.strides)
-        self.matrix_biases = self.matrix[:, -1].reshape(-1, self.kernel_shape[0])
-        self.dmatrix_kernels = self._kernels_in(self.dmatrix, *self.dmatrix.strides[::-1])
-        self.dmatrix_biases = self.dmatrix[-1].reshape(-1, self.kernel_shape[0])
+        self.matrix_kernels = self._kernels_in(self.matrix[:, 1:], *self.matrix.strides)
+        self.matrix_biases = self.matrix[:, :: self.depth + 1].reshape(
+            -1, self.kernel_shape[0], 2
+        )
+        self.dmatrix_kernels = self._kernels_in(self.dmatrix[1:], *self.dmatrix.strides[::-1])
+        self.dmatrix_biases = self.dmatrix[:: self.depth + 1].reshape(
+            2, -1, self.kernel_shape[0]
+        )
         self.phases = self.a.reshape(self.groups, self.pool**2, self.kernel_shape[0], *split[1:])
         self.y_groups = self._in_groups(self.y)
         self.share_groups = self._in_groups(self.share)[:, None]
@@ -108,12 +131,12 @@ class BlockedStage:
         output, pixel: the matrix's strides, in bytes, along its outputs and its patch pixels.
         """
         out_channels, channels, *kernel = self.kernel_shape
-        line = self.patch[1] * pixel
+        line = channels * self.patch[1] * pixel
         strides = (
             self.pool * out_channels * output + self.stride * line,
             out_channels * output + self.stride * pixel,
             output,
-            self.patch[0] * line,
+            self.patch[1] * pixel,
             line,
             pixel,
         )
@@ -124,13 +147,13 @@ class BlockedStage:
         """A view of x in the order of `column_pixels`."""
         c, h, w, n = x.strides
         step = self.stride * self.pool
-        strides = (self.group_rows * step * h, c, h, w, step * h, step * w, n)
+        strides = (self.group_rows * step * h, h, c, w, step * h, step * w, n)
         return as_strided(x, self.column_pixels.shape, strides, writeable=False)
 
     def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable[..., Any]) -> None:
         """Set the block matrix; run(f, ...) calls f(...)."""
         run(np.copyto, self.matrix_kernels, weight)
-        run(np.copyto, self.matrix_biases, bias)
+        run(np.copyto, self.matrix_biases, bias[:, None])
 
     def forward(
         self, x: np.ndarray, activate: Callable[..., Any], run: Callable[..., Any]
@@ -141,7 +164,8 @@ class BlockedStage:
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
         run(np.copyto, self.column_pixels, self._patches(x))
-        run(np.matmul, self.matrix, self.columns, out=self.a)
+        for rows, pixels in self.slabs:
+            run(np.matmul, self.matrix[rows, pixels], self.columns[:, pixels], out=self.a[:, rows])
         activate(self.a, out=self.a)
         run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
         run(np.multiply, self.y, self.mean, out=self.y)
@@ -161,10 +185,11 @@ class BlockedStage:
         for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
             slope(a, out=a)
             run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])
-            run(np.matmul, columns, a.T, out=self.dmatrices[i])
+            for rows, pixels in self.slabs:
+                run(np.matmul, columns[pixels], a[rows].T, out=self.dmatrices[i, pixels, rows])
         run(np.add.reduce, self.dmatrices, axis=0, out=self.dmatrix)
         run(np.add.reduce, self.dmatrix_kernels, axis=(0, 1), out=dweight)
-        run(np.add.reduce, self.dmatrix_biases, axis=0, out=dbias)
+        run(np.add.reduce, self.dmatrix_biases, axis=(0, 1), out=dbias)
 
     def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
         """dx, after `backward`: the columns' gradients, written over the columns, folded back.
@@ -172,22 +197,22 @@ class BlockedStage:
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as
         stride x stride phases they are neighbours, and each addition is one long run.
         """
-        run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
+        run(np.matmul, self.matrix.T[1:-1], self.a, out=self.columns[:, 1:-1])
         channels, height, width, count = self.shape
         step = self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]
         high = max(-(-(height + 2 * self.padding) // step), self.rows + blocks[0] - 1)
         wide = max(-(-(width + 2 * self.padding) // step), self.cols + blocks[1] - 1)
-        sums = aligned_empty((channels, step, step, high, wide, count), self.y.dtype)
+        sums = aligned_empty((step, channels, step, high, wide, count), self.y.dtype)
         run(sums.fill, 0.0)
         for i, j in np.ndindex(*blocks):
             top, left = i * step, j * step
-            part = self.column_pixels[:, :, top : top + step, left : left + step]
-            phases = sums[:, : part.shape[2], : part.shape[3]]
+            part = self.column_pixels[:, top : top + step, :, left : left + step]
+            phases = sums[: part.shape[1], :, : part.shape[3]]
             place = self._in_groups(phases[:, :, :, i : i + self.rows, j : j + self.cols])
             run(np.add, place, part, out=place)
         dx = aligned_empty((channels, high, step, wide, step, count), self.y.dtype)
-        run(np.copyto, dx, sums.transpose(0, 3, 1, 4, 2, 5))
+        run(np.copyto, dx, sums.transpose(1, 3, 0, 4, 2, 5))
         p, pixels = self.padding, dx.reshape(channels, high * step, wide * step, count)
         return pixels[:, p : p + height, p : p + width]
 
