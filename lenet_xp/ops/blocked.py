@@ -1,22 +1,22 @@
-"""Windows on NumPy: im2col, pools, and the stage, blocked by pooling windows.
+"""The stage on NumPy: convolution, activation and average pool as one, blocked by pooling windows.
 
-The stage is convolution, activation and average pool as one operation.
-
-A column is the patch of pixels that feeds one pooling window. The kernel matrix holds the kernel
-once for every output of the window, shifted within the patch, and zeros elsewhere, so that one
-product yields all of them: for LeNet-5 1.44 times the arithmetic of plain im2col, but 2.8 times
-less copying and four times as many rows, which matrix libraries like. A last row of ones meets the
-biases. ARCHITECTURE.md has the drawing.
+A column is the patch of pixels that feeds one pooling window, between two ones. The kernel matrix
+holds the kernel once for every output of the window (a phase), shifted within the patch, and zeros
+elsewhere. The patch's rows are outermost in a column, so the phases of one row meet a stretch of
+it, a slab, and need one product with that: for LeNet-5 1.2 times the arithmetic of plain im2col,
+but 2.8 times less copying and more rows, which matrix libraries like. The ones meet the biases.
+ARCHITECTURE.md has the drawing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from lenet_xp.ops.reference import Array, Ops, every, output_size, phases
+from lenet_xp.ops.reference import output_size
 from lenet_xp.ops.settings import StageSettings
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
@@ -37,8 +37,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 class BlockedStage:
     """All workspaces and views of one stage for one shape of input.
 
-    shape: of x (C, H, W, N). Rows of pooling windows are processed in groups, each one matrix
-    product. Backward may follow each forward once.
+    shape: of x (C, H, W, N). Rows of pooling windows are processed in groups, and forward in turns
+    within them where that makes small products. Backward may follow each forward once.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class BlockedStage:
         self.patch = tuple(k + (pool - 1) * stride for k in kernel)
         self.depth = channels * self.patch[0] * self.patch[1]
         outputs, count = pool * pool * out_channels, shape[3]
-        self.group_rows = self._choose_group(outputs)
-        self.groups = self.rows // self.group_rows
         self.slabs = self._slabs(outputs)
+        self.group_rows = self._most_rows(self.rows, outputs * (self.depth + 2))
+        self.groups = self.rows // self.group_rows
 
         def new(*size: int) -> np.ndarray:
             return aligned_empty(size, dtype)
@@ -77,28 +77,34 @@ class BlockedStage:
         self.mean = dtype(1.0 / pool**2)
         self._make_views()
 
-    def _choose_group(self, outputs: int) -> int:
-        """Rows to a product: the most that keep it small, or all where even one row is large."""
-        row = outputs * (self.depth + 2) * self.cols * self.shape[3]
-        divisors = (r for r in range(1, self.rows + 1) if self.rows % r == 0)
-        return max((r for r in divisors if r * row < SMALL_PRODUCT), default=self.rows)
+    def _most_rows(self, of: int, entries: int) -> int:
+        """Rows of windows to a product with a matrix of so many entries; they divide `of`.
+
+        The most that keep it small, or all where even one row is large.
+        """
+        row = entries * self.cols * self.shape[3]
+        divisors = (r for r in range(1, of + 1) if of % r == 0)
+        return max((r for r in divisors if r * row < SMALL_PRODUCT), default=of)
 
     def _slabs(self, outputs: int) -> list[tuple[slice, slice]]:
-        """For each product, its rows of the matrix and the stretch of its columns that it needs.
+        """For each row of phases, its rows of the matrix and the stretch that is not 0 in them.
 
-        The first row of phases begins with the ones above the patch, the others end with the ones
-        below. One image is too little work for more than one product.
+        The first row of phases takes its biases from the ones above the pixels, the others from
+        those below. One image is too little work for more than one product.
         """
         if self.pool == 1 or self.shape[3] == 1:
             return [(slice(0, outputs), slice(0, self.depth + 1))]
-        line = self.depth // self.patch[0]  # pixels in a row of patches, of all channels
-        first = self.kernel_shape[2] * line + 1
-        each = outputs // self.pool
-        slabs = [(slice(0, each), slice(0, first))]
-        for i in range(1, self.pool):
-            place = slice(i * each, (i + 1) * each)
-            slabs.append((place, slice(1 + i * self.stride * line, self.depth + 2)))
-        return slabs
+        each, line = outputs // self.pool, self.depth // self.patch[0]
+        slabs = [slice(0, 1 + max(self.kernel_shape[2], self.stride) * line)]
+        slabs += [slice(1 + i * self.stride * line, self.depth + 2) for i in range(1, self.pool)]
+        return [(slice(i * each, (i + 1) * each), pixels) for i, pixels in enumerate(slabs)]
+
+    def _bands(self) -> Iterator[tuple[slice, slice]]:
+        """For each stretch of pixels that the same slabs hold: their rows, and the stretch."""
+        ends = {end for _, pixels in self.slabs for end in (pixels.start, pixels.stop)}
+        for top, bottom in pairwise(sorted({min(max(end, 1), self.depth + 1) for end in ends})):
+            met = [rows for rows, p in self.slabs if p.start <= top and bottom <= p.stop]
+            yield slice(met[0].start, met[-1].stop), slice(top, bottom)
 
     def _make_views(self) -> None:
         channels, count = self.shape[0], self.shape[3]
@@ -107,16 +113,18 @@ class BlockedStage:
             self.groups, self.patch[0], channels, self.patch[1], *split[1:]
         )
         self.matrix_kernels = self._kernels_in(self.matrix[:, 1:], *self.matrix.strides)
-        self.matrix_biases = self.matrix[:, :: self.depth + 1].reshape(
-            -1, self.kernel_shape[0], 2
-        )
+        self.matrix_biases = self.matrix[:, :: self.depth + 1].reshape(-1, self.kernel_shape[0], 2)
         self.dmatrix_kernels = self._kernels_in(self.dmatrix[1:], *self.dmatrix.strides[::-1])
-        self.dmatrix_biases = self.dmatrix[:: self.depth + 1].reshape(
-            2, -1, self.kernel_shape[0]
-        )
+        self.dmatrix_biases = self.dmatrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
         self.phases = self.a.reshape(self.groups, self.pool**2, self.kernel_shape[0], *split[1:])
+        largest = max(self.matrix[slab].size for slab in self.slabs)
+        self.turns = self.group_rows // self._most_rows(self.group_rows, largest)
         self.y_groups = self._in_groups(self.y)
         self.share_groups = self._in_groups(self.share)[:, None]
+
+    def _in_turns(self, columns: np.ndarray) -> np.ndarray:
+        """A view (groups, turns, K, L) of (groups, K, turns * L): each turn a small product."""
+        return columns.reshape(*columns.shape[:2], self.turns, -1).transpose(0, 2, 1, 3)
 
     def _in_groups(self, y: np.ndarray) -> np.ndarray:
         """A view (groups, ..., group rows, cols, N) of (..., rows, cols, N)."""
@@ -164,8 +172,9 @@ class BlockedStage:
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
         run(np.copyto, self.column_pixels, self._patches(x))
+        columns, a = self._in_turns(self.columns), self._in_turns(self.a)
         for rows, pixels in self.slabs:
-            run(np.matmul, self.matrix[rows, pixels], self.columns[:, pixels], out=self.a[:, rows])
+            run(np.matmul, self.matrix[rows, pixels], columns[:, :, pixels], out=a[:, :, rows])
         activate(self.a, out=self.a)
         run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
         run(np.multiply, self.y, self.mean, out=self.y)
@@ -197,7 +206,8 @@ class BlockedStage:
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as
         stride x stride phases they are neighbours, and each addition is one long run.
         """
-        run(np.matmul, self.matrix.T[1:-1], self.a, out=self.columns[:, 1:-1])
+        for rows, band in self._bands():
+            run(np.matmul, self.matrix[rows, band].T, self.a[:, rows], out=self.columns[:, band])
         channels, height, width, count = self.shape
         step = self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]
@@ -215,96 +225,3 @@ class BlockedStage:
         run(np.copyto, dx, sums.transpose(1, 3, 0, 4, 2, 5))
         p, pixels = self.padding, dx.reshape(channels, high * step, wide * step, count)
         return pixels[:, p : p + height, p : p + width]
-
-
-class WindowOps(Ops):
-    """The operations on windows of NumPy arrays, without the blocking: im2col, col2im, pools."""
-
-    _run: Callable[..., Any]  # calls a NumPy function that writes into `out`; see NumpyOps
-    _new: Callable[..., np.ndarray]
-
-    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
-        channels, height, width, count = x.shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
-        x = self._pad(x, padding)
-        c, h, w, n = x.strides
-        shape, steps = (channels, *kernel, rows, cols, count), (h * stride, w * stride, n)
-        view = as_strided(x, shape, (c, h, w, *steps), writeable=False)
-        self._run(np.copyto, columns.reshape(view.shape), view)
-        return columns
-
-    def col2im(
-        self,
-        columns: Array,
-        shape: tuple[int, int, int, int],
-        kernel: tuple[int, int],
-        stride: int = 1,
-        padding: int = 0,
-    ) -> Array:
-        channels, height, width, count = shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = columns.reshape(channels, *kernel, rows, cols, count)
-        x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        self._run(x.fill, 0.0)
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                pixels = x[every(i, stride, rows, j, cols)]
-                self._run(np.add, pixels, columns[:, i, j], out=pixels)
-        return x[:, padding : padding + height, padding : padding + width]
-
-    def _pad(self, x: Array, padding: int) -> Array:
-        if padding == 0:
-            return x
-        channels, height, width, count = x.shape
-        padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        padded.fill(0.0)
-        inside = padded[:, padding : padding + height, padding : padding + width]
-        self._run(np.copyto, inside, x)
-        return padded
-
-    def average_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        y = self._pool(np.add, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-        return self._run(np.multiply, y, self.dtype(1.0 / size**2), out=y)
-
-    def max_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        return self._pool(np.maximum, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-
-    def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
-        """The phases of all blocks combined one after the other."""
-        first, *others = phases(size, out.shape[1], out.shape[2])
-        self._run(np.copyto, out, x[first])
-        for phase in others:
-            self._run(combine, out, x[phase], out=out)
-        return out
-
-    def average_pool_backward(
-        self, dy: Array, shape: tuple[int, int, int, int], size: int
-    ) -> Array:
-        rows, cols = dy.shape[1], dy.shape[2]
-        dx = self._new(*shape)
-        if rows * size != shape[1] or cols * size != shape[2]:
-            self._run(dx.fill, 0.0)
-        mean = self.dtype(1.0 / size**2)
-        share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
-        for phase in phases(size, rows, cols):
-            self._run(np.copyto, dx[phase], share)
-        return dx
-
-    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
-        rows, cols = y.shape[1], y.shape[2]
-        dx = self._new(*x.shape)
-        if (rows * size, cols * size) != x.shape[1:3]:
-            self._run(dx.fill, 0.0)
-        free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
-        self._run(free.fill, True)
-        for phase in phases(size, rows, cols):
-            self._run(np.equal, x[phase], y, out=winner)
-            self._run(np.logical_and, winner, free, out=winner)
-            self._run(np.multiply, dy, winner, out=dx[phase])
-            self._run(np.greater, free, winner, out=free)
-        return dx

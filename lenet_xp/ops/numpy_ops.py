@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lenet_xp.ops.blocked import BlockedStage, WindowOps, aligned_empty
+from lenet_xp.ops.blocked import BlockedStage, aligned_empty
 from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
 from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
+from lenet_xp.ops.windows import WindowOps
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
 # otherwise. Ours are long runs already, and with short buffers it takes more of them as they are:
