@@ -66,15 +66,16 @@ class BlockedStage:
         self.padded.fill(0.0)
         self.columns = new(self.groups, self.depth + 2, self.group_rows * self.cols * count)
         self.columns[:, :: self.depth + 1] = 1.0
-        self.matrix = new(outputs, self.depth + 2)
+        self.matrix = new(self.depth + 2, outputs)
         self.matrix.fill(0.0)
         self.a = new(self.groups, outputs, self.columns.shape[2])
         self.y = new(out_channels, self.rows, self.cols, count)
         self.share = new(*self.y.shape)
         self.dmatrices = new(self.groups, self.depth + 2, outputs)
         self.dmatrices.fill(0.0)
-        self.dmatrix = new(self.depth + 2, outputs)
+        self.dmatrix = new(*self.matrix.shape)
         self.mean = dtype(1.0 / pool**2)
+        self.means = np.full(pool**2, self.mean)
         self._make_views()
 
     def _most_rows(self, of: int, entries: int) -> int:
@@ -87,24 +88,24 @@ class BlockedStage:
         return max((r for r in divisors if r * row < SMALL_PRODUCT), default=of)
 
     def _slabs(self, outputs: int) -> list[tuple[slice, slice]]:
-        """For each row of phases, its rows of the matrix and the stretch that is not 0 in them.
+        """For each row of phases, the stretch of a column that it meets, and its outputs.
 
         The first row of phases takes its biases from the ones above the pixels, the others from
         those below. One image is too little work for more than one product.
         """
         if self.pool == 1 or self.shape[3] == 1:
-            return [(slice(0, outputs), slice(0, self.depth + 1))]
+            return [(slice(0, self.depth + 1), slice(0, outputs))]
         each, line = outputs // self.pool, self.depth // self.patch[0]
         slabs = [slice(0, 1 + max(self.kernel_shape[2], self.stride) * line)]
         slabs += [slice(1 + i * self.stride * line, self.depth + 2) for i in range(1, self.pool)]
-        return [(slice(i * each, (i + 1) * each), pixels) for i, pixels in enumerate(slabs)]
+        return [(slab, slice(i * each, (i + 1) * each)) for i, slab in enumerate(slabs)]
 
     def _bands(self) -> Iterator[tuple[slice, slice]]:
-        """For each stretch of pixels that the same slabs hold: their rows, and the stretch."""
-        ends = {end for _, pixels in self.slabs for end in (pixels.start, pixels.stop)}
+        """For each stretch of pixels that the same slabs hold: the stretch, and their outputs."""
+        ends = {end for slab, _ in self.slabs for end in (slab.start, slab.stop)}
         for top, bottom in pairwise(sorted({min(max(end, 1), self.depth + 1) for end in ends})):
-            met = [rows for rows, p in self.slabs if p.start <= top and bottom <= p.stop]
-            yield slice(met[0].start, met[-1].stop), slice(top, bottom)
+            met = [rows for slab, rows in self.slabs if slab.start <= top and bottom <= slab.stop]
+            yield slice(top, bottom), slice(met[0].start, met[-1].stop)
 
     def _make_views(self) -> None:
         channels, count = self.shape[0], self.shape[3]
@@ -112,10 +113,6 @@ class BlockedStage:
         self.column_pixels = self.columns[:, 1:-1].reshape(
             self.groups, self.patch[0], channels, self.patch[1], *split[1:]
         )
-        self.matrix_kernels = self._kernels_in(self.matrix[:, 1:], *self.matrix.strides)
-        self.matrix_biases = self.matrix[:, :: self.depth + 1].reshape(-1, self.kernel_shape[0], 2)
-        self.dmatrix_kernels = self._kernels_in(self.dmatrix[1:], *self.dmatrix.strides[::-1])
-        self.dmatrix_biases = self.dmatrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
         self.phases = self.a.reshape(self.groups, self.pool**2, self.kernel_shape[0], *split[1:])
         largest = max(self.matrix[slab].size for slab in self.slabs)
         self.turns = self.group_rows // self._most_rows(self.group_rows, largest)
@@ -133,12 +130,10 @@ class BlockedStage:
         strides = (self.group_rows * row, *y.strides[:-3], row, *y.strides[-2:])
         return as_strided(y, shape, strides)
 
-    def _kernels_in(self, matrix: np.ndarray, output: int, pixel: int) -> np.ndarray:
-        """A view (pool, pool, O, C, KH, KW) of where the kernels stand in a block matrix.
-
-        output, pixel: the matrix's strides, in bytes, along its outputs and its patch pixels.
-        """
+    def _kernels_in(self, matrix: np.ndarray) -> np.ndarray:
+        """A view (pool, pool, O, C, KH, KW) of where the kernels stand in a block matrix."""
         out_channels, channels, *kernel = self.kernel_shape
+        pixel, output = matrix.strides
         line = channels * self.patch[1] * pixel
         strides = (
             self.pool * out_channels * output + self.stride * line,
@@ -149,35 +144,47 @@ class BlockedStage:
             pixel,
         )
         shape = (self.pool, self.pool, out_channels, channels, *kernel)
-        return as_strided(matrix, shape, strides)
+        return as_strided(matrix[1:], shape, strides)
 
-    def _patches(self, x: np.ndarray) -> np.ndarray:
-        """A view of x in the order of `column_pixels`."""
-        c, h, w, n = x.strides
-        step = self.stride * self.pool
-        strides = (self.group_rows * step * h, h, c, w, step * h, step * w, n)
-        return as_strided(x, self.column_pixels.shape, strides, writeable=False)
+    def _biases_in(self, matrix: np.ndarray) -> np.ndarray:
+        """A view (2, pool * pool, O) of what meets the ones in a block matrix."""
+        return matrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
+
+    def _places(self) -> np.ndarray:
+        """Where each pixel of the first group's columns stands in x (C * H * W, N), padded."""
+        shape, step = self.padded.shape[:3], self.stride * self.pool
+        places = np.arange(np.prod(shape)).reshape(shape)
+        c, h, w = places.strides
+        strides = (h, c, w, step * h, step * w)
+        return np.array(as_strided(places, self.column_pixels.shape[1:-1], strides)).ravel()
 
     def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable[..., Any]) -> None:
         """Set the block matrix; run(f, ...) calls f(...)."""
-        run(np.copyto, self.matrix_kernels, weight)
-        run(np.copyto, self.matrix_biases, bias[:, None])
+        run(np.copyto, self._kernels_in(self.matrix), weight)
+        run(np.copyto, self._biases_in(self.matrix), bias)
 
     def forward(
         self, x: np.ndarray, activate: Callable[..., Any], run: Callable[..., Any]
     ) -> np.ndarray:
         """y (O, rows, cols, N); activate(a, out=a) works in place."""
-        if self.padding:
+        if self.padding or not x.flags.c_contiguous:
             p = self.padding
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
-        run(np.copyto, self.column_pixels, self._patches(x))
+        x, places = x.reshape(-1, x.shape[-1]), self._places()
+        down = self.group_rows * self.stride * self.pool * self.padded.shape[2]  # to the next group
+        for i, pixels in enumerate(self.column_pixels):
+            out = pixels.reshape(len(places), -1)
+            run(x[i * down :].take, places, axis=0, out=out, mode="clip")  # nothing is clipped
         columns, a = self._in_turns(self.columns), self._in_turns(self.a)
-        for rows, pixels in self.slabs:
-            run(np.matmul, self.matrix[rows, pixels], columns[:, :, pixels], out=a[:, :, rows])
+        for slab, rows in self.slabs:
+            run(np.matmul, self.matrix[slab, rows].T, columns[:, :, slab], out=a[:, :, rows])
         activate(self.a, out=self.a)
-        run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
-        run(np.multiply, self.y, self.mean, out=self.y)
+        if self.groups == 1:
+            run(np.dot, self.means, self.a.reshape(len(self.means), -1), self.y.reshape(-1))
+        else:
+            run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
+            run(np.multiply, self.y, self.mean, out=self.y)
         return self.y
 
     def backward(
@@ -194,11 +201,11 @@ class BlockedStage:
         for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
             slope(a, out=a)
             run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])
-            for rows, pixels in self.slabs:
-                run(np.matmul, columns[pixels], a[rows].T, out=self.dmatrices[i, pixels, rows])
+            for slab, rows in self.slabs:
+                run(np.matmul, columns[slab], a[rows].T, out=self.dmatrices[i, slab, rows])
         run(np.add.reduce, self.dmatrices, axis=0, out=self.dmatrix)
-        run(np.add.reduce, self.dmatrix_kernels, axis=(0, 1), out=dweight)
-        run(np.add.reduce, self.dmatrix_biases, axis=(0, 1), out=dbias)
+        run(np.add.reduce, self._kernels_in(self.dmatrix), axis=(0, 1), out=dweight)
+        run(np.add.reduce, self._biases_in(self.dmatrix), axis=(0, 1), out=dbias)
 
     def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
         """dx, after `backward`: the columns' gradients, written over the columns, folded back.
@@ -206,8 +213,8 @@ class BlockedStage:
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as
         stride x stride phases they are neighbours, and each addition is one long run.
         """
-        for rows, band in self._bands():
-            run(np.matmul, self.matrix[rows, band].T, self.a[:, rows], out=self.columns[:, band])
+        for band, rows in self._bands():
+            run(np.matmul, self.matrix[band, rows], self.a[:, rows], out=self.columns[:, band])
         channels, height, width, count = self.shape
         step = self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]

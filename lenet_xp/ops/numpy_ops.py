@@ -158,11 +158,11 @@ class NumpyOps(WindowOps):
             images = self._run(np.take, images, chosen, axis=0, out=gathered)
         count, height, width, *colours = images.shape
         channels = math.prod(colours)
-        transposed = np.empty((channels, height * width, count), images.dtype)
-        pixels = images.reshape(count, height * width, channels)
-        self._run(np.copyto, transposed, pixels.transpose(2, 1, 0))
+        pixels = images.reshape(count, height * width, channels).transpose(2, 1, 0)
+        if count > 1:  # in two steps NumPy turns and converts faster
+            pixels = self._run(_copy, pixels, out=np.empty(pixels.shape, images.dtype))
         x = self._new(channels, height, width, count)
-        self._run(np.copyto, x.reshape(transposed.shape), transposed)
+        self._run(np.copyto, x.reshape(pixels.shape), pixels)
         self._run(np.multiply, x, self.dtype(scale), out=x)
         return self._run(np.add, x, self.dtype(shift), out=x)
 
@@ -170,7 +170,7 @@ class NumpyOps(WindowOps):
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         out = self._new(a.shape[0], b.shape[1]) if out is None else out
-        product = np.multiply if a.shape[1] == 1 else np.matmul  # of one image; BLAS is slower
+        product = np.multiply if a.shape[1] == 1 else np.dot  # of one image; BLAS is slower
         return self._run(product, a, b, out=out)
 
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
