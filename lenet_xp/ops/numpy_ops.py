@@ -18,10 +18,6 @@ from lenet_xp.ops.windows import WindowOps
 # backward passes gain, forward ones less than the setting costs.
 BUFFER = 1024
 
-# From so many numbers on np.clip is faster than np.maximum with an array of zeros; with a bare 0
-# that takes up to three times as long.
-MIN_CLIPPED = 8192
-
 Run = Callable[..., Any]  # calls a NumPy function that writes into `out`
 
 
@@ -43,9 +39,8 @@ def _slope_of_scaled_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
 
 
 def _relu(run: Run, dtype: Any, x: Array, out: Array) -> Array:
-    if x.size < MIN_CLIPPED:
-        return run(np.maximum, x, np.zeros(x.shape, dtype), out=out)
-    return run(np.clip, x, dtype(0.0), dtype(np.inf), out=out)
+    # With a bare 0 np.maximum takes up to three times as long.
+    return run(np.maximum, x, np.zeros(x.shape[-2:], dtype), out=out)
 
 
 VALUE, SLOPE = 0, 1  # f and f' in an entry of a table
