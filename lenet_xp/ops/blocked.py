@@ -37,8 +37,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 class BlockedStage:
     """All workspaces and views of one stage for one shape of input.
 
-    shape: of x (C, H, W, N). Rows of pooling windows are processed in groups, and forward in turns
-    within them where that makes small products. Backward may follow each forward once.
+    shape: of x (C, H, W, N). Products take rows of pooling windows in turns, where that keeps them
+    small. Backward may follow each forward once.
     """
 
     def __init__(
@@ -56,36 +56,28 @@ class BlockedStage:
         self.depth = channels * self.patch[0] * self.patch[1]
         outputs, count = pool * pool * out_channels, shape[3]
         self.slabs = self._slabs(outputs)
-        self.group_rows = self._most_rows(self.rows, outputs * (self.depth + 2))
-        self.groups = self.rows // self.group_rows
 
         def new(*size: int) -> np.ndarray:
             return aligned_empty(size, dtype)
 
         self.padded = new(channels, shape[1] + 2 * padding, shape[2] + 2 * padding, count)
         self.padded.fill(0.0)
-        self.columns = new(self.groups, self.depth + 2, self.group_rows * self.cols * count)
-        self.columns[:, :: self.depth + 1] = 1.0
+        self.columns = new(self.depth + 2, self.rows * self.cols * count)
+        self.columns[:: self.depth + 1] = 1.0
         self.matrix = new(self.depth + 2, outputs)
         self.matrix.fill(0.0)
-        self.a = new(self.groups, outputs, self.columns.shape[2])
+        self.a = new(outputs, self.columns.shape[1])
         self.y = new(out_channels, self.rows, self.cols, count)
-        self.share = new(*self.y.shape)
-        self.dmatrices = new(self.groups, self.depth + 2, outputs)
-        self.dmatrices.fill(0.0)
-        self.dmatrix = new(*self.matrix.shape)
-        self.mean = dtype(1.0 / pool**2)
-        self.means = np.full(pool**2, self.mean)
-        self._make_views()
+        self.means = np.full(pool**2, 1.0 / pool**2, dtype)
 
-    def _most_rows(self, of: int, entries: int) -> int:
-        """Rows of windows to a product with a matrix of so many entries; they divide `of`.
+    def _turns(self, entries: int) -> int:
+        """In how many turns to multiply with so many entries of the matrix: all rows, or few.
 
-        The most that keep it small, or all where even one row is large.
+        The fewest with which a product is small, or one where even one row is large.
         """
         row = entries * self.cols * self.shape[3]
-        divisors = (r for r in range(1, of + 1) if of % r == 0)
-        return max((r for r in divisors if r * row < SMALL_PRODUCT), default=of)
+        divisors = (r for r in range(self.rows, 0, -1) if self.rows % r == 0)
+        return self.rows // next((r for r in divisors if r * row < SMALL_PRODUCT), self.rows)
 
     def _slabs(self, outputs: int) -> list[tuple[slice, slice]]:
         """For each row of phases, the stretch of a column that it meets, and its outputs.
@@ -107,28 +99,9 @@ class BlockedStage:
             met = [rows for slab, rows in self.slabs if slab.start <= top and bottom <= slab.stop]
             yield slice(top, bottom), slice(met[0].start, met[-1].stop)
 
-    def _make_views(self) -> None:
-        channels, count = self.shape[0], self.shape[3]
-        split = (self.groups, self.group_rows, self.cols, count)
-        self.column_pixels = self.columns[:, 1:-1].reshape(
-            self.groups, self.patch[0], channels, self.patch[1], *split[1:]
-        )
-        self.phases = self.a.reshape(self.groups, self.pool**2, self.kernel_shape[0], *split[1:])
-        largest = max(self.matrix[slab].size for slab in self.slabs)
-        self.turns = self.group_rows // self._most_rows(self.group_rows, largest)
-        self.y_groups = self._in_groups(self.y)
-        self.share_groups = self._in_groups(self.share)[:, None]
-
-    def _in_turns(self, columns: np.ndarray) -> np.ndarray:
-        """A view (groups, turns, K, L) of (groups, K, turns * L): each turn a small product."""
-        return columns.reshape(*columns.shape[:2], self.turns, -1).transpose(0, 2, 1, 3)
-
-    def _in_groups(self, y: np.ndarray) -> np.ndarray:
-        """A view (groups, ..., group rows, cols, N) of (..., rows, cols, N)."""
-        shape = (self.groups, *y.shape[:-3], self.group_rows, *y.shape[-2:])
-        row = y.strides[-3]
-        strides = (self.group_rows * row, *y.strides[:-3], row, *y.strides[-2:])
-        return as_strided(y, shape, strides)
+    def _in_turns(self, columns: np.ndarray, turns: int) -> np.ndarray:
+        """A view (turns, K, L) of columns (K, turns * L)."""
+        return columns.reshape(len(columns), turns, -1).transpose(1, 0, 2)
 
     def _kernels_in(self, matrix: np.ndarray) -> np.ndarray:
         """A view (pool, pool, O, C, KH, KW) of where the kernels stand in a block matrix."""
@@ -151,12 +124,12 @@ class BlockedStage:
         return matrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
 
     def _places(self) -> np.ndarray:
-        """Where each pixel of the first group's columns stands in x (C * H * W, N), padded."""
+        """Where each pixel of the columns stands in x (C * H * W, N), padded."""
         shape, step = self.padded.shape[:3], self.stride * self.pool
         places = np.arange(np.prod(shape)).reshape(shape)
         c, h, w = places.strides
-        strides = (h, c, w, step * h, step * w)
-        return np.array(as_strided(places, self.column_pixels.shape[1:-1], strides)).ravel()
+        patches = self.patch[0], shape[0], self.patch[1], self.rows, self.cols
+        return np.array(as_strided(places, patches, (h, c, w, step * h, step * w))).ravel()
 
     def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable[..., Any]) -> None:
         """Set the block matrix; run(f, ...) calls f(...)."""
@@ -171,20 +144,15 @@ class BlockedStage:
             p = self.padding
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
-        x, places = x.reshape(-1, x.shape[-1]), self._places()
-        down = self.group_rows * self.stride * self.pool * self.padded.shape[2]  # to the next group
-        for i, pixels in enumerate(self.column_pixels):
-            out = pixels.reshape(len(places), -1)
-            run(x[i * down :].take, places, axis=0, out=out, mode="clip")  # nothing is clipped
-        columns, a = self._in_turns(self.columns), self._in_turns(self.a)
+        # By their places pixels are copied several times faster than by strides; none is clipped.
+        pixels = self.columns[1:-1].reshape(-1, x.shape[-1])
+        run(x.reshape(-1, x.shape[-1]).take, self._places(), axis=0, out=pixels, mode="clip")
+        turns = self._turns(max(self.matrix[slab].size for slab in self.slabs))
+        columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
         for slab, rows in self.slabs:
-            run(np.matmul, self.matrix[slab, rows].T, columns[:, :, slab], out=a[:, :, rows])
+            run(np.matmul, self.matrix[slab, rows].T, columns[:, slab], out=a[:, rows])
         activate(self.a, out=self.a)
-        if self.groups == 1:
-            run(np.dot, self.means, self.a.reshape(len(self.means), -1), self.y.reshape(-1))
-        else:
-            run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
-            run(np.multiply, self.y, self.mean, out=self.y)
+        run(np.dot, self.means, self.a.reshape(len(self.means), -1), self.y.reshape(-1))
         return self.y
 
     def backward(
@@ -196,16 +164,23 @@ class BlockedStage:
         run: Callable[..., Any],
     ) -> None:
         """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
-        run(np.multiply, dy, self.mean, out=self.share)
-        # Group by group, so that what is multiplied is still near the core.
-        for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
+        share = aligned_empty(dy.shape, dy.dtype)
+        run(np.multiply, dy, self.means[0], out=share)
+        turns = self._turns(self.matrix.size)
+        shares = self._in_turns(share.reshape(len(share), -1), turns)[:, None]
+        dmatrices = aligned_empty((turns, *self.matrix.shape), dy.dtype)
+        dmatrices.fill(0.0)
+        given = (self._in_turns(each, turns) for each in (self.columns, self.a))
+        # Turn by turn, so that what is multiplied is still near the core.
+        for columns, a, each, dmatrix in zip(*given, shares, dmatrices, strict=True):
+            phases = a.reshape(len(self.means), len(share), -1)
             slope(a, out=a)
-            run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])
+            run(np.multiply, phases, each, out=phases)
             for slab, rows in self.slabs:
-                run(np.matmul, columns[slab], a[rows].T, out=self.dmatrices[i, slab, rows])
-        run(np.add.reduce, self.dmatrices, axis=0, out=self.dmatrix)
-        run(np.add.reduce, self._kernels_in(self.dmatrix), axis=(0, 1), out=dweight)
-        run(np.add.reduce, self._biases_in(self.dmatrix), axis=(0, 1), out=dbias)
+                run(np.matmul, columns[slab], a[rows].T, out=dmatrix[slab, rows])
+        dmatrix = run(np.add.reduce, dmatrices, axis=0, out=np.empty_like(self.matrix))
+        run(np.add.reduce, self._kernels_in(dmatrix), axis=(0, 1), out=dweight)
+        run(np.add.reduce, self._biases_in(dmatrix), axis=(0, 1), out=dbias)
 
     def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
         """dx, after `backward`: the columns' gradients, written over the columns, folded back.
@@ -214,9 +189,10 @@ class BlockedStage:
         stride x stride phases they are neighbours, and each addition is one long run.
         """
         for band, rows in self._bands():
-            run(np.matmul, self.matrix[band, rows], self.a[:, rows], out=self.columns[:, band])
+            run(np.matmul, self.matrix[band, rows], self.a[rows], out=self.columns[band])
         channels, height, width, count = self.shape
-        step = self.stride * self.pool
+        patches = self.patch[0], channels, self.patch[1], self.rows, self.cols, count
+        columns, step = self.columns[1:-1].reshape(patches), self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]
         high = max(-(-(height + 2 * self.padding) // step), self.rows + blocks[0] - 1)
         wide = max(-(-(width + 2 * self.padding) // step), self.cols + blocks[1] - 1)
@@ -224,9 +200,9 @@ class BlockedStage:
         run(sums.fill, 0.0)
         for i, j in np.ndindex(*blocks):
             top, left = i * step, j * step
-            part = self.column_pixels[:, top : top + step, :, left : left + step]
-            phases = sums[: part.shape[1], :, : part.shape[3]]
-            place = self._in_groups(phases[:, :, :, i : i + self.rows, j : j + self.cols])
+            part = columns[top : top + step, :, left : left + step]
+            phases = sums[: part.shape[0], :, : part.shape[2]]
+            place = phases[:, :, :, i : i + self.rows, j : j + self.cols]
             run(np.add, place, part, out=place)
         dx = aligned_empty((channels, high, step, wide, step, count), self.y.dtype)
         run(np.copyto, dx, sums.transpose(1, 3, 0, 4, 2, 5))
