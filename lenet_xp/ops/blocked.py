@@ -164,20 +164,17 @@ class BlockedStage:
         run: Callable[..., Any],
     ) -> None:
         """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
-        share = aligned_empty(dy.shape, dy.dtype)
-        run(np.multiply, dy, self.means[0], out=share)
+        share = run(np.multiply, dy, self.means[0], out=aligned_empty(dy.shape, dy.dtype))
+        phases = self.a.reshape(len(self.means), -1)
+        slope(self.a, out=self.a)
+        run(np.multiply, phases, share.reshape(-1), out=phases)
         turns = self._turns(self.matrix.size)
-        shares = self._in_turns(share.reshape(len(share), -1), turns)[:, None]
         dmatrices = aligned_empty((turns, *self.matrix.shape), dy.dtype)
         dmatrices.fill(0.0)
-        given = (self._in_turns(each, turns) for each in (self.columns, self.a))
-        # Turn by turn, so that what is multiplied is still near the core.
-        for columns, a, each, dmatrix in zip(*given, shares, dmatrices, strict=True):
-            phases = a.reshape(len(self.means), len(share), -1)
-            slope(a, out=a)
-            run(np.multiply, phases, each, out=phases)
-            for slab, rows in self.slabs:
-                run(np.matmul, columns[slab], a[rows].T, out=dmatrix[slab, rows])
+        columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
+        for slab, rows in self.slabs:
+            dz = a[:, rows].swapaxes(1, 2)
+            run(np.matmul, columns[:, slab], dz, out=dmatrices[:, slab, rows])
         dmatrix = run(np.add.reduce, dmatrices, axis=0, out=np.empty_like(self.matrix))
         run(np.add.reduce, self._kernels_in(dmatrix), axis=(0, 1), out=dweight)
         run(np.add.reduce, self._biases_in(dmatrix), axis=(0, 1), out=dbias)
