@@ -4,13 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 DELAY = 2.0  # seconds: a shorter search is not reported
 
@@ -56,7 +53,7 @@ class LinesAndBar:
 
     def __init__(self) -> None:
         self.live = _on_terminal()
-        self._bar: tqdm | None = None
+        self._bar: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +82,7 @@ class LinesAndBar:
             self._bar = None
 
 
-def _new_bar(**options: Any) -> "tqdm":
+def _new_bar(**options: Any) -> Any:
     from tqdm import tqdm  # which takes longer to import than a letter takes to read
 
     return tqdm(**options)
