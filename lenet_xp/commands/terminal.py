@@ -8,17 +8,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lenet_xp.data.splits import MIN_IMAGES, SPLITS
-from lenet_xp.errors import InputError, WorkerFailed
+from lenet_xp.data.splits import MAX_SAMPLES, MIN_IMAGES, SPLITS
+from lenet_xp.errors import InputError, Stopped, TrainingDiverged, WorkerFailed
 from lenet_xp.model_file import MODELS, SHIPPED, named_model
 from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.own_process import owned
 from lenet_xp.system.streams import failed, say, with_streams
 from lenet_xp.system.text import printable
-from lenet_xp.training.checkpoints import Stopped
-from lenet_xp.training.loop import TrainingDiverged
-from lenet_xp.training.plan import MAX_SAMPLES, MAX_THREADS
+from lenet_xp.system.workers import MAX_THREADS
 
 
 def run(command: Callable[[list[str] | None], None], arguments: list[str] | None = None) -> int:

@@ -20,6 +20,7 @@ VALIDATION_SHARE = 0.1  # of the images that are not test images: seed and sourc
 RANDOM_VALIDATION_SHARE = 0.125  # of the images that are not test images: a tenth of all
 VALIDATION_WRITERS = 6  # of the 48 who are not test writers
 MIN_IMAGES = 15  # images of each class: 3 to test on, 1 to validate on
+MAX_SAMPLES = 10_000  # generated images of each letter
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 

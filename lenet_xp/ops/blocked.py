@@ -1,22 +1,22 @@
-"""Windows on NumPy: im2col, pools, and the stage, blocked by pooling windows.
+"""The stage on NumPy: convolution, activation and average pool as one, blocked by pooling windows.
 
-The stage is convolution, activation and average pool as one operation.
-
-A column is the patch of pixels that feeds one pooling window. The kernel matrix holds the kernel
-once for every output of the window, shifted within the patch, and zeros elsewhere, so that one
-product yields all of them: for LeNet-5 1.44 times the arithmetic of plain im2col, but 2.8 times
-less copying and four times as many rows, which matrix libraries like. A last row of ones meets the
-biases. ARCHITECTURE.md has the drawing.
+A column is the patch of pixels that feeds one pooling window, between two ones. The kernel matrix
+holds the kernel once for every output of the window (a phase), shifted within the patch, and zeros
+elsewhere. The patch's rows are outermost in a column, so the phases of one row meet a stretch of
+it, a slab, and need one product with that: for LeNet-5 1.2 times the arithmetic of plain im2col,
+but 2.8 times less copying and more rows, which matrix libraries like. The ones meet the biases.
+ARCHITECTURE.md has the drawing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from lenet_xp.ops.reference import Array, Ops, every, output_size, phases
+from lenet_xp.ops.reference import output_size
 from lenet_xp.ops.settings import StageSettings
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
@@ -37,8 +37,8 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
 class BlockedStage:
     """All workspaces and views of one stage for one shape of input.
 
-    shape: of x (C, H, W, N). Rows of pooling windows are processed in groups, each one matrix
-    product. Backward may follow each forward once.
+    shape: of x (C, H, W, N). Products take rows of pooling windows in turns, where that keeps them
+    small. Backward may follow each forward once.
     """
 
     def __init__(
@@ -55,96 +55,104 @@ class BlockedStage:
         self.patch = tuple(k + (pool - 1) * stride for k in kernel)
         self.depth = channels * self.patch[0] * self.patch[1]
         outputs, count = pool * pool * out_channels, shape[3]
-        self.group_rows = self._choose_group(outputs)
-        self.groups = self.rows // self.group_rows
+        self.slabs = self._slabs(outputs)
 
         def new(*size: int) -> np.ndarray:
             return aligned_empty(size, dtype)
 
         self.padded = new(channels, shape[1] + 2 * padding, shape[2] + 2 * padding, count)
         self.padded.fill(0.0)
-        self.columns = new(self.groups, self.depth + 1, self.group_rows * self.cols * count)
-        self.columns[:, -1] = 1.0
-        self.matrix = new(outputs, self.depth + 1)
+        self.columns = new(self.depth + 2, self.rows * self.cols * count)
+        self.columns[:: self.depth + 1] = 1.0
+        self.matrix = new(self.depth + 2, outputs)
         self.matrix.fill(0.0)
-        self.a = new(self.groups, outputs, self.columns.shape[2])
+        self.a = new(outputs, self.columns.shape[1])
         self.y = new(out_channels, self.rows, self.cols, count)
-        self.share = new(*self.y.shape)
-        self.dmatrices = new(self.groups, self.depth + 1, outputs)
-        self.dmatrix = new(self.depth + 1, outputs)
-        self.mean = dtype(1.0 / pool**2)
-        self._make_views()
+        self.means = np.full(pool**2, 1.0 / pool**2, dtype)
 
-    def _choose_group(self, outputs: int) -> int:
-        """Rows to a product: the most that keep it small, or all where even one row is large."""
-        row = outputs * (self.depth + 1) * self.cols * self.shape[3]
-        divisors = (r for r in range(1, self.rows + 1) if self.rows % r == 0)
-        return max((r for r in divisors if r * row < SMALL_PRODUCT), default=self.rows)
+    def _turns(self, entries: int) -> int:
+        """In how many turns to multiply with so many entries of the matrix: all rows, or few.
 
-    def _make_views(self) -> None:
-        channels, count = self.shape[0], self.shape[3]
-        split = (self.groups, self.group_rows, self.cols, count)
-        self.column_pixels = self.columns[:, :-1].reshape(
-            self.groups, channels, *self.patch, *split[1:]
-        )
-        self.matrix_kernels = self._kernels_in(self.matrix, *self.matrix.strides)
-        self.matrix_biases = self.matrix[:, -1].reshape(-1, self.kernel_shape[0])
-        self.dmatrix_kernels = self._kernels_in(self.dmatrix, *self.dmatrix.strides[::-1])
-        self.dmatrix_biases = self.dmatrix[-1].reshape(-1, self.kernel_shape[0])
-        self.phases = self.a.reshape(self.groups, self.pool**2, self.kernel_shape[0], *split[1:])
-        self.y_groups = self._in_groups(self.y)
-        self.share_groups = self._in_groups(self.share)[:, None]
-
-    def _in_groups(self, y: np.ndarray) -> np.ndarray:
-        """A view (groups, ..., group rows, cols, N) of (..., rows, cols, N)."""
-        shape = (self.groups, *y.shape[:-3], self.group_rows, *y.shape[-2:])
-        row = y.strides[-3]
-        strides = (self.group_rows * row, *y.strides[:-3], row, *y.strides[-2:])
-        return as_strided(y, shape, strides)
-
-    def _kernels_in(self, matrix: np.ndarray, output: int, pixel: int) -> np.ndarray:
-        """A view (pool, pool, O, C, KH, KW) of where the kernels stand in a block matrix.
-
-        output, pixel: the matrix's strides, in bytes, along its outputs and its patch pixels.
+        The fewest with which a product is small, or one where even one row is large.
         """
+        row = entries * self.cols * self.shape[3]
+        divisors = (r for r in range(self.rows, 0, -1) if self.rows % r == 0)
+        return self.rows // next((r for r in divisors if r * row < SMALL_PRODUCT), self.rows)
+
+    def _slabs(self, outputs: int) -> list[tuple[slice, slice]]:
+        """For each row of phases, the stretch of a column that it meets, and its outputs.
+
+        The first row of phases takes its biases from the ones above the pixels, the others from
+        those below. One image is too little work for more than one product.
+        """
+        if self.pool == 1 or self.shape[3] == 1:
+            return [(slice(0, self.depth + 1), slice(0, outputs))]
+        each, line = outputs // self.pool, self.depth // self.patch[0]
+        slabs = [slice(0, 1 + max(self.kernel_shape[2], self.stride) * line)]
+        slabs += [slice(1 + i * self.stride * line, self.depth + 2) for i in range(1, self.pool)]
+        return [(slab, slice(i * each, (i + 1) * each)) for i, slab in enumerate(slabs)]
+
+    def _bands(self) -> Iterator[tuple[slice, slice]]:
+        """For each stretch of pixels that the same slabs hold: the stretch, and their outputs."""
+        ends = {end for slab, _ in self.slabs for end in (slab.start, slab.stop)}
+        for top, bottom in pairwise(sorted({min(max(end, 1), self.depth + 1) for end in ends})):
+            met = [rows for slab, rows in self.slabs if slab.start <= top and bottom <= slab.stop]
+            yield slice(top, bottom), slice(met[0].start, met[-1].stop)
+
+    def _in_turns(self, columns: np.ndarray, turns: int) -> np.ndarray:
+        """A view (turns, K, L) of columns (K, turns * L)."""
+        return columns.reshape(len(columns), turns, -1).transpose(1, 0, 2)
+
+    def _kernels_in(self, matrix: np.ndarray) -> np.ndarray:
+        """A view (pool, pool, O, C, KH, KW) of where the kernels stand in a block matrix."""
         out_channels, channels, *kernel = self.kernel_shape
-        line = self.patch[1] * pixel
+        pixel, output = matrix.strides
+        line = channels * self.patch[1] * pixel
         strides = (
             self.pool * out_channels * output + self.stride * line,
             out_channels * output + self.stride * pixel,
             output,
-            self.patch[0] * line,
+            self.patch[1] * pixel,
             line,
             pixel,
         )
         shape = (self.pool, self.pool, out_channels, channels, *kernel)
-        return as_strided(matrix, shape, strides)
+        return as_strided(matrix[1:], shape, strides)
 
-    def _patches(self, x: np.ndarray) -> np.ndarray:
-        """A view of x in the order of `column_pixels`."""
-        c, h, w, n = x.strides
-        step = self.stride * self.pool
-        strides = (self.group_rows * step * h, c, h, w, step * h, step * w, n)
-        return as_strided(x, self.column_pixels.shape, strides, writeable=False)
+    def _biases_in(self, matrix: np.ndarray) -> np.ndarray:
+        """A view (2, pool * pool, O) of what meets the ones in a block matrix."""
+        return matrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
+
+    def _places(self) -> np.ndarray:
+        """Where each pixel of the columns stands in x (C * H * W, N), padded."""
+        shape, step = self.padded.shape[:3], self.stride * self.pool
+        places = np.arange(np.prod(shape)).reshape(shape)
+        c, h, w = places.strides
+        patches = self.patch[0], shape[0], self.patch[1], self.rows, self.cols
+        return np.array(as_strided(places, patches, (h, c, w, step * h, step * w))).ravel()
 
     def place(self, weight: np.ndarray, bias: np.ndarray, run: Callable[..., Any]) -> None:
         """Set the block matrix; run(f, ...) calls f(...)."""
-        run(np.copyto, self.matrix_kernels, weight)
-        run(np.copyto, self.matrix_biases, bias)
+        run(np.copyto, self._kernels_in(self.matrix), weight)
+        run(np.copyto, self._biases_in(self.matrix), bias)
 
     def forward(
         self, x: np.ndarray, activate: Callable[..., Any], run: Callable[..., Any]
     ) -> np.ndarray:
         """y (O, rows, cols, N); activate(a, out=a) works in place."""
-        if self.padding:
+        if self.padding or not x.flags.c_contiguous:
             p = self.padding
             run(np.copyto, self.padded[:, p : p + x.shape[1], p : p + x.shape[2]], x)
             x = self.padded
-        run(np.copyto, self.column_pixels, self._patches(x))
-        run(np.matmul, self.matrix, self.columns, out=self.a)
+        # By their places pixels are copied several times faster than by strides; none is clipped.
+        pixels = self.columns[1:-1].reshape(-1, x.shape[-1])
+        run(x.reshape(-1, x.shape[-1]).take, self._places(), axis=0, out=pixels, mode="clip")
+        turns = self._turns(max(self.matrix[slab].size for slab in self.slabs))
+        columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
+        for slab, rows in self.slabs:
+            run(np.matmul, self.matrix[slab, rows].T, columns[:, slab], out=a[:, rows])
         activate(self.a, out=self.a)
-        run(np.add.reduce, self.phases, axis=1, out=self.y_groups)
-        run(np.multiply, self.y, self.mean, out=self.y)
+        run(np.dot, self.means, self.a.reshape(len(self.means), -1), self.y.reshape(-1))
         return self.y
 
     def backward(
@@ -156,15 +164,20 @@ class BlockedStage:
         run: Callable[..., Any],
     ) -> None:
         """Fill in dweight and dbias; slope(a, out=a) turns f(x) into f'(x) in place."""
-        run(np.multiply, dy, self.mean, out=self.share)
-        # Group by group, so that what is multiplied is still near the core.
-        for i, (columns, a) in enumerate(zip(self.columns, self.a, strict=True)):
-            slope(a, out=a)
-            run(np.multiply, self.phases[i], self.share_groups[i], out=self.phases[i])
-            run(np.matmul, columns, a.T, out=self.dmatrices[i])
-        run(np.add.reduce, self.dmatrices, axis=0, out=self.dmatrix)
-        run(np.add.reduce, self.dmatrix_kernels, axis=(0, 1), out=dweight)
-        run(np.add.reduce, self.dmatrix_biases, axis=0, out=dbias)
+        share = run(np.multiply, dy, self.means[0], out=aligned_empty(dy.shape, dy.dtype))
+        phases = self.a.reshape(len(self.means), -1)
+        slope(self.a, out=self.a)
+        run(np.multiply, phases, share.reshape(-1), out=phases)
+        turns = self._turns(self.matrix.size)
+        dmatrices = aligned_empty((turns, *self.matrix.shape), dy.dtype)
+        dmatrices.fill(0.0)
+        columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
+        for slab, rows in self.slabs:
+            dz = a[:, rows].swapaxes(1, 2)
+            run(np.matmul, columns[:, slab], dz, out=dmatrices[:, slab, rows])
+        dmatrix = run(np.add.reduce, dmatrices, axis=0, out=np.empty_like(self.matrix))
+        run(np.add.reduce, self._kernels_in(dmatrix), axis=(0, 1), out=dweight)
+        run(np.add.reduce, self._biases_in(dmatrix), axis=(0, 1), out=dbias)
 
     def input_gradient(self, run: Callable[..., Any]) -> np.ndarray:
         """dx, after `backward`: the columns' gradients, written over the columns, folded back.
@@ -172,114 +185,23 @@ class BlockedStage:
         Pixels that lie a patch's stride apart have the same place in their patches. Kept apart as
         stride x stride phases they are neighbours, and each addition is one long run.
         """
-        run(np.matmul, self.matrix.T[:-1], self.a, out=self.columns[:, :-1])
+        for band, rows in self._bands():
+            run(np.matmul, self.matrix[band, rows], self.a[rows], out=self.columns[band])
         channels, height, width, count = self.shape
-        step = self.stride * self.pool
+        patches = self.patch[0], channels, self.patch[1], self.rows, self.cols, count
+        columns, step = self.columns[1:-1].reshape(patches), self.stride * self.pool
         blocks = [-(-side // step) for side in self.patch]
         high = max(-(-(height + 2 * self.padding) // step), self.rows + blocks[0] - 1)
         wide = max(-(-(width + 2 * self.padding) // step), self.cols + blocks[1] - 1)
-        sums = aligned_empty((channels, step, step, high, wide, count), self.y.dtype)
+        sums = aligned_empty((step, channels, step, high, wide, count), self.y.dtype)
         run(sums.fill, 0.0)
         for i, j in np.ndindex(*blocks):
             top, left = i * step, j * step
-            part = self.column_pixels[:, :, top : top + step, left : left + step]
-            phases = sums[:, : part.shape[2], : part.shape[3]]
-            place = self._in_groups(phases[:, :, :, i : i + self.rows, j : j + self.cols])
+            part = columns[top : top + step, :, left : left + step]
+            phases = sums[: part.shape[0], :, : part.shape[2]]
+            place = phases[:, :, :, i : i + self.rows, j : j + self.cols]
             run(np.add, place, part, out=place)
         dx = aligned_empty((channels, high, step, wide, step, count), self.y.dtype)
-        run(np.copyto, dx, sums.transpose(0, 3, 1, 4, 2, 5))
+        run(np.copyto, dx, sums.transpose(1, 3, 0, 4, 2, 5))
         p, pixels = self.padding, dx.reshape(channels, high * step, wide * step, count)
         return pixels[:, p : p + height, p : p + width]
-
-
-class WindowOps(Ops):
-    """The operations on windows of NumPy arrays, without the blocking: im2col, col2im, pools."""
-
-    _run: Callable[..., Any]  # calls a NumPy function that writes into `out`; see NumpyOps
-    _new: Callable[..., np.ndarray]
-
-    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
-        channels, height, width, count = x.shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
-        x = self._pad(x, padding)
-        c, h, w, n = x.strides
-        shape, steps = (channels, *kernel, rows, cols, count), (h * stride, w * stride, n)
-        view = as_strided(x, shape, (c, h, w, *steps), writeable=False)
-        self._run(np.copyto, columns.reshape(view.shape), view)
-        return columns
-
-    def col2im(
-        self,
-        columns: Array,
-        shape: tuple[int, int, int, int],
-        kernel: tuple[int, int],
-        stride: int = 1,
-        padding: int = 0,
-    ) -> Array:
-        channels, height, width, count = shape
-        rows = output_size(height, kernel[0], stride, padding)
-        cols = output_size(width, kernel[1], stride, padding)
-        columns = columns.reshape(channels, *kernel, rows, cols, count)
-        x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        self._run(x.fill, 0.0)
-        for i in range(kernel[0]):
-            for j in range(kernel[1]):
-                pixels = x[every(i, stride, rows, j, cols)]
-                self._run(np.add, pixels, columns[:, i, j], out=pixels)
-        return x[:, padding : padding + height, padding : padding + width]
-
-    def _pad(self, x: Array, padding: int) -> Array:
-        if padding == 0:
-            return x
-        channels, height, width, count = x.shape
-        padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
-        padded.fill(0.0)
-        inside = padded[:, padding : padding + height, padding : padding + width]
-        self._run(np.copyto, inside, x)
-        return padded
-
-    def average_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        y = self._pool(np.add, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-        return self._run(np.multiply, y, self.dtype(1.0 / size**2), out=y)
-
-    def max_pool(self, x: Array, size: int) -> Array:
-        rows, cols = x.shape[1] // size, x.shape[2] // size
-        return self._pool(np.maximum, x, size, self._new(x.shape[0], rows, cols, x.shape[3]))
-
-    def _pool(self, combine: np.ufunc, x: Array, size: int, out: Array) -> Array:
-        """The phases of all blocks combined one after the other."""
-        first, *others = phases(size, out.shape[1], out.shape[2])
-        self._run(np.copyto, out, x[first])
-        for phase in others:
-            self._run(combine, out, x[phase], out=out)
-        return out
-
-    def average_pool_backward(
-        self, dy: Array, shape: tuple[int, int, int, int], size: int
-    ) -> Array:
-        rows, cols = dy.shape[1], dy.shape[2]
-        dx = self._new(*shape)
-        if rows * size != shape[1] or cols * size != shape[2]:
-            self._run(dx.fill, 0.0)
-        mean = self.dtype(1.0 / size**2)
-        share = self._run(np.multiply, dy, mean, out=self._new(*dy.shape))
-        for phase in phases(size, rows, cols):
-            self._run(np.copyto, dx[phase], share)
-        return dx
-
-    def max_pool_backward(self, dy: Array, x: Array, y: Array, size: int) -> Array:
-        rows, cols = y.shape[1], y.shape[2]
-        dx = self._new(*x.shape)
-        if (rows * size, cols * size) != x.shape[1:3]:
-            self._run(dx.fill, 0.0)
-        free, winner = np.empty(y.shape, bool), np.empty(y.shape, bool)
-        self._run(free.fill, True)
-        for phase in phases(size, rows, cols):
-            self._run(np.equal, x[phase], y, out=winner)
-            self._run(np.logical_and, winner, free, out=winner)
-            self._run(np.multiply, dy, winner, out=dx[phase])
-            self._run(np.greater, free, winner, out=free)
-        return dx

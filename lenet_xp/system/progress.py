@@ -4,9 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Self
-
-from tqdm import tqdm
+from typing import Any, Self
 
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
@@ -21,7 +19,10 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
     live = shown and _on_terminal()
     if shown and not live:
         say(f"{label}: {total:,} images")
-    with tqdm(total=total, desc=label, unit=" images", disable=not live) as bar:
+    if not live:
+        yield lambda count: None
+        return
+    with _new_bar(total=total, desc=label, unit=" images") as bar:
         yield bar.update
 
 
@@ -30,7 +31,7 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     """Yield a function that takes the number of files just found; silent for the first DELAY."""
     label = printable(label)
     if shown and _on_terminal():
-        with tqdm(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
+        with _new_bar(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
             yield bar.update
         return
     start, reported = time.monotonic(), not shown
@@ -52,7 +53,7 @@ class LinesAndBar:
 
     def __init__(self) -> None:
         self.live = _on_terminal()
-        self._bar: tqdm | None = None
+        self._bar: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,7 @@ class LinesAndBar:
             return
         if self._bar is None:
             style = {"unit": f" {unit}", "leave": False, "dynamic_ncols": True}
-            self._bar = tqdm(total=total, initial=start, desc=label, **style)
+            self._bar = _new_bar(total=total, initial=start, desc=label, **style)
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
 
@@ -79,6 +80,12 @@ class LinesAndBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _new_bar(**options: Any) -> Any:
+    from tqdm import tqdm  # which takes longer to import than a letter takes to read
+
+    return tqdm(**options)
 
 
 def _on_terminal() -> bool:

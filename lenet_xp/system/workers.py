@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from lenet_xp.errors import InputError, WorkerFailed
 
+MAX_THREADS = 256
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

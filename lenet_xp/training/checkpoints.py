@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lenet_xp.errors import InputError
+from lenet_xp.errors import Stopped as Stopped
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.system.files import atomic_write, is_full, make_folder
 from lenet_xp.system.npz_file import MAX_CONTAINER, Damaged, read_container, write_container
@@ -190,17 +191,6 @@ def check_values(values: dict[str, Any]) -> None:
         raise InputError(f"the checkpoint's history is not a run's; {START_AGAIN}")
     if type(best_epoch) is not int or not min(1, len(rows)) <= best_epoch <= len(rows):
         raise InputError(f"the checkpoint's best epoch cannot be {best_epoch!r:.20}; {START_AGAIN}")
-
-
-class Stopped(BaseException):
-    """A run was stopped by a signal; the message says how to go on.
-
-    It is no Exception, as KeyboardInterrupt is none: nothing may take it for a failure.
-    """
-
-    def __init__(self, message: str, signum: int):
-        super().__init__(message)
-        self.signum = signum
 
 
 class StopRequest:

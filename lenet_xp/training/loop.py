@@ -13,6 +13,7 @@ import numpy as np
 
 from lenet_xp.data.stream import Made
 from lenet_xp.errors import InputError
+from lenet_xp.errors import TrainingDiverged as TrainingDiverged
 from lenet_xp.inference import among, worker_count
 from lenet_xp.layers import is_ours
 from lenet_xp.losses import check_labels
@@ -37,10 +38,6 @@ HANDED = 16  # images: that the thread which makes batches hands over at once, a
 REPORT_INTERVAL = 0.5  # seconds between readings of the running loss; each waits for the device
 ENOUGH = 100  # images: with fewer, an accuracy cannot be told from that of chance
 SAVED_VALUES = ("history", "best_epoch", "best_accuracy", "best_loss")  # of a FitResult
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss is not finite any more; the message says since which step and what to try."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lenet_xp.data.splits import MAX_SAMPLES as MAX_SAMPLES
+from lenet_xp.system.workers import MAX_THREADS as MAX_THREADS
 from lenet_xp.training.recipes import Recipe
 
-MAX_SAMPLES = 10_000  # generated images of each letter
-MOST_STREAMED = 1_000_000  # the same, of a stream
+MOST_STREAMED = 1_000_000  # generated images of each letter, of a stream
 MAX_PHOTOS = 20  # of each letter
-MAX_THREADS = 256
 MAX_OUTLIERS = 100_000  # generated pictures of none of the classes
 
 

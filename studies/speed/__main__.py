@@ -13,7 +13,7 @@ from lenet_xp.system.files import make_folder, write_json, write_text
 EXAMPLES = """\
   python -m studies.speed --quick
       under a minute, printed only
-  pip install torch onnx onnxruntime && python -m studies.speed --out results/benchmarks
+  pip install torch jax onnx onnxruntime && python -m studies.speed --out results/benchmarks
       everything, with table, JSON and picture
   python -m studies.speed --command-data amhcd_64.zip
       time and memory of a whole training command on that data as well

@@ -100,6 +100,8 @@ def _training(
     if "PyTorch" not in absent:
         contenders["PyTorch eager"] = peers.torch_step(batch, compiled=False)
         contenders["PyTorch compiled"] = peers.torch_step(batch, compiled=True)
+    if "JAX" not in absent:
+        contenders["JAX compiled"] = peers.jax_step(batch)
     return contenders
 
 
@@ -109,6 +111,8 @@ def _inference(
     contenders = {"lenet_xp": ours.inference(stack, batch, threads)}
     if "PyTorch" not in absent:
         contenders["PyTorch eager"] = peers.torch_inference(batch)
+    if "JAX" not in absent:
+        contenders["JAX compiled"] = peers.jax_inference(batch)
     if not {"ONNX Runtime", "onnx"} & set(absent):
         contenders["ONNX Runtime"] = peers.onnx_inference(batch, threads)
     return contenders

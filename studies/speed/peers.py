@@ -1,4 +1,4 @@
-"""The peers, PyTorch and ONNX Runtime, in their fastest settings; each may be absent."""
+"""The peers, PyTorch, JAX and ONNX Runtime, in their fastest settings; each may be absent."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,8 @@ from studies.speed.ours import PREPROCESSING, random_batch
 def missing() -> dict[str, str]:
     """Return why a peer cannot take part, by the names of the absent ones."""
     reasons = {}
-    for name, module in (("PyTorch", "torch"), ("ONNX Runtime", "onnxruntime"), ("onnx", "onnx")):
+    modules = {"PyTorch": "torch", "JAX": "jax", "ONNX Runtime": "onnxruntime", "onnx": "onnx"}
+    for name, module in modules.items():
         try:
             __import__(module)
         except ImportError as error:
@@ -80,6 +81,75 @@ def torch_inference(batch: int) -> Contender:
             return torch.softmax(network(x), dim=1)
 
     return Contender(read, batch)
+
+
+def _jax_network() -> tuple[list[Any], Callable[..., Any]]:
+    """Our initial parameters for JAX, and the function of them and x (N, H, W, C) to logits."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    ours = LeNet5(ops=get_ops("numpy")).parameters().values()
+    parameters = [
+        jnp.asarray(p.value.transpose(2, 3, 1, 0) if p.value.ndim == 4 else p.value.T) for p in ours
+    ]
+
+    def forward(parameters: list[Any], x: Any) -> Any:
+        pairs = list(zip(parameters[::2], parameters[1::2], strict=True))
+        for weight, bias in pairs[:2]:
+            layout = ("NHWC", "HWIO", "NHWC")
+            x = lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=layout)
+            n, rows, cols, maps = x.shape
+            windows = jnp.tanh(x + bias).reshape(n, rows // 2, 2, cols // 2, 2, maps)
+            x = jnp.tanh(windows.mean(axis=(2, 4)))
+        x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # in the order of our weights
+        for weight, bias in pairs[2:-1]:
+            x = jnp.tanh(x @ weight + bias)
+        return x @ pairs[-1][0] + pairs[-1][1]
+
+    return parameters, forward
+
+
+def jax_step(batch: int) -> Contender:
+    """Return one training step of JAX, compiled as a whole; parameters are updated in place."""
+    import jax
+    import jax.numpy as jnp
+
+    held, forward = _jax_network()
+    x, y = (jnp.asarray(each) for each in _standardised(batch))
+
+    def loss(parameters: list[Any]) -> Any:
+        p = jax.nn.log_softmax(forward(parameters, x))
+        return -jnp.take_along_axis(p, y[:, None], axis=1).mean()
+
+    @partial(jax.jit, donate_argnums=0)
+    def update(parameters: list[Any]) -> Any:
+        slopes = jax.grad(loss)(parameters)
+        pairs = zip(parameters, slopes, strict=True)
+        return [p - CLASSIC.learning_rate * slope for p, slope in pairs]
+
+    def step() -> Any:
+        held[:] = update(held)
+        return jax.block_until_ready(held)
+
+    return Contender(step, batch)
+
+
+def jax_inference(batch: int) -> Contender:
+    """Return the reading of a batch by JAX, compiled as a whole."""
+    import jax
+    import jax.numpy as jnp
+
+    parameters, forward = _jax_network()
+    x = jnp.asarray(_standardised(batch)[0])
+    read = jax.jit(lambda parameters, x: jax.nn.softmax(forward(parameters, x)))
+    return Contender(lambda: read(parameters, x).block_until_ready(), batch)
+
+
+def _standardised(batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (batch, 32, 32, 1) float32 and labels (batch,) int64."""
+    images, labels = random_batch(batch)
+    scale, shift = PREPROCESSING.scale_and_shift()
+    return (images * scale + shift).astype(np.float32)[..., None], labels
 
 
 def onnx_inference(batch: int, threads: int) -> Contender:
@@ -161,7 +231,7 @@ def best_torch_threads(cores: int) -> int:
 def versions() -> dict[str, str]:
     """Return the versions of the installed peers."""
     found = {}
-    for package in ("torch", "onnxruntime", "onnx"):
+    for package in ("torch", "jax", "onnxruntime", "onnx"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -13,6 +13,7 @@ COLOURS = {
     "textbook NumPy": "#999999",
     "PyTorch eager": "#D55E00",
     "PyTorch compiled": "#E69F00",
+    "JAX compiled": "#CC79A7",
     "ONNX Runtime": "#009E73",
 }
 

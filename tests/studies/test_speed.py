@@ -110,8 +110,28 @@ def test_pytorch_reads_what_we_read():
     np.testing.assert_allclose(peers.torch_inference(16).call().numpy(), ours_say, atol=1e-5)
 
 
+def test_jax_reads_and_learns_what_we_do():
+    pytest.importorskip("jax")
+    images, _ = ours.random_batch(16)
+    ours_say = predict_probabilities(LeNet5(ops=get_ops("numpy")), images, ours.PREPROCESSING)
+    np.testing.assert_allclose(np.asarray(peers.jax_inference(16).call()), ours_say, atol=1e-5)
+    textbook = ours.textbook_step(16)
+    model = next(
+        cell.cell_contents
+        for cell in textbook.call.__closure__
+        if isinstance(cell.cell_contents, LeNet5)
+    )
+    textbook.call()
+    theirs = peers.jax_step(16).call()
+    for p, their in zip(model.parameters().values(), theirs, strict=True):
+        their = np.asarray(their)
+        their = their.transpose(3, 2, 0, 1) if their.ndim == 4 else their.T
+        np.testing.assert_allclose(their, p.value, atol=1e-5)
+
+
 def test_absent_peers_are_named_and_the_record_becomes_table_and_picture(tmp_path, monkeypatch):
-    reasons = {"PyTorch": "No module named 'torch'", "ONNX Runtime": "none", "onnx": "none"}
+    absent = ("JAX", "ONNX Runtime", "onnx")
+    reasons = {"PyTorch": "No module named 'torch'"} | dict.fromkeys(absent, "none")
     monkeypatch.setattr(peers, "missing", lambda: reasons)
     said = []
     record = cpu.run_benchmark(1, (2, 4), (1, 3), turns=2, seconds=0.001, log=said.append)
