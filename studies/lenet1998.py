@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.commands.terminal import parser, run, whole_number
+from lenet_xp.commands.terminal import parser, positive_number, run, whole_number
 from lenet_xp.data.augment import Distortion
 from lenet_xp.data.sources import framing_of, load_dataset
 from lenet_xp.errors import InputError
@@ -43,15 +43,16 @@ EXAMPLES = """\
       one by eq. 8, which leaves the test set alone"""
 
 
-def recipe_of(eq: int, j: int, passes: int, distorted: bool) -> Recipe:
+def recipe_of(eq: int, j: int, passes: int, distorted: float) -> Recipe:
     """The recipe 1998 with one of the paper's losses; other numbers of passes squeeze the rates.
 
-    distorted: every image anew in every pass. The paper drew 540,000 images once, beside the 60,000
+    distorted: every image anew in every pass, so many times PLANAR. The paper drew 540,000 images once, beside the 60,000
     originals, and showed each of them about twice in its 20 passes of 60,000.
     """
     layers = list(PUBLISHED.network or ())[:-1]
     layers += [{"kind": "rubbish", "j": j}] if eq == 9 else []
-    distortion = PLANAR if distorted else None
+    planar = {name: distorted * getattr(PLANAR, name) for name in ("shear", "scale", "shift")}
+    distortion = replace(PLANAR, **planar) if distorted else None
     return replace(PUBLISHED, network=tuple(layers), epochs=passes, distortion=distortion)
 
 
@@ -98,7 +99,15 @@ def main(arguments: list[str] | None = None) -> None:
         "--j", type=whole_number(0), default=1, metavar="N", help="of eq. 9 (default: 1)"
     )
     p.add_argument("--passes", type=whole_number(1), default=20, metavar="N", help="(default: 20)")
-    p.add_argument("--distorted", action="store_true", help="distort the training images")
+    p.add_argument(
+        "--distorted",
+        type=positive_number,
+        nargs="?",
+        const=1.0,
+        default=0.0,
+        metavar="STRENGTH",
+        help="distort the training images (strength: 1.0)",
+    )
     p.add_argument(
         "--validation", action="store_true", help="hold out, and leave the test set alone"
     )
@@ -109,6 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     if dataset.source_train is None:
         raise InputError(f"{options.data}: has no test set of its own; give MNIST as mnist.npz")
     make_folder(options.out)
+    distorted = f"-distorted-{options.distorted:g}" if options.distorted else ""
     for seed in options.seeds:
         order = np.random.default_rng([seed, 1998]).permutation(dataset.source_train)
         test = np.arange(dataset.source_train, len(dataset))
@@ -122,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
         published = PUBLISHED_DISTORTED if options.distorted else PUBLISHED_ERRORS
         record |= {"published": published, "in_view": IN_VIEW, "recipe": recipe.to_dict()}
         record |= {"cpu": cpu_name(), "versions": versions(), "git_commit": git_commit()}
-        file = f"{name}-eq{options.eq}-j{options.j}{'-distorted' * options.distorted}-seed{seed}"
+        file = f"{name}-eq{options.eq}-j{options.j}{distorted}-seed{seed}"
         write_json(options.out / f"{file}.json", record)
         print(f"seed {seed}: {name} error {record[f'{name}_error']:.2%}", flush=True)
 

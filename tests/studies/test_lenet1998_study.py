@@ -40,7 +40,7 @@ def test_a_record_says_what_was_scored(data, tmp_path, choice, monkeypatch):
     apart, distorted = "--validation" in choice, "--distorted" in choice
     held = "validation" if apart else "test"
     name = "validation-eq8-j1" if apart else "test-eq9-j1"
-    assert path.name == f"{name}{'-distorted' * distorted}-seed0.json"
+    assert path.name == f"{name}{'-distorted-1' * distorted}-seed0.json"
     assert scored == ([20, 60] if apart else [30, 80])  # once each, after the last pass
     assert (record["recipe"]["distortion"] is not None) == distorted
     assert record["published"]["test_error"] == (0.008 if distorted else 0.0095)
