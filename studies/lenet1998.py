@@ -46,8 +46,8 @@ EXAMPLES = """\
 def recipe_of(eq: int, j: int, passes: int, distorted: float) -> Recipe:
     """The recipe 1998 with one of the paper's losses; other numbers of passes squeeze the rates.
 
-    distorted: every image anew in every pass, so many times PLANAR. The paper drew 540,000 images once, beside the 60,000
-    originals, and showed each of them about twice in its 20 passes of 60,000.
+    distorted: every image anew in every pass, so many times PLANAR. The paper drew 540,000 images
+    once, beside the 60,000 originals, and showed each about twice in its 20 passes of 60,000.
     """
     layers = list(PUBLISHED.network or ())[:-1]
     layers += [{"kind": "rubbish", "j": j}] if eq == 9 else []
