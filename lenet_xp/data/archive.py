@@ -4,6 +4,7 @@ import re
 import stat
 import zipfile
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from lenet_xp.data.account import ASIDE, NO_IMAGE, LeftOut, why_left_out
@@ -97,7 +98,13 @@ class Archive(ExitStack):
             name = "/".join(part for part in given.split("/") if part not in ("", "."))
             if given.endswith("/"):
                 self._folders += [name] * bool(name)  # "./" has none
-            elif (why := self._why_left_out(member, name)) is not None:
+                continue
+            why = why_left_out(name, partial(self._start, member))
+            if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
+                why = "is a symbolic link; pack the file itself"
+            elif why == NO_IMAGE and member.flag_bits & _ENCRYPTED:
+                why = "is encrypted and not named as an image"
+            if why is not None:
                 self._left_out += [(name or given, why)] * (why != ASIDE)
             elif name in self._members:
                 raise InputError(f"{self.path}: holds two members named {name!r}; pack it again")
@@ -105,14 +112,6 @@ class Archive(ExitStack):
                 raise InputError(f"{self.path}: member {name!r} {reason}")
             else:
                 self._members[name] = member
-
-    def _why_left_out(self, member: zipfile.ZipInfo, name: str) -> str | None:
-        """See `why_left_out`."""
-        encrypted = member.flag_bits & _ENCRYPTED
-        why = why_left_out(name, lambda: self._start(member))
-        if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
-            return "is a symbolic link; pack the file itself"
-        return "is encrypted and not named as an image" if why == NO_IMAGE and encrypted else why
 
 
 def _problem(member: zipfile.ZipInfo) -> str | None:

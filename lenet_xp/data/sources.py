@@ -136,10 +136,6 @@ def download_amhcd() -> Path:
         raise InputError(f"amhcd: the download failed ({reason_of(error)}); {how}") from error
 
 
-def _is_folder(source: str | Path) -> bool:
-    return os.path.isdir(os.path.expanduser(source))
-
-
 def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     path = os.path.expanduser(source)
     return os.path.isfile(path) and path.lower().endswith(suffix)
@@ -185,7 +181,7 @@ SOURCES = (
         "'amhcd' (fetched from Kaggle)", ["amhcd"].__contains__, locate=download_amhcd, **_FILES
     ),
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
-    Source("a folder of class folders", _is_folder, **_FILES),
+    Source("a folder of class folders", lambda at: os.path.isdir(os.path.expanduser(at)), **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
     Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
     Source(_TABLE, partial(_is_file, TABLES), **_FILES),

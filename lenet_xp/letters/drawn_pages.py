@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenet_xp.pictures.frame import Box
 from lenet_xp.pictures.many import opencv_alone
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
@@ -24,8 +25,6 @@ PAGE_SIDES = 1.8, 4.0  # letter heights: a page with one letter
 MIN_PAGE_SIDE = 140  # pixels
 RULE_SPACINGS = 30, 120  # pixels: from one ruled line to the next
 PART = 64  # images: photographed by a core in one go
-
-Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
 
 def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:

@@ -66,7 +66,7 @@ def prepared(
 def _write(images: np.ndarray, rng: np.random.Generator) -> None:
     """Fill images (n, 64, 64) with signs of other scripts, doodles and scribbles in many hands."""
     hand = hands(rng, rng, len(images))
-    hand = replace(hand, pen=hand.pen * MAX_WIDENING ** rng.random(len(hand)))
+    hand = hand._replace(pen=hand.pen * MAX_WIDENING ** rng.random(len(images)))
     shape = Shape([one for each in OTHERS.values() for one in each.allographs])
     draw_shape(shape, hand, rng, images)
 

@@ -50,15 +50,10 @@ class Shape:
     stretched: bool = True
 
 
-def _span(coordinate: str) -> tuple[float, float]:
-    low, _, high = coordinate.partition(":")
-    return float(low), float(high or low)
-
-
 def _stroke(words: str) -> Stroke:
     kind, _, points = words.strip().partition(" ")
-    spans = [[_span(value) for value in point.split()] for point in points.split(";")]
-    return Stroke(kind, np.array(spans))
+    spans = [[(2 * xy.split(":"))[:2] for xy in point.split()] for point in points.split(";")]
+    return Stroke(kind, np.array(spans, float))
 
 
 def _shapes(file: str) -> dict[str, Shape]:

@@ -37,7 +37,7 @@ def draw_shape(shape: Shape, hand: Hand, moment: np.random.Generator, images: np
         for sample, strokes, pens in zip(chosen, fixed, widths.tolist(), strict=True):
             y, x = places[sample]
             grain = paper[y : y + SIZE, x : x + SIZE]
-            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
+            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand, sample)
 
 
 def generate(
@@ -90,8 +90,8 @@ def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:
     return cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
-def _ink_on_paper(cover: np.ndarray, grain: np.ndarray, hand: Hand) -> np.ndarray:
-    """Grey levels (64, 64) uint8 from the cover (uint8) and the paper's grain (float32)."""
-    depth = float(255 - hand.ink) / 255
-    ink = cover * (depth - depth * float(hand.grain) * grain)
-    return cv2.GaussianBlur(255 - ink.clip(0).astype(np.uint8), (0, 0), float(hand.softness))
+def _ink_on_paper(cover: np.ndarray, grain: np.ndarray, hand: Hand, n: int) -> np.ndarray:
+    """Grey levels (64, 64) uint8 from the cover (uint8), the paper's grain (float32), hand n."""
+    depth = float(255 - hand.ink[n]) / 255
+    ink = cover * (depth - depth * float(hand.grain[n]) * grain)
+    return cv2.GaussianBlur(255 - ink.clip(0).astype(np.uint8), (0, 0), float(hand.softness[n]))

@@ -97,8 +97,8 @@ def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
     gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, square)
     gradient -= _tile_medians(gradient, tile)
     rim = inked & (cv2.erode(mask, square) == 0)
-    rise = np.bincount(labels[rim], gradient[rim], count)
-    rise /= np.bincount(labels[rim], minlength=count).clip(1)
+    pixels = np.bincount(labels[rim], minlength=count).clip(1)
+    rise = np.bincount(labels[rim], gradient[rim], count) / pixels
     is_ink &= rise > MIN_RIM_STEP * (sums(smooth) / area.clip(1))
     is_ink[0] = False
     return Ink(levels, labels, stats[:, :4], weights * is_ink)

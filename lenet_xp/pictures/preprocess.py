@@ -85,10 +85,9 @@ class Preprocessing:
     def apply(self, image: ArrayLike, inked: bool = False) -> np.ndarray:
         """One picture of any size as `shape` uint8, ink 255 on paper 0.
 
-        inked: whether a large picture is known to hold ink, however it looks.
-
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA of numbers;
         see `grey_levels`. A picture without ink gives zeros. Others raise InputError.
+        inked: whether a large picture is known to hold ink, however it looks.
         """
         return np.asarray(self.apply_all([image], inked)[0])
 
@@ -124,10 +123,9 @@ class Preprocessing:
         if self.polarity == "auto":
             dark = ink_is_dark(overviews)
         inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
-        if self.framing == "cut":
-            result = np.stack([_scaled(frame(ink), self.size) for ink in inks])
-        else:
-            result = _fit_stack(inks, self.size)
+        cut = self.framing == "cut"
+        fit = _scaled if cut else _fit
+        result = np.stack([fit(frame(ink) if cut else ink, self.size) for ink in inks])
         if self.contrast:
             result = _stretched(result)
         result[blank] = 0
@@ -216,17 +214,6 @@ def _scaled(ink: np.ndarray, size: int) -> np.ndarray:
     """Ink or colours (H, W[, 3]) stretched to (size, size[, 3])."""
     method = cv2.INTER_AREA if max(ink.shape[:2]) > size else cv2.INTER_LINEAR
     return cv2.resize(ink, (size, size), interpolation=method)
-
-
-def _fit_stack(inks: np.ndarray, size: int) -> np.ndarray:
-    """Pictures (N, H, W) as (N, size, size), each as by `_fit`."""
-    count, height, width = inks.shape
-    if height % size == 0 == width % size:
-        # A whole factor mixes no pixels of two pictures, so all are scaled as one tall picture.
-        tall = inks.reshape(count * height, width)
-        tall = cv2.resize(tall, (size, count * size), interpolation=cv2.INTER_AREA)
-        return tall.reshape(count, size, size)
-    return np.stack([_fit(ink, size) for ink in inks])
 
 
 def _stretched(inks: np.ndarray) -> np.ndarray:
