@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.data.archive import load_archive
-from lenet_xp.data.arrays import load_arrays
+from lenet_xp.data.arrays import load_arrays, open_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.class_folders import load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import Folder
 from lenet_xp.data.idx import idx_files, open_idx
 from lenet_xp.data.label_table import TABLES, Table
-from lenet_xp.data.npz import open_arrays
 from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
 from lenet_xp.letters import print as printed
