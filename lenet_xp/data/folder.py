@@ -20,7 +20,6 @@ from lenet_xp.system.progress import search_report
 from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
-REPORT_STEP = 1000  # entries: from one report of progress to the next
 _PIECE = 2**20  # bytes: hashed at a time
 
 
@@ -113,8 +112,7 @@ def scan(folder: Path, progress: bool = False) -> Iterator[Entry]:
     try:
         with search_report(f"searching {folder}", progress) as advance:
             for count, entry in enumerate(_Search(folder).entries(), 1):
-                if count % REPORT_STEP == 0:
-                    advance(REPORT_STEP)
+                advance(1)
                 if count > MAX_ENTRIES:
                     raise InputError(f"{folder}: holds over {MAX_ENTRIES:,} files; give less")
                 if entry.why != ASIDE:

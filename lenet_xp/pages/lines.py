@@ -104,20 +104,13 @@ def _pieces(ink: Ink, lines: np.ndarray, flat: Flat, matrix: np.ndarray) -> Piec
     boxes = _boxes(ink, numbers)
     sides, height = (boxes[:, 2:] - boxes[:, :2]).max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
-    kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
+    larger = boxes[kept]
+    inside = (boxes[:, None, :2] > larger[:, :2]) & (boxes[:, None, 2:] < larger[:, 2:])
+    kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & inside.all(2).any(1)
     mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255 | lines
     side = min(flat.levels.shape)
     kept &= np.ptp(flat.levels) >= MIN_RANGE and is_ink(flat.levels, mask, int(height), side)
     return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], matrix)
-
-
-def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
-    inside: np.ndarray = np.ones((len(boxes), len(others)), bool)
-    for low, high in ((0, 2), (1, 3)):  # one axis at a time: a page may have thousands of both
-        inside &= boxes[:, low, None] > others[:, low]
-        inside &= boxes[:, high, None] < others[:, high]
-    return np.asarray(inside.any(1))
 
 
 def typical_height(boxes: np.ndarray) -> float:

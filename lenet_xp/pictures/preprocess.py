@@ -59,14 +59,15 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         size, mean, std = self.size, self.mean, self.std
+        real = [isinstance(x, int | float) and not isinstance(x, bool) for x in (mean, std)]
         for name, valid, expected in (
-            ("size", _is_number(size, int) and 8 <= size <= 1024, "a whole number from 8 to 1024"),
+            ("size", type(size) is int and 8 <= size <= 1024, "a whole number from 8 to 1024"),
             ("polarity", self.polarity in POLARITIES, " or ".join(POLARITIES)),
             ("framing", self.framing in FRAMINGS, " or ".join(FRAMINGS)),
             ("contrast", isinstance(self.contrast, bool), "true or false"),
-            ("channels", _is_number(self.channels, int) and self.channels in CHANNELS, "1 or 3"),
-            ("mean", _is_number(mean) and 0 <= mean <= 1, "a number from 0 to 1"),
-            ("std", _is_number(std) and 0 < std <= 1, "a number above 0, at most 1"),
+            ("channels", type(self.channels) is int and self.channels in CHANNELS, "1 or 3"),
+            ("mean", real[0] and 0 <= mean <= 1, "a number from 0 to 1"),
+            ("std", real[1] and 0 < std <= 1, "a number above 0, at most 1"),
         ):
             if not valid:
                 value = getattr(self, name)
@@ -224,10 +225,3 @@ def _stretched(inks: np.ndarray) -> np.ndarray:
     levels *= 255 / np.maximum(span, 1)
     np.rint(levels, out=levels)
     return levels.astype(np.uint8)
-
-
-def _is_number(value: object, kind: type = float) -> bool:
-    """Whether a value is a finite int or, unless `kind` is int, a finite float; no bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int | kind) and math.isfinite(value)

@@ -27,20 +27,18 @@ def progress_bar(total: int, label: str, shown: bool = True) -> Iterator[Callabl
 @contextmanager
 def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], None]]:
     """Yield a function that takes the number of files just found; silent for the first DELAY."""
-    label = printable(label)
-    if shown and _on_terminal():
-        with tqdm(desc=label, unit=" files", delay=DELAY, leave=False) as bar:
-            yield bar.update
-        return
-    start, reported = time.monotonic(), not shown
+    label, start, live = printable(label), time.monotonic(), shown and _on_terminal()
+    reported = live or not shown
+    with tqdm(desc=label, unit=" files", delay=DELAY, leave=False, disable=not live) as bar:
 
-    def advance(count: int) -> None:
-        nonlocal reported
-        if not reported and time.monotonic() - start > DELAY:
-            say(f"{label} ...")
-            reported = True
+        def advance(count: int) -> None:
+            nonlocal reported
+            bar.update(count)
+            if not reported and time.monotonic() - start > DELAY:
+                say(f"{label} ...")
+                reported = True
 
-    yield advance
+        yield advance
 
 
 class LinesAndBar(ExitStack):
