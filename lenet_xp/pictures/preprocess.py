@@ -113,16 +113,13 @@ class Preprocessing:
         """(N, H, W) uint8 as (N, size, size) uint8."""
         if self.framing == "cut" and max(greys.shape[1:]) > DATASET_SIDE:
             return np.stack([self._apply_photo(grey, inked) for grey in greys])
-        overviews = greys
-        if max(greys.shape[1:]) > OVERVIEW_SIDE:
-            overviews = np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys])
         if max(greys.shape[1:]) > DATASET_SIDE:
             blank = np.array([not find_letter(grey, self.polarity).any() for grey in greys])
         else:
             blank = are_blank(greys)
         dark = np.full(len(greys), self.polarity == "dark-on-light")
         if self.polarity == "auto":
-            dark = ink_is_dark(overviews)
+            dark = ink_is_dark(np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys]))
         inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
         cut = self.framing == "cut"
         fit = _scaled if cut else _fit
