@@ -24,8 +24,7 @@ _MARKS = {
     "pnm": rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+(#[^\n]*\n\s*)*\d+\s",
     "ico": rb"\0\0\x01\0[^\0]\0.{3}\0",
 }
-_HEVC = b"heic heix heim heis hevc hevx hevm hevs mif1 msf1"
-_BRANDS = {"avif": [b"avif", b"avis"], "heic": _HEVC.split()}
+_BRANDS = {"avif": b"avif avis", "heic": b"heic heix heim heis hevc hevx hevm hevs mif1 msf1"}
 
 
 def named_image(name: str) -> bool:
@@ -44,5 +43,5 @@ def kind_of(start: bytes) -> str | None:
     if start[4:8] == b"ftyp":
         box = start[: int.from_bytes(start[:4])]
         brands = {box[place : place + 4] for place in range(8, len(box), 4)}
-        return next((kind for kind, own in _BRANDS.items() if brands.intersection(own)), None)
+        return next((kind for kind, own in _BRANDS.items() if brands & set(own.split())), None)
     return None
