@@ -4,6 +4,7 @@ import re
 import stat
 import zipfile
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from lenet_xp.data.account import ASIDE, NO_IMAGE, LeftOut, why_left_out
@@ -12,7 +13,7 @@ from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_BYTES
 from lenet_xp.pictures.kinds import START
-from lenet_xp.system.npz_file import PIECE, CappedReads
+from lenet_xp.system.npz_file import PIECE, UNPACKED, CappedReads
 from lenet_xp.system.text import reason_of
 
 MAX_RATIO = 200  # bytes to a packed byte: no image shrinks so much, and deflate reaches 1032
@@ -20,7 +21,6 @@ MIN_CHECKED = 2**20  # bytes: a smaller member may shrink by any ratio
 MAX_DIRECTORY = 32 * 2**20  # bytes: the list of members, enough for 300,000 of AMHCD's names
 
 _ENCRYPTED = 1  # flag of a member
-_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # with others zipfile unpacks any amount
 
 LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")  # absolute, with a drive, or upwards
 
@@ -78,7 +78,7 @@ class Archive(ExitStack):
     def _start(self, member: zipfile.ZipInfo) -> bytes:
         """The first bytes of a member's content, or none where it cannot be unpacked."""
         with suppress(Exception):  # zipfile and its decoder have a dozen; START takes no memory
-            if member.compress_type in _UNPACKED:
+            if member.compress_type in UNPACKED:
                 with self._zip.open(member) as file:
                     return file.read(START)
         return b""
@@ -97,7 +97,13 @@ class Archive(ExitStack):
             name = "/".join(part for part in given.split("/") if part not in ("", "."))
             if given.endswith("/"):
                 self._folders += [name] * bool(name)  # "./" has none
-            elif (why := self._why_left_out(member, name)) is not None:
+                continue
+            why = why_left_out(name, partial(self._start, member))
+            if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
+                why = "is a symbolic link; pack the file itself"
+            elif why == NO_IMAGE and member.flag_bits & _ENCRYPTED:
+                why = "is encrypted and not named as an image"
+            if why is not None:
                 self._left_out += [(name or given, why)] * (why != ASIDE)
             elif name in self._members:
                 raise InputError(f"{self.path}: holds two members named {name!r}; pack it again")
@@ -106,20 +112,12 @@ class Archive(ExitStack):
             else:
                 self._members[name] = member
 
-    def _why_left_out(self, member: zipfile.ZipInfo, name: str) -> str | None:
-        """See `why_left_out`."""
-        encrypted = member.flag_bits & _ENCRYPTED
-        why = why_left_out(name, lambda: self._start(member))
-        if why in (None, NO_IMAGE) and stat.S_ISLNK(member.external_attr >> 16):
-            return "is a symbolic link; pack the file itself"
-        return "is encrypted and not named as an image" if why == NO_IMAGE and encrypted else why
-
 
 def _problem(member: zipfile.ZipInfo) -> str | None:
     """Why an image must not be read, or None."""
     if member.flag_bits & _ENCRYPTED:
         return "is encrypted; give an archive without a password"
-    if member.compress_type not in _UNPACKED:
+    if member.compress_type not in UNPACKED:
         return "is packed in a way that is not read; pack it with deflate"
     size, packed = member.file_size, member.compress_size
     if max(size, packed) > MAX_BYTES or (size > MIN_CHECKED and size > MAX_RATIO * max(1, packed)):

@@ -1,8 +1,8 @@
 """Arrays of pictures and of labels as a data set, whatever kind of file they stand in."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,18 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.pictures.levels import has_colours
 from lenet_xp.pictures.many import Admit, prepare
-from lenet_xp.system.npz_file import LazyArray
+from lenet_xp.system.npz_file import LazyArray, open_npz
 from lenet_xp.system.text import problem_with, reason_of
 
 MAX_VALUES = 400_000_000  # bytes: values of all pictures together
 MAX_NAMES = 4 * 2**20  # bytes: the array of class names
 EXACT = 2**53  # whole numbers up to it are exact as floating-point numbers
+
+# The pictures and the labels of each part in a .npz file: as Keras names them, or alone.
+_KERAS = (("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
+_ALONE = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target"))
+_NAMES = "class_names"
+_OTHER = "is none of the arrays that are read from such a file"
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,22 @@ def load_arrays(
         left_out=arrays.left_out,
         remarks=remarks_on([x.name for (x, _), s in named if grey and has_colours(s)], []),
     )
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Arrays]:
+    """The arrays of a .npz file, for `load_arrays`."""
+    with open_npz(path, ()) as (_, members):
+        held = {each.removesuffix(".npy") for each in members}
+    pairs = [each for each in _KERAS if each != _KERAS[1] or held.issuperset(each)]
+    if held.isdisjoint(("x_train", "x_test")):
+        pairs = [each for each in _ALONE if held.issuperset(each)][:1] or pairs
+    wanted = [name for pair in pairs for name in pair]
+    if missing := [each for each in wanted if each not in held]:
+        raise InputError(f"{path}: lacks {', '.join(missing)}; Keras' layout is expected")
+    with open_npz(path, (*wanted, _NAMES)) as (arrays, others):
+        parts = [(arrays[x], arrays[y]) for x, y in pairs]
+        yield Arrays(parts, arrays.get(_NAMES), tuple((each, _OTHER) for each in sorted(others)))
 
 
 def _shape(x: LazyArray) -> tuple[int, ...]:

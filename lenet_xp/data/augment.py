@@ -73,7 +73,17 @@ class Distortion:
 
     def draw(self, rng: np.random.Generator, count: int) -> Changes:
         """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
-        coefficients, widths, blurs = self._draw_geometry(rng, count), None, None
+        angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
+        angle, slant = np.deg2rad(self.rotation) * angle, self.shear * slant
+        width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
+        cos, sin = np.cos(angle), np.sin(angle)
+        coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
+        from_x = self.shift * move[0], width * cos, width * (slant * cos - sin)
+        from_y = self.shift * move[1], height * sin, height * (slant * sin + cos)
+        coefficients[:, :, :3] = np.swapaxes([from_x, from_y], 1, 2)
+        bumps = rng.standard_normal((2, count, self.grid**2), dtype=np.float32)
+        np.multiply(bumps, np.float32(self.elastic), out=coefficients[:, :, 3:])
+        widths = blurs = None
         if self.pen:
             widths = self.pen * rng.standard_normal(count, np.float32)
             widths = np.clip(widths, MIN_WIDENING, MAX_WIDENING)
@@ -93,20 +103,6 @@ class Distortion:
         if changes.blurs is not None:
             blur(tall, size, changes.blurs)
         return warp(tall, changes.coefficients, size)
-
-    def _draw_geometry(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Coefficients of the affine and the elastic map, (2, count, 3 + grid^2) float32."""
-        angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
-        angle, slant = np.deg2rad(self.rotation) * angle, self.shear * slant
-        width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
-        cos, sin = np.cos(angle), np.sin(angle)
-        coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
-        from_x = self.shift * move[0], width * cos, width * (slant * cos - sin)
-        from_y = self.shift * move[1], height * sin, height * (slant * sin + cos)
-        coefficients[:, :, :3] = np.swapaxes([from_x, from_y], 1, 2)
-        bumps = rng.standard_normal((2, count, self.grid**2), dtype=np.float32)
-        np.multiply(bumps, np.float32(self.elastic), out=coefficients[:, :, 3:])
-        return coefficients
 
 
 def tall_picture(images: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -43,16 +42,12 @@ def cache_path(fingerprint: str, preprocessing: Preprocessing, skip_bad: bool) -
     parameters = preprocessing.to_dict()
     del parameters["mean"], parameters["std"]  # applied later, on the way into the network
     key = json.dumps([fingerprint, parameters, skip_bad, *_DECODERS], sort_keys=True)
-    digest = hashlib.sha256(key.encode() + _source_text())
-    return cache_folder() / f"{digest.hexdigest()[:32]}.npz"
-
-
-@cache
-def _source_text() -> bytes:
-    """The modules that decide the pixels: a changed one never reads what an older one left."""
+    # The modules that decide the pixels: a changed one never reads what an older one left.
     rooms = (files("lenet_xp").joinpath(room) for room in ("data", "pictures"))
     modules = [file for room in rooms for file in room.iterdir() if file.name.endswith(".py")]
-    return b"".join(file.read_bytes() for file in sorted(modules, key=lambda file: file.name))
+    text = b"".join(file.read_bytes() for file in sorted(modules, key=lambda file: file.name))
+    digest = hashlib.sha256(key.encode() + text)
+    return cache_folder() / f"{digest.hexdigest()[:32]}.npz"
 
 
 def read_cache(path: Path) -> Dataset | None:

@@ -203,10 +203,9 @@ def tree_of(
 
 
 def _images_by_root(images: Iterable[str]) -> tuple[_Trees, list[LeftOut]]:
-    """The images in class folders, by the folder that holds these; and the images in none.
+    """The images in class folders, by the folder that holds these, or its parts; and those in none.
 
-    The folders of the source's own parts, such as train and test, are one tree, that of the folder
-    around them; what stands there beside them is in none.
+    What stands beside the folders of a source's own parts, such as train and test, is in none.
     """
     trees: _Trees = defaultdict(dict)
     loose: list[LeftOut] = []

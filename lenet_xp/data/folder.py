@@ -20,7 +20,6 @@ from lenet_xp.system.progress import search_report
 from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
-REPORT_STEP = 1000  # entries: from one report of progress to the next
 _PIECE = 2**20  # bytes: hashed at a time
 
 
@@ -112,9 +111,8 @@ def scan(folder: Path, progress: bool = False) -> Iterator[Entry]:
     """
     try:
         with search_report(f"searching {folder}", progress) as advance:
-            for count, entry in enumerate(_Search(folder).entries(), 1):
-                if count % REPORT_STEP == 0:
-                    advance(REPORT_STEP)
+            for count, entry in enumerate(_entries(folder), 1):
+                advance(1)
                 if count > MAX_ENTRIES:
                     raise InputError(f"{folder}: holds over {MAX_ENTRIES:,} files; give less")
                 if entry.why != ASIDE:
@@ -123,72 +121,51 @@ def scan(folder: Path, progress: bool = False) -> Iterator[Entry]:
         raise InputError(f"{folder}: {_unread(error)}") from error
 
 
-class _Search:
-    """A search through a folder: own folders first, and then those that links lead to."""
+def _entries(root: Path) -> Iterator[Entry]:
+    """Everything found, in an order that is the same everywhere; what links lead to comes last."""
+    known: dict[tuple[int, int], str] = {}  # folders met, by device and inode
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._waiting = [""]  # prefixes of the paths in folders to be listed, the next one last
-        self._links: list[str] = []  # to folders
-        self._beyond = False  # whether a link was followed, so that folders may be met again
-        self._known: dict[tuple[int, int], str] = {}  # by device and inode
-        for parent in Path(os.path.realpath(folder)).parents:
-            with suppress(OSError):  # one need not be able to look at it
-                self._met(parent, f"{parent}, which holds the searched folder")
-
-    def entries(self) -> Iterator[Entry]:
-        """Everything found, in an order that is the same on every system."""
-        self._met(self.folder, "the searched folder")
-        while self._waiting or self._links:
-            if self._waiting:
-                yield from self._listed(self._waiting.pop())
-            else:
-                self._beyond = True
-                yield self._folder(self._links.pop(0))
-
-    def _met(self, folder: Path, words: str) -> str | None:
+    def met(folder: Path, words: str) -> str | None:
         """The words under which a folder was met before; None, and it is noted, if it was not."""
         status = os.stat(folder)
-        before = self._known.setdefault((status.st_dev, status.st_ino), words)
+        before = known.setdefault((status.st_dev, status.st_ino), words)
         return None if before is words else before
 
-    def _folder(self, path: str) -> Entry:
-        """A folder, which is to be listed unless it was met before."""
-        try:  # nothing is read behind a dot
-            words = f"{path}, which is read already"
-            before = None if is_dotted(path) else self._met(self.folder / path, words)
-        except OSError as error:
-            return Entry(path, why=_unread(error))
-        if before and self._beyond:
-            return Entry(path, why=f"leads to {before}")
-        self._waiting.append(f"{path}/")
-        return Entry(path, folder=True)
-
-    def _listed(self, prefix: str) -> Iterator[Entry]:
-        """What stands directly in a folder."""
+    for parent in Path(os.path.realpath(root)).parents:
+        with suppress(OSError):  # one need not be able to look at it
+            met(parent, f"{parent}, which holds the searched folder")
+    met(root, "the searched folder")
+    waiting, links = [""], list[str]()  # folders to be listed, the next one last; and links to such
+    beyond = False  # whether a link was followed, so that folders may be met again
+    while waiting or links:
+        beyond = beyond or not waiting
+        path = waiting.pop() if waiting else links.pop(0)
         try:
-            with os.scandir(self.folder / prefix) as listing:
+            if path:
+                # Nothing is read behind a dot.
+                seen = not is_dotted(path) and met(root / path, f"{path}, which is read already")
+                if seen and beyond:
+                    yield Entry(path, why=f"leads to {seen}")
+                    continue
+                yield Entry(path, folder=True)
+            with os.scandir(root / path) as listing:
                 found = sorted(islice(listing, MAX_ENTRIES + 1), key=lambda each: each.name)
         except OSError as error:
-            if not prefix:
+            if not path:
                 raise
-            yield Entry(prefix[:-1], why=_unread(error))
-            return
+            yield Entry(path, why=_unread(error))
+            continue
         for each in found:
-            path = prefix + each.name
+            inner = f"{path}/{each.name}" if path else each.name
             try:
                 if not each.is_dir():
-                    yield Entry(path, why=_why_left_out(each, path))
-                elif is_aside(each.name):
-                    continue
-                elif each.is_symlink() and is_dotted(path):
-                    yield Entry(path, why=DOTTED)
-                elif each.is_symlink():
-                    self._links.append(path)
-                else:
-                    yield self._folder(path)
+                    yield Entry(inner, why=_why_left_out(each, inner))
+                elif each.is_symlink() and is_dotted(inner) and not is_aside(each.name):
+                    yield Entry(inner, why=DOTTED)
+                elif not is_aside(each.name):
+                    (links if each.is_symlink() else waiting).append(inner)
             except OSError as error:
-                yield Entry(path, why=_unread(error))
+                yield Entry(inner, why=_unread(error))
 
 
 def _why_left_out(entry: os.DirEntry[str], path: str) -> str | None:

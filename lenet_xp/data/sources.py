@@ -12,14 +12,13 @@ import numpy as np
 
 from lenet_xp.data import stream
 from lenet_xp.data.archive import load_archive
-from lenet_xp.data.arrays import load_arrays
+from lenet_xp.data.arrays import load_arrays, open_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.class_folders import load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import Folder
 from lenet_xp.data.idx import idx_files, open_idx
 from lenet_xp.data.label_table import TABLES, Table
-from lenet_xp.data.npz import open_arrays
 from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
 from lenet_xp.letters import print as printed
@@ -151,10 +150,6 @@ def download_amhcd() -> Path:
         raise InputError(f"amhcd: the download failed ({reason_of(error)}); {how}") from error
 
 
-def _is_folder(source: str | Path) -> bool:
-    return os.path.isdir(os.path.expanduser(source))
-
-
 def _is_file(suffix: str | tuple[str, ...], source: str | Path) -> bool:
     path = os.path.expanduser(source)
     return os.path.isfile(path) and path.lower().endswith(suffix)
@@ -200,7 +195,7 @@ SOURCES = (
         "'amhcd' (fetched from Kaggle)", ["amhcd"].__contains__, locate=download_amhcd, **_FILES
     ),
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
-    Source("a folder of class folders", _is_folder, **_FILES),
+    Source("a folder of class folders", lambda at: os.path.isdir(os.path.expanduser(at)), **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
     Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
     Source(_TABLE, partial(_is_file, TABLES), **_FILES),

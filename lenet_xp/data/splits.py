@@ -98,7 +98,10 @@ def _writer(dataset: Dataset, fold: int) -> Parts:
     shared = members_of(image_groups(dataset.images), writers)
     units = linked(WRITERS, [*shared, *doubtful_writers()])
     test = _writer_folds(units) == fold
-    val = _some_writers(units, ~test, VALIDATION_WRITERS, fold)
+    val = np.zeros(WRITERS, bool)
+    for unit in np.random.default_rng([SEED, fold]).permutation(np.unique(units[~test])):
+        if val.sum() + (units == unit).sum() <= VALIDATION_WRITERS:  # whole units only
+            val |= units == unit
     train, val, test = (np.flatnonzero(side[writers]) for side in (~test & ~val, val, test))
     return train, val, test
 
@@ -114,15 +117,6 @@ def _writer_folds(units: np.ndarray) -> np.ndarray:
         folds[units == numbers[place]] = fold
         room[fold] -= sizes[place]
     return folds
-
-
-def _some_writers(units: np.ndarray, allowed: np.ndarray, count: int, fold: int) -> np.ndarray:
-    """At most `count` random writers among those allowed, whole units only: (60,) bool."""
-    chosen = np.zeros(WRITERS, bool)
-    for unit in np.random.default_rng([SEED, fold]).permutation(np.unique(units[allowed])):
-        if chosen.sum() + (units == unit).sum() <= count:
-            chosen |= units == unit
-    return chosen
 
 
 # Each takes a data set and a fold and returns the training, validation and test indices.

@@ -34,19 +34,18 @@ class ClassWriters:
 @cache
 def writer_table() -> dict[str, ClassWriters]:
     """The assignment of each letter by its class name, from amhcd_writers.csv."""
-    with files(__package__).joinpath("amhcd_writers.csv").open(encoding="utf-8") as table:
-        return {row["class"]: _read(row) for row in csv.DictReader(table)}
-
-
-def _read(row: dict[str, str]) -> ClassWriters:
-    sizes = np.full(WRITERS, SAMPLES)
-    for block, size in (each.split(":") for each in row["sizes"].split()):
-        sizes[int(block)] = int(size)
-    writers = np.repeat(_numbers(row["order"]), sizes)
-    if row["numbering"] == "text":  # file n is the n-th of the numbers sorted as text: 1, 10, 100
-        writers = writers[np.array(sorted(range(1, IMAGES + 1), key=str)) - 1]
-    writers.flags.writeable = False
-    return ClassWriters(writers, row["certainty"] == "certain", tuple(_numbers(row["doubtful"])))
+    text, table = files(__package__).joinpath("amhcd_writers.csv").read_text("utf-8"), {}
+    for row in csv.DictReader(text.splitlines()):
+        sizes = np.full(WRITERS, SAMPLES)
+        for block, size in (each.split(":") for each in row["sizes"].split()):
+            sizes[int(block)] = int(size)
+        writers = np.repeat(_numbers(row["order"]), sizes)
+        if row["numbering"] == "text":  # file n is the n-th of the numbers sorted as text: 1, 10
+            writers = writers[np.array(sorted(range(1, IMAGES + 1), key=str)) - 1]
+        writers.flags.writeable = False
+        certain, doubtful = row["certainty"] == "certain", tuple(_numbers(row["doubtful"]))
+        table[row["class"]] = ClassWriters(writers, certain, doubtful)
+    return table
 
 
 def _numbers(text: str) -> list[int]:

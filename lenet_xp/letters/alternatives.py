@@ -23,9 +23,6 @@ class Alternative(NamedTuple):
     probability: float
 
 
-NO_LETTER = Alternative("", "", "", 0.0)
-
-
 @dataclass(frozen=True)
 class Reading:
     """What a picture was read as. alternatives: the likeliest first; () for a blank.
@@ -65,7 +62,8 @@ class Reading:
 
     @property
     def _read(self) -> Alternative:
-        return NO_LETTER if self.blank or self.refused else self.alternatives[0]
+        none = self.blank or self.refused
+        return Alternative("", "", "", 0.0) if none else self.alternatives[0]
 
     def best(self, count: int | None = None) -> list[dict[str, Any]]:
         """The alternatives, or the first `count` of them, as JSON holds them."""

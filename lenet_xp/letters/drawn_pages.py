@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lenet_xp.pictures.frame import Box
 from lenet_xp.pictures.many import opencv_alone
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
@@ -24,8 +25,6 @@ PAGE_SIDES = 1.8, 4.0  # letter heights: a page with one letter
 MIN_PAGE_SIDE = 140  # pixels
 RULE_SPACINGS = 30, 120  # pixels: from one ruled line to the next
 PART = 64  # images: photographed by a core in one go
-
-Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
 
 def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
@@ -124,15 +123,11 @@ class Photo:
 
     def _rules(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """The paper's printed lines, (H, W) float32: 1 on a line and 0 elsewhere."""
-        lines = np.zeros(shape, np.float32)
         width, start = 1 + self.spacing // 60, int(rng.integers(self.spacing))
-        if self.paper in ("ruled", "squared"):
-            for row in range(start, shape[0], self.spacing):
-                lines[row : row + width] = 1
-        if self.paper == "squared":
-            for column in range(start, shape[1], self.spacing):
-                lines[:, column : column + width] = 1
-        return lines
+        places = (np.arange(side) - start for side in shape)
+        rows, columns = ((at >= 0) & (at % self.spacing < width) for at in places)
+        ruled = rows[:, None] & (self.paper in ("ruled", "squared"))
+        return np.asarray(ruled | columns & (self.paper == "squared"), np.float32)
 
     def _light(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """The brightness of the light at each point, (H, W) float32 up to 1."""

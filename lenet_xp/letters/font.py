@@ -3,19 +3,15 @@
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import ImageFont
 
 from lenet_xp.errors import InputError
 
-if TYPE_CHECKING:
-    from PIL import ImageFont
-
 
 @cache
-def dejavu(size: int, face: str = "Sans") -> "ImageFont.FreeTypeFont":
+def dejavu(size: int, face: str = "Sans") -> ImageFont.FreeTypeFont:
     """A face of DejaVu, such as "Serif-Italic", in pixels; InputError without Matplotlib."""
-    from PIL import ImageFont
-
     found = find_spec("matplotlib")
     if found is None or found.origin is None:
         raise InputError(

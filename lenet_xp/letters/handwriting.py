@@ -6,7 +6,7 @@ einsum, which keeps to this thread: a BLAS would round differently with its thre
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ _WAVES = np.arange(1, 4)  # half periods: of a stroke's wobble
 _ALONG = np.linspace(0, 1, POINTS)  # stroke lengths: place of each point
 
 
-@dataclass(frozen=True)
-class Hand:
+class Hand(NamedTuple):
     """The traits of n samples' writing, arrays of length n: a writer's habit plus chance.
 
     slant, rotation: radians. rounding: 0 for sharp corners to 1 for soft ones. jitter: deviation of
@@ -38,12 +37,6 @@ class Hand:
     ink: np.ndarray
     softness: np.ndarray
     grain: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.pen)
-
-    def __getitem__(self, chosen: np.ndarray | int) -> "Hand":
-        return Hand(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 def hands(writers: np.random.Generator, moment: np.random.Generator, samples: int) -> Hand:
@@ -80,34 +73,27 @@ def write(
     pixels, (m, strokes, POINTS, 2).
     """
     shares = np.array([each.share for each in shape.allographs])
-    choice = rng.choice(len(shares), size=len(hand), p=shares / shares.sum())
+    choice = rng.choice(len(shares), size=len(hand.pen), p=shares / shares.sum())
     for number, allograph in enumerate(shape.allographs):
         chosen = np.flatnonzero(choice == number)
         if len(chosen):
-            own = hand[chosen]
+            own = Hand(*(each[chosen] for each in hand))
             traces = [_trace(stroke, own, rng) for stroke in allograph.strokes]
             points = _bend(np.stack(traces, axis=1), own, rng)
             yield chosen, _fit_to_frame(points, shape, own.pen, rng)
 
 
 def _trace(stroke: Stroke, hand: Hand, rng: np.random.Generator) -> np.ndarray:
-    """A stroke with slips of the pen: (n, POINTS, 2)."""
-    low, high = np.moveaxis(stroke.points, -1, 0)
-    placed = low + rng.random((len(hand), *low.shape)) * (high - low)
-    if stroke.kind == "ring":
-        return _trace_ring(placed, hand, rng)
-    return _trace_path(stroke, placed, hand, rng)
-
-
-def _trace_path(
-    path: Stroke, corners: np.ndarray, hand: Hand, rng: np.random.Generator
-) -> np.ndarray:
     """A stroke from corner to corner, each displaced, with the hand's turns: (n, POINTS, 2)."""
+    low, high = np.moveaxis(stroke.points, -1, 0)
+    corners = low + rng.random((len(hand.pen), *low.shape)) * (high - low)
+    if stroke.kind == "ring":
+        return _trace_ring(corners, hand, rng)
     length = np.linalg.norm(np.diff(corners, axis=1), axis=-1).sum(1)
     size = np.minimum(1, length)[:, None, None]  # small strokes are drawn more carefully
     corners += rng.normal(0, 1, corners.shape) * hand.jitter[:, None, None] * np.sqrt(size)
-    sharp, soft = interpolation(path)
-    rounding = 1.0 if path.kind == "curve" else hand.rounding[:, None, None]
+    sharp, soft = interpolation(stroke)
+    rounding = 1.0 if stroke.kind == "curve" else hand.rounding[:, None, None]
     straight, turned = (np.einsum("kp,npd->nkd", each, corners) for each in (sharp, soft))
     return np.asarray(straight * (1 - rounding) + turned * rounding + _wobble(hand, rng) * size)
 
@@ -132,7 +118,7 @@ def interpolation(path: Stroke, count: int = POINTS) -> tuple[np.ndarray, np.nda
 
 def _trace_ring(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A ring from near its top: uneven, hooked at its start, seldom closed. (n, POINTS, 2)."""
-    count = len(hand)
+    count = len(hand.pen)
     center, radii = points[:, 0], points[:, 1]
     size = np.minimum(1, radii.sum(1))[:, None, None]
     center = center + rng.normal(0, 0.7, center.shape) * hand.jitter[:, None]
@@ -152,7 +138,7 @@ def _trace_ring(points: np.ndarray, hand: Hand, rng: np.random.Generator) -> np.
 def _wobble(hand: Hand, rng: np.random.Generator) -> np.ndarray:
     """A slow deviation from the path, zero at both ends: (n, POINTS, 2)."""
     modes = np.sin(np.pi * _WAVES * _ALONG[:, None]) / _WAVES
-    height = rng.normal(0, 1, (len(hand), len(_WAVES), 2)) * hand.wobble[:, None, None]
+    height = rng.normal(0, 1, (len(hand.pen), len(_WAVES), 2)) * hand.wobble[:, None, None]
     return np.asarray(np.einsum("kw,nwd->nkd", modes, height))
 
 

@@ -43,7 +43,11 @@ def generate(
     foreign = set(class_names) <= {each.name for each in tifinagh()}
     written, printed = (int(count * share * foreign) for share in (WRITTEN, PRINTED))
     images = np.empty((count, SIZE, SIZE), np.uint8)
-    _write(images[:written], rng)
+    # Signs of other scripts, doodles and scribbles in many hands.
+    hand = hands(rng, rng, written)
+    hand = hand._replace(pen=hand.pen * MAX_WIDENING ** rng.random(written))
+    shape = Shape([one for each in OTHERS.values() for one in each.allographs])
+    draw_shape(shape, hand, rng, images[:written])
     for number in range(written, count):
         draw = _print if number < written + printed else MADE[rng.integers(len(MADE))]
         ink = pad_bar(draw(letters, rng))
@@ -61,14 +65,6 @@ def prepared(
     """The same as a network sees them, (count, S, S) uint8, cut as a reader's pictures are."""
     pictures = generate(count, letters, class_names, seed)
     return replace(preprocessing, framing="cut").apply_all(pictures)
-
-
-def _write(images: np.ndarray, rng: np.random.Generator) -> None:
-    """Fill images (n, 64, 64) with signs of other scripts, doodles and scribbles in many hands."""
-    hand = hands(rng, rng, len(images))
-    hand = replace(hand, pen=hand.pen * MAX_WIDENING ** rng.random(len(hand)))
-    shape = Shape([one for each in OTHERS.values() for one in each.allographs])
-    draw_shape(shape, hand, rng, images)
 
 
 def _print(letters: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -50,17 +50,6 @@ class Shape:
     stretched: bool = True
 
 
-def _span(coordinate: str) -> tuple[float, float]:
-    low, _, high = coordinate.partition(":")
-    return float(low), float(high or low)
-
-
-def _stroke(words: str) -> Stroke:
-    kind, _, points = words.strip().partition(" ")
-    spans = [[_span(value) for value in point.split()] for point in points.split(";")]
-    return Stroke(kind, np.array(spans))
-
-
 def _shapes(file: str) -> dict[str, Shape]:
     table = files(__package__).joinpath(file).read_text(encoding="utf-8")
     shapes: dict[str, Shape] = {}
@@ -68,7 +57,11 @@ def _shapes(file: str) -> dict[str, Shape]:
         name = row["letter"]
         top = 0.5 if name == "ya" else 0.0
         shape = shapes.setdefault(name, Shape([], top, stretched=name != "yan"))
-        strokes = [_stroke(words) for words in row["strokes"].split("|")]
+        strokes = []
+        for words in row["strokes"].split("|"):
+            kind, _, points = words.strip().partition(" ")
+            spans = [[(2 * xy.split(":"))[:2] for xy in each.split()] for each in points.split(";")]
+            strokes.append(Stroke(kind, np.array(spans, float)))
         shape.allographs.append(Allograph(strokes, float(row["share"])))
     return shapes
 

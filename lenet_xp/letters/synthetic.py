@@ -37,7 +37,7 @@ def draw_shape(shape: Shape, hand: Hand, moment: np.random.Generator, images: np
         for sample, strokes, pens in zip(chosen, fixed, widths.tolist(), strict=True):
             y, x = places[sample]
             grain = paper[y : y + SIZE, x : x + SIZE]
-            images[sample] = _ink_on_paper(_cover(strokes, pens), grain, hand[sample])
+            images[sample] = _image(strokes, pens, grain, hand, sample)
 
 
 def generate(
@@ -82,16 +82,14 @@ def generate(
     return kept.reshape(-1, *kept.shape[2:]), labels
 
 
-def _cover(strokes: np.ndarray, widths: list[int]) -> np.ndarray:
-    """The share of each pixel that ink covers, (64, 64) uint8; strokes (S, P, 2) fixed point."""
+def _image(
+    strokes: np.ndarray, widths: list[int], paper: np.ndarray, hand: Hand, n: int
+) -> np.ndarray:
+    """Grey levels (64, 64) uint8: strokes (S, P, 2), in fixed point, on paper's grain by hand n."""
     canvas = np.zeros((SIZE * _ZOOM, SIZE * _ZOOM), np.uint8)
     for stroke, width in zip(strokes, widths, strict=True):
         cv2.polylines(canvas, [stroke], False, 255, width, cv2.LINE_8, _SHIFT)
-    return cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-
-
-def _ink_on_paper(cover: np.ndarray, grain: np.ndarray, hand: Hand) -> np.ndarray:
-    """Grey levels (64, 64) uint8 from the cover (uint8) and the paper's grain (float32)."""
-    depth = float(255 - hand.ink) / 255
-    ink = cover * (depth - depth * float(hand.grain) * grain)
-    return cv2.GaussianBlur(255 - ink.clip(0).astype(np.uint8), (0, 0), float(hand.softness))
+    cover = cv2.resize(canvas, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    depth = float(255 - hand.ink[n]) / 255
+    ink = cover * (depth - depth * float(hand.grain[n]) * paper)
+    return cv2.GaussianBlur(255 - ink.clip(0).astype(np.uint8), (0, 0), float(hand.softness[n]))

@@ -76,7 +76,9 @@ class Groups:
         chosen = self.likeliest(self.parts.height)
         known = self.height(chosen)
         height = known or self.parts.height
-        return known, self.likeliest(height, self.usual_gap(chosen, height))
+        firsts = [self.spans[group][0] for group in chosen[1:]]
+        usual = float(np.median(self.gaps(height)[firsts])) if firsts else 0.0
+        return known, self.likeliest(height, usual)
 
     def likeliest(self, height: float, usual: float = 0.0) -> list[int]:
         """The groups that make up a line of a height in pixels in the likeliest way, in order."""
@@ -112,11 +114,6 @@ class Groups:
         boxes, gaps = self.parts.boxes, np.full(len(self.parts.boxes), np.inf)
         gaps[1:] = (boxes[1:, 0] - np.maximum.accumulate(boxes[:, 2])[:-1]) / height
         return gaps
-
-    def usual_gap(self, chosen: list[int], height: float) -> float:
-        """The median gap between chosen groups in heights of the line; 0 for a single one."""
-        firsts = [self.spans[group][0] for group in chosen[1:]]
-        return float(np.median(self.gaps(height)[firsts])) if firsts else 0.0
 
     def signs(self, height: float) -> np.ndarray:
         """What the scores weigh, (G, 4): evidence for a letter, width, a cut, the ink it crosses.

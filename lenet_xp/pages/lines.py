@@ -71,10 +71,7 @@ def find_pieces(grey: np.ndarray, polarity: str = "auto") -> Pieces:
 
 
 def _find_ink(flat: Flat, polarity: str) -> tuple[Ink, np.ndarray]:
-    """The ink on a sheet that lies flat, and where it has lines, (H, W) uint8.
-
-    The kernel is the one that suits its writing.
-    """
+    """The ink on a flat sheet, by the kernel that suits its writing, and where it has lines."""
     sheet = make_sheet(flat.levels, polarity)
     side = min(flat.levels.shape)
     kernel, levels = side // 3, darkness(sheet, side // 3)
@@ -107,20 +104,13 @@ def _pieces(ink: Ink, lines: np.ndarray, flat: Flat, matrix: np.ndarray) -> Piec
     boxes = _boxes(ink, numbers)
     sides, height = (boxes[:, 2:] - boxes[:, :2]).max(1), typical_height(boxes)
     kept = sides >= max(MIN_PIXELS, MIN_PIECE_SIDE * height)
-    kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & _within(boxes, boxes[kept])
+    larger = boxes[kept]
+    inside = (boxes[:, None, :2] > larger[:, :2]) & (boxes[:, None, 2:] < larger[:, 2:])
+    kept |= (sides >= max(MIN_PIXELS, MIN_DOT_SIDE * height)) & inside.all(2).any(1)
     mask = np.isin(ink.labels, numbers[kept]).astype(np.uint8) * 255 | lines
     side = min(flat.levels.shape)
     kept &= np.ptp(flat.levels) >= MIN_RANGE and is_ink(flat.levels, mask, int(height), side)
     return Pieces(ink.levels, ink.labels, boxes[kept], numbers[kept], matrix)
-
-
-def _within(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of (N, 4) boxes lie within one of (M, 4) others, (N,) bool."""
-    inside: np.ndarray = np.ones((len(boxes), len(others)), bool)
-    for low, high in ((0, 2), (1, 3)):  # one axis at a time: a page may have thousands of both
-        inside &= boxes[:, low, None] > others[:, low]
-        inside &= boxes[:, high, None] < others[:, high]
-    return np.asarray(inside.any(1))
 
 
 def typical_height(boxes: np.ndarray) -> float:
@@ -146,28 +136,21 @@ def find_lines(boxes: np.ndarray) -> list[np.ndarray]:
     for place, index in enumerate(order):
         later = order[place + 1 :]
         near = later[boxes[later, 0] <= boxes[index, 2] + MAX_GAP * height]
-        beside = near[_beside(boxes[index], boxes[near])]
-        for other in beside[:MAX_NEIGHBOURS]:
+        top, bottom = boxes[near][:, [1, 3]].T
+        common = np.minimum(boxes[index, 3], bottom) - np.maximum(boxes[index, 1], top)
+        lower = np.minimum(boxes[index, 3] - boxes[index, 1], bottom - top)
+        for other in near[common >= MIN_VERTICAL_OVERLAP * lower][:MAX_NEIGHBOURS]:
             line[line == line[other]] = line[index]
     groups = [np.flatnonzero(line == number) for number in np.unique(line)]
     lines = _join_low_groups(groups, boxes, height)
     return sorted(lines, key=lambda group: float(np.median(boxes[group][:, [1, 3]])))
 
 
-def _beside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of (M, 4) boxes are at the height of a box, (M,) bool."""
-    common = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    lower = np.minimum(box[3] - box[1], others[:, 3] - others[:, 1])
-    return np.asarray(common >= MIN_VERTICAL_OVERLAP * lower)
-
-
 def _join_low_groups(
     groups: list[np.ndarray], boxes: np.ndarray, height: float
 ) -> list[np.ndarray]:
-    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them.
-
-    A row of small print beyond a line stays alone.
-    """
+    """The groups of boxes; low ones, as the lower rings of a row of `yu`, join a line near them."""
+    # A row of small print beyond a line stays alone.
     low = [np.ptp(boxes[group][:, [1, 3]]) < MIN_LINE_HEIGHT * height for group in groups]
     tall = [group for group, is_low in zip(groups, low, strict=True) if not is_low]
     if not tall:

@@ -63,9 +63,7 @@ class Parts:
     def cut(self, chosen: Container[int]) -> "Parts":
         """The same line with the chosen parts cut wherever letters may touch."""
         labels = np.zeros_like(self.labels)
-        boxes: list[np.ndarray] = []
-        crossed: list[float] = []
-        origins: list[int] = []
+        found: list[tuple[np.ndarray, float, int]] = []
         for part, (left, top, right, bottom) in enumerate(self.boxes - np.tile(self.corner, 2)):
             own = self.labels[top:bottom, left:right] == part + 1
             levels = self.levels[top:bottom, left:right] * own
@@ -76,18 +74,12 @@ class Parts:
                 x, y, wide, high = cv2.boundingRect(own[:, start:end].astype(np.uint8))
                 if wide:
                     x, y = x + start + left, y + top
-                    boxes.append(np.array([x, y, x + wide, y + high]) + np.tile(self.corner, 2))
-                    labels[top:bottom, left:right][:, start:end][own[:, start:end]] = len(boxes)
+                    box = np.array([x, y, x + wide, y + high]) + np.tile(self.corner, 2)
                     ink = float(profile[start - 1 : start + 1].min()) if start else np.nan
-                    crossed.append(ink)
-                    origins.append(part)
-        return replace(
-            self,
-            labels=labels,
-            boxes=np.array(boxes),
-            crossed=np.array(crossed),
-            origins=np.array(origins),
-        )
+                    found.append((box, ink, part))
+                    labels[top:bottom, left:right][:, start:end][own[:, start:end]] = len(found)
+        boxes, crossed, origins = map(np.array, zip(*found, strict=True))
+        return replace(self, labels=labels, boxes=boxes, crossed=crossed, origins=origins)
 
 
 def find_parts(pieces: Pieces, line: np.ndarray) -> Parts:

@@ -48,16 +48,10 @@ def name_of(data: bytes) -> str:
 
 def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
     """The number of a picture's pages or frames, up to `limit`, and the pixels of all together."""
-    if picture.format == "GIF":
-        count = _gif_frames(data, limit)
-    elif picture.format != "TIFF":
-        count = min(getattr(picture, "n_frames", 1), limit)
-    else:
-        return _tiff_pages(picture, limit)
-    return count, count * picture.width * picture.height
-
-
-def _tiff_pages(picture: Image.Image, limit: int) -> tuple[int, int]:
+    if picture.format != "TIFF":
+        gif = picture.format == "GIF"
+        count = _gif_frames(data, limit) if gif else min(getattr(picture, "n_frames", 1), limit)
+        return count, count * picture.width * picture.height
     count, pixels, now = 0, 0, picture.tell()
     try:
         while count < limit:

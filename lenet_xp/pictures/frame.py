@@ -50,25 +50,21 @@ def frame(ink: np.ndarray) -> np.ndarray:
     high = inner if inner >= MIN_INNER_LEVEL * (high - low) else high - low
     _, mask = cv2.threshold(ink, low + INK_THRESHOLD * high, 255, cv2.THRESH_BINARY)
     box = _letter_box(mask, strip)
-    if box is None or _is_ya_of_amhcd(box, ink.shape):
+    if box is None:
         return ink
-    left, top, wide, high = box
+    (left, top, wide, high), (height, width) = box, ink.shape
+    fills = wide >= MIN_YA_WIDTH * width and top + high >= MIN_YA_BOTTOM * height
+    if fills and abs(top / height - 0.5) <= MAX_YA_OFFSET:
+        return ink  # a `ya` of AMHCD
     return pad_bar(ink[top : top + high, left : left + wide])
 
 
-def _is_ya_of_amhcd(box: Box, shape: tuple[int, ...]) -> bool:
-    """Whether ink fills the lower half of its picture, from side to side: AMHCD frames `ya` so."""
-    (_, top, wide, high), (height, width) = box, shape
-    fills = wide >= MIN_YA_WIDTH * width and top + high >= MIN_YA_BOTTOM * height
-    return fills and abs(top / height - 0.5) <= MAX_YA_OFFSET
-
-
 def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
-    """Left, top, width and height of the letter under a mask (H, W) uint8; None without ink.
+    """The box of the letter under a mask, without specks; None without ink.
 
-    Specks stay outside, and so do the borders of a table's cell: pieces within `strip`, (H, W)
-    uint8, 1 along the edges, that meet the picture's edge all along, if what is left is a letter
-    that meets no edge. The bars of `yal` lie so, too, but neither stands in the middle.
+    The borders of a table's cell stay outside, too: pieces within `strip`, 1 along the edges, that
+    meet the picture's edge all along, if what is left is a letter that meets no edge. The bars of
+    `yal` lie so, too, but neither stands in the middle.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask, connectivity=8, ltype=cv2.CV_16U
@@ -100,10 +96,8 @@ def _letter_box(mask: np.ndarray, strip: np.ndarray) -> Box | None:
 
 
 def _around(boxes: np.ndarray, chosen: np.ndarray, others: np.ndarray) -> Box:
-    """The box, left, top, width, height, around the chosen of (N, 4) boxes and the others nearby.
-
-    chosen, others: (N,) bool. A pen that skips leaves a stroke in pieces as small as dirt.
-    """
+    """The box around the chosen of (N, 4) boxes and the others nearby; both are (N,) bool."""
+    # A pen that skips leaves a stroke in pieces as small as dirt.
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     low, high = start[chosen].min(0), end[chosen].max(0)
     for _ in range(NEARBY_ROUNDS if (others & ~chosen).any() else 0):

@@ -65,22 +65,19 @@ class FeatureImages:
         level 0; larger ones are reduced by area until their longer side fits.
         """
         colours = (3,) if self.channels == 3 else ()
+        span = self.high / 2 - self.low / 2
         images = np.zeros((len(rows), self.side, self.side, *colours), np.uint8)
         for start in range(0, len(rows), PIECE):
-            levels = self._levels(rows[start : start + PIECE])
+            # Halves, for a difference of whole numbers may overflow; what does not vary is 0.
+            half = rows[start : start + PIECE].astype(np.float64) / 2 - self.low / 2
+            part = half / np.where(span > 0, span, np.inf)
+            levels = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
             grids = np.zeros((len(levels), math.prod(self.shape) * self.channels), np.uint8)
             grids[:, : levels.shape[1]] = levels
             grids = grids.reshape(-1, *self.shape, *colours)
             framed = self.framed.apply_all(grids) if self.framed else _centred(grids, self.side)
             images[start : start + PIECE] = framed
         return images
-
-    def _levels(self, rows: np.ndarray) -> np.ndarray:
-        """Rows (N, F) as grey levels uint8; a column that does not vary is 0."""
-        half = rows.astype(np.float64) / 2  # halves, for a difference of whole numbers may overflow
-        span = self.high / 2 - self.low / 2
-        part = (half - self.low / 2) / np.where(span > 0, span, np.inf)
-        return np.asarray(np.rint(255 * part.clip(0, 1)).astype(np.uint8))
 
 
 def _centred(grids: np.ndarray, size: int) -> np.ndarray:

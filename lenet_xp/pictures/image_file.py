@@ -30,7 +30,6 @@ _TOO_LARGE = f"at most {MAX_PIXELS // 1_000_000} megapixels are read, give a sma
 # pixels: size of a PGM or PPM whose levels are text or do not end at 255; Pillow decodes those in
 # Python, 1.5 microseconds a value
 MAX_SLOW_PIXELS = 2_000_000
-_SLOW_DECODERS = ("ppm", "ppm_plain")
 
 MAX_PAGES = 200  # pages or frames of a file
 MAX_ALL_PIXELS = 1_000_000_000  # pixels: over all pages of a file
@@ -147,10 +146,15 @@ class ImageFile:
         picture, name = self._picture, self.name
         if number != picture.tell():
             picture.seek(number)
-        _check_size(*picture.size, name)
-        _check_kind(picture, name)
-        admit(picture.width * picture.height)
-        deep = _is_deep(picture)
+        width, height = picture.size
+        _check_size(width, height, name)
+        tiles, admitted = getattr(picture, "tile", ()), width * height
+        if admitted > MAX_SLOW_PIXELS and any("ppm" in each[0] for each in tiles):
+            problem = "too large where levels are text or do not end at 255; save it as PNG"
+            raise InputError(f"{name}: is {width}x{height} pixels, {problem}")
+        admit(admitted)
+        # Of colours of 16 bits Pillow takes the upper eight.
+        deep = picture.mode[0] in "RL" and any(";16" in str(each[3]) for each in tiles)
         picture.load()
         pixels = _pixels(picture)
         if deep and int(pixels[..., :3].max()) < 128:  # else eight bits hold the range well enough
@@ -207,15 +211,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
     mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
-    if picture.mode == mode:  # `convert` would make a copy
-        return _by_strips(picture, np.uint8, np.asarray)
     return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
-
-
-def _is_deep(picture: Image.Image) -> bool:
-    """Whether a picture, not yet decoded, has colours of 16 bits; Pillow takes the upper eight."""
-    tiles = getattr(picture, "tile", ())
-    return picture.mode[0] in "RL" and any(";16" in str(each[3]) for each in tiles)
 
 
 def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
@@ -244,16 +240,6 @@ def _by_strips(
             result = np.empty((height, *strip.shape[1:]), dtype)
         result[top : top + rows] = strip
     return result
-
-
-def _check_kind(picture: Image.Image, name: str) -> None:
-    """Raise InputError for a kind of picture that cannot be decoded, or only slowly."""
-    slow = any(tile[0] in _SLOW_DECODERS for tile in getattr(picture, "tile", ()))
-    if slow and picture.width * picture.height > MAX_SLOW_PIXELS:
-        raise InputError(
-            f"{name}: is {picture.width}x{picture.height} pixels, too large where levels are text "
-            "or do not end at 255; save it as PNG"
-        )
 
 
 def _check_size(width: int, height: int, name: str) -> None:

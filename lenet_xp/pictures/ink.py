@@ -84,11 +84,22 @@ def find_ink(levels: np.ndarray, kernel: int, ruled: np.ndarray) -> Ink:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     inked, area = mask > 0, stats[:, cv2.CC_STAT_AREA]
     own = labels[inked]
-    weights = np.bincount(own, np.minimum(weight[inked], MAX_PIXEL_WEIGHT), count)
-    on_lines = np.bincount(own, ruled[inked] > 0, count) >= MIN_RULED_SHARE * area
-    is_ink = _any_pixel(smooth > high, labels, count) & (area >= MIN_AREA)
-    is_ink &= ~on_lines | _any_pixel(smooth > MIN_RULED_LEVEL * full, labels, count)
-    is_ink &= _have_sharp_rims(levels - bias, mask, labels, count, tile)
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        return np.bincount(own, values[inked], count)
+
+    weights = sums(np.minimum(weight, MAX_PIXEL_WEIGHT))
+    on_lines = sums(ruled > 0) >= MIN_RULED_SHARE * area
+    is_ink = (sums(smooth > high) > 0) & (area >= MIN_AREA)
+    is_ink &= ~on_lines | (sums(smooth > MIN_RULED_LEVEL * full) > 0)
+    # A stroke has a sharp rim; a shadow fades out. The paper's own gradient does not count.
+    smooth, square = cv2.GaussianBlur(levels - bias, (0, 0), RIM_SIGMA), np.ones((3, 3), np.uint8)
+    gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, square)
+    gradient -= _tile_medians(gradient, tile)
+    rim = inked & (cv2.erode(mask, square) == 0)
+    pixels = np.bincount(labels[rim], minlength=count).clip(1)
+    rise = np.bincount(labels[rim], gradient[rim], count) / pixels
+    is_ink &= rise > MIN_RIM_STEP * (sums(smooth) / area.clip(1))
     is_ink[0] = False
     return Ink(levels, labels, stats[:, :4], weights * is_ink)
 
@@ -119,31 +130,3 @@ def _tile_medians(values: np.ndarray, tile: int, widened: bool = False) -> np.nd
         if widened:
             medians = cv2.dilate(medians, np.ones((3, 3), np.uint8))
     return cv2.resize(medians, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _any_pixel(condition: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """Which components have a pixel that meets a condition, (count,) bool."""
-    found = np.zeros(count, bool)
-    found[labels[condition]] = True
-    return found
-
-
-def _have_sharp_rims(
-    levels: np.ndarray, mask: np.ndarray, labels: np.ndarray, count: int, tile: int
-) -> np.ndarray:
-    """Which components have the sharp rim of a stroke, (count,) bool; a shadow's fades out."""
-    kernel = np.ones((3, 3), np.uint8)
-    smooth = cv2.GaussianBlur(levels, (0, 0), RIM_SIGMA)
-    gradient = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, kernel)
-    gradient -= _tile_medians(gradient, tile)  # that of the paper around does not count
-    inked = mask > 0
-    rim = inked & (cv2.erode(mask, kernel) == 0)
-    rise, level = _means(gradient, rim, labels, count), _means(smooth, inked, labels, count)
-    return np.asarray(rise > MIN_RIM_STEP * level)
-
-
-def _means(values: np.ndarray, where: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """The mean of (H, W) values over each component's pixels in a mask (H, W) bool, (count,)."""
-    own = labels[where]
-    pixels = np.maximum(np.bincount(own, minlength=count), 1)
-    return np.asarray(np.bincount(own, values[where], count) / pixels)

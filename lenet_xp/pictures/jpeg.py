@@ -28,7 +28,6 @@ _SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers: start of frame
 _END, _SCAN = 0xD9, 0xDA  # markers: end of image, start of scan
 _RESTARTS = [bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)]
-_ALL_COEFFICIENTS = frozenset(range(64))  # of a block
 
 
 def decode_jpeg(
@@ -89,7 +88,7 @@ def _scans(data: bytes, position: int) -> tuple[int, bool, bool]:
 
     All are there if each coefficient of the first component, the light, has its last bit.
     """
-    scans, exact = 0, set[int]()
+    scans, exact = 0, set[int]()  # exact: the coefficients to whose last bit a header brings it
     while found := _SEGMENT.search(data, position):
         marker, position = data[found.end() - 1], found.end()
         if marker == _END:
@@ -98,22 +97,16 @@ def _scans(data: bytes, position: int) -> tuple[int, bool, bool]:
         length = int.from_bytes(data[position : position + 2])
         if marker == _SCAN:
             scans += 1
-            exact |= _exact_coefficients(data[position + 2 : position + length])
+            scan = data[position + 2 : position + length]
+            if len(scan) >= 6 and scan[1] <= 1 and scan[-1] & 15 == 0:
+                exact.update(range(scan[-3], scan[-2] + 1))
         position += length
-    return scans, False, exact == _ALL_COEFFICIENTS
-
-
-def _exact_coefficients(scan: bytes) -> set[int]:
-    """The coefficients to whose last bit a scan, by its header, brings a picture's light."""
-    first, last, bits = scan[-3:] if len(scan) >= 6 else (1, 0, 0)
-    return set(range(first, last + 1)) if scan[1:2] <= b"\x01" and bits & 15 == 0 else set()
+    return scans, False, len(exact) == 64
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether nearly all pixels of a JPEG without an end mark are in its data.
-
-    Other data after them change what is missing, and leave what is there as it is.
-    """
+    """Whether nearly all pixels of a JPEG without an end mark are in its data."""
+    # Other data after them change what is missing, and leave what is there as it is.
     rng = np.random.default_rng(0)
     images = []
     for _ in range(2):

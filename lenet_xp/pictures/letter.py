@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lenet_xp.pictures.frame import ink_under, pad_bar
+from lenet_xp.pictures.frame import Box, ink_under, pad_bar
 from lenet_xp.pictures.ink import MARGIN, MIN_AREA, MIN_SIDE_WITH_MARGIN, Ink, find_ink
 from lenet_xp.pictures.no_ink import is_ink
 from lenet_xp.pictures.sheet import Sheet, darkness, make_sheet, polarity_votes, shrunk
@@ -51,8 +51,6 @@ MAX_SURROUNDINGS = 3.5  # of the letter's longer side: longer side of a picture 
 MIN_HEADROOM = 1.5  # letter heights: least height of such a picture
 MARGIN_FACTOR = 0.2  # factor: on the weight of components that touch a larger picture's margin
 
-Box = tuple[int, int, int, int]  # left, top, width and height in pixels
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -78,16 +76,18 @@ def find_letter(grey: np.ndarray, polarity: str = "auto", inked: bool = False) -
     overview = shrunk(grey, SEARCH_SIDE)
     found = _on_clean_paper(overview, polarity)
     inked = inked or found is not None
-    found = found or _most_agreed(_candidates_of_best_polarity(overview, polarity))
-    if found is None or not (inked or _is_ink(overview, found)):
+    found = found or _best_candidate(overview, polarity)
+    if found is None:
+        return np.zeros((1, 1), np.uint8)
+    left, top, wide, high = found.box
+    side, spans = max(wide, high), ((top, high), (left, wide))
+    near = tuple(slice(max(0, start - side), start + size + side) for start, size in spans)
+    if not (inked or is_ink(overview[near], found.mask[near], side, min(overview.shape))):
         return np.zeros((1, 1), np.uint8)
     scale = max(grey.shape) / max(overview.shape)
-    side = max(found.box[2:])
     if scale >= MIN_ENLARGEMENT and side < MIN_LETTER_SIDE:
-        left, top = (max(0, int((start - side) * scale)) for start in found.box[:2])
-        right, bottom = (int((found.box[i] + found.box[2 + i] + side) * scale) for i in (0, 1))
-        return find_letter(grey[top:bottom, left:right], polarity, inked=True)
-    left, top, wide, high = found.box
+        near = tuple(slice(int(each.start * scale), int(each.stop * scale)) for each in near)
+        return find_letter(grey[near], polarity, inked=True)
     ink = ink_under(found.levels, found.mask)
     return pad_bar(ink[top : top + high, left : left + wide])
 
@@ -120,32 +120,19 @@ def _on_clean_paper(grey: np.ndarray, polarity: str) -> Candidate | None:
     return Candidate(0.0, levels, *letter_mask(Ink(levels, labels, stats[:, :4], weights)))
 
 
-def _is_ink(grey: np.ndarray, found: Candidate) -> bool:
-    """Whether a candidate in a picture (H, W) uint8 is ink; only what is around it is looked at."""
-    left, top, width, height = found.box
-    side = max(width, height)
-    rows, columns = (
-        slice(max(0, top - side), top + height + side),
-        slice(max(0, left - side), left + width + side),
-    )
-    return is_ink(grey[rows, columns], found.mask[rows, columns], side, min(grey.shape))
-
-
-def _candidates_of_best_polarity(grey: np.ndarray, polarity: str) -> list[Candidate]:
-    """The candidates of the given polarity, or with "auto" of the one whose kernels agree more."""
+def _best_candidate(grey: np.ndarray, polarity: str) -> Candidate | None:
+    """The most agreed candidate; with "auto", of the polarity whose kernels agree more."""
     if polarity != "auto":
-        return _candidates(make_sheet(grey, polarity))
+        return _most_agreed(_candidates(make_sheet(grey, polarity)))[1]
     darker, lighter = polarity_votes(grey)
     polarities = ["dark-on-light", "light-on-dark"]
     if lighter > darker:
         polarities.reverse()
-    likelier = _candidates(make_sheet(grey, polarities[0]))
-    agreement = max(_mean_overlaps(likelier), default=0.0)
+    agreement, likelier = _most_agreed(_candidates(make_sheet(grey, polarities[0])))
     if min(darker, lighter) < MIN_CONTRARY_VOTE and agreement >= MIN_MEAN_OVERLAP:
         return likelier
-    other = _candidates(make_sheet(grey, polarities[1]))
-    better = max(_mean_overlaps(other), default=0.0) > agreement + OVERLAP_MARGIN
-    return other if better else likelier
+    better, other = _most_agreed(_candidates(make_sheet(grey, polarities[1])))
+    return other if better > agreement + OVERLAP_MARGIN else likelier
 
 
 def _candidates(sheet: Sheet) -> list[Candidate]:
@@ -171,21 +158,15 @@ def _at_place(found: list[Candidate], box: Box) -> list[Candidate]:
     return [each for each in found if intersection_over_union(each.box, box) >= MIN_OVERLAP]
 
 
-def _mean_overlaps(found: list[Candidate]) -> list[float]:
-    """The mean intersection over union of each candidate's box with all boxes."""
-    return [
-        float(np.mean([intersection_over_union(each.box, other.box) for other in found]))
-        for each in found
-    ]
-
-
-def _most_agreed(found: list[Candidate]) -> Candidate | None:
-    """The candidate at the place of the most agreement whose kernel suits the letter best."""
+def _most_agreed(found: list[Candidate]) -> tuple[float, Candidate | None]:
+    """The highest mean overlap of a box with all, and the candidate there that suits it best."""
     if not found:
-        return None
-    box = found[int(np.argmax(_mean_overlaps(found)))].box
+        return 0.0, None
+    overlaps = [np.mean([intersection_over_union(a.box, b.box) for b in found]) for a in found]
+    box = found[int(np.argmax(overlaps))].box
     best = KERNEL_PER_LETTER * max(box[2:])
-    return min(_at_place(found, box), key=lambda each: abs(float(np.log(each.kernel / best))))
+    near = min(_at_place(found, box), key=lambda each: abs(float(np.log(each.kernel / best))))
+    return float(max(overlaps)), near
 
 
 def intersection_over_union(first: Box, second: Box) -> float:
@@ -203,10 +184,10 @@ def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
     height, width = ink.levels.shape
     start, size = ink.boxes[:, :2], ink.boxes[:, 2:]
     weights = ink.weights.copy()
+    at_edge = ((start <= MARGIN) | (start + size >= (width - MARGIN, height - MARGIN))).any(1)
     if min(height, width) >= MIN_SIDE_WITH_MARGIN:
-        at_margin = (start <= MARGIN) | (start + size >= (width - MARGIN, height - MARGIN))
-        weights[at_margin.any(1)] *= MARGIN_FACTOR
-    weights *= _in_the_middle(ink)
+        weights[at_edge] *= MARGIN_FACTOR
+    weights *= _in_the_middle(ink, at_edge)
     heaviest = int(weights.argmax())
     low, high = start[heaviest], start[heaviest] + size[heaviest]
     chosen = np.arange(len(weights)) == heaviest
@@ -223,21 +204,19 @@ def letter_mask(ink: Ink) -> tuple[np.ndarray, Box]:
         chosen, waiting = chosen | near, waiting & ~near
         low = np.minimum(low, start[near].min(0))
         high = np.maximum(high, (start + size)[near].max(0))
-    mask = np.where(chosen, 255, 0).astype(np.uint8)[ink.labels]
-    return mask, (int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    (left, top), (wide, high) = low.tolist(), (high - low).tolist()
+    return ink.mask(chosen), (left, top, wide, high)
 
 
-def _in_the_middle(ink: Ink) -> np.ndarray:
+def _in_the_middle(ink: Ink, at_edge: np.ndarray) -> np.ndarray:
     """Which components may be the letter's, (N,) bool: all, unless neighbours stand beside it.
 
-    Ink that the picture's edge cuts off, with a letter in the middle, is that of neighbours. The
-    letter is then what stands from the left of one component to the right of another, such that its
-    middle is the picture's, and its gaps are narrow.
+    Ink `at_edge`, with a letter in the middle, is that of neighbours. The letter is then what is
+    from one component to another, such that its middle is the picture's, and its gaps are narrow.
     """
     height, width = ink.levels.shape
     start, end = ink.boxes[:, :2], ink.boxes[:, :2] + ink.boxes[:, 2:]
     (low, top), (high, bottom) = start.T, end.T
-    at_edge = ((start <= MARGIN) | (end >= (width - MARGIN, height - MARGIN))).any(1)
     weights = np.where(ink.weights >= MIN_MIDDLE_WEIGHT * ink.weights.max(), ink.weights, 0)
     best, least = np.ones(len(weights), bool), MAX_OFFSET * width
     inner = np.argsort(-weights * ~at_edge, kind="stable")[:MAX_INNER]

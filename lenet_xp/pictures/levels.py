@@ -107,9 +107,8 @@ def _on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _shows_on_white(grey: np.ndarray, visible: np.ndarray) -> bool:
-    """Whether white paper, rather than black, shows the ink of what is visible.
+    """Whether white paper, rather than black, shows the ink of what is visible, 255 or 0.
 
-    grey: (H, W) uint8. visible: (H, W) uint8, 255 or 0.
     Where ink alone is visible, as of a letter cut out, the paper has to differ from it. Where paper
     is visible too, as of a sheet with round corners, it is continued from its edge.
     """

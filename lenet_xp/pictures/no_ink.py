@@ -76,26 +76,19 @@ def is_ink(grey: np.ndarray, mask: np.ndarray, side: int, picture_side: int) -> 
 
 
 def _halves_apart(grey: np.ndarray) -> float:
-    """How far the darker and the lighter pixels of a picture (H, W) uint8 are apart, in sigmas.
-
-    The fall of light is taken out first, as the paper alone shows it.
-    """
+    """How far the darker and the lighter pixels of a picture (H, W) uint8 are apart, in sigmas."""
     levels = grey.astype(np.float32)
     smooth = cv2.GaussianBlur(levels, (0, 0), SMOOTHING_SIGMA)
     light, ink = np.zeros_like(levels), np.zeros(grey.shape, bool)
     for _ in range(LIGHT_ROUNDS):
         light = _fall_of_light(smooth, ~ink)
-        ink = _darker(smooth - light)
+        rest = smooth - light
+        low, high = float(rest.min()), float(rest.max())
+        rest = ((rest - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+        ink = cv2.threshold(rest, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1] == 0
         if 2 * np.count_nonzero(ink) > ink.size:
             ink = ~ink
     return _distance(levels - light, ink, max(MIN_REACH, int(max(grey.shape) * REACH)), 1)
-
-
-def _darker(levels: np.ndarray) -> np.ndarray:
-    """Which of (H, W) levels are in the darker half by Otsu's threshold, (H, W) bool."""
-    low, high = float(levels.min()), float(levels.max())
-    scaled = ((levels - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
-    return np.asarray(cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1] == 0)
 
 
 def _fall_of_light(levels: np.ndarray, paper: np.ndarray) -> np.ndarray:

@@ -59,14 +59,15 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         size, mean, std = self.size, self.mean, self.std
+        real = [isinstance(x, int | float) and not isinstance(x, bool) for x in (mean, std)]
         for name, valid, expected in (
-            ("size", _is_number(size, int) and 8 <= size <= 1024, "a whole number from 8 to 1024"),
+            ("size", type(size) is int and 8 <= size <= 1024, "a whole number from 8 to 1024"),
             ("polarity", self.polarity in POLARITIES, " or ".join(POLARITIES)),
             ("framing", self.framing in FRAMINGS, " or ".join(FRAMINGS)),
             ("contrast", isinstance(self.contrast, bool), "true or false"),
-            ("channels", _is_number(self.channels, int) and self.channels in CHANNELS, "1 or 3"),
-            ("mean", _is_number(mean) and 0 <= mean <= 1, "a number from 0 to 1"),
-            ("std", _is_number(std) and 0 < std <= 1, "a number above 0, at most 1"),
+            ("channels", type(self.channels) is int and self.channels in CHANNELS, "1 or 3"),
+            ("mean", real[0] and 0 <= mean <= 1, "a number from 0 to 1"),
+            ("std", real[1] and 0 < std <= 1, "a number above 0, at most 1"),
         ):
             if not valid:
                 value = getattr(self, name)
@@ -85,10 +86,9 @@ class Preprocessing:
     def apply(self, image: ArrayLike, inked: bool = False) -> np.ndarray:
         """One picture of any size as `shape` uint8, ink 255 on paper 0.
 
-        inked: whether a large picture is known to hold ink, however it looks.
-
         image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB or (H, W, 4) RGBA of numbers;
         see `grey_levels`. A picture without ink gives zeros. Others raise InputError.
+        inked: whether a large picture is known to hold ink, however it looks.
         """
         return np.asarray(self.apply_all([image], inked)[0])
 
@@ -113,21 +113,17 @@ class Preprocessing:
         """(N, H, W) uint8 as (N, size, size) uint8."""
         if self.framing == "cut" and max(greys.shape[1:]) > DATASET_SIDE:
             return np.stack([self._apply_photo(grey, inked) for grey in greys])
-        overviews = greys
-        if max(greys.shape[1:]) > OVERVIEW_SIDE:
-            overviews = np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys])
         if max(greys.shape[1:]) > DATASET_SIDE:
             blank = np.array([not find_letter(grey, self.polarity).any() for grey in greys])
         else:
             blank = are_blank(greys)
         dark = np.full(len(greys), self.polarity == "dark-on-light")
         if self.polarity == "auto":
-            dark = ink_is_dark(overviews)
+            dark = ink_is_dark(np.stack([shrunk(grey, OVERVIEW_SIDE) for grey in greys]))
         inks = greys ^ np.where(dark, 255, 0).astype(np.uint8)[:, None, None]
-        if self.framing == "cut":
-            result = np.stack([_scaled(frame(ink), self.size) for ink in inks])
-        else:
-            result = _fit_stack(inks, self.size)
+        cut = self.framing == "cut"
+        fit = _scaled if cut else _fit
+        result = np.stack([fit(frame(ink) if cut else ink, self.size) for ink in inks])
         if self.contrast:
             result = _stretched(result)
         result[blank] = 0
@@ -218,17 +214,6 @@ def _scaled(ink: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(ink, (size, size), interpolation=method)
 
 
-def _fit_stack(inks: np.ndarray, size: int) -> np.ndarray:
-    """Pictures (N, H, W) as (N, size, size), each as by `_fit`."""
-    count, height, width = inks.shape
-    if height % size == 0 == width % size:
-        # A whole factor mixes no pixels of two pictures, so all are scaled as one tall picture.
-        tall = inks.reshape(count * height, width)
-        tall = cv2.resize(tall, (size, count * size), interpolation=cv2.INTER_AREA)
-        return tall.reshape(count, size, size)
-    return np.stack([_fit(ink, size) for ink in inks])
-
-
 def _stretched(inks: np.ndarray) -> np.ndarray:
     """Pictures (N, S, S) uint8, the levels of each stretched to span 0 to 255."""
     low = inks.min((1, 2), keepdims=True)
@@ -237,10 +222,3 @@ def _stretched(inks: np.ndarray) -> np.ndarray:
     levels *= 255 / np.maximum(span, 1)
     np.rint(levels, out=levels)
     return levels.astype(np.uint8)
-
-
-def _is_number(value: object, kind: type = float) -> bool:
-    """Whether a value is a finite int or, unless `kind` is int, a finite float; no bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int | kind) and math.isfinite(value)

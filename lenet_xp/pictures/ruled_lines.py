@@ -90,10 +90,8 @@ def _find_tracks(levels: np.ndarray, thickness: int) -> list[np.ndarray]:
 
 
 def _printed(tracks: list[np.ndarray], levels: np.ndarray, thickness: int) -> list[np.ndarray]:
-    """The tracks of printed lines: from edge to edge, or many of much the same length.
-
-    The bars of a letter are few, and the lines of a table are shorter than those of its paper.
-    """
+    """The tracks of printed lines: from edge to edge, or many of much the same length."""
+    # The bars of a letter are few, and the lines of a table are shorter than those of its paper.
     if not tracks:
         return tracks
     hat = _top_hat(levels, thickness)

@@ -27,7 +27,9 @@ def write_tables(out_dir: FilePath, scores: Scores, files: Mapping[int, str]) ->
     folder = make_folder(out_dir)
     write_per_class(folder, scores)
     write_confused_pairs(folder, scores)
-    write_confusion(folder, scores)
+    names, counts = scores.class_names, scores.confusion.tolist()
+    rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
+    write_csv(folder / "confusion.csv", ("true", *names), rows)
     write_calibration(folder, scores)
     write_rejection(folder, scores.rejection)
     write_predictions(folder, scores, files)
@@ -58,13 +60,6 @@ def write_confused_pairs(folder: Path, scores: Scores) -> None:
     lines = [(*row[:4], f"{row[4]} → {row[5]}") for row in rows]
     table = text_table((*header[:4], "glyphs"), lines, left=(0, 1, 4))
     write_text(folder / "confused_pairs.txt", table)
-
-
-def write_confusion(folder: Path, scores: Scores) -> None:
-    """Write confusion.csv: a row per true class, a column per predicted class."""
-    names, counts = scores.class_names, scores.confusion.tolist()
-    rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
-    write_csv(folder / "confusion.csv", ("true", *names), rows)
 
 
 def write_calibration(folder: Path, scores: Scores) -> None:

@@ -20,7 +20,6 @@ from lenet_xp.errors import InputError
 
 FilePath = str | os.PathLike[str]
 
-ELSEWHERE = "choose another place"
 MAKE_SPACE = "free some space or choose another place"
 ADVICE = {
     MAKE_SPACE: (errno.ENOSPC, errno.EDQUOT),
@@ -32,8 +31,6 @@ ADVICE = {
     "choose another place, for its path leads through a file": (errno.ENOTDIR,),
     "try again, or choose a disk that works": (errno.EIO, errno.ESTALE),
 }
-
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -67,7 +64,7 @@ def atomic_write(path: FilePath) -> Iterator[BinaryIO]:
 def remove_leftovers(folder: FilePath) -> None:
     """Remove the temporary files of killed writers; nobody else may be writing to `folder`."""
     for path in Path(folder).glob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name):
+        if re.fullmatch(r"\.[0-9a-f]{16}\.tmp", path.name):
             path.unlink(missing_ok=True)
 
 
@@ -117,7 +114,8 @@ def _encoded(text: str) -> bytes:
 
 
 def _cannot_write(path: FilePath, error: OSError) -> InputError:
-    advice = next((words for words, codes in ADVICE.items() if error.errno in codes), ELSEWHERE)
+    known = (words for words, codes in ADVICE.items() if error.errno in codes)
+    advice = next(known, "choose another place")
     return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {advice}")
 
 

@@ -26,7 +26,7 @@ MAX_ARRAYS = 1000  # arrays: in a container
 MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 30 times as many
 
 # The two methods that NumPy writes. With others Python unpacks more than a member declares.
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -156,7 +156,7 @@ def read_container(
 
 
 def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> dict[str, LazyArray]:
-    if any(each.compress_type not in _COMPRESSIONS for each in members):
+    if any(each.compress_type not in UNPACKED for each in members):
         raise Damaged("it is compressed in another way than NumPy's")
     arrays = {}
     for each in members:

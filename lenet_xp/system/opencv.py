@@ -18,8 +18,6 @@ except ImportError as error:
 
 __all__ = ["cv2", "stderr_muted"]
 
-_STDERR = 2  # file descriptor: of standard error
-
 
 class _StderrMuted:
     """A context manager that drops what C libraries print about damaged files, in a command.
@@ -38,15 +36,15 @@ class _StderrMuted:
         with self._lock:
             if self._entered == 0 and is_owned():
                 with suppress(OSError), open(os.devnull, "wb") as devnull:  # it may be closed
-                    self._saved = os.dup(_STDERR)
-                    os.dup2(devnull.fileno(), _STDERR)
+                    self._saved = os.dup(2)
+                    os.dup2(devnull.fileno(), 2)
             self._entered += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._entered -= 1
             if self._entered == 0 and self._saved is not None:
-                os.dup2(self._saved, _STDERR)
+                os.dup2(self._saved, 2)
                 os.close(self._saved)
                 self._saved = None
 

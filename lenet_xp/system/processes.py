@@ -73,7 +73,9 @@ class WorkerProcess:
                 self.arrays = _mapped(memory.fileno(), self._shapes)
                 self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 with other:
-                    if _may_fork():
+                    daemon = multiprocessing.current_process().daemon
+                    main = threading.current_thread() is threading.main_thread()
+                    if is_owned() and main and not daemon:
                         self._fork(other)
                     else:
                         files = [other.fileno(), memory.fileno()]
@@ -243,12 +245,6 @@ def _mapped(memory: int, shapes: Shapes) -> Arrays:
         name: np.ndarray(shape, dtype, buffer, start)
         for (name, (shape, dtype)), start in zip(shapes.items(), starts, strict=True)
     }
-
-
-def _may_fork() -> bool:
-    """Whether this process may be copied: a command's, and no thread but its main one asks."""
-    daemon = multiprocessing.current_process().daemon
-    return is_owned() and not daemon and threading.current_thread() is threading.main_thread()
 
 
 def _cannot_start(error: Exception) -> WorkerFailed:

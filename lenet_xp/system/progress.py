@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Self
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
@@ -45,25 +45,21 @@ def search_report(label: str, shown: bool = True) -> Iterator[Callable[[int], No
     yield advance
 
 
-class LinesAndBar:
+class LinesAndBar(ExitStack):
     """A context manager that prints lines, with one bar below them on a terminal.
 
     live: whether standard error is a terminal; otherwise there is no bar.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.live = _on_terminal()
         self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
+        self.callback(self._remove)
 
     def say(self, text: str) -> None:
         """Remove the bar and print one line."""
-        self._close()
+        self._remove()
         say(printable(text))
 
     def move(self, label: str, done: int, total: int, unit: str, note: str, start: int = 0) -> None:
@@ -76,7 +72,7 @@ class LinesAndBar:
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(done - self._bar.n)
 
-    def _close(self) -> None:
+    def _remove(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -32,21 +32,17 @@ def serve(control: int, host: int) -> None:
             return
         with suppress(Exception):  # once for all workers; where it fails, the worker says so
             import_module(module.decode())
-        _fork(channel, files)
-
-
-def _fork(channel: socket.socket, files: list[int]) -> None:
-    try:
-        pid = os.fork()
-    except OSError as error:
-        with socket.socket(fileno=files.pop(0)) as other:
-            other.send(f"{error.strerror}".encode())
-        pid = -1
-    if pid == 0:
         try:
-            channel.close()
-            live_as_asked(*files)
-        finally:
-            os._exit(0)
-    for each in files:
-        os.close(each)
+            pid = os.fork()
+        except OSError as error:
+            with socket.socket(fileno=files.pop(0)) as other:
+                other.send(f"{error.strerror}".encode())
+            pid = -1
+        if pid == 0:
+            try:
+                channel.close()
+                live_as_asked(*files)
+            finally:
+                os._exit(0)
+        for each in files:
+            os.close(each)

@@ -19,7 +19,8 @@ from lenet_xp.pages.grouping import WIDTHS
 from lenet_xp.pages.lines import find_lines, find_pieces
 from lenet_xp.pages.page import read_groups
 from lenet_xp.pages.parts import find_parts
-from lenet_xp.pictures.letter import Box, intersection_over_union
+from lenet_xp.pictures.frame import Box
+from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.opencv import cv2
 from studies.page_check.gaps import GAPS
 from studies.page_check.letters import load_letters

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import INK_SHARE, Box, Photo
+from lenet_xp.letters.drawn_pages import INK_SHARE, Photo
+from lenet_xp.pictures.frame import Box
 from lenet_xp.system.opencv import cv2
 from studies.page_check.written import Written
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from lenet_xp.commands.terminal import parser, run, whole_number
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import Box
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pages.page import LetterOnPage, read_page
+from lenet_xp.pictures.frame import Box
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.letter import intersection_over_union
 from lenet_xp.system.environment import cpu_name, git_commit, versions

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import INK_SHARE, Box, aspect, lay
+from lenet_xp.letters.drawn_pages import INK_SHARE, aspect, lay
+from lenet_xp.pictures.frame import Box
 
 GAPS = (0.25, 0.5)  # heights: between the ink of two letters
 

@@ -227,7 +227,6 @@ def test_predict_passes_over_what_systems_leave(tmp_path, world, call):
 
 def test_predict_reports_a_long_search(world, call, monkeypatch):
     monkeypatch.setattr("lenet_xp.system.progress.DELAY", -1.0)
-    monkeypatch.setattr("lenet_xp.data.folder.REPORT_STEP", 10)
     letters = world / "letters"
     outcome = call("predict", letters, "--model", world / "run" / "model.npz")
     assert outcome.status == 0 and outcome.err == f"searching {letters} ...\n"

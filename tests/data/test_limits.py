@@ -29,9 +29,7 @@ def test_a_list_of_members_has_at_most_32_mebibytes(tmp_path, size, word):
 
 def test_a_folder_holds_at_most_a_million_entries(tmp_path, monkeypatch):
     def entries(count):
-        monkeypatch.setattr(
-            folders._Search, "entries", lambda _: repeat(folders.Entry("a.png"), count)
-        )
+        monkeypatch.setattr(folders, "_entries", lambda _: repeat(folders.Entry("a.png"), count))
         return sum(1 for _ in folders.scan(tmp_path))
 
     assert entries(1_000_000) == 1_000_000

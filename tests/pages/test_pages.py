@@ -191,8 +191,9 @@ def test_a_picture_of_contradictory_votes_is_tried_both_ways_round(
 
     monkeypatch.setattr(finding, "polarity_votes", lambda grey: (darker, lighter))
     monkeypatch.setattr(finding, "_candidates", candidates)
-    found = finding._candidates_of_best_polarity(np.full((100, 300), 200, np.uint8), "auto")
-    assert [each.box for each in found] == (as_dark if dark else as_light)
+    found = finding._best_candidate(np.full((100, 300), 200, np.uint8), "auto")
+    assert found.box == (as_dark if dark else as_light)[0]
+    assert found.levels[0, 0] == (200 if dark else 255 - 200)
 
 
 def test_a_small_letter_is_looked_at_again_only_where_that_enlarges_it(images):

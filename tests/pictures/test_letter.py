@@ -143,8 +143,8 @@ HERE, NEAR, THERE = (10, 10, 100, 50), (10, 10, 100, 40), (300, 10, 100, 100)
     ],
 )
 def test_the_kernel_that_suits_best_is_taken_where_most_agree(found, kernel):
-    assert finding._most_agreed([candidate(*each) for each in found]).kernel == kernel
-    assert finding._most_agreed([]) is None
+    assert finding._most_agreed([candidate(*each) for each in found])[1].kernel == kernel
+    assert finding._most_agreed([]) == (0.0, None)
 
 
 @pytest.mark.parametrize(("left", "top"), [(200, 1500), (1500, 200)])

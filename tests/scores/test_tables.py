@@ -16,7 +16,6 @@ from lenet_xp.scores.tables import (
     text_table,
     write_calibration,
     write_confused_pairs,
-    write_confusion,
     write_per_class,
     write_rejection,
     write_tables,
@@ -82,7 +81,7 @@ def test_confused_pairs_come_with_their_glyphs(tmp_path):
 
 
 def test_confusion_table_gives_the_counts_back(tmp_path):
-    write_confusion(tmp_path, _scores())
+    write_tables(tmp_path, _scores(), {i: f"{i}.png" for i in range(33 * 20)})
     rows = _table(tmp_path / "confusion.csv")
     assert [row["true"] for row in rows] == list(NAMES)
     counts = [[int(row[name]) for name in NAMES] for row in rows]
