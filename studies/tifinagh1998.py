@@ -1,8 +1,8 @@
 """Train the LeNet-5 of 1998 on AMHCD: choose its codes, judge it by folds of writers.
 
-Bitmaps and spread codes, with and without distortion, are tried on folds 1 and 3 of the split by
-writer, on their validation writers. The best is then trained and tested once on each of the five
-folds.
+Bitmaps and spread codes, without distortion, with that of `best` and with half of it, are tried on
+folds 1 and 3 of the split by writer, on their validation writers. The best is then trained and
+tested once on each of the five folds.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 from lenet_xp.commands.terminal import parser, run
 from lenet_xp.commands.train import train
+from lenet_xp.data.augment import Distortion
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
 from lenet_xp.data.splits import FOLDS, make_split
@@ -24,24 +25,36 @@ from lenet_xp.training.loop import fit
 from lenet_xp.training.recipes import BEST, PUBLISHED, Recipe
 
 CHOSEN_ON = 1, 3  # folds
+VARIED = "rotation", "shear", "scale", "shift", "elastic"
 BITS = 84  # of a code
+STRENGTHS = {"": 0.0, ", half distorted": 0.5, ", distorted": 1.0}  # of the distortion of `best`
+SEEN = (
+    "The five folds were tested once before, with bitmaps and the whole distortion, the best way "
+    "without the half one: 98.60, 98.23, 98.06, 97.44 and 98.68 %, mean 98.20 %."
+)
 EXAMPLES = """\
   python -m studies.tifinagh1998 --data amhcd_64.zip --out results/lenet1998/writers --work /tmp/c
       the choice, then five folds; what is finished in --work stays"""
 
 
 def ways(classes: int) -> dict[str, Recipe]:
-    """The recipe with each kind of code, with and without the distortion of `best`."""
+    """The recipe with each kind of code and each strength of the distortion of `best`."""
     layers = list(PUBLISHED.network or ())
     spread: dict[str, Any] = {"kind": "codes", "name": "output", "out_features": classes}
     spread["codes"] = list(spread_codes(classes, BITS))
     other = replace(PUBLISHED, network=(*layers[:-2], spread, layers[-1]))
-    plain = {"bitmaps": PUBLISHED, "spread codes": other}
-    distorted = {
-        f"{name}, distorted": replace(each, distortion=BEST.distortion)
-        for name, each in plain.items()
+    return {
+        f"{name}{words}": replace(each, distortion=_times(strength))
+        for words, strength in STRENGTHS.items()
+        for name, each in {"bitmaps": PUBLISHED, "spread codes": other}.items()
     }
-    return plain | distorted
+
+
+def _times(strength: float) -> Distortion | None:
+    """The distortion of `best`, so much of it."""
+    known = BEST.distortion or Distortion()
+    each = {name: strength * getattr(known, name) for name in VARIED}
+    return replace(known, **each) if strength else None
 
 
 def validation_error(dataset: Dataset, recipe: Recipe, fold: int) -> float:
@@ -70,7 +83,12 @@ def main(arguments: list[str] | None = None) -> None:
         if name not in errors:
             errors[name] = [validation_error(dataset, recipe, fold) for fold in CHOSEN_ON]
             print(f"{name}: {', '.join(f'{each:.2%}' for each in errors[name])}", flush=True)
-            about = {"cpu": cpu_name(), "versions": versions(), "git_commit": git_commit()}
+            about: dict[str, Any] = {
+                "cpu": cpu_name(),
+                "versions": versions(),
+                "git_commit": git_commit(),
+            }
+            about["looked_at_before"] = SEEN
             write_json(record, {"folds": CHOSEN_ON, "errors": errors} | about)
     chosen = min(errors, key=lambda name: sum(errors[name]))
     recipe_file = make_folder(options.work) / "1998.toml"
@@ -81,7 +99,8 @@ def main(arguments: list[str] | None = None) -> None:
             how = ["--data", options.data, "--split", "writer", "--fold", str(fold), "--no-plots"]
             train([*how, "--recipe", str(recipe_file), "--threads", "1", "--out", str(out)])
         metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-        write_json(options.out / f"fold-{fold}.json", {"way": chosen} | metrics)
+        about = {"way": chosen, "looked_at_before": SEEN}
+        write_json(options.out / f"fold-{fold}.json", about | metrics)
 
 
 if __name__ == "__main__":

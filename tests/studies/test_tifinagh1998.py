@@ -12,15 +12,16 @@ from studies import tifinagh1998
 
 def test_the_ways_differ_in_codes_and_distortion():
     ways = tifinagh1998.ways(33)
-    assert list(ways) == [
-        "bitmaps",
-        "spread codes",
-        "bitmaps, distorted",
-        "spread codes, distorted",
-    ]
+    words = "", ", half distorted", ", distorted"
+    assert set(ways) == {f"{name}{word}" for name in ("bitmaps", "spread codes") for word in words}
     assert ways["bitmaps"] == PUBLISHED
     for name, recipe in ways.items():
-        assert recipe.distortion == (BEST.distortion if "distorted" in name else None)
+        drawn = recipe.distortion
+        assert (drawn is None) == ("distorted" not in name)
+        if drawn:
+            share = 0.5 if "half" in name else 1.0
+            assert drawn.shift == share * BEST.distortion.shift and drawn.grid == 4
+            assert drawn.rotation == share * BEST.distortion.rotation
         codes = {kind["kind"]: kind for kind in recipe.network}["codes"].get("codes")
         assert (codes is not None) == ("spread" in name)
         if codes:
@@ -60,6 +61,7 @@ def test_the_least_error_is_judged_by_folds(tmp_path, monkeypatch):
     assert json.loads((out / "choice.json").read_text())["errors"]["spread codes"] == [0.01, 0.01]
     for fold in range(5):
         record = json.loads((out / f"fold-{fold}.json").read_text())
+        assert record.pop("looked_at_before").startswith("The five folds were tested once before")
         assert record == {"way": "spread codes", "test_accuracy": 0.5}
     assert "spread" not in (work / "1998.toml").read_text()
     assert 'codes = ["' in (work / "1998.toml").read_text()
