@@ -40,7 +40,7 @@ def connected(address: str) -> Iterator[Any]:
     try:
         import distributed
     except ImportError as error:
-        raise InputError("--cluster needs Dask: pip install 'lenet-xp[cluster]'") from error
+        raise InputError("--cluster needs Dask: pip install distributed") from error
     dask: Any = distributed  # which has no types
     if address == LOCAL:
         how = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
@@ -138,17 +138,17 @@ def _begin(out: Path, names: list[str], options: Any) -> int:
 
 def _read_part(names: list[str], reader: Reader, page: bool, top: int) -> list[str]:
     """The line of each file; it runs on a worker."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]]
     if page:
-        rows = [{"file": name, "pages": list(_pages_of(name, reader, top))} for name in names]
+        rows = [{"pages": list(_pages_of(name, reader, top))} for name in names]
     else:
-        readings, problems = reader.try_many(names, 1, top)
-        for place, name in enumerate(names):
-            if place in problems:
-                rows.append({"file": name, "reason": problems[place].removeprefix(f"{name}: ")})
-            else:
-                rows.append({"file": name} | next(readings).as_dict())
-    return [json.dumps(row, ensure_ascii=False) for row in rows]
+        readings, bad = reader.try_many(names, 1, top)
+        rows = [
+            {"reason": bad[i].removeprefix(f"{name}: ")} if i in bad else next(readings).as_dict()
+            for i, name in enumerate(names)
+        ]
+    pairs = zip(names, rows, strict=True)
+    return [json.dumps({"file": name} | row, ensure_ascii=False) for name, row in pairs]
 
 
 def _pages_of(name: str, reader: Reader, top: int) -> Iterator[dict[str, Any]]:

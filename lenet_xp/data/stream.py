@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,9 @@ def generated(generate: Generator, request: Request) -> Dataset:
     held = [draw(each, request.seed + further) for further in (0, 1)]
     images, labels = (np.concatenate(parts) for parts in zip(*held, strict=True))
     every = np.concatenate([np.arange(count, dtype=np.int64) % len(names), labels])
-    return _dataset(request, Made(count, make, images), every, names, each * len(names))
+    parts: dict[str, Any] = {"source_train": count, "source_val": each * len(names)}
+    made: Any = Made(count, make, images)
+    return Dataset(request.name, made, every, names, **parts)
 
 
 def files(source: Files, request: Request) -> Dataset:
@@ -96,16 +99,15 @@ def files(source: Files, request: Request) -> Dataset:
     if not each:
         raise InputError(f"{request.name}: is too small for --stream; leave it out")
     count = len(paths) - 2 * each
-    held = make(np.arange(count, len(paths)))
     labels = np.array(tree.labels, np.int64)[order]
-    made = _dataset(request, Made(count, make, held), labels, tree.class_names, each)
-    root = [tree.files[i] for i in order]
-    return replace(made, files=tuple(root), left_out=tree.left_out)
-
-
-def _dataset(
-    request: Request, images: Made, labels: np.ndarray, names: tuple[str, ...], each: int
-) -> Dataset:
-    """A data set that begins with the training images; of the rest, the first `each` validate."""
-    about = {"source_train": images.count, "source_val": each}
-    return Dataset(request.name, images, labels, names, **about)  # type: ignore[arg-type]
+    made: Any = Made(count, make, make(np.arange(count, len(paths))))
+    return Dataset(
+        request.name,
+        made,
+        labels,
+        tree.class_names,
+        files=tuple(tree.files[i] for i in order),
+        source_train=count,
+        source_val=each,
+        left_out=tree.left_out,
+    )

@@ -78,7 +78,7 @@ def _working_torch(dtype: str, device: str) -> Ops:
         missing = isinstance(error, ModuleNotFoundError)
         raise BackendUnavailable(
             f"PyTorch cannot be used ({_one_line(error)}); install it as pytorch.org says for this "
-            "machine, and array-api-compat: pip install 'lenet-xp[torch]'",
+            "machine, and array-api-compat: pip install array-api-compat",
             installed=not missing,
         ) from error
     return _proved(ops, "PyTorch", lambda error: f"does this machine have the device {device}?")

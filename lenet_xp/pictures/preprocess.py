@@ -71,7 +71,7 @@ class Preprocessing:
         ):
             if not valid:
                 value = getattr(self, name)
-                raise InputError(f"preprocessing: {name} is {value!r}, but must be {expected}")
+                raise InputError(f"preprocessing: {name} is {value!r:.60}, but must be {expected}")
 
     @property
     def shape(self) -> tuple[int, ...]:

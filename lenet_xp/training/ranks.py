@@ -42,7 +42,7 @@ def world() -> Any:
         if size == 1:
             return None
         raise InputError(
-            f"{size} ranks were started, but mpi4py is missing; pip install 'lenet-xp[mpi]'"
+            f"{size} ranks were started, but mpi4py is missing; pip install mpi4py"
         ) from error
     return MPI.COMM_WORLD
 

@@ -368,7 +368,7 @@ def test_commands_to_copy_are_one_word_for_each_path(place, tmp_path, call, monk
 
 def test_no_hint_names_the_package_for_an_index(tmp_path):
     """The name is not on PyPI, and anybody may take it."""
-    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").iterdir()]
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").rglob("*.*")]
     texts += [*(ROOT / "lenet_xp").rglob("*.py"), *(ROOT / "studies").rglob("*.py")]
     for file in texts:
         text = file.read_text(encoding="utf-8")

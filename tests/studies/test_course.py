@@ -46,7 +46,8 @@ def executed(cells, folder):
     notebook = v4.new_notebook(cells=[make[kind](text) for kind, text in cells])
     where = {"metadata": {"path": folder}}
     client = nbclient.NotebookClient(notebook, timeout=120, resources=where)
-    client.execute(env=environment("COV"))  # loops are slow under coverage
+    # Loops are slow under coverage, and pictures need the notebook's own way to show them.
+    client.execute(env=environment("COV", "MPLBACKEND"))
     return notebook
 
 
