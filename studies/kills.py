@@ -104,7 +104,7 @@ def _cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]
     how = ["--port", "0", "--scheduler-file", str(place), "--host", "127.0.0.1", "--no-dashboard"]
     running = [_dask("scheduler", *how)]
     try:
-        while not place.exists():
+        while not (place.exists() and place.read_text(encoding="utf-8").endswith("}")):
             time.sleep(0.05)
         address = json.loads(place.read_text(encoding="utf-8"))["address"]
         workers = [_worker(address), _worker(address)]

@@ -130,7 +130,7 @@ def test_a_worker_that_dies_loses_nothing(call, pictures, tmp_path, monkeypatch)
     plain = ["--no-dashboard", "--host", "127.0.0.1"]
     running = [_dask("scheduler", "--port", "0", "--scheduler-file", str(place), *plain)]
     try:
-        while not place.exists():
+        while not place.exists() or not place.read_text().endswith("}"):  # it may be half written
             time.sleep(0.05)
         address = json.loads(place.read_text())["address"]
         workers = [_worker(address), _worker(address)]
