@@ -9,7 +9,7 @@ from functools import partial
 
 from lenet_xp.commands.terminal import add_model_option, parser, whole_number
 from lenet_xp.demo.reading import find_letters
-from lenet_xp.demo.server import HOST, Server
+from lenet_xp.demo.server import HOST, LOOPBACK, Server
 from lenet_xp.demo.site import site_files
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
@@ -39,15 +39,16 @@ def demo(arguments: list[str] | None = None) -> None:
     p.add_argument("--host", default=HOST, help=f"an address of this machine {default}")
     p.add_argument("--no-browser", action="store_true", help="only print the page's address")
     options = p.parse_args(arguments)
-    saved, host = load_model(options.model, get_ops("numpy")), options.host
+    saved, host = load_model(options.model, get_ops("numpy")), options.host or "0.0.0.0"
     read, everywhere = partial(find_letters, reader=Reader(saved)), host in ("0.0.0.0", "::")
 
     def opened(rest: str) -> None:
-        tell(f"the next phone opens http://{_way_out() if everywhere else host}{rest}")
+        tell(f"the next phone opens http://{_way_out() if everywhere else shown}{rest}")
 
-    at, guests = (host, options.port), opened if host != HOST else None
+    shown = f"[{host}]" if ":" in host else host
+    at, guests = (host, options.port), None if LOOPBACK.fullmatch(shown) else opened
     with Server(site_files(saved, photos=True), read, at, guests) as server:
-        address = f"http://{HOST if everywhere else host}:{server.server_address[1]}/"
+        address = f"http://{HOST if everywhere else shown}:{server.server_address[1]}/"
         tell(f"reading letters at {address} until Ctrl-C")
         if not (options.no_browser or guests):
             # Some browsers keep whoever started them waiting.

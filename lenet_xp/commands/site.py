@@ -1,7 +1,7 @@
 """Write the demo's page as files for any web host."""
 
 from lenet_xp.commands.terminal import add_model_option, parser, path
-from lenet_xp.demo.site import WORKER, site_files
+from lenet_xp.demo.site import VERSION, WORKER, site_files
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
@@ -23,7 +23,8 @@ def site(arguments: list[str] | None = None) -> None:
     add_model_option(p, positional=False)
     options = p.parse_args(arguments)
     out, worker = options.out, options.out / WORKER
-    if out.is_dir() and any(out.iterdir()) and not worker.is_file():
+    ours = worker.is_file() and worker.read_bytes().startswith(VERSION)
+    if out.is_dir() and any(out.iterdir()) and not ours:
         raise InputError(f"{out}: holds other files; give a new folder")
     made = site_files(load_model(options.model, get_ops("numpy")), photos=False)
     for name, content in made.items():  # the worker last: it tells of the others

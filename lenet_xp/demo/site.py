@@ -10,6 +10,7 @@ from lenet_xp.export import describe
 from lenet_xp.letters.strokes import SHAPES
 from lenet_xp.model_file import SavedModel
 
+VERSION = b'const VERSION = "'  # with which a site's worker begins
 WORKER = "worker.js"  # keeps the other files for when there is no network
 
 
@@ -30,8 +31,8 @@ def site_files(saved: SavedModel, photos: bool) -> dict[str, bytes]:
     if not photos:
         names = sorted(site)
         version = hashlib.sha256(worker + b"".join(site[name] for name in names)).hexdigest()[:16]
-        known = f'const VERSION = "{version}", FILES = {json.dumps(names)};\n'
-        site[WORKER] = known.encode() + worker
+        known = f'{version}", FILES = {json.dumps(names)};\n'
+        site[WORKER] = VERSION + known.encode() + worker
     return site
 
 

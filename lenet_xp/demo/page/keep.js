@@ -3,10 +3,10 @@
 
 import { framed } from "./pen.js";
 
-const KEY = "lenet_xp drawings";
+const KEY = `lenet_xp drawings ${location.pathname}`; // other pages of this host may have other letters
 
 export function kept() {
-  try { return JSON.parse(localStorage.getItem(KEY)) ?? []; } catch { return []; }
+  try { return [].concat(JSON.parse(localStorage.getItem(KEY)) ?? []).filter((each) => each?.strokes); } catch { return []; }
 }
 
 /** Keep strokes as a drawing of a letter; false where the browser has no room. */
@@ -20,8 +20,11 @@ export function forget() { localStorage.removeItem(KEY); }
 
 /** The drawings as a zip: name/number.png, 64 x 64 pixels, dark on light. */
 export async function archive(drawings) {
-  return zipped(await Promise.all(drawings.map(async ({ name, strokes }, i) => [`${name}/${i + 1}.png`, await png(framed(strokes, name).map((each) => 255 - each), 64)])));
+  return zipped(await Promise.all(drawings.map(async ({ name, strokes }, i) => [`${folder(name)}/${i + 1}.png`, await png(framed(strokes, name).map((each) => 255 - each), 64)])));
 }
+
+/** A class's name as that of a folder which no system takes for a path. */
+const folder = (name) => name.replace(/[/\\]|^\.+$/g, encodeURIComponent).replace(/^\.+$/, (dots) => "%2E".repeat(dots.length));
 
 async function png(levels, side) {
   const rows = new Uint8Array(side * (side + 1)); // each begins with 0: no filter

@@ -14,6 +14,9 @@ export class Lesson {
 
   constructor(reader) {
     this.#reader = reader;
+    // A network of codes wants rates of its own, which plain SGD has not.
+    const codes = reader.model.network.layers.some((each) => each.kind === "codes");
+    at("train").closest("section").hidden = codes || !reader.letters.some((each) => each.template);
     at("train").addEventListener("click", () => this.#toggle());
   }
 

@@ -112,14 +112,14 @@ class Pool {
 }
 
 class MapAffine {
-  constructor(_, shape, take) { Object.assign(this, { shape, coefficient: take(shape[0]), bias: take(shape[0]), size: shape[1] * shape[2] }); }
-  forward(x) { this.x = x; return x.map((each, i) => each * this.coefficient[Math.floor(i / this.size)] + this.bias[Math.floor(i / this.size)]); }
+  constructor(_, shape, take) { Object.assign(this, { shape, coefficient: take(shape[0]), bias: take(shape[0]), area: shape[1] * shape[2] }); }
+  forward(x) { this.x = x; return x.map((each, i) => each * this.coefficient[Math.floor(i / this.area)] + this.bias[Math.floor(i / this.area)]); }
   backward(dy, learn) {
     if (learn) dy.forEach((each, i) => {
-      this.coefficient.slope[Math.floor(i / this.size)] += each * this.x[i];
-      this.bias.slope[Math.floor(i / this.size)] += each;
+      this.coefficient.slope[Math.floor(i / this.area)] += each * this.x[i];
+      this.bias.slope[Math.floor(i / this.area)] += each;
     });
-    return dy.map((each, i) => each * this.coefficient[Math.floor(i / this.size)]);
+    return dy.map((each, i) => each * this.coefficient[Math.floor(i / this.area)]);
   }
 }
 
