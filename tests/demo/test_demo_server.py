@@ -151,6 +151,7 @@ def test_a_token_in_the_address_admits_one_client(site):
         assert tokens and ask(port, "GET /", **host)[0] == 421
         for wrong in ("", "?token=", "?token=x", f"?token={tokens[0]}x"):
             assert ask(port, f"GET /{wrong}", **host)[0] == 421
+        assert ask(port, f"HEAD /?token={tokens[0]}", **host)[0] == 421  # a preview of a link
         status, headers, _ = ask(port, f"GET /?token={tokens[0]}", **host)
         assert (status, headers["location"]) == (303, "/")
         assert {"HttpOnly", "SameSite=Lax"} <= set(headers["set-cookie"].split("; "))

@@ -99,6 +99,15 @@ def test_the_command_writes_a_site_and_spares_other_folders(tmp_path):
 
 
 @pytest.mark.skipif(ABSENT, reason="needs selenium, chromium and chromedriver")
+def test_another_site_with_a_worker_is_spared(tmp_path):
+    for name in ("index.html", "worker.js"):
+        (tmp_path / name).write_text("self.addEventListener('fetch', mine)")
+    done = finish(start("site", ".", cwd=tmp_path))
+    done.assert_refused("holds other files; give a new folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "worker.js"]
+    assert "mine" in (tmp_path / "worker.js").read_text()
+
+
 def test_it_works_under_any_path_asks_nobody_else_and_stays_without_a_net(saved, tmp_path):
     folder = tmp_path / "a path" / "of mine"
     folder.mkdir(parents=True)
