@@ -11,6 +11,12 @@ from lenet_xp.letters.strokes import SHAPES
 from lenet_xp.model_file import SavedModel
 
 VERSION = b'const VERSION = "'  # with which a site's worker begins
+# In its place where a server is: a site that stood at this address before would hide the page.
+FORGETFUL = b"""self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.registration.unregister()
+  .then(() => self.clients.matchAll())
+  .then((all) => all.forEach((each) => each.navigate(each.url)))));
+"""
 WORKER = "worker.js"  # keeps the other files for when there is no network
 
 
@@ -28,7 +34,9 @@ def site_files(saved: SavedModel, photos: bool) -> dict[str, bytes]:
     site["model.json"] = text.encode()
     site["model.bin"] = b"".join(each.astype("<f4").tobytes() for each in values)
     worker = site.pop(WORKER)
-    if not photos:
+    if photos:
+        site[WORKER] = FORGETFUL
+    else:
         names = sorted(site)
         version = hashlib.sha256(worker + b"".join(site[name] for name in names)).hexdigest()[:16]
         known = f'{version}", FILES = {json.dumps(names)};\n'

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -138,3 +139,33 @@ def test_it_works_under_any_path_asks_nobody_else_and_stays_without_a_net(saved,
         assert page.reading("t") > 0.5
         told = [each["message"] for each in driver.get_log("browser")]
         assert [each for each in told if "getImageData" not in each] == []
+
+
+@pytest.mark.skipif(ABSENT, reason="needs selenium, chromium and chromedriver")
+def test_the_demo_is_not_hidden_by_a_site_that_stood_at_its_address(saved, tmp_path):
+    for name, content in site_files(saved, photos=False).items():
+        (tmp_path / name).write_bytes(content)
+    with chromium() as driver:
+        with hosted(tmp_path) as host:
+            page = Page(driver, f"{host}/")
+            page.open(360, 740)
+            page.wait(CONTROLLED)
+        for name, content in site_files(saved, photos=True).items():  # as the demo serves it
+            (tmp_path / name).write_bytes(content)
+        server = ThreadingHTTPServer(
+            ("127.0.0.1", int(host.rpartition(":")[2])), partial(Quiet, directory=tmp_path)
+        )
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            for _ in range(3):
+                page.open(360, 740)
+                if page.find("#choose").is_displayed():
+                    break
+                time.sleep(1)
+            page.wait("navigator.serviceWorker.controller === null")
+            assert page.find("#choose").is_displayed()  # the demo's own page, which takes photos
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(30)

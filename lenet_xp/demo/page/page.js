@@ -158,6 +158,7 @@ at("download").addEventListener("click", async () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 });
 at("choose").hidden = !photos;
+at("example").hidden = !reader.letters.some((each) => each.template);
 at("choose").addEventListener("click", () => at("photo").click());
 at("photo").addEventListener("change", ({ target }) => {
   if (target.files.length) lay(target.files[0]);

@@ -34,7 +34,8 @@ export class Seeing {
     const grid = gridOf(layer.shape), figure = document.createElement("figure"), map = document.createElement("div");
     const canvas = document.createElement("canvas"), caption = document.createElement("figcaption");
     const stage = { ...grid, layer, first, last: first + 1, figure, map, canvas, caption, at: 0 };
-    Object.assign(canvas, { id: layer.name, width: grid.across * (grid.wide + GAP) - GAP, height: grid.down * (grid.high + GAP) - GAP, role: "img", tabIndex: 0 });
+    const id = document.getElementById(layer.name) ? `layer ${layer.name}` : layer.name; // a name may be that of a part of the page
+    Object.assign(canvas, { id, width: grid.across * (grid.wide + GAP) - GAP, height: grid.down * (grid.high + GAP) - GAP, role: "img", tabIndex: 0 });
     map.className = "map";
     map.append(canvas);
     figure.append(map, caption);
@@ -65,7 +66,7 @@ export class Seeing {
       const name = document.createElement("b"), size = layer.shape.join(" × ");
       name.textContent = layer.name === "output" ? words().output : layer.name;
       const count = layer.shape[0] > MOST && layer.shape.length > 1 ? `${MOST} / ${size}` : size;
-      caption.replaceChildren(name, ` ${count} · ${words().kinds[layer.kind]}`);
+      caption.replaceChildren(name, ` ${count} · ${words().kinds[layer.kind] ?? ""}`);
       canvas.ariaLabel = words().maps(layer.name, size);
     }
   }
@@ -79,7 +80,11 @@ export class Seeing {
     const colours = channels === 3 && this.#last ? Uint32Array.from({ length: size }, own) : Uint32Array.from(seen.subarray(0, size), (each) => this.#ink[each]);
     put(this.#seen, [{ colours, left: 0, top: 0, wide }]);
     const slope = this.#last ? this.#network.saliency(this.#last.readings[0].place) : new Float64Array(channels * size);
-    this.#tiles(this.#saliency, slope.subarray(0, size), { across: 1, wide, high });
+    const strongest = slope.slice(0, size).map((each, i) => {
+      for (let at = i + size; at < slope.length; at += size) if (Math.abs(slope[at]) > Math.abs(each)) each = slope[at];
+      return each;
+    });
+    this.#tiles(this.#saliency, strongest, { across: 1, wide, high });
     for (const stage of this.#stages) this.#tiles(stage.canvas, this.#last ? values[stage.last] : new Float64Array(stage.count), stage);
   }
 
@@ -131,7 +136,8 @@ export class Seeing {
     });
     this.#draw(pairs, box.right - box.left, box.bottom - box.top);
     const number = (value) => value.toFixed(2).replace("-", "−");
-    const told = words().made(layer.name, place.map + 1, number(values[first + 1][at]), number(values[last][at]));
+    const summed = ["conv2d", "linear", "map_affine"].includes(layer.kind), result = number(values[last][at]);
+    const told = summed ? words().made(layer.name, place.map + 1, number(values[first + 1][at]), result) : `${layer.name}, ${place.map + 1}: ${result}`;
     this.#lens.firstElementChild.textContent = told;
     if (aloud) document.getElementById("spoken").textContent = told;
   }
@@ -172,7 +178,8 @@ function weight(layer, output, from, place) {
   if (layer.kind === "conv2d") return layer.weight[(output * layer.channels + from) * layer.kernel[0] * layer.kernel[1] + place];
   if (layer.kind === "linear") return layer.weight[output * layer.inputs + from] ?? 0;
   if (layer.kind === "codes") return layer.codes[output][from] ?? 0;
-  return layer.kind === "map_affine" ? layer.coefficient[output] : 1 / layer.size ** 2;
+  if (layer.kind === "map_affine") return layer.coefficient[output];
+  return layer.kind === "avgpool2d" ? 1 / layer.size ** 2 : 0; // a maximum and an activation weigh nothing
 }
 
 /** A frame around a box of a map, in a figure's picture. */
