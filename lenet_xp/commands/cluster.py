@@ -59,9 +59,9 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def read_on_cluster(files: Sequence[Path], saved: SavedModel, options: Any) -> dict[str, int]:
-    """Write OUT/readings.jsonl; how many files were read, are blank, or could not be read.
+    """Write OUT/readings.jsonl; return how many files it has, and how many pictures were read.
 
-    Its lines are as the results of --json; with --page a line has the pages of its file.
+    A line is as a result of --json; with --page a line has the pages of its file.
     InputError where OUT holds lines of other files or another model, or lines without --resume.
     """
     out, names = make_folder(options.out), [str(file) for file in files]

@@ -77,8 +77,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     add(
         "--cluster",
         metavar="ADDRESS",
-        help="read with the workers of the Dask scheduler there, or local, with one for each core; "
-        "unreadable files are listed among the readings",
+        help="read with the workers of the Dask scheduler there, or local, with one for each core, "
+        "on NumPy; unreadable files are listed among the readings",
     )
     add("--resume", action="store_true", help="with --cluster: go on behind the last line in --out")
     add("--json", action="store_true", help="print the readings as JSON")

@@ -50,7 +50,7 @@ class Made:
 
 
 def generated(generate: Generator, request: Request) -> Dataset:
-    """Letters of a generator, of which no two epochs see the same."""
+    """Letters that a generator draws anew in every epoch."""
     names = tuple(each.name for each in letters())
     # Bold print covers most of its picture and would pass for light ink.
     finish = replace(request.preprocessing, polarity="dark-on-light").apply_all

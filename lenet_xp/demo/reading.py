@@ -13,8 +13,8 @@ TOP = 3  # readings: of each letter of a page
 def find_letters(photo: bytes, reader: Reader) -> dict[str, Any]:
     """What JSON holds of an image file's bytes; InputError for bytes that are no picture.
 
-    page, width, height: of a photo with two or more certain letters its `PageReading` and the sides
-    of what its boxes are in. seen: of any other, base64 of the one letter, uint8 (C, S, S).
+    A photo with two or more certain letters gives `page`, its `PageReading`, and its `width` and
+    `height` in pixels. Any other picture gives `seen`, its one letter: base64 of (C, S, S) uint8.
     """
     how = reader.saved.preprocessing
     pixels = ImageFile(photo, "the picture").page(colour=how.channels == 3)

@@ -120,7 +120,7 @@ class BlockedStage:
         return as_strided(matrix[1:], shape, strides)
 
     def _biases_in(self, matrix: np.ndarray) -> np.ndarray:
-        """A view (2, pool * pool, O) of what meets the ones in a block matrix."""
+        """A view (2, pool * pool, O) of the biases in a block matrix, which meet the ones."""
         return matrix[:: self.depth + 1].reshape(2, -1, self.kernel_shape[0])
 
     def _places(self) -> np.ndarray:

@@ -23,7 +23,7 @@ class FeatureImages:
     shape: (H, W) of the grid, filled row by row. low, high: the numbers that become level 0 and
     level 255, one for all columns or one each. picture: whether the grid is a picture, no table.
     side: of the images, in pixels. channels: numbers of each place of the grid, 1 or 3.
-    framed: what makes images of pictures, instead of what `apply` does.
+    framed: the preprocessing of a model that was started from; it then frames the pictures.
     """
 
     shape: tuple[int, int]

@@ -107,7 +107,7 @@ def _on_paper(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _shows_on_white(grey: np.ndarray, visible: np.ndarray) -> bool:
-    """Whether white paper, rather than black, shows the ink of what is visible, 255 or 0.
+    """Whether the ink shows better on white paper than on black. visible: 255 where it counts.
 
     Where ink alone is visible, as of a letter cut out, the paper has to differ from it. Where paper
     is visible too, as of a sheet with round corners, it is continued from its edge.

@@ -135,12 +135,7 @@ def fit(
     frozen = convolution_parameters(model) if freeze else 0
     if start is not None:
         begin_from(model, start)
-    if recipe.teachers and not teachers:
-        raise ValueError(f"recipe {recipe.name} needs teachers: give trained networks as such")
-    for teacher in teachers:
-        ours = (teacher.input_shape, teacher.num_classes) == (model.input_shape, classes)
-        if not ours or not all(map(is_ours, teacher.layers)):
-            raise ValueError(f"a teacher needs the input {model.input_shape}, {classes} outputs")
+    _check_teachers(teachers, model, recipe)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
         workers = stack.enter_context(WorkerThreads(threads))
@@ -317,6 +312,16 @@ class _Loop:
         result.best_values = best
         for name in SAVED_VALUES:
             setattr(result, name, values[name])
+
+
+def _check_teachers(teachers: Sequence[Sequential], model: Sequential, recipe: Recipe) -> None:
+    if recipe.teachers and not teachers:
+        raise ValueError(f"recipe {recipe.name} needs teachers: give trained networks as such")
+    shape, classes = model.input_shape, model.num_classes
+    for teacher in teachers:
+        ours = (teacher.input_shape, teacher.num_classes) == (shape, classes)
+        if not ours or not all(map(is_ours, teacher.layers)):
+            raise ValueError(f"a teacher needs the input {shape}, {classes} outputs")
 
 
 def _checked(

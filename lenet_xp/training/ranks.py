@@ -8,6 +8,7 @@ pieces and sends the sums of whole subtrees, at best one vector.
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,9 @@ class Tree:
         return left if middle >= self.end else left + self.sum((middle, high), known, gradient)
 
 
+_tree = lru_cache(maxsize=4)(Tree)  # of the usual batch, and of an epoch's last one
+
+
 class Ranks:
     """What the ranks do together for one training; the leader's is a context manager.
 
@@ -140,7 +144,7 @@ class Ranks:
         comm, ops, leads = self.comm, self.model.ops, self.comm.rank == 0
         values = ops.to_host(self.model.values)
         comm.Bcast(values)
-        tree = Tree(-(-count // PIECE), comm.size)
+        tree = _tree(-(-count // PIECE), comm.size)
         starts = [min(share.start * PIECE, count) for share in tree.shares]
         sizes = [min(s.stop * PIECE, count) - a for s, a in zip(tree.shares, starts, strict=True)]
         size, pixels = sizes[comm.rank], int(np.prod(self.shape))
