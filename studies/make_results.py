@@ -59,6 +59,7 @@ KEPT_OF_SERIES = {
     "command.txt",
 }
 VIEWS = 16  # readings of each image that are averaged
+TAUGHT = "--recipe", "distilled", "--beside", "synthetic:300"  # as studies.distillation chose
 SEEDS = range(5)
 WRITER_FOLDS = range(FOLDS["writer"])
 
@@ -230,6 +231,9 @@ def _steps(making: Making) -> dict[str, Callable[[str], None]]:
         "writers-amhcd": lambda name: making.series(name, folds),
         "seeds-amhcd": lambda name: making.series(name, seeds_amhcd),
         "seeds-mnist": lambda name: making.series(name, seeds_mnist),
+        "writers-distilled": lambda name: making.series(name, folds, *TAUGHT),
+        "seeds-distilled": lambda name: making.series(name, seeds_amhcd, *TAUGHT),
+        "mnist-distilled": lambda name: making.series(name, seeds_mnist, "--recipe", "distilled"),
         "best-synthetic": lambda name: making.train(name, "--recipe", "best", "--samples", "800"),
         "synthetic-to-amhcd": making.transfer,
         "averaged-writers": making.averaged_writers,
