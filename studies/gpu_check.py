@@ -53,10 +53,14 @@ def backend_tests(sizes: Sizes) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "--backend", "cupy", "-p", "no:cacheprovider"]
     command += ["-n", str(TEST_WORKERS), "--dist", "worksteal"]
     command += ["--tb=short", "--maxfail=20", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    lines = done.stdout.splitlines() + done.stderr.splitlines()
-    if done.returncode:
-        return {"error": f"pytest ended with {done.returncode}", "traceback": lines[-80:]}
+    lines: list[str] = []
+    how: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **how) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            print(lines[-1], file=sys.stderr, flush=True)  # counts if the time is over
+    if process.returncode:
+        return {"error": f"pytest ended with {process.returncode}", "traceback": lines[-80:]}
     return {"outcome": lines[-1] if lines else ""}
 
 
@@ -164,8 +168,8 @@ def _all_parts(options: argparse.Namespace) -> bool:
     outcome: dict[str, dict[str, Any]] = {}
 
     def log(line: str) -> None:
-        print(line, flush=True)
         lines.append(line)
+        print(line, flush=True)
         write_text(folder / "gpu_check.log", "\n".join(lines) + "\n")
 
     def one(name: str, limit: float) -> dict[str, Any]:

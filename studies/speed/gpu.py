@@ -93,11 +93,11 @@ def run_parts(
             found.pop("error", None)
             found["left out"] = over
         found.setdefault("part_seconds", round(time.perf_counter() - started, 2))
+        keep(outcome)
         log(f"{name}:")
         for key, value in outcome[name].items():
             for line in value if isinstance(value, list) else [f"{key}: {value}"]:
                 log(f"    {line}")
-        keep(outcome)
     return outcome
 
 

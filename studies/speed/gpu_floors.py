@@ -12,7 +12,7 @@ from studies.speed.gpu_sanitizer import TOOLS
 EPOCH_MS = 15.0, 6.0  # of AMHCD without distortion: at least, and aimed at
 STEPS = 20_592 / 64  # of such an epoch
 STEP_US = 1e3 * EPOCH_MS[0] / STEPS, 1e3 * EPOCH_MS[1] / STEPS
-PARITY = 1e-3  # of the parameters' change: as tests/tolerances.py has it for training
+GRADIENTS, PARITY = 1e-4, 1e-3  # distances: of a gradient, of the parameters' change in training
 CLASSIC_EPOCH = "classic, an epoch: CuPy from NumPy"
 
 Outcome = dict[str, dict[str, Any]]
@@ -60,6 +60,12 @@ def _host(outcome: Outcome) -> float:
     return float(min(times))
 
 
+def _gradients(outcome: Outcome) -> float:
+    """The farthest of CuPy's in float32; a distance and the parameter's name stand there."""
+    found = outcome["gradients"].items()
+    return max(float(gap.split()[0]) for run, gap in found if run.endswith("cupy float32"))
+
+
 def _steps(outcome: Outcome) -> float:
     """The farthest of CuPy's runs of some steps from NumPy's."""
     runs = outcome["parity"].items()
@@ -80,6 +86,7 @@ def _differing(outcome: Outcome) -> int:
 
 
 FLOORS = (
+    Floor("gradients: distance from float64", GRADIENTS, GRADIENTS, _gradients),
     Floor("a step of 64 images, us", *STEP_US, _step("lenet_xp", "microseconds")),
     Floor("its kernels, each in a graph, us", *STEP_US, _at("graphs_of_one_kernel", "sum")),
     Floor("the host's part of a step, us", *STEP_US, _host),

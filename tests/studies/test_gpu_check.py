@@ -75,8 +75,10 @@ def rows(outcome: dict) -> dict[str, str]:
 
 
 def test_gradients_are_those_of_float64(outcome_of):
-    for key, value in outcome_of("gradients").items():
+    found = outcome_of("gradients")
+    for key, value in found.items():
         assert float(value.split()[0]) < (1e-12 if "float64" in key else 1e-4)
+    assert rows({"gradients": found}) == {"gradients: distance from float64": "aim reached"}
 
 
 def test_runs_follow_numpy_and_repeat(outcome_of):
@@ -290,16 +292,29 @@ def test_what_explains_a_step_comes_before_what_takes_long():
     assert script["SECONDS"] + gpu.MIN_SECONDS < 240
 
 
-def test_what_a_part_has_found_by_its_end_counts(tmp_path):
-    part = tmp_path / "part.py"
-    part.write_text(
-        "import time\nfrom studies.speed.gpu import so_far\n"
-        "so_far({'first': 1})\nso_far({'first': 1, 'second': 2})\ntime.sleep(60)\n"
-    )
+def test_what_a_part_has_found_by_its_end_counts():
     in_a_process = runpy.run_path(SCRIPT)["in_a_process"]
-    in_a_process.__globals__["PROGRAM"] = ["-c", f"import runpy; runpy.run_path({str(part)!r})"]
-    found = in_a_process("amhcd", 5, [])
-    assert (found["first"], found["second"]) == (1, 2) and found["error"] == "not over after 5 s"
+    part = 'import time; print(\'{"first": 1}\\n{"second": 2}\', flush=True); time.sleep(60)'
+    in_a_process.__globals__["PROGRAM"] = ["-c", part]
+    found = in_a_process("amhcd", 3, [])
+    assert found.pop("traceback") == [] and found == {"second": 2, "error": "not over after 3 s"}
+
+
+def test_a_check_that_is_stopped_ends_with_what_it_has(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text(
+        ARRAYS_ALONE + 'import sys, time\nif "kernels" in sys.argv: time.sleep(60)\n'
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = [sys.executable, "-m", "studies.gpu_check", "--small", "--out", str(tmp_path)]
+    command += ["--only", "device", "kernels"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        while "part_seconds" not in process.stdout.readline():
+            assert process.poll() is None
+        process.terminate()
+        rest = process.stdout.read()
+    assert process.returncode == 143 and rest.count("not measured") == len(FLOORS)
+    assert (tmp_path / "gpu_check.log").read_text().endswith(rest)
+    assert list(json.loads((tmp_path / "gpu_check.json").read_text())) == ["device"]
 
 
 def test_numpy_forks_before_cuda_begins(stand_in, monkeypatch):
