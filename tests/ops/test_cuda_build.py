@@ -7,12 +7,13 @@ from importlib.resources import files
 import pytest
 
 from lenet_xp.ops.cuda.kernels import compiler_options, source
-from lenet_xp.ops.cuda.plans import stage_plan
+from lenet_xp.ops.cuda.plans import NO_STAGE, DensePlan, stage_plan
 from lenet_xp.ops.settings import StageSettings
 
 FOLDER = files("lenet_xp.ops") / "cuda"
 NAMES = {each.name for each in FOLDER.iterdir() if each.name.endswith(".cu")}
-FILES = sorted(name.removesuffix(".cu") for name in NAMES - {"common.cu", "stage.cu"})
+HEADERS = {"common.cu", "stage.cu", "pool.cu"}
+FILES = sorted(name.removesuffix(".cu") for name in NAMES - HEADERS)
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (
@@ -20,7 +21,7 @@ STAGES = (
     stage_plan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
     stage_plan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
 )
-ARCHITECTURES = ("70", "80", "90")
+ARCHITECTURES = ("70", "80", "90", "100", "120")
 CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"
 DTYPES = ("float32", "float64")
 
@@ -29,9 +30,15 @@ def programs(file: str) -> list[dict[str, int]]:
     """The sets of macros that a file is compiled with."""
     if file.startswith("stage_forward"):
         return [stage.forward_defines for stage in STAGES]
-    if file.startswith("stage_backward"):
-        return [stage.backward_defines for stage in STAGES]
-    return [{"TILE": tile} for tile in (2, 8)] if file == "dense" else [{}]
+    if file == "stage_gradient":
+        return [stage.below for stage in STAGES]
+    if file == "stage_backward":
+        below = NO_STAGE, STAGES[0].below, STAGES[2].below
+        return [s.backward_defines | b for s, b in zip(STAGES, below, strict=True)]
+    if file == "dense":
+        few, many = DensePlan(33, 84, 64), DensePlan(120, 400, 4096)
+        return [few.defines(0, NO_STAGE), many.defines(2, STAGES[1].below)]
+    return [{}]
 
 
 def nvcc_architectures() -> list[str]:

@@ -152,5 +152,5 @@ class CupyArrays(Ops):
     def _launch_on_tiles(
         self, name: str, arguments: tuple[Any, ...], pixels: int, count: int
     ) -> None:
-        grid = ceil_div(pixels, LANES), ceil_div(count, LANES)
+        grid = ceil_div(pixels, LANES), ceil_div(count, WARPS[1])
         self._kernels.launch("images", name, grid, WARPS, arguments)

@@ -1,6 +1,8 @@
 """The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -8,12 +10,24 @@ import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
-from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
+from lenet_xp.ops.cuda.plans import NO_STAGE, DensePlan, StagePlan, stage_fits, stage_plan
 from lenet_xp.ops.reference import ACTIVATIONS, Array, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
 THREADS = 256  # threads: block of the kernels with one thread per element
+
+
+@dataclass(eq=False)
+class _Saved:
+    """What a stage keeps. dz: the gradient before its activation, once known from its dy."""
+
+    plan: StagePlan
+    x: Array
+    activated: Array
+    y: Array
+    dy: Array = None
+    dz: Array = None
 
 
 class CupyOps(CupyArrays):
@@ -27,6 +41,17 @@ class CupyOps(CupyArrays):
     steps_per_launch = 16  # launching a step can take longer than the step
     captures_slowly = True
     fuses_dense = True
+    _stages: dict[int, _Saved] = {}  # of a pass of the running capture, by the address of their y
+
+    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
+        def run() -> Any:
+            self._stages = {}
+            try:
+                return compute()
+            finally:
+                self._stages = {}
+
+        return super().capture(run, frozen)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self._multiply(a, b, NULL, out)
@@ -52,11 +77,11 @@ class CupyOps(CupyArrays):
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
-        sizes = *weight.shape, x.shape[1]
-        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*sizes)
-        arguments = *map(self._input, (weight, x, bias)), y, _activation_number(activation), *sizes
+        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*weight.shape, x.shape[1])
+        arguments = *map(self._input, (weight, x, bias)), y, x.shape[1]
+        defines = plan.defines(_activation_number(activation), NO_STAGE)
         self._kernels.launch(
-            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
+            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, **defines
         )
         return y
 
@@ -72,14 +97,14 @@ class CupyOps(CupyArrays):
         activation: str | None,
         input_gradient: bool,
     ) -> Array | None:
-        sizes = *weight.shape, x.shape[1]
-        plan = DensePlan(*sizes)
+        plan = DensePlan(*weight.shape, x.shape[1])
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
-        numbers = _activation_number(activation), plan.weight_blocks, *sizes
-        arguments = *arrays, _or_null(dx), *numbers
+        below, macros = self._below(x, dx)
+        arguments = *arrays, _or_null(dx), *below, plan.weight_blocks, x.shape[1]
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
-        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
+        defines = plan.defines(_activation_number(activation), macros)
+        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, **defines)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
@@ -105,7 +130,32 @@ class CupyOps(CupyArrays):
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
         arguments = x, self._input(weight), self._input(bias), activated, y, x.shape[3]
         self._launch_stage("stage_forward", plan.forward_grid, plan.forward_defines, arguments)
-        return y, (plan, x, activated, y)
+        saved = _Saved(plan, x, activated, y)
+        if self._recording is not None:
+            self._stages[y.data.ptr] = saved
+        return y, saved
+
+    def _below(self, x: Array, dx: Array | None) -> tuple[tuple[Any, ...], dict[str, int]]:
+        """Arguments and macros of pool.cu for a kernel that computes dx, if a stage computed x.
+
+        In a capture alone, for there nothing but these operations changes an array.
+        """
+        saved = None if dx is None else self._stages.get(x.data.ptr)
+        if saved is None or (saved.y.size, saved.y.shape[3]) != (x.size, x.shape[-1]):
+            return (NULL, NULL, NULL), NO_STAGE
+        saved.dy, saved.dz = dx, self._new(*saved.plan.activated_shape)
+        return (saved.activated, saved.y, saved.dz), saved.plan.below
+
+    def _before_activation(self, dy: Array, saved: _Saved) -> Array:
+        """The gradient before a stage's activation: what dy's kernel left, or computed here."""
+        if saved.dy is not None and saved.dy.data.ptr == dy.data.ptr:
+            return saved.dz
+        dz = self._new(*saved.plan.activated_shape)
+        arguments = self._input(dy), saved.activated, saved.y, dz, dy.size, dy.shape[3]
+        self._launch_per_element(
+            "stage_gradient", "stage_gradient", dy.size, arguments, **saved.plan.below
+        )
+        return dz
 
     def stage_backward(
         self,
@@ -118,13 +168,15 @@ class CupyOps(CupyArrays):
         dbias: Array,
         input_gradient: bool,
     ) -> Array | None:
-        plan, x, activated, y = saved
-        partial = self._new(*plan.partial_shape)
+        plan, x = saved.plan, saved.x
+        dz, partial = self._before_activation(dy, saved), self._new(*plan.partial_shape)
         dx = self._new(*x.shape) if input_gradient else None
-        arrays = *map(self._input, (dy, y, activated, x, weight)), partial, _or_null(dx)
-        arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
-        blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
-        self._launch_stage("stage_backward", (blocks,), plan.backward_defines, arguments)
+        below, macros = self._below(x, dx)
+        input_blocks = plan.input_blocks if input_gradient else 0
+        arrays = dz, x, self._input(weight), partial, _or_null(dx), *below
+        arguments = *arrays, input_blocks, plan.chunks, x.shape[3]
+        grid = (input_blocks + plan.weight_blocks,)
+        self._launch_stage("stage_backward", grid, plan.backward_defines | macros, arguments)
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (ceil_div(plan.partial_shape[1], LANES),)
         arguments = partial, self._output(dweight), self._output(dbias), *sizes
@@ -171,7 +223,8 @@ class CupyOps(CupyArrays):
     ) -> None:
         vectors = self._output(value), self._input(gradient), _or_null(velocity)
         numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
-        arguments = *vectors, self._rates(rates), *numbers, value.size
+        learning_rate = self._on_device(np.asarray(rates, np.float64), np.float64)
+        arguments = *vectors, learning_rate, *numbers, value.size
         self._launch_per_element("updates", "sgd_update", value.size, arguments)
 
     def adam_update(
@@ -185,17 +238,33 @@ class CupyOps(CupyArrays):
     ) -> None:
         vectors = *map(self._output, (value, mean, square)), self._input(gradient)
         numbers = *settings.betas, settings.epsilon, settings.weight_decay
-        arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
+        factors: Any = _Factors(rates, settings)
+        factors = self._on_device(factors, self.dtype)
+        arguments = *vectors, factors, *map(float, numbers), settings.decoupled
         self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
 
     def _launch_per_element(
-        self, file: str, name: str, size: int, arguments: tuple[Any, ...]
+        self, file: str, name: str, size: int, arguments: tuple[Any, ...], **defines: int
     ) -> None:
         """Run a kernel with one thread for each of `size` elements."""
-        self._kernels.launch(file, name, (ceil_div(size, THREADS),), (THREADS,), arguments)
+        grid = (ceil_div(size, THREADS),)
+        self._kernels.launch(file, name, grid, (THREADS,), arguments, **defines)
 
-    def _rates(self, rates: Sequence[float]) -> Array:
-        return self._on_device(np.asarray(rates, np.float64), np.float64)
+
+class _Factors:
+    """Adam's factors of a step; the host computes them when it sends them, from the rates of then."""
+
+    shape, size = (3,), 3
+
+    def __init__(self, rates: Sequence[float], settings: AdamSettings):
+        self._rates, self._settings = rates, settings
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        learning_rate, step = map(float, self._rates)
+        beta1, beta2 = self._settings.betas
+        first, root = 1.0 - beta1**step, math.sqrt(1.0 - beta2**step)
+        decay = learning_rate * self._settings.weight_decay
+        return np.array([learning_rate / first, 1.0 / root, 1.0 - decay], dtype)
 
 
 @cache

@@ -1,6 +1,7 @@
 // Dense layers: y = f(W x + b) and all three gradients. W (outputs, inputs), x (inputs, N).
 //
-// Compiler option: TILE, rows per thread. block (LANES, SLICES)
+// Compiler options: OUTPUTS INPUTS, the sizes of W, ACTIVATION, TILE rows per thread.
+// block (LANES, SLICES)
 
 #define SLICES 8
 #define EDGE 32  // side of a tile of dW
@@ -22,7 +23,8 @@ __device__ __forceinline__ void product(
         const REAL value = column(k);
 #pragma unroll
         for (int t = 0; t < TILE; t++)
-            if (first + t < rows) sums[t] += matrix[(first + t) * row_step + k * depth_step] * value;
+            if (rows % TILE == 0 || first + t < rows)
+                sums[t] += matrix[(first + t) * row_step + k * depth_step] * value;
     }
 #pragma unroll
     for (int t = 0; t < TILE; t++) parts[(slice * TILE + t) * LANES + lane] = sums[t];
@@ -42,33 +44,33 @@ struct Input {
 
 struct Gradient {  // at the input of the activation
     const REAL *dy, *y;
-    int activation, n, count;
+    int n, count;
     __device__ REAL operator()(int k) const
     {
-        return n < count ? dy[k * count + n] * slope(activation, y[k * count + n]) : (REAL)0;
+        return n < count ? dy[k * count + n] * slope(ACTIVATION, y[k * count + n]) : (REAL)0;
     }
 };
 
 // grid (tiles of outputs, groups of images)
 extern "C" __global__ void dense_forward(
     const REAL* __restrict__ weight, const REAL* __restrict__ x, const REAL* __restrict__ bias,
-    REAL* __restrict__ y, int activation, int outputs, int inputs, int count)
+    REAL* __restrict__ y, int count)
 {
     const int first = blockIdx.x * TILE, n = blockIdx.y * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * TILE * LANES);
-    product(weight, inputs, 1, first, outputs, inputs, Input{x, n, count}, parts);
+    product(weight, INPUTS, 1, first, OUTPUTS, INPUTS, Input{x, n, count}, parts);
     for (int t = threadIdx.y; t < TILE; t += SLICES)
-        if (first + t < outputs && n < count)
+        if (first + t < OUTPUTS && n < count)
             y[(first + t) * count + n] =
-                activate(activation, parts[t * LANES + threadIdx.x] + bias[first + t]);
+                activate(ACTIVATION, parts[t * LANES + threadIdx.x] + bias[first + t]);
 }
 
 // A tile of dW = dz x^T. Blocks of the first column of tiles also sum the rows of dz to db.
 __device__ __forceinline__ void dense_weights(
-    int block, Gradient dz, Input x, REAL* dweight, REAL* dbias, int outputs, int inputs)
+    int block, Gradient dz, Input x, REAL* dweight, REAL* dbias)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
-    const int across = (inputs + EDGE - 1) / EDGE;
+    const int across = (INPUTS + EDGE - 1) / EDGE;
     const int m0 = block / across * EDGE, k0 = block % across * EDGE;
     SHARED(REAL, left, EDGE * (LANES + 1));  // + 1 avoids bank conflicts
     SHARED(REAL, right, EDGE * (LANES + 1));
@@ -78,8 +80,8 @@ __device__ __forceinline__ void dense_weights(
     for (int start = 0; start < x.count; start += LANES) {
         dz.n = x.n = start + lane;
         for (int r = slice; r < EDGE; r += SLICES) {
-            left[r * (LANES + 1) + lane] = m0 + r < outputs ? dz(m0 + r) : (REAL)0;
-            right[r * (LANES + 1) + lane] = k0 + r < inputs ? x(k0 + r) : (REAL)0;
+            left[r * (LANES + 1) + lane] = m0 + r < OUTPUTS ? dz(m0 + r) : (REAL)0;
+            right[r * (LANES + 1) + lane] = k0 + r < INPUTS ? x(k0 + r) : (REAL)0;
         }
         __syncthreads();
 #pragma unroll 8
@@ -96,29 +98,34 @@ __device__ __forceinline__ void dense_weights(
 #pragma unroll
     for (int r = 0; r < EDGE / SLICES; r++) {
         const int m = m0 + slice + r * SLICES;
-        if (m < outputs && k0 + lane < inputs) dweight[m * inputs + k0 + lane] = sums[r];
+        if (m < OUTPUTS && k0 + lane < INPUTS) dweight[m * INPUTS + k0 + lane] = sums[r];
     }
-    if (k0 == 0 && slice == 0 && m0 + lane < outputs) dbias[m0 + lane] = bias;
+    if (k0 == 0 && slice == 0 && m0 + lane < OUTPUTS) dbias[m0 + lane] = bias;
 }
 
-// The first `weight_blocks` blocks compute tiles of dW, the others dx = W^T dz.
+// The first `weight_blocks` blocks compute tiles of dW, the others dx = W^T dz. If a stage computed
+// x, that stage's dz is left in below_dz, see pool.cu.
 extern "C" __global__ void dense_backward(
     const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
-    REAL* __restrict__ dx, int activation, int weight_blocks, int outputs, int inputs, int count)
+    REAL* __restrict__ dx, const REAL* __restrict__ below_activated,
+    const REAL* __restrict__ below_y, REAL* __restrict__ below_dz, int weight_blocks, int count)
 {
     int block = blockIdx.x;
-    Gradient dz = {dy, y, activation, 0, count};
+    Gradient dz = {dy, y, 0, count};
     if (block < weight_blocks) {
-        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, outputs, inputs);
+        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias);
         return;
     }
     block -= weight_blocks;
-    const int tiles = (inputs + TILE - 1) / TILE, first = block % tiles * TILE;
+    const int tiles = (INPUTS + TILE - 1) / TILE, first = block % tiles * TILE;
     dz.n = block / tiles * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * TILE * LANES);
-    product(weight, 1, inputs, first, inputs, outputs, dz, parts);
+    product(weight, 1, INPUTS, first, INPUTS, OUTPUTS, dz, parts);
     for (int t = threadIdx.y; t < TILE; t += SLICES)
-        if (first + t < inputs && dz.n < count)
-            dx[(first + t) * count + dz.n] = parts[t * LANES + threadIdx.x];
+        if (first + t < INPUTS && dz.n < count) {
+            const REAL sum = parts[t * LANES + threadIdx.x];
+            dx[(first + t) * count + dz.n] = sum;
+            if (below_dz) spread(sum, below_activated, below_y, below_dz, first + t, dz.n, count);
+        }
 }

@@ -10,7 +10,12 @@ import numpy as np
 LANES = 32  # threads: size of a warp, in which each thread has an image of its own
 NULL = np.uintp(0)  # a null pointer
 MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as fast as longs
-HEADERS = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
+HEADERS = {
+    "stage_forward": ("common", "stage"),
+    "stage_gradient": ("common", "pool"),
+    "stage_backward": ("common", "pool", "stage"),
+    "dense": ("common", "pool"),
+}
 
 
 @cache

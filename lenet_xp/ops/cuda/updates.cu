@@ -1,8 +1,8 @@
 // One step of an optimiser over all parameters, which are flat vectors.
 //
-// rates (2,) on the device: the learning rate and the number of the step, from 1. They change from
-// step to step, and a captured graph sees only changes in memory.
+// What changes from step to step is on the device, for a captured graph sees only changes in memory.
 
+// rates: the learning rate, and the number of the step, which is not used.
 extern "C" __global__ void sgd_update(
     REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ velocity,
     const double* __restrict__ rates, double momentum, int nesterov, double weight_decay, int size)
@@ -19,19 +19,13 @@ extern "C" __global__ void sgd_update(
     value[k] -= (REAL)rates[0] * direction;
 }
 
+// factors: the learning rate / (1 - beta1^step), 1 / sqrt(1 - beta2^step), and 1 - the learning rate *
+// the weight decay. The host computes them: powers in double precision are slow here.
 extern "C" __global__ void adam_update(
     REAL* __restrict__ value, REAL* __restrict__ mean, REAL* __restrict__ square,
-    const REAL* __restrict__ gradient, const double* __restrict__ rates, double beta1, double beta2,
+    const REAL* __restrict__ gradient, const REAL* __restrict__ factors, double beta1, double beta2,
     double epsilon, double weight_decay, int decoupled, int size)
 {
-    // Powers in double precision are slow on most cards, so one thread of a block computes them.
-    SHARED(REAL, factors, 3);
-    if (threadIdx.x == 0) {
-        factors[0] = (REAL)(rates[0] / (1.0 - pow(beta1, rates[1])));
-        factors[1] = (REAL)(1.0 / sqrt(1.0 - pow(beta2, rates[1])));
-        factors[2] = (REAL)(1.0 - rates[0] * weight_decay);
-    }
-    __syncthreads();
     const int k = blockIdx.x * blockDim.x + threadIdx.x;
     if (k >= size) return;
     REAL v = value[k], g = gradient[k];
