@@ -36,7 +36,7 @@ def programs(file: str) -> list[dict[str, int]]:
         below = NO_STAGE, STAGES[0].below, STAGES[2].below
         return [s.backward_defines | b for s, b in zip(STAGES, below, strict=True)]
     if file == "dense":
-        few, many = DensePlan(33, 84, 64), DensePlan(120, 400, 4096)
+        few, many = DensePlan((33, 84), 64), DensePlan((120, 400), 4096)
         return [few.defines(0, NO_STAGE), many.defines(2, STAGES[1].below)]
     return [{}]
 

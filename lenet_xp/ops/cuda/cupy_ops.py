@@ -41,7 +41,10 @@ class CupyOps(CupyArrays):
     steps_per_launch = 16  # launching a step can take longer than the step
     captures_slowly = True
     fuses_dense = True
-    _stages: dict[int, _Saved] = {}  # of a pass of the running capture, by the address of their y
+
+    def __init__(self, dtype: str = "float32", graph: bool = True):
+        super().__init__(dtype, graph)
+        self._stages: dict[int, _Saved] = {}  # of a capture's running pass, by where their y is
 
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         def run() -> Any:
@@ -77,7 +80,7 @@ class CupyOps(CupyArrays):
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
-        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*weight.shape, x.shape[1])
+        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(weight.shape, x.shape[1])
         arguments = *map(self._input, (weight, x, bias)), y, x.shape[1]
         defines = plan.defines(_activation_number(activation), NO_STAGE)
         self._kernels.launch(
@@ -97,7 +100,7 @@ class CupyOps(CupyArrays):
         activation: str | None,
         input_gradient: bool,
     ) -> Array | None:
-        plan = DensePlan(*weight.shape, x.shape[1])
+        plan = DensePlan(weight.shape, x.shape[1])
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
         below, macros = self._below(x, dx)
@@ -252,7 +255,7 @@ class CupyOps(CupyArrays):
 
 
 class _Factors:
-    """Adam's factors of a step; the host computes them when it sends them, from the rates of then."""
+    """Adam's factors of a step, which the host computes from the rates each time it sends them."""
 
     shape, size = (3,), 3
 

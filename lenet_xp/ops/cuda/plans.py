@@ -29,7 +29,7 @@ class StagePlan:
 
     activation, squash: their numbers in common.cu. chunks: parts of the sums for the gradient of
     the weights. partial_shape: of those sums. weight_blocks, input_blocks: blocks for the gradients
-    of the weights and of the input. below: macros of pool.cu for kernels that compute this stage's dy.
+    of the weights and of the input. below: macros of pool.cu for the kernel that computes dy.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ def stage_fits(settings: StageSettings, itemsize: int) -> bool:
 class DensePlan:
     """The grids of a dense layer's kernels for weights (outputs, inputs) and `count` images."""
 
-    def __init__(self, outputs: int, inputs: int, count: int):
-        self.outputs, self.inputs = outputs, inputs
+    def __init__(self, shape: tuple[int, int], count: int):
+        self.outputs, self.inputs = outputs, inputs = shape
         groups, self.tile = ceil_div(count, LANES), 8 if count > MANY_IMAGES else 2  # rows a thread
         self.forward_grid = ceil_div(outputs, self.tile), groups
         self.weight_blocks = ceil_div(outputs, WEIGHT_EDGE) * ceil_div(inputs, WEIGHT_EDGE)
