@@ -73,8 +73,10 @@ def programs() -> dict[str, tuple[str, str, dict[str, int], int]]:
         ("output", (33, 84), 0, NO_STAGE),
     ):
         dense = DensePlan(weights, BATCH)
-        found[name] = "dense", "dense_forward", dense.defines(kind, NO_STAGE), 8
-        found[f"{name} back"] = "dense", "dense_backward", dense.defines(kind, under), 8
+        found[name] = "dense", "dense_forward", dense.defines(kind), 8
+        found[f"{name} back"] = "dense", "dense_backward", dense.defines(kind) | under, 8
+    names = "INPUTS", "HIDDEN", "CLASSES", "FIRST", "SECOND"
+    found["head"] = "head", "head", dict(zip(names, (120, 84, 33, 1, 0), strict=True)), 8
     found["loss"] = "loss", "softmax_cross_entropy", {}, 8
     found["sums"] = "sums", "sum_partials", {}, 8
     for name in ("sgd", "adam"):

@@ -12,7 +12,7 @@ from lenet_xp.ops.settings import StageSettings
 
 FOLDER = files("lenet_xp.ops") / "cuda"
 NAMES = {each.name for each in FOLDER.iterdir() if each.name.endswith(".cu")}
-HEADERS = {"common.cu", "stage.cu", "pool.cu"}
+HEADERS = {"common.cu", "stage.cu", "pool.cu", "partials.cu"}
 FILES = sorted(name.removesuffix(".cu") for name in NAMES - HEADERS)
 
 # LeNet-5's two stages, and one with everything odd
@@ -37,7 +37,9 @@ def programs(file: str) -> list[dict[str, int]]:
         return [s.backward_defines | b for s, b in zip(STAGES, below, strict=True)]
     if file == "dense":
         few, many = DensePlan((33, 84), 64), DensePlan((120, 400), 4096)
-        return [few.defines(0, NO_STAGE), many.defines(2, STAGES[1].below)]
+        return [few.defines(0), many.defines(2) | STAGES[1].below]
+    if file == "head":
+        return [{"INPUTS": 120, "HIDDEN": 84, "CLASSES": 33, "FIRST": 1, "SECOND": 0}]
     return [{}]
 
 

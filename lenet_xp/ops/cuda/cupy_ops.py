@@ -1,33 +1,22 @@
 """The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
+from lenet_xp.ops.cuda.joining import NO_JOBS, NO_SUMS, joined
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
-from lenet_xp.ops.cuda.plans import NO_STAGE, DensePlan, StagePlan, stage_fits, stage_plan
-from lenet_xp.ops.reference import ACTIVATIONS, Array, Place, activation_entry
+from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
+from lenet_xp.ops.reference import ACTIVATIONS, Array, Ops, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
 THREADS = 256  # threads: block of the kernels with one thread per element
-
-
-@dataclass(eq=False)
-class _Saved:
-    """What a stage keeps. dz: the gradient before its activation, once known from its dy."""
-
-    plan: StagePlan
-    x: Array
-    activated: Array
-    y: Array
-    dy: Array = None
-    dz: Array = None
 
 
 class CupyOps(CupyArrays):
@@ -42,19 +31,38 @@ class CupyOps(CupyArrays):
     captures_slowly = True
     fuses_dense = True
 
-    def __init__(self, dtype: str = "float32", graph: bool = True):
-        super().__init__(dtype, graph)
-        self._stages: dict[int, _Saved] = {}  # of a capture's running pass, by where their y is
-
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         def run() -> Any:
-            self._stages = {}
+            self._kernels.held = []
             try:
-                return compute()
+                result = compute()
+                with self._settled():
+                    return result
             finally:
-                self._stages = {}
+                self._kernels.held = None
 
         return super().capture(run, frozen)
+
+    @contextmanager
+    def _settled(self) -> Iterator[None]:
+        """What a capture holds back is launched, joined, and nothing is held back meanwhile."""
+        held, self._kernels.held = self._kernels.held, None
+        for launch in joined(held or []):
+            self._kernels.run(launch)
+        yield
+        self._kernels.held = None if held is None else []
+
+    def _input(self, x: Array) -> Array:
+        if x.flags.c_contiguous:
+            return super()._input(x)
+        with self._settled():  # for CuPy copies it
+            return super()._input(x)
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        if x.flags.c_contiguous:
+            return super().reshape(x, shape)
+        with self._settled():
+            return super().reshape(x, shape)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self._multiply(a, b, NULL, out)
@@ -82,7 +90,7 @@ class CupyOps(CupyArrays):
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
         y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(weight.shape, x.shape[1])
         arguments = *map(self._input, (weight, x, bias)), y, x.shape[1]
-        defines = plan.defines(_activation_number(activation), NO_STAGE)
+        defines = plan.defines(_activation_number(activation))
         self._kernels.launch(
             "dense", "dense_forward", plan.forward_grid, WARPS, arguments, **defines
         )
@@ -103,10 +111,10 @@ class CupyOps(CupyArrays):
         plan = DensePlan(weight.shape, x.shape[1])
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
-        below, macros = self._below(x, dx)
-        arguments = *arrays, _or_null(dx), *below, plan.weight_blocks, x.shape[1]
+        numbers = *NO_JOBS, plan.weight_blocks, x.shape[1]
+        arguments = *arrays, _or_null(dx), NULL, NULL, NULL, *numbers
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
-        defines = plan.defines(_activation_number(activation), macros)
+        defines = plan.defines(_activation_number(activation))
         self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, **defines)
         return dx
 
@@ -133,32 +141,7 @@ class CupyOps(CupyArrays):
         y, activated = self._new(*plan.y_shape), self._new(*plan.activated_shape)
         arguments = x, self._input(weight), self._input(bias), activated, y, x.shape[3]
         self._launch_stage("stage_forward", plan.forward_grid, plan.forward_defines, arguments)
-        saved = _Saved(plan, x, activated, y)
-        if self._recording is not None:
-            self._stages[y.data.ptr] = saved
-        return y, saved
-
-    def _below(self, x: Array, dx: Array | None) -> tuple[tuple[Any, ...], dict[str, int]]:
-        """Arguments and macros of pool.cu for a kernel that computes dx, if a stage computed x.
-
-        In a capture alone, for there nothing but these operations changes an array.
-        """
-        saved = None if dx is None else self._stages.get(x.data.ptr)
-        if saved is None or (saved.y.size, saved.y.shape[3]) != (x.size, x.shape[-1]):
-            return (NULL, NULL, NULL), NO_STAGE
-        saved.dy, saved.dz = dx, self._new(*saved.plan.activated_shape)
-        return (saved.activated, saved.y, saved.dz), saved.plan.below
-
-    def _before_activation(self, dy: Array, saved: _Saved) -> Array:
-        """The gradient before a stage's activation: what dy's kernel left, or computed here."""
-        if saved.dy is not None and saved.dy.data.ptr == dy.data.ptr:
-            return saved.dz
-        dz = self._new(*saved.plan.activated_shape)
-        arguments = self._input(dy), saved.activated, saved.y, dz, dy.size, dy.shape[3]
-        self._launch_per_element(
-            "stage_gradient", "stage_gradient", dy.size, arguments, **saved.plan.below
-        )
-        return dz
+        return y, (plan, x, activated, y)
 
     def stage_backward(
         self,
@@ -171,15 +154,15 @@ class CupyOps(CupyArrays):
         dbias: Array,
         input_gradient: bool,
     ) -> Array | None:
-        plan, x = saved.plan, saved.x
-        dz, partial = self._before_activation(dy, saved), self._new(*plan.partial_shape)
+        plan, x, activated, y = saved
+        dz, partial = self._new(*plan.activated_shape), self._new(*plan.partial_shape)
+        given = self._input(dy), activated, y, dz, dy.size, dy.shape[3]
+        self._launch_per_element("stage_gradient", "stage_gradient", dy.size, given, **plan.below)
         dx = self._new(*x.shape) if input_gradient else None
-        below, macros = self._below(x, dx)
-        input_blocks = plan.input_blocks if input_gradient else 0
-        arrays = dz, x, self._input(weight), partial, _or_null(dx), *below
-        arguments = *arrays, input_blocks, plan.chunks, x.shape[3]
-        grid = (input_blocks + plan.weight_blocks,)
-        self._launch_stage("stage_backward", grid, plan.backward_defines | macros, arguments)
+        blocks = plan.input_blocks if input_gradient else 0
+        arrays = dz, x, self._input(weight), partial, _or_null(dx), NULL, NULL, NULL
+        grid, numbers = (blocks + plan.weight_blocks,), (blocks, plan.chunks, x.shape[3])
+        self._launch_stage("stage_backward", grid, plan.backward_defines, (*arrays, *numbers))
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (ceil_div(plan.partial_shape[1], LANES),)
         arguments = partial, self._output(dweight), self._output(dbias), *sizes
@@ -224,11 +207,10 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: SGDSettings,
     ) -> None:
-        vectors = self._output(value), self._input(gradient), _or_null(velocity)
+        vectors = *map(self._output, (value, gradient)), _or_null(velocity)
         numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
         learning_rate = self._on_device(np.asarray(rates, np.float64), np.float64)
-        arguments = *vectors, learning_rate, *numbers, value.size
-        self._launch_per_element("updates", "sgd_update", value.size, arguments)
+        self._launch_update("sgd_update", (*vectors, learning_rate, *numbers))
 
     def adam_update(
         self,
@@ -239,12 +221,18 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: AdamSettings,
     ) -> None:
-        vectors = *map(self._output, (value, mean, square)), self._input(gradient)
+        vectors = map(self._output, (value, gradient, mean, square))
         numbers = *settings.betas, settings.epsilon, settings.weight_decay
         factors: Any = _Factors(rates, settings)
         factors = self._on_device(factors, self.dtype)
         arguments = *vectors, factors, *map(float, numbers), settings.decoupled
-        self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
+        self._launch_update("adam_update", arguments)
+
+    def _launch_update(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """arguments: of updates.cu, the values and the gradient first."""
+        size = arguments[0].size
+        grid, arguments = (ceil_div(size, THREADS),), (*arguments, *NO_SUMS, size)
+        self._kernels.launch("updates", name, grid, WARPS, arguments)
 
     def _launch_per_element(
         self, file: str, name: str, size: int, arguments: tuple[Any, ...], **defines: int
@@ -252,6 +240,22 @@ class CupyOps(CupyArrays):
         """Run a kernel with one thread for each of `size` elements."""
         grid = (ceil_div(size, THREADS),)
         self._kernels.launch(file, name, grid, (THREADS,), arguments, **defines)
+
+
+def _settling(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that CuPy does, after the kernels that a capture has held back."""
+
+    @wraps(operation)
+    def run(self: CupyOps, *given: Any, **named: Any) -> Any:
+        with self._settled():
+            return operation(self, *given, **named)
+
+    return run
+
+
+for _name in {n for n in dir(Ops) if n[0] != "_"} - vars(CupyOps).keys() - {"asarray"}:
+    if callable(_operation := getattr(CupyOps, _name)):
+        setattr(CupyOps, _name, _settling(_operation))
 
 
 class _Factors:

@@ -44,10 +44,10 @@ struct Input {
 
 struct Gradient {  // at the input of the activation
     const REAL *dy, *y;
-    int n, count;
+    int activation, n, count;
     __device__ REAL operator()(int k) const
     {
-        return n < count ? dy[k * count + n] * slope(ACTIVATION, y[k * count + n]) : (REAL)0;
+        return n < count ? dy[k * count + n] * slope(activation, y[k * count + n]) : (REAL)0;
     }
 };
 
@@ -67,10 +67,10 @@ extern "C" __global__ void dense_forward(
 
 // A tile of dW = dz x^T. Blocks of the first column of tiles also sum the rows of dz to db.
 __device__ __forceinline__ void dense_weights(
-    int block, Gradient dz, Input x, REAL* dweight, REAL* dbias)
+    int block, Gradient dz, Input x, REAL* dweight, REAL* dbias, int outputs, int inputs)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
-    const int across = (INPUTS + EDGE - 1) / EDGE;
+    const int across = (inputs + EDGE - 1) / EDGE;
     const int m0 = block / across * EDGE, k0 = block % across * EDGE;
     SHARED(REAL, left, EDGE * (LANES + 1));  // + 1 avoids bank conflicts
     SHARED(REAL, right, EDGE * (LANES + 1));
@@ -80,8 +80,8 @@ __device__ __forceinline__ void dense_weights(
     for (int start = 0; start < x.count; start += LANES) {
         dz.n = x.n = start + lane;
         for (int r = slice; r < EDGE; r += SLICES) {
-            left[r * (LANES + 1) + lane] = m0 + r < OUTPUTS ? dz(m0 + r) : (REAL)0;
-            right[r * (LANES + 1) + lane] = k0 + r < INPUTS ? x(k0 + r) : (REAL)0;
+            left[r * (LANES + 1) + lane] = m0 + r < outputs ? dz(m0 + r) : (REAL)0;
+            right[r * (LANES + 1) + lane] = k0 + r < inputs ? x(k0 + r) : (REAL)0;
         }
         __syncthreads();
 #pragma unroll 8
@@ -98,26 +98,48 @@ __device__ __forceinline__ void dense_weights(
 #pragma unroll
     for (int r = 0; r < EDGE / SLICES; r++) {
         const int m = m0 + slice + r * SLICES;
-        if (m < OUTPUTS && k0 + lane < INPUTS) dweight[m * INPUTS + k0 + lane] = sums[r];
+        if (m < outputs && k0 + lane < inputs) dweight[m * inputs + k0 + lane] = sums[r];
     }
-    if (k0 == 0 && slice == 0 && m0 + lane < OUTPUTS) dbias[m0 + lane] = bias;
+    if (k0 == 0 && slice == 0 && m0 + lane < outputs) dbias[m0 + lane] = bias;
 }
 
-// The first `weight_blocks` blocks compute tiles of dW, the others dx = W^T dz. If a stage computed
-// x, that stage's dz is left in below_dz, see pool.cu.
+__device__ __forceinline__ int weight_tiles(int outputs, int inputs)
+{
+    return (outputs + EDGE - 1) / EDGE * ((inputs + EDGE - 1) / EDGE);
+}
+
+// The first `weight_blocks` blocks compute tiles of dW. The next do so for up to two other layers of
+// any sizes, 0 for none, whose names end in 1 and 2. The others compute dx = W^T dz; if a stage
+// computed x, its dz is left in below_dz, see pool.cu.
 extern "C" __global__ void dense_backward(
     const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
     REAL* __restrict__ dx, const REAL* __restrict__ below_activated,
-    const REAL* __restrict__ below_y, REAL* __restrict__ below_dz, int weight_blocks, int count)
+    const REAL* __restrict__ below_y, REAL* __restrict__ below_dz, const REAL* __restrict__ dy1,
+    const REAL* __restrict__ y1, const REAL* __restrict__ x1, REAL* __restrict__ dweight1,
+    REAL* __restrict__ dbias1, int activation1, int outputs1, int inputs1,
+    const REAL* __restrict__ dy2, const REAL* __restrict__ y2, const REAL* __restrict__ x2,
+    REAL* __restrict__ dweight2, REAL* __restrict__ dbias2, int activation2, int outputs2,
+    int inputs2, int weight_blocks, int count)
 {
     int block = blockIdx.x;
-    Gradient dz = {dy, y, 0, count};
+    Gradient dz = {dy, y, ACTIVATION, 0, count};
     if (block < weight_blocks) {
-        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias);
+        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
         return;
     }
     block -= weight_blocks;
+    const int blocks1 = weight_tiles(outputs1, inputs1), blocks2 = weight_tiles(outputs2, inputs2);
+    if (block < blocks1 + blocks2) {
+        const bool one = block < blocks1;
+        const Gradient other = {one ? dy1 : dy2, one ? y1 : y2, one ? activation1 : activation2, 0, count};
+        dense_weights(
+            one ? block : block - blocks1, other, Input{one ? x1 : x2, 0, count},
+            one ? dweight1 : dweight2, one ? dbias1 : dbias2, one ? outputs1 : outputs2,
+            one ? inputs1 : inputs2);
+        return;
+    }
+    block -= blocks1 + blocks2;
     const int tiles = (INPUTS + TILE - 1) / TILE, first = block % tiles * TILE;
     dz.n = block / tiles * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * TILE * LANES);

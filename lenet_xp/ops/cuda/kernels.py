@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ HEADERS = {
     "stage_gradient": ("common", "pool"),
     "stage_backward": ("common", "pool", "stage"),
     "dense": ("common", "pool"),
+    "sums": ("common", "partials"),
+    "updates": ("common", "partials"),
 }
 
 
@@ -32,8 +34,24 @@ def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
     return "--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items()))
 
 
+class Launch(NamedTuple):
+    """A kernel with all that `Kernels.launch` takes."""
+
+    file: str
+    name: str
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    arguments: tuple[Any, ...]
+    defines: dict[str, int]
+
+
 class Kernels:
-    """Launches kernels on the current stream, compiled by CuPy once for each set of macros."""
+    """Launches kernels on the current stream, compiled by CuPy once for each set of macros.
+
+    held: the launches that wait, if any are to.
+    """
+
+    held: list[Launch] | None = None
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
@@ -53,12 +71,21 @@ class Kernels:
         arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
         kernel's type. An array of more than MAX_SIZE numbers raises ValueError.
         """
+        launch = Launch(file, name, tuple(grid), tuple(block), tuple(arguments), defines)
+        if self.held is None:
+            self.run(launch)
+        else:
+            self.held.append(launch)
+
+    def run(self, launch: Launch) -> None:
+        """Launch it now."""
+        file, name, grid, block, arguments, defines = launch
         key = file, name, *defines.values()
         if key not in self._functions:
             options = compiler_options(self._dtype, defines)
             module = self._cupy.RawModule(code=source(file), options=options)
             self._functions[key] = module.get_function(name)
-        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
+        self._functions[key](grid, block, tuple(map(_argument, arguments)))
 
 
 def _argument(value: Any) -> Any:

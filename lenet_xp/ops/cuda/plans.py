@@ -21,6 +21,7 @@ BACKWARD_TILE = 2  # channels per thread of stage_backward
 INPUT_SIDE = 2  # pixels: SIDE in stage_backward.cu
 MAX_WEIGHT_BLOCKS = 2048  # blocks that sum the gradient of the weights
 WEIGHT_EDGE = 32  # entries: EDGE in dense.cu, the side of a tile of the weights' gradient
+HEAD_IMAGES = 4  # images: of a block of head.cu
 NO_STAGE = {"BELOW_COLS": 1, "BELOW_POOL": 1, "BELOW_ACTIVATION": 0, "BELOW_SQUASH": 0}
 
 
@@ -76,6 +77,7 @@ class StagePlan:
         slices = min(channels, MAX_FORWARD_SLICES)
         self.forward_defines = macros | {"TILE": tile, "SLICES": slices}
         self.backward_defines = macros | {"TILE": BACKWARD_TILE, "SLICES": BACKWARD_SLICES}
+        self.backward_defines |= NO_STAGE
 
 
 stage_plan = cache(StagePlan)
@@ -104,7 +106,12 @@ class DensePlan:
         self.weight_blocks = ceil_div(outputs, WEIGHT_EDGE) * ceil_div(inputs, WEIGHT_EDGE)
         self.input_blocks = ceil_div(inputs, self.tile) * groups
 
-    def defines(self, activation: int, below: dict[str, int]) -> dict[str, int]:
-        """The macros of dense.cu; below: those of the stage that computed x, or NO_STAGE."""
+    def defines(self, activation: int) -> dict[str, int]:
+        """The macros of dense.cu, for x that no stage computed."""
         sizes = {"OUTPUTS": self.outputs, "INPUTS": self.inputs, "TILE": self.tile}
-        return {"ACTIVATION": activation, **sizes, **below}
+        return {"ACTIVATION": activation, **sizes, **NO_STAGE}
+
+
+def head_numbers(inputs: int, hidden: int, classes: int) -> int:
+    """The numbers that a block of head.cu keeps in shared memory."""
+    return HEAD_IMAGES * (inputs + hidden + 2 * classes + 8 * max(inputs, hidden, classes))
