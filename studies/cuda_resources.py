@@ -20,7 +20,7 @@ from typing import Any
 from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
 from lenet_xp.ops.cuda.kernels import compiler_options, source
-from lenet_xp.ops.cuda.plans import NO_STAGE, DensePlan, stage_plan
+from lenet_xp.ops.cuda.plans import DensePlan, stage_plan
 from lenet_xp.ops.settings import StageSettings
 from lenet_xp.system.files import make_folder, write_json, write_text
 from lenet_xp.system.text import text_table
@@ -61,27 +61,32 @@ def programs() -> dict[str, tuple[str, str, dict[str, int], int]]:
     ):
         settings = StageSettings(kernels, 1, 0, "tanh", 2, "tanh")
         stages[name] = stage_plan(shape, settings, 1, 1)
-    below = {"C1": NO_STAGE, "C3": stages["C1"].below}
     for name, plan in stages.items():
         defines = plan.forward_defines
         found[name] = "stage_forward", "stage_forward", defines, defines["SLICES"]
-        defines = plan.backward_defines | below[name]
-        found[f"{name} back"] = "stage_backward", "stage_backward", defines, defines["SLICES"]
-    for name, weights, kind, under in (
-        ("C5", (120, 400), 1, stages["C3"].below),
-        ("F6", (84, 120), 1, NO_STAGE),
-        ("output", (33, 84), 0, NO_STAGE),
-    ):
-        dense = DensePlan(weights, BATCH)
-        found[name] = "dense", "dense_forward", dense.defines(kind), 8
-        found[f"{name} back"] = "dense", "dense_backward", dense.defines(kind) | under, 8
-    names = "INPUTS", "HIDDEN", "CLASSES", "FIRST", "SECOND"
-    found["head"] = "head", "head", dict(zip(names, (120, 84, 33, 1, 0), strict=True)), 8
+    defines = stages["C1"].backward_defines
+    found["C1 back"] = "stage_backward", "stage_backward", defines, defines["SLICES"]
+    defines = stages["C3"].backward_defines | stages["C1"].below
+    found["C3 back"] = "stage_backward", "stage_backward_below", defines, defines["SLICES"]
+    c5, f6, output = (
+        DensePlan(shape, BATCH).defines(kind)
+        for shape, kind in (((120, 400), 1), ((84, 120), 1), ((33, 84), 0))
+    )
+    for name, each in (("C5", c5), ("F6", f6), ("output", output)):
+        found[name] = "dense", "dense_forward", each, 8
+        found[f"{name} back"] = "dense", "dense_backward", each, 8
+    found["head"] = "head", "head", f6 | _numbered(output, 1), 8
+    defines = c5 | _numbered(f6, 1) | _numbered(output, 2) | stages["C3"].below
+    found["dense back"] = "dense_gradients", "dense_gradients", defines, 8
     found["loss"] = "loss", "softmax_cross_entropy", {}, 8
     found["sums"] = "sums", "sum_partials", {}, 8
     for name in ("sgd", "adam"):
-        found[name] = "updates", f"{name}_update", {}, 8
+        found[name] = "updates", f"{name}_update_sums", {}, 8
     return found
+
+
+def _numbered(defines: dict[str, int], number: int) -> dict[str, int]:
+    return {f"{name}{number}": value for name, value in defines.items()}
 
 
 def warps(arch: str, registers: int, shared: int, block: int) -> int:

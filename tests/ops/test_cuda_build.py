@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from lenet_xp.ops.cuda.kernels import compiler_options, source
-from lenet_xp.ops.cuda.plans import NO_STAGE, DensePlan, stage_plan
+from lenet_xp.ops.cuda.plans import DensePlan, stage_plan
 from lenet_xp.ops.settings import StageSettings
 
 FOLDER = files("lenet_xp.ops") / "cuda"
@@ -33,13 +33,14 @@ def programs(file: str) -> list[dict[str, int]]:
     if file == "stage_gradient":
         return [stage.below for stage in STAGES]
     if file == "stage_backward":
-        below = NO_STAGE, STAGES[0].below, STAGES[2].below
+        below = {}, STAGES[0].below, STAGES[2].below
         return [s.backward_defines | b for s, b in zip(STAGES, below, strict=True)]
+    few, many = DensePlan((33, 84), 64).defines(0), DensePlan((120, 400), 4096).defines(2)
     if file == "dense":
-        few, many = DensePlan((33, 84), 64), DensePlan((120, 400), 4096)
-        return [few.defines(0), many.defines(2) | STAGES[1].below]
-    if file == "head":
-        return [{"INPUTS": 120, "HIDDEN": 84, "CLASSES": 33, "FIRST": 1, "SECOND": 0}]
+        return [few, many | STAGES[1].below]
+    others = {f"{name}{k}": value for k in (1, 2) for name, value in few.items()}
+    if file in ("head", "dense_gradients"):
+        return [DensePlan((84, 120), 64).defines(1) | others | STAGES[0].below]
     return [{}]
 
 

@@ -39,7 +39,7 @@ class CupyArrays(Ops):
 
     def asarray(self, host: np.ndarray) -> Array:
         host = np.asarray(host)
-        dtype = self.xp.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype
+        dtype = np.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype
         return self._on_device(host, dtype)
 
     def _on_device(self, host: np.ndarray, dtype: Any) -> Array:

@@ -1,15 +1,14 @@
 """The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
-from lenet_xp.ops.cuda.joining import NO_JOBS, NO_SUMS, joined
+from lenet_xp.ops.cuda.joining import joined
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
 from lenet_xp.ops.reference import ACTIVATIONS, Array, Ops, Place, activation_entry
@@ -31,38 +30,33 @@ class CupyOps(CupyArrays):
     captures_slowly = True
     fuses_dense = True
 
+    def __getattribute__(self, name: str) -> Any:
+        if name == "xp":  # CuPy computes after the kernels that wait in a capture
+            super().__getattribute__("_settle")()
+        return super().__getattribute__(name)
+
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         def run() -> Any:
             self._kernels.held = []
             try:
                 result = compute()
-                with self._settled():
-                    return result
+                self._settle()
+                return result
             finally:
                 self._kernels.held = None
 
         return super().capture(run, frozen)
 
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
-        """What a capture holds back is launched, joined, and nothing is held back meanwhile."""
-        held, self._kernels.held = self._kernels.held, None
-        for launch in joined(held or []):
-            self._kernels.run(launch)
-        yield
-        self._kernels.held = None if held is None else []
-
-    def _input(self, x: Array) -> Array:
-        if x.flags.c_contiguous:
-            return super()._input(x)
-        with self._settled():  # for CuPy copies it
-            return super()._input(x)
+    def _settle(self) -> None:
+        """Launch what waits."""
+        kernels = vars(self).get("_kernels")
+        if kernels and kernels.held:
+            kernels.held, held = [], kernels.held
+            for launch in joined(held):
+                kernels.run(launch)
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
-        if x.flags.c_contiguous:
-            return super().reshape(x, shape)
-        with self._settled():
-            return super().reshape(x, shape)
+        return (x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)).reshape(shape)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self._multiply(a, b, NULL, out)
@@ -111,8 +105,7 @@ class CupyOps(CupyArrays):
         plan = DensePlan(weight.shape, x.shape[1])
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
-        numbers = *NO_JOBS, plan.weight_blocks, x.shape[1]
-        arguments = *arrays, _or_null(dx), NULL, NULL, NULL, *numbers
+        arguments = *arrays, _or_null(dx), plan.weight_blocks, x.shape[1]
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
         defines = plan.defines(_activation_number(activation))
         self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, **defines)
@@ -160,7 +153,7 @@ class CupyOps(CupyArrays):
         self._launch_per_element("stage_gradient", "stage_gradient", dy.size, given, **plan.below)
         dx = self._new(*x.shape) if input_gradient else None
         blocks = plan.input_blocks if input_gradient else 0
-        arrays = dz, x, self._input(weight), partial, _or_null(dx), NULL, NULL, NULL
+        arrays = dz, x, self._input(weight), partial, _or_null(dx)
         grid, numbers = (blocks + plan.weight_blocks,), (blocks, plan.chunks, x.shape[3])
         self._launch_stage("stage_backward", grid, plan.backward_defines, (*arrays, *numbers))
         sizes = plan.chunks, dweight.size, dbias.size
@@ -191,7 +184,7 @@ class CupyOps(CupyArrays):
         else:
             losses, hits = map(self._output, into[:2])
             start = self._on_device(into[2], np.int64)
-        labels = self.xp.ascontiguousarray(labels)
+        labels = labels if labels.flags.c_contiguous else self.xp.ascontiguousarray(labels)
         soft = () if targets is None else (self._input(targets),)
         arrays = self._input(logits), *soft, labels, losses, hits, start, gradient
         arguments = *arrays, float(scale), int(compete), rivals or classes, classes, count
@@ -229,10 +222,8 @@ class CupyOps(CupyArrays):
         self._launch_update("adam_update", arguments)
 
     def _launch_update(self, name: str, arguments: tuple[Any, ...]) -> None:
-        """arguments: of updates.cu, the values and the gradient first."""
-        size = arguments[0].size
-        grid, arguments = (ceil_div(size, THREADS),), (*arguments, *NO_SUMS, size)
-        self._kernels.launch("updates", name, grid, WARPS, arguments)
+        grid, size = (ceil_div(arguments[0].size, THREADS),), arguments[0].size
+        self._kernels.launch("updates", name, grid, WARPS, (*arguments, size))
 
     def _launch_per_element(
         self, file: str, name: str, size: int, arguments: tuple[Any, ...], **defines: int
@@ -242,20 +233,19 @@ class CupyOps(CupyArrays):
         self._kernels.launch(file, name, grid, (THREADS,), arguments, **defines)
 
 
-def _settling(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """An operation that CuPy does, after the kernels that a capture has held back."""
-
+def _by_cupy(operation: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(operation)
     def run(self: CupyOps, *given: Any, **named: Any) -> Any:
-        with self._settled():
-            return operation(self, *given, **named)
+        self._settle()
+        return operation(self, *given, **named)
 
     return run
 
 
+# An array that asarray makes is known to no kernel yet.
 for _name in {n for n in dir(Ops) if n[0] != "_"} - vars(CupyOps).keys() - {"asarray"}:
     if callable(_operation := getattr(CupyOps, _name)):
-        setattr(CupyOps, _name, _settling(_operation))
+        setattr(CupyOps, _name, _by_cupy(_operation))
 
 
 class _Factors:

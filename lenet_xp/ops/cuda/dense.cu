@@ -103,44 +103,11 @@ __device__ __forceinline__ void dense_weights(
     if (k0 == 0 && slice == 0 && m0 + lane < outputs) dbias[m0 + lane] = bias;
 }
 
-__device__ __forceinline__ int weight_tiles(int outputs, int inputs)
+// Rows of dx = W^T dz; below: the stage that computed x.
+__device__ __forceinline__ void dense_input(
+    int block, Gradient dz, const REAL* weight, REAL* dx, Below below)
 {
-    return (outputs + EDGE - 1) / EDGE * ((inputs + EDGE - 1) / EDGE);
-}
-
-// The first `weight_blocks` blocks compute tiles of dW. The next do so for up to two other layers of
-// any sizes, 0 for none, whose names end in 1 and 2. The others compute dx = W^T dz; if a stage
-// computed x, its dz is left in below_dz, see pool.cu.
-extern "C" __global__ void dense_backward(
-    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
-    const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
-    REAL* __restrict__ dx, const REAL* __restrict__ below_activated,
-    const REAL* __restrict__ below_y, REAL* __restrict__ below_dz, const REAL* __restrict__ dy1,
-    const REAL* __restrict__ y1, const REAL* __restrict__ x1, REAL* __restrict__ dweight1,
-    REAL* __restrict__ dbias1, int activation1, int outputs1, int inputs1,
-    const REAL* __restrict__ dy2, const REAL* __restrict__ y2, const REAL* __restrict__ x2,
-    REAL* __restrict__ dweight2, REAL* __restrict__ dbias2, int activation2, int outputs2,
-    int inputs2, int weight_blocks, int count)
-{
-    int block = blockIdx.x;
-    Gradient dz = {dy, y, ACTIVATION, 0, count};
-    if (block < weight_blocks) {
-        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
-        return;
-    }
-    block -= weight_blocks;
-    const int blocks1 = weight_tiles(outputs1, inputs1), blocks2 = weight_tiles(outputs2, inputs2);
-    if (block < blocks1 + blocks2) {
-        const bool one = block < blocks1;
-        const Gradient other = {one ? dy1 : dy2, one ? y1 : y2, one ? activation1 : activation2, 0, count};
-        dense_weights(
-            one ? block : block - blocks1, other, Input{one ? x1 : x2, 0, count},
-            one ? dweight1 : dweight2, one ? dbias1 : dbias2, one ? outputs1 : outputs2,
-            one ? inputs1 : inputs2);
-        return;
-    }
-    block -= blocks1 + blocks2;
-    const int tiles = (INPUTS + TILE - 1) / TILE, first = block % tiles * TILE;
+    const int tiles = (INPUTS + TILE - 1) / TILE, first = block % tiles * TILE, count = dz.count;
     dz.n = block / tiles * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * TILE * LANES);
     product(weight, 1, INPUTS, first, INPUTS, OUTPUTS, dz, parts);
@@ -148,6 +115,33 @@ extern "C" __global__ void dense_backward(
         if (first + t < INPUTS && dz.n < count) {
             const REAL sum = parts[t * LANES + threadIdx.x];
             dx[(first + t) * count + dz.n] = sum;
-            if (below_dz) spread(sum, below_activated, below_y, below_dz, first + t, dz.n, count);
+            if (below.dz) spread(sum, below, first + t, dz.n, count);
         }
+}
+
+// The first `weight_blocks` blocks compute tiles of dW, the others dx.
+extern "C" __global__ void dense_backward(
+    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
+    const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
+    REAL* __restrict__ dx, int weight_blocks, int count)
+{
+    const int block = blockIdx.x;
+    const Gradient dz = {dy, y, ACTIVATION, 0, count};
+    if (block >= weight_blocks) dense_input(block - weight_blocks, dz, weight, dx, Below{0, 0, 0});
+    else dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
+}
+
+// The same, and the work of `stage_gradient` for the stage that computed x.
+extern "C" __global__ void dense_backward_below(
+    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
+    const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
+    REAL* __restrict__ dx, int weight_blocks, int count, const REAL* __restrict__ below_dy,
+    const REAL* __restrict__ activated, const REAL* __restrict__ below_y,
+    REAL* __restrict__ below_dz, int below_size, int below_count)
+{
+    const int block = blockIdx.x;
+    const Gradient dz = {dy, y, ACTIVATION, 0, count};
+    const Below below = {activated, below_y, below_dz};
+    if (block >= weight_blocks) dense_input(block - weight_blocks, dz, weight, dx, below);
+    else dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
 }

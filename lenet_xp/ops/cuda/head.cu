@@ -3,9 +3,12 @@
 //
 // x (INPUTS, N) -> h = f(W1 x + b1) (HIDDEN, N) -> logits = g(W2 h + b2) (CLASSES, N) -> losses, hits,
 // gradient as in loss.cu -> dh (HIDDEN, N) -> dx (INPUTS, N).
-// Compiler options: INPUTS HIDDEN CLASSES, FIRST and SECOND, the activations f and g.
+// Compiler options: those of both layers, the second's with a 1. The kernel takes the arguments of
+// five: `dense_forward` twice, `softmax_cross_entropy`, and `dense_backward` twice, backwards.
 // A block has IMAGES images. It reads all weights twice, which are few. block (LANES, SLICES)
 
+#define HIDDEN OUTPUTS
+#define CLASSES OUTPUTS1
 #define IMAGES 4
 #define SLICES 8
 #define WIDER (INPUTS > HIDDEN ? INPUTS : HIDDEN)
@@ -54,12 +57,19 @@ __device__ __forceinline__ REAL largest(const REAL* logits, int classes, int b)
 }
 
 extern "C" __global__ void head(
-    const REAL* __restrict__ weight1, const REAL* __restrict__ bias1,
-    const REAL* __restrict__ weight2, const REAL* __restrict__ bias2, const REAL* __restrict__ x,
-    const long long* __restrict__ labels, REAL* __restrict__ h, REAL* __restrict__ logits,
+    const REAL* __restrict__ weight1, const REAL* __restrict__ x, const REAL* __restrict__ bias1,
+    REAL* __restrict__ h, int count,
+    const REAL* __restrict__ weight2, const REAL* __restrict__ h_, const REAL* __restrict__ bias2,
+    REAL* __restrict__ logits, int count2,
+    const REAL* __restrict__ logits_, const long long* __restrict__ labels,
     REAL* __restrict__ losses, REAL* __restrict__ hits, const long long* __restrict__ start,
-    REAL* __restrict__ gradient, REAL* __restrict__ dh, REAL* __restrict__ dx, double scale,
-    int compete, int rivals, int count)
+    REAL* __restrict__ gradient, double scale, int compete, int rivals, int classes, int count3,
+    const REAL* __restrict__ gradient_, const REAL* __restrict__ y4, const REAL* __restrict__ x4,
+    const REAL* __restrict__ weight4, REAL* __restrict__ dweight4, REAL* __restrict__ dbias4,
+    REAL* __restrict__ dh, int blocks4, int count4,
+    const REAL* __restrict__ dh_, const REAL* __restrict__ y5, const REAL* __restrict__ x5,
+    const REAL* __restrict__ weight5, REAL* __restrict__ dweight5, REAL* __restrict__ dbias5,
+    REAL* __restrict__ dx, int blocks5, int count5)
 {
     const int thread = threadIdx.y * LANES + threadIdx.x, step = LANES * SLICES;
     const int n0 = blockIdx.x * IMAGES, mine = thread % IMAGES, n = n0 + mine;  // step % IMAGES is 0
@@ -75,13 +85,13 @@ extern "C" __global__ void head(
 
     products(weight1, false, HIDDEN, INPUTS, in, parts);
     for (int k = thread; k < HIDDEN * IMAGES; k += step) {
-        hidden[k] = activate(FIRST, total(parts, HIDDEN, k) + bias1[k / IMAGES]);
+        hidden[k] = activate(ACTIVATION, total(parts, HIDDEN, k) + bias1[k / IMAGES]);
         if (there) h[k / IMAGES * count + n] = hidden[k];
     }
     __syncthreads();
     products(weight2, false, CLASSES, HIDDEN, hidden, parts);
     for (int k = thread; k < CLASSES * IMAGES; k += step) {
-        out[k] = activate(SECOND, total(parts, CLASSES, k) + bias2[k / IMAGES]);
+        out[k] = activate(ACTIVATION1, total(parts, CLASSES, k) + bias2[k / IMAGES]);
         if (there) logits[k / IMAGES * count + n] = out[k];
     }
     __syncthreads();
@@ -102,7 +112,7 @@ extern "C" __global__ void head(
         const REAL p = compete ? exp(out[k * IMAGES + mine] - top) / sum : (REAL)0;
         const REAL dy = (p - target) * (REAL)scale;
         if (there) gradient[k * count + n] = dy;
-        dz[k * IMAGES + mine] = dy * slope(SECOND, out[k * IMAGES + mine]);
+        dz[k * IMAGES + mine] = dy * slope(ACTIVATION1, out[k * IMAGES + mine]);
     }
     if (slice == 0 && there) {
         const REAL best = rivals < CLASSES ? largest(out, rivals, mine) - top : (REAL)0;
@@ -117,7 +127,7 @@ extern "C" __global__ void head(
     for (int k = thread; k < HIDDEN * IMAGES; k += step) {
         const REAL dy = total(parts, HIDDEN, k);
         if (there) dh[k / IMAGES * count + n] = dy;
-        hidden[k] = dy * slope(FIRST, hidden[k]);
+        hidden[k] = dy * slope(ACTIVATION, hidden[k]);
     }
     __syncthreads();
     products(weight1, true, INPUTS, HIDDEN, hidden, parts);

@@ -15,6 +15,7 @@ HEADERS = {
     "stage_gradient": ("common", "pool"),
     "stage_backward": ("common", "pool", "stage"),
     "dense": ("common", "pool"),
+    "dense_gradients": ("common", "pool", "dense"),
     "sums": ("common", "partials"),
     "updates": ("common", "partials"),
 }
@@ -35,12 +36,16 @@ def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
 
 
 class Launch(NamedTuple):
-    """A kernel with all that `Kernels.launch` takes."""
+    """Kernel `name` of cuda/`file`.cu, compiled with some macros.
+
+    arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
+    kernel's type.
+    """
 
     file: str
     name: str
-    grid: tuple[int, ...]
-    block: tuple[int, ...]
+    grid: Sequence[int]
+    block: Sequence[int]
     arguments: tuple[Any, ...]
     defines: dict[str, int]
 
@@ -48,44 +53,31 @@ class Launch(NamedTuple):
 class Kernels:
     """Launches kernels on the current stream, compiled by CuPy once for each set of macros.
 
-    held: the launches that wait, if any are to.
+    held: the launches that wait, while any are to.
     """
-
-    held: list[Launch] | None = None
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self.held: list[Launch] | None = None
 
-    def launch(
-        self,
-        file: str,
-        name: str,
-        grid: Sequence[int],
-        block: Sequence[int],
-        arguments: Sequence[Any],
-        **defines: int,
-    ) -> None:
-        """Run kernel `name` of cuda/`file`.cu, compiled with some macros.
-
-        arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
-        kernel's type. An array of more than MAX_SIZE numbers raises ValueError.
-        """
-        launch = Launch(file, name, tuple(grid), tuple(block), tuple(arguments), defines)
+    def launch(self, *what: Any, **defines: int) -> None:
+        """Run a kernel, or let it wait; what: a `Launch` without the macros."""
+        launch = Launch._make((*what, defines))
         if self.held is None:
             self.run(launch)
         else:
             self.held.append(launch)
 
     def run(self, launch: Launch) -> None:
-        """Launch it now."""
+        """Run it now. An array of more than MAX_SIZE numbers raises ValueError."""
         file, name, grid, block, arguments, defines = launch
         key = file, name, *defines.values()
         if key not in self._functions:
             options = compiler_options(self._dtype, defines)
             module = self._cupy.RawModule(code=source(file), options=options)
             self._functions[key] = module.get_function(name)
-        self._functions[key](grid, block, tuple(map(_argument, arguments)))
+        self._functions[key](tuple(grid), tuple(block), tuple(map(_argument, arguments)))
 
 
 def _argument(value: Any) -> Any:

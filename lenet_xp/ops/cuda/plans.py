@@ -22,7 +22,6 @@ INPUT_SIDE = 2  # pixels: SIDE in stage_backward.cu
 MAX_WEIGHT_BLOCKS = 2048  # blocks that sum the gradient of the weights
 WEIGHT_EDGE = 32  # entries: EDGE in dense.cu, the side of a tile of the weights' gradient
 HEAD_IMAGES = 4  # images: of a block of head.cu
-NO_STAGE = {"BELOW_COLS": 1, "BELOW_POOL": 1, "BELOW_ACTIVATION": 0, "BELOW_SQUASH": 0}
 
 
 class StagePlan:
@@ -77,7 +76,6 @@ class StagePlan:
         slices = min(channels, MAX_FORWARD_SLICES)
         self.forward_defines = macros | {"TILE": tile, "SLICES": slices}
         self.backward_defines = macros | {"TILE": BACKWARD_TILE, "SLICES": BACKWARD_SLICES}
-        self.backward_defines |= NO_STAGE
 
 
 stage_plan = cache(StagePlan)
@@ -107,9 +105,9 @@ class DensePlan:
         self.input_blocks = ceil_div(inputs, self.tile) * groups
 
     def defines(self, activation: int) -> dict[str, int]:
-        """The macros of dense.cu, for x that no stage computed."""
+        """The macros of dense.cu."""
         sizes = {"OUTPUTS": self.outputs, "INPUTS": self.inputs, "TILE": self.tile}
-        return {"ACTIVATION": activation, **sizes, **NO_STAGE}
+        return {"ACTIVATION": activation, **sizes}
 
 
 def head_numbers(inputs: int, hidden: int, classes: int) -> int:

@@ -2,7 +2,7 @@
 // the gradients of weights and biases. Neither waits for the other; the longer ones begin.
 //
 // dz (OUT_CHANNELS, ROWS * POOL, COLS * POOL, N), the gradient before the activation, see pool.cu.
-// x is the stage's input. If another stage computed it, that stage's dz is left in below_dz.
+// x is the stage's input.
 // block (LANES, SLICES)
 
 #define SIDE 2  // a thread computes dx of SIDE x SIDE pixels
@@ -80,8 +80,7 @@ __device__ __forceinline__ void weight_gradient(
 // feeds, of the output's gradient times the weight between them. The warps divide the output channels
 // among them.
 __device__ __forceinline__ void input_gradient(
-    int block, const REAL* dz, const REAL* weight, REAL* dx, const REAL* below_activated,
-    const REAL* below_y, REAL* below_dz, int count)
+    int block, const REAL* dz, const REAL* weight, REAL* dx, Below below, int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int across = (WIDTH + SIDE - 1) / SIDE, squares = (HEIGHT + SIDE - 1) / SIDE * across;
@@ -153,17 +152,27 @@ __device__ __forceinline__ void input_gradient(
             sum += parts[(s * TILE * SIDE * SIDE + k) * LANES + lane];
         const int entry = (c * HEIGHT + h) * WIDTH + w;
         dx[entry * count + n] = sum;
-        if (below_dz) spread(sum, below_activated, below_y, below_dz, entry, n, count);
+        if (below.dz) spread(sum, below, entry, n, count);
     }
 }
 
 extern "C" __global__ void stage_backward(
     const REAL* __restrict__ dz, const REAL* __restrict__ x, const REAL* __restrict__ weight,
-    REAL* __restrict__ partial, REAL* __restrict__ dx, const REAL* __restrict__ below_activated,
-    const REAL* __restrict__ below_y, REAL* __restrict__ below_dz, int input_blocks, int chunks,
-    int count)
+    REAL* __restrict__ partial, REAL* __restrict__ dx, int input_blocks, int chunks, int count)
 {
     const int block = blockIdx.x;
     if (block >= input_blocks) weight_gradient(block - input_blocks, dz, x, partial, chunks, count);
-    else input_gradient(block, dz, weight, dx, below_activated, below_y, below_dz, count);
+    else input_gradient(block, dz, weight, dx, Below{0, 0, 0}, count);
+}
+
+// The same, and the work of `stage_gradient` for the stage that computed x.
+extern "C" __global__ void stage_backward_below(
+    const REAL* __restrict__ dz, const REAL* __restrict__ x, const REAL* __restrict__ weight,
+    REAL* __restrict__ partial, REAL* __restrict__ dx, int input_blocks, int chunks, int count,
+    const REAL* __restrict__ below_dy, const REAL* __restrict__ activated,
+    const REAL* __restrict__ y, REAL* __restrict__ below_dz, int below_size, int below_count)
+{
+    const int block = blockIdx.x;
+    if (block >= input_blocks) weight_gradient(block - input_blocks, dz, x, partial, chunks, count);
+    else input_gradient(block, dz, weight, dx, Below{activated, y, below_dz}, count);
 }

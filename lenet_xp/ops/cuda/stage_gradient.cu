@@ -8,5 +8,5 @@ extern "C" __global__ void stage_gradient(
     REAL* __restrict__ dz, int size, int count)
 {
     const int k = blockIdx.x * blockDim.x + threadIdx.x;
-    if (k < size) spread(dy[k], activated, y, dz, k / count, k % count, count);
+    if (k < size) spread(dy[k], Below{activated, y, dz}, k / count, k % count, count);
 }

@@ -1,42 +1,52 @@
-// One step of an optimiser over all parameters, which are flat vectors.
+// One step of an optimiser over all parameters, which are flat vectors. block (LANES, SLICES)
 //
 // What changes from step to step is on the device, for a captured graph sees only changes in memory.
 //
-// The first blocks have the parameters from start1 on, and then from start2, whose gradients are sums
-// over chunks, see partials.cu. They write these gradients, too. The other blocks have the rest, one
-// parameter for each thread. block (LANES, SLICES)
+// Kernels with `sums` in their names take the arguments of `sum_partials` of two stages behind their
+// own, and do its work, too: the first blocks for these stages' parameters. The other blocks have the
+// rest, one parameter for each thread.
 
-// The index of this thread's parameter, -1 if it has none.
-__device__ __forceinline__ int parameter(
-    REAL* gradient, const REAL* partial1, int start1, int size1, int chunks1, const REAL* partial2,
-    int start2, int size2, int chunks2, int size)
-{
-    const int blocks1 = (size1 + LANES - 1) / LANES, blocks2 = (size2 + LANES - 1) / LANES;
-    const int block = blockIdx.x;
-    if (block < blocks1 + blocks2) {
-        const bool one = block < blocks1;
-        const int entry = (one ? block : block - blocks1) * LANES + threadIdx.x;
-        const int entries = one ? size1 : size2, k = entry + (one ? start1 : start2);
-        const REAL sum =
-            over_chunks(one ? partial1 : partial2, entry, entries, one ? chunks1 : chunks2);
-        if (threadIdx.y > 0 || entry >= entries) return -1;
-        gradient[k] = sum;
-        return k;
+struct Sums {
+    const REAL* partial;
+    REAL *dweight, *dbias;
+    int chunks, weights, biases;
+    __device__ int blocks() const { return (weights + biases + LANES - 1) / LANES; }
+    __device__ bool have(const REAL* place) const
+    {
+        return (place >= dweight && place < dweight + weights)
+               || (place >= dbias && place < dbias + biases);
     }
-    const int k = ((block - blocks1 - blocks2) * SLICES + threadIdx.y) * LANES + threadIdx.x;
-    const bool summed = (k >= start1 && k < start1 + size1) || (k >= start2 && k < start2 + size2);
-    return k < size && !summed ? k : -1;
+};
+
+// The index of this thread's parameter where blocks from `first` on have one for each thread.
+__device__ __forceinline__ int parameter(int first)
+{
+    return ((blockIdx.x - first) * SLICES + threadIdx.y) * LANES + threadIdx.x;
+}
+
+// The index of this thread's parameter, whose gradient is there, or -1.
+__device__ __forceinline__ int summed(REAL* gradient, Sums a, Sums b, int size)
+{
+    const int block = blockIdx.x, blocks = a.blocks() + b.blocks();
+    if (block >= blocks) {
+        const int k = parameter(blocks);
+        return k < size && !a.have(gradient + k) && !b.have(gradient + k) ? k : -1;
+    }
+    const bool one = block < a.blocks();
+    const Sums s = one ? a : b;
+    const int entry = (one ? block : block - a.blocks()) * LANES + threadIdx.x;
+    const REAL sum = over_chunks(s.partial, entry, s.weights + s.biases, s.chunks);
+    if (threadIdx.y > 0 || entry >= s.weights + s.biases) return -1;
+    REAL* const place = entry < s.weights ? s.dweight + entry : s.dbias + entry - s.weights;
+    *place = sum;
+    return (int)(place - gradient);
 }
 
 // rates: the learning rate, and the number of the step, which is not used.
-extern "C" __global__ void sgd_update(
-    REAL* __restrict__ value, REAL* __restrict__ gradient, REAL* __restrict__ velocity,
-    const double* __restrict__ rates, double momentum, int nesterov, double weight_decay,
-    const REAL* __restrict__ partial1, int start1, int size1, int chunks1,
-    const REAL* __restrict__ partial2, int start2, int size2, int chunks2, int size)
+__device__ __forceinline__ void sgd(
+    int k, REAL* value, const REAL* gradient, REAL* velocity, const double* rates, double momentum,
+    int nesterov, double weight_decay)
 {
-    const int k = parameter(gradient, partial1, start1, size1, chunks1, partial2, start2, size2, chunks2, size);
-    if (k < 0) return;
     const REAL g = gradient[k] + (REAL)weight_decay * value[k];
     REAL direction = g;
     if (velocity) {
@@ -47,17 +57,33 @@ extern "C" __global__ void sgd_update(
     value[k] -= (REAL)rates[0] * direction;
 }
 
+extern "C" __global__ void sgd_update(
+    REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ velocity,
+    const double* __restrict__ rates, double momentum, int nesterov, double weight_decay, int size)
+{
+    const int k = parameter(0);
+    if (k < size) sgd(k, value, gradient, velocity, rates, momentum, nesterov, weight_decay);
+}
+
+extern "C" __global__ void sgd_update_sums(
+    REAL* __restrict__ value, REAL* gradient, REAL* __restrict__ velocity,
+    const double* __restrict__ rates, double momentum, int nesterov, double weight_decay, int size,
+    const REAL* __restrict__ partial1, REAL* dweight1, REAL* dbias1, int chunks1, int weights1,
+    int biases1, const REAL* __restrict__ partial2, REAL* dweight2, REAL* dbias2, int chunks2,
+    int weights2, int biases2)
+{
+    const Sums a = {partial1, dweight1, dbias1, chunks1, weights1, biases1};
+    const Sums b = {partial2, dweight2, dbias2, chunks2, weights2, biases2};
+    const int k = summed(gradient, a, b, size);
+    if (k >= 0) sgd(k, value, gradient, velocity, rates, momentum, nesterov, weight_decay);
+}
+
 // factors: the learning rate / (1 - beta1^step), 1 / sqrt(1 - beta2^step), and 1 - the learning rate *
 // the weight decay. The host computes them: powers in double precision are slow here.
-extern "C" __global__ void adam_update(
-    REAL* __restrict__ value, REAL* __restrict__ gradient, REAL* __restrict__ mean,
-    REAL* __restrict__ square, const REAL* __restrict__ factors, double beta1, double beta2,
-    double epsilon, double weight_decay, int decoupled, const REAL* __restrict__ partial1,
-    int start1, int size1, int chunks1, const REAL* __restrict__ partial2, int start2, int size2,
-    int chunks2, int size)
+__device__ __forceinline__ void adam(
+    int k, REAL* value, const REAL* gradient, REAL* mean, REAL* square, const REAL* factors,
+    double beta1, double beta2, double epsilon, double weight_decay, int decoupled)
 {
-    const int k = parameter(gradient, partial1, start1, size1, chunks1, partial2, start2, size2, chunks2, size);
-    if (k < 0) return;
     REAL v = value[k], g = gradient[k];
     if (decoupled) v *= factors[2];
     else g += (REAL)weight_decay * v;
@@ -66,4 +92,29 @@ extern "C" __global__ void adam_update(
     mean[k] = m;
     square[k] = s;
     value[k] = v - factors[0] * (m / (sqrt(s) * factors[1] + (REAL)epsilon));
+}
+
+extern "C" __global__ void adam_update(
+    REAL* __restrict__ value, const REAL* __restrict__ gradient, REAL* __restrict__ mean,
+    REAL* __restrict__ square, const REAL* __restrict__ factors, double beta1, double beta2,
+    double epsilon, double weight_decay, int decoupled, int size)
+{
+    const int k = parameter(0);
+    if (k < size)
+        adam(k, value, gradient, mean, square, factors, beta1, beta2, epsilon, weight_decay, decoupled);
+}
+
+extern "C" __global__ void adam_update_sums(
+    REAL* __restrict__ value, REAL* gradient, REAL* __restrict__ mean, REAL* __restrict__ square,
+    const REAL* __restrict__ factors, double beta1, double beta2, double epsilon,
+    double weight_decay, int decoupled, int size, const REAL* __restrict__ partial1,
+    REAL* dweight1, REAL* dbias1, int chunks1, int weights1, int biases1,
+    const REAL* __restrict__ partial2, REAL* dweight2, REAL* dbias2, int chunks2, int weights2,
+    int biases2)
+{
+    const Sums a = {partial1, dweight1, dbias1, chunks1, weights1, biases1};
+    const Sums b = {partial2, dweight2, dbias2, chunks2, weights2, biases2};
+    const int k = summed(gradient, a, b, size);
+    if (k >= 0)
+        adam(k, value, gradient, mean, square, factors, beta1, beta2, epsilon, weight_decay, decoupled);
 }
