@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
+from functools import cache
+from inspect import getmembers, isfunction
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,15 @@ class CupyOps(CupyArrays):
     captures_slowly = True
     fuses_dense = True
 
-    def __getattribute__(self, name: str) -> Any:
-        if name == "xp":  # CuPy computes after the kernels that wait in a capture
-            super().__getattribute__("_settle")()
-        return super().__getattribute__(name)
+    @property
+    def xp(self) -> Any:
+        """CuPy, for what it computes after the kernels that wait in a capture."""
+        self._settle()
+        return self._cupy
+
+    @xp.setter
+    def xp(self, cupy: Any) -> None:
+        self._cupy = cupy
 
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         def run() -> Any:
@@ -49,11 +55,10 @@ class CupyOps(CupyArrays):
 
     def _settle(self) -> None:
         """Launch what waits."""
-        kernels = vars(self).get("_kernels")
-        if kernels and kernels.held:
-            kernels.held, held = [], kernels.held
+        if self._kernels.held:
+            held, self._kernels.held = self._kernels.held, []
             for launch in joined(held):
-                kernels.run(launch)
+                self._kernels.run(launch)
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         return (x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)).reshape(shape)
@@ -233,8 +238,9 @@ class CupyOps(CupyArrays):
         self._kernels.launch(file, name, grid, (THREADS,), arguments, **defines)
 
 
-def _by_cupy(operation: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(operation)
+def _after_kernels(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that CuPy computes, after the kernels that wait in a capture."""
+
     def run(self: CupyOps, *given: Any, **named: Any) -> Any:
         self._settle()
         return operation(self, *given, **named)
@@ -242,10 +248,10 @@ def _by_cupy(operation: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# An array that asarray makes is known to no kernel yet.
-for _name in {n for n in dir(Ops) if n[0] != "_"} - vars(CupyOps).keys() - {"asarray"}:
-    if callable(_operation := getattr(CupyOps, _name)):
-        setattr(CupyOps, _name, _by_cupy(_operation))
+# What asarray makes, no kernel knows yet.
+for _name in {n for n, _ in getmembers(Ops, isfunction)} - vars(CupyOps).keys() - {"asarray"}:
+    if _name[0] != "_":
+        setattr(CupyOps, _name, _after_kernels(getattr(CupyOps, _name)))
 
 
 class _Factors:
@@ -254,14 +260,13 @@ class _Factors:
     shape, size = (3,), 3
 
     def __init__(self, rates: Sequence[float], settings: AdamSettings):
-        self._rates, self._settings = rates, settings
+        self._rates, self._betas, self._decay = rates, settings.betas, settings.weight_decay
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         learning_rate, step = map(float, self._rates)
-        beta1, beta2 = self._settings.betas
-        first, root = 1.0 - beta1**step, math.sqrt(1.0 - beta2**step)
-        decay = learning_rate * self._settings.weight_decay
-        return np.array([learning_rate / first, 1.0 / root, 1.0 - decay], dtype)
+        first, second = (1.0 - beta**step for beta in self._betas)
+        factors = learning_rate / first, 1.0 / math.sqrt(second), 1.0 - learning_rate * self._decay
+        return np.array(factors, dtype)
 
 
 @cache

@@ -3,6 +3,9 @@
 // Compiler options: OUTPUTS INPUTS, the sizes of W, ACTIVATION, TILE rows per thread.
 // block (LANES, SLICES)
 
+#include "common.cu"
+#include "pool.cu"
+
 #define SLICES 8
 #define EDGE 32  // side of a tile of dW
 

@@ -1,6 +1,8 @@
 // `dense_backward_below`, and beside it the gradients of the weights of two more dense layers, whose
 // names and sizes end in 1 and 2. Their dx are computed elsewhere.
 
+#include "dense.cu"
+
 extern "C" __global__ void dense_gradients(
     const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,

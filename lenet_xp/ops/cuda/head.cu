@@ -7,6 +7,8 @@
 // five: `dense_forward` twice, `softmax_cross_entropy`, and `dense_backward` twice, backwards.
 // A block has IMAGES images. It reads all weights twice, which are few. block (LANES, SLICES)
 
+#include "common.cu"
+
 #define HIDDEN OUTPUTS
 #define CLASSES OUTPUTS1
 #define IMAGES 4

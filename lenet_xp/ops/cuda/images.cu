@@ -6,6 +6,8 @@
 // are coalesced: IMAGES floats are what memory is written by. Tiles are small, so that even a small
 // batch occupies all of the card. grid (tiles of pixels, groups of images), block (LANES, IMAGES)
 
+#include "common.cu"
+
 #define IMAGES 8  // of a tile
 #define PITCH (LANES + 4)  // of an image in a tile: for both accesses, each lane has its own bank
 

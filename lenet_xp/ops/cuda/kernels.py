@@ -1,5 +1,6 @@
 """Compiles the CUDA sources of this package when they are first needed, and launches kernels."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -10,23 +11,13 @@ import numpy as np
 LANES = 32  # threads: size of a warp, in which each thread has an image of its own
 NULL = np.uintp(0)  # a null pointer
 MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as fast as longs
-HEADERS = {
-    "stage_forward": ("common", "stage"),
-    "stage_gradient": ("common", "pool"),
-    "stage_backward": ("common", "pool", "stage"),
-    "dense": ("common", "pool"),
-    "dense_gradients": ("common", "pool", "dense"),
-    "sums": ("common", "partials"),
-    "updates": ("common", "partials"),
-}
 
 
 @cache
 def source(file: str) -> str:
-    """The text of cuda/`file`.cu with the text of its headers in front."""
-    folder = files("lenet_xp.ops") / "cuda"
-    names = () if file == "common" else HEADERS.get(file, ("common",))
-    return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in (*names, file))
+    """The text of cuda/`file`.cu with that of the files that it includes."""
+    text = (files("lenet_xp.ops") / "cuda" / f"{file}.cu").read_text(encoding="utf-8")
+    return re.sub(r'#include "(\w+)\.cu"', lambda found: source(found[1]), text)
 
 
 def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:

@@ -5,6 +5,10 @@
 // x is the stage's input.
 // block (LANES, SLICES)
 
+#include "common.cu"
+#include "pool.cu"
+#include "stage.cu"
+
 #define SIDE 2  // a thread computes dx of SIDE x SIDE pixels
 #define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that any of them feeds
 #define NEAR_W ((SIDE + KERNEL_W - 2) / STRIDE + 1)

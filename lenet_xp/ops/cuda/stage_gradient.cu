@@ -3,6 +3,9 @@
 // dy and y (entries, N), entries = channels * rows * cols; activated and dz (channels, rows * POOL,
 // cols * POOL, N). One thread for each number of dy.
 
+#include "common.cu"
+#include "pool.cu"
+
 extern "C" __global__ void stage_gradient(
     const REAL* __restrict__ dy, const REAL* __restrict__ activated, const REAL* __restrict__ y,
     REAL* __restrict__ dz, int size, int count)

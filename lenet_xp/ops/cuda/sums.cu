@@ -1,5 +1,8 @@
 // Sums in a fixed order.
 
+#include "common.cu"
+#include "partials.cu"
+
 // partial (chunks, weights + biases) -> dweight, dbias. block (LANES, SLICES)
 extern "C" __global__ void sum_partials(
     const REAL* __restrict__ partial, REAL* __restrict__ dweight, REAL* __restrict__ dbias,

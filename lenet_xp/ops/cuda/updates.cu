@@ -6,6 +6,9 @@
 // own, and do its work, too: the first blocks for these stages' parameters. The other blocks have the
 // rest, one parameter for each thread.
 
+#include "common.cu"
+#include "partials.cu"
+
 struct Sums {
     const REAL* partial;
     REAL *dweight, *dbias;
