@@ -19,6 +19,7 @@ from typing import Any
 
 from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
+from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.ops.cuda.kernels import compiler_options, source
 from lenet_xp.ops.cuda.plans import DensePlan, stage_plan
 from lenet_xp.ops.settings import StageSettings
@@ -122,8 +123,7 @@ class Compiler:
 
     def __init__(self, tools: str | None):
         try:
-            from cupy.cuda import nvrtc
-
+            nvrtc = CupyOps().xp.cuda.nvrtc
             self.version = ".".join(map(str, nvrtc.getVersion()))
         except Exception as error:
             raise InputError(f"CuPy's compiler NVRTC is missing ({error})"[:200]) from error

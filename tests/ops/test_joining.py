@@ -6,7 +6,7 @@ from cupy_stand_in import state
 
 from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, ReLU, ScaledTanh, Tanh
 from lenet_xp.model import LeNet5, Sequential
-from lenet_xp.ops.cuda import cupy_ops
+from lenet_xp.ops.cuda import cupy_arrays
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
 from lenet_xp.optim import SDLM, SGD, Adam, Optimiser
 from lenet_xp.training.recipes import lenet5_1998
@@ -75,7 +75,7 @@ NETWORKS = {
 }
 
 
-class Noted(cupy_ops.CupyOps):
+class Noted(CupyOps):
     """Notes what is launched."""
 
     def __init__(self):
@@ -121,7 +121,7 @@ def test_joined_launches_give_the_same_bits(name, monkeypatch):
     state.reversed = True  # a missing barrier would show
     turned, _ = steps(name)
     state.reversed = False
-    monkeypatch.setattr(cupy_ops, "joined", lambda launches: launches)
+    monkeypatch.setattr(cupy_arrays, "joined", lambda launches: launches)
     expected, more = steps(name)
     for one, two, other in zip(given, turned, expected, strict=True):
         assert np.isfinite(other).all() and np.array_equal(one, other)
@@ -153,7 +153,7 @@ def test_a_gradient_elsewhere_is_no_part_of_the_update(monkeypatch):
     ops = Noted()
     given = step(ops)
     assert ops.names.count("sum_partials") == 2 and ops.names[-1] == "sgd_update"
-    monkeypatch.setattr(cupy_ops, "joined", lambda launches: launches)
+    monkeypatch.setattr(cupy_arrays, "joined", lambda launches: launches)
     for one, other in zip(given, step(Noted()), strict=True):
         assert np.array_equal(one, other)
 

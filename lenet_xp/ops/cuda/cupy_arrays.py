@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.errors import InputError
+from lenet_xp.ops.cuda.joining import joined
 from lenet_xp.ops.cuda.kernels import LANES, MAX_SIZE, NULL, Kernels, ceil_div
 from lenet_xp.ops.cuda.recording import RecordedGraph, Recording, free_unused_pools
 from lenet_xp.ops.reference import Array, Ops
@@ -25,6 +26,23 @@ class CupyArrays(Ops):
         self._graph = graph
         self._kernels = Kernels(cupy, dtype)
         self._recording: Recording | None = None  # the running capture
+
+    @property
+    def xp(self) -> Any:
+        """CuPy, for what it computes after the kernels that wait in a capture."""
+        self._settle()
+        return self._cupy
+
+    @xp.setter
+    def xp(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def _settle(self) -> None:
+        """Launch what waits."""
+        if self._kernels.held:
+            held, self._kernels.held = self._kernels.held, []
+            for launch in joined(held):
+                self._kernels.run(launch)
 
     @property
     def device_name(self) -> str:
@@ -89,11 +107,13 @@ class CupyArrays(Ops):
         recording = Recording(self.xp)
 
         def run() -> Any:
-            self._recording = recording
+            self._recording, self._kernels.held = recording, []
             try:
-                return compute()
+                result = compute()
+                self._settle()
+                return result
             finally:
-                self._recording = None
+                self._recording = self._kernels.held = None
 
         def rerun() -> Any:
             recording.rewind().send()

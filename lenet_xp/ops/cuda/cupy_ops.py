@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
-from lenet_xp.ops.cuda.joining import joined
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
 from lenet_xp.ops.reference import ACTIVATIONS, Array, Ops, Place, activation_entry
@@ -30,35 +29,6 @@ class CupyOps(CupyArrays):
     steps_per_launch = 16  # launching a step can take longer than the step
     captures_slowly = True
     fuses_dense = True
-
-    @property
-    def xp(self) -> Any:
-        """CuPy, for what it computes after the kernels that wait in a capture."""
-        self._settle()
-        return self._cupy
-
-    @xp.setter
-    def xp(self, cupy: Any) -> None:
-        self._cupy = cupy
-
-    def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
-        def run() -> Any:
-            self._kernels.held = []
-            try:
-                result = compute()
-                self._settle()
-                return result
-            finally:
-                self._kernels.held = None
-
-        return super().capture(run, frozen)
-
-    def _settle(self) -> None:
-        """Launch what waits."""
-        if self._kernels.held:
-            held, self._kernels.held = self._kernels.held, []
-            for launch in joined(held):
-                self._kernels.run(launch)
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         return (x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)).reshape(shape)
