@@ -15,7 +15,9 @@ from lenet_xp.system.own_process import one_blas_thread, usable_cores
 from lenet_xp.system.processes import Arrays, Serve, WorkerProcess, can_start, start_all
 from lenet_xp.system.workers import WorkerThreads, even_slices
 
-MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
+# images: smaller shares cost more to hand out than they save
+MIN_SHARE = 32
+MIN_SHARE_BESIDE = 8  # to a process, while this thread reads as many
 MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than they take to start
 TINY = 1e-30  # probability of all classes together: what one that underflowed to 0 counts as
 
@@ -96,7 +98,9 @@ class BatchReader:
         probabilities = np.empty((count, self._model.num_classes))
         if not count:
             return probabilities
-        shares = even_slices(count, min(self._workers.count, -(-count // MIN_SHARE)))
+        beside = self._processes and self._first
+        least = MIN_SHARE_BESIDE if beside else MIN_SHARE
+        shares = even_slices(count, min(self._workers.count, -(-count // least)))
         pairs = [(images[share], probabilities[share]) for share in shares]
         first = self._first if self._processes and count <= self._capacity else len(pairs)
         busy = list(zip(self._processes, pairs[first:], strict=False))
@@ -138,11 +142,15 @@ def reading_shapes(model: Sequential, preprocessing: Preprocessing, count: int) 
 
 
 def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
-    """What a `ReadingProcess` does for minus a number of images, with the parameters of now."""
+    """What a `ReadingProcess` does for minus a number of images, with the values it began with."""
+    passes: dict[int, ForwardPass] = {}
 
     def serve(count: int) -> None:
         images = arrays["images"][:-count]
-        read_in_pieces(model.replica(), preprocessing, images, arrays["probabilities"])
+        size = piece_size(model.ops, len(images))
+        if size not in passes:
+            passes[size] = ForwardPass(model.replica(), preprocessing, size)
+        passes[size].read_all(images, arrays["probabilities"])
 
     return serve
 

@@ -1,10 +1,11 @@
-"""Check and time the CUDA backend on a GPU.
+"""Check and time the CUDA backend on a GPU, in at most four minutes.
 
-Compares gradients and whole runs with NumPy, repeats runs, times the real data, steps, epochs and
-kernels, and PyTorch where it has CUDA, and runs the backend tests on CuPy. Each part is a process
-of its own with a time limit, so that a part that fails or hangs hides no other. gpu_check.json and
-gpu_check.log are written after every part. All parts take ten minutes at most. The exit status is
-2, with the reason in one line, where CuPy cannot compute, and 1 if a part failed.
+Times kernels, steps beside PyTorch, and AMHCD; compares gradients and whole runs with NumPy;
+repeats runs; runs NVIDIA's compute-sanitizer and the backend tests. Each part is a process of its
+own with a time limit, so that a part that fails or hangs hides no other; the most telling come
+first. A table of what should be reached ends the report. gpu_check.json and gpu_check.log are
+written after every part. The exit status is 2, with the reason in one line, where CuPy cannot
+compute, and 1 if a part failed. What the time did not suffice for is left out, and named.
 """
 
 import argparse
@@ -23,25 +24,27 @@ from lenet_xp.commands.terminal import parser, run
 from lenet_xp.errors import InputError
 from lenet_xp.system.files import make_folder, write_json, write_text
 from lenet_xp.system.text import nearest
-from studies.speed.gpu import CHECKS, FULL, MORE_CHECKS, SMALL, Part, Sizes, attempt, run_parts
-from studies.speed.gpu_times import MORE_TIMES, TIMES
+from studies.speed import gpu, gpu_times
+from studies.speed.gpu import FULL, NOT_OVER, SMALL, Part, Sizes, attempt, run_parts
+from studies.speed.gpu_floors import floor_table
+from studies.speed.gpu_sanitizer import TOOLS, sanitizer
 
 EXAMPLES = """\
   python -m studies.gpu_check --out gpu
-      everything that needs no data
+      everything; the times on AMHCD if carry/amhcd_64.zip is in the clone, where git ignores it
   python -m studies.gpu_check --amhcd amhcd_64.zip --out gpu
-      also the times on AMHCD
+      with the archive from elsewhere
   python -m studies.gpu_check --only device gradients"""
 
 ROOT = Path(__file__).resolve().parent.parent
+CARRIED = ROOT / "carry" / "amhcd_64.zip"  # goes along with a clone that is copied as it stands
 PROGRAM = ["-m", "studies.gpu_check"]
 TESTS = (
     *("ops/test_overrides", "ops/test_ops", "ops/test_contract", "network/test_layers"),
     *("network/test_fused", "network/test_optim", "network/test_losses", "network/test_parity"),
 )
-TEST_SECONDS = 140
 TEST_WORKERS = 8  # processes: most of the time goes into compiling kernels, each on one core
-SECONDS = 580.0  # for all parts together
+SECONDS = 230.0  # for all parts together, so that all is over within four minutes
 
 
 def backend_tests(sizes: Sizes) -> dict[str, Any]:
@@ -50,18 +53,33 @@ def backend_tests(sizes: Sizes) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "--backend", "cupy", "-p", "no:cacheprovider"]
     command += ["-n", str(TEST_WORKERS), "--dist", "worksteal"]
     command += ["--tb=short", "--maxfail=20", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    lines = done.stdout.splitlines() + done.stderr.splitlines()
-    if done.returncode:
-        return {"error": f"pytest ended with {done.returncode}", "traceback": lines[-80:]}
+    lines: list[str] = []
+    how: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **how) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            print(lines[-1], file=sys.stderr, flush=True)  # counts if the time is over
+    if process.returncode:
+        return {"error": f"pytest ended with {process.returncode}", "traceback": lines[-80:]}
     return {"outcome": lines[-1] if lines else ""}
 
 
-def parts() -> dict[str, tuple[Part, float]]:
-    """Return each part's function and time limit in seconds by its name, the weightiest first."""
-    tests = [("backend_tests", backend_tests, TEST_SECONDS)]
-    order = (*CHECKS, *TIMES, *MORE_CHECKS, *tests, *MORE_TIMES)
-    return {name: (part, limit) for name, part, limit in order}
+# Part and time limit in seconds; the most telling first, for time may be short.
+PARTS: dict[str, tuple[Part, float]] = {
+    "device": (gpu.device, 30),
+    "gradients": (gpu.gradients, 45),
+    "graphs_of_one_kernel": (gpu_times.graphs_of_one_kernel, 25),
+    "host_side": (gpu_times.host_side, 20),
+    "speed": (gpu_times.speed, 45),
+    "amhcd": (gpu_times.amhcd, 75),
+    "determinism": (gpu.determinism, 20),
+    "parity": (gpu.parity, 60),
+    **{tool: (sanitizer(tool), 30) for tool in TOOLS},
+    "augmentation": (gpu.augmentation, 20),
+    "backend_tests": (backend_tests, 75),
+    "learning": (gpu.learning, 30),
+    "kernels": (gpu_times.kernels, 25),
+}
 
 
 def in_a_process(name: str, limit: float, more: list[str]) -> dict[str, Any]:
@@ -85,8 +103,11 @@ def in_a_process(name: str, limit: float, more: list[str]) -> dict[str, Any]:
                 os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            last = process.communicate()[1].splitlines()[-40:]
-            return {"error": f"not over after {limit:.0f} s", "traceback": last}
+            output, errors = process.communicate()
+            found = {"error": f"{NOT_OVER} {limit:.0f} s", "traceback": errors.splitlines()[-40:]}
+            with suppress(IndexError, ValueError):  # it has printed nothing, or half a line
+                found |= json.loads(output.splitlines()[-1])
+            return found
     lines = output.splitlines()
     if process.returncode or not lines:
         last = errors.splitlines()[-40:]
@@ -98,7 +119,14 @@ def in_a_process(name: str, limit: float, more: list[str]) -> dict[str, Any]:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     p = parser("python -m studies.gpu_check", __doc__, EXAMPLES)
     p.add_argument("--out", type=Path, default=Path("gpu_check"), help="folder of the report")
-    p.add_argument("--amhcd", metavar="FILE", help="AMHCD's archive, for the times on it")
+    where = CARRIED.relative_to(ROOT)
+    p.add_argument(
+        "--amhcd",
+        metavar="FILE",
+        type=Path,
+        default=CARRIED if CARRIED.is_file() else None,
+        help=f"AMHCD's archive, for the times on it (default: {where} of the clone, if there)",
+    )
     p.add_argument("--seconds", type=float, default=SECONDS, help="for all parts together")
     p.add_argument("--small", action="store_true", help="tiny sizes, to test this study")
     p.add_argument("--only", nargs="+", metavar="PART", help="only these parts")
@@ -108,45 +136,59 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command: see --help."""
-    options, known = _options(arguments), parts()
+    options = _options(arguments)
     for name in (*(options.only or ()), *filter(None, [options.part])):
-        if name not in known:
-            raise InputError(f"no part {name!r}; {nearest(name, list(known))}")
+        if name not in PARTS:
+            raise InputError(f"no part {name!r}; {nearest(name, list(PARTS))}")
+    if options.amhcd:
+        if not options.amhcd.is_file():
+            raise InputError(f"--amhcd {options.amhcd}: no such file")
+        options.amhcd = str(options.amhcd.resolve())  # parts run in another folder
     if options.part:
         sizes = replace(SMALL if options.small else FULL, amhcd=options.amhcd)
-        print(json.dumps(attempt(known[options.part][0], sizes)))
+        print(json.dumps(attempt(PARTS[options.part][0], sizes)))
         return
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the parts
-    if not _all_parts(options, {name: limit for name, (_, limit) in known.items()}):
+    if not _all_parts(options):
         sys.exit(1)
 
 
-def _all_parts(options: argparse.Namespace, limits: dict[str, float]) -> bool:
+def _all_parts(options: argparse.Namespace) -> bool:
     """Run the parts and write their outcomes; whether all succeeded."""
     begun = time.perf_counter()
     more = ["--small"] * options.small + (["--amhcd", options.amhcd] if options.amhcd else [])
-    first = in_a_process("device", limits["device"], more)
+    first = in_a_process("device", PARTS["device"][1], more)
     kind, _, reason = first.get("error", "").partition(": ")
     if kind == "BackendUnavailable":
         raise InputError(reason)
+    taken = time.perf_counter() - begun
+    first["part_seconds"] = round(taken, 2)
     folder = make_folder(options.out)
     lines: list[str] = []
+    outcome: dict[str, dict[str, Any]] = {}
 
     def log(line: str) -> None:
-        print(line, flush=True)
         lines.append(line)
+        print(line, flush=True)
         write_text(folder / "gpu_check.log", "\n".join(lines) + "\n")
 
-    outcome = run_parts(
-        {name: limits[name] for name in options.only or limits},
-        lambda name, limit: in_a_process(name, limit, more),
-        options.seconds - (time.perf_counter() - begun),
-        log,
-        lambda so_far: write_json(folder / "gpu_check.json", so_far),
-    )
-    failed = [name for name, values in outcome.items() if "error" in values]
-    log(f"failed: {', '.join(failed) or 'nothing'}")
-    return not failed
+    def one(name: str, limit: float) -> dict[str, Any]:
+        return first if name == "device" else in_a_process(name, limit, more)
+
+    def keep(so_far: dict[str, dict[str, Any]]) -> None:
+        outcome.update(so_far)
+        write_json(folder / "gpu_check.json", outcome)
+
+    try:
+        limits = {name: PARTS[name][1] for name in options.only or PARTS}
+        run_parts(limits, one, options.seconds - taken, log, keep)
+    finally:  # when it is stopped, too
+        for line in floor_table(outcome):
+            log(line)
+        for word, key in (("left out", "left out"), ("failed", "error")):
+            named = [name for name, values in outcome.items() if key in values]
+            log(f"{word}: {', '.join(named) or 'nothing'}")
+    return not any("error" in values for values in outcome.values())
 
 
 if __name__ == "__main__":

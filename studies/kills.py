@@ -1,8 +1,8 @@
 """Kill ranks of MPI and workers of Dask, real processes, and see that nothing is lost.
 
 A training on ranks is killed and resumed on another number of ranks, again and again: its model
-must have the bits of one that nobody disturbed. Readings on a cluster lose workers: each file must
-have one line, in order, with the plain command's reading.
+must have the bits of one that nobody disturbed. Readings of letters and of pages on a cluster lose
+workers: each file must have one line, in order, with the plain command's reading.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,14 @@ from lenet_xp.letters.synthetic import generate
 from lenet_xp.system.environment import cpu_name, git_commit, versions
 from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.opencv import cv2
+from studies.page_check.letters import Letters
+from studies.page_check.lines import draw_pages
 
 RANKS = 2, 3, 4  # on which a killed training goes on, in turn
 PATIENCE = 120  # seconds: for a training to write a checkpoint, and to end
 BREAK = 2.0  # seconds: from one killed worker to the next
-LETTERS = 100  # of each class: what the cluster reads
+LETTERS = 310  # of each class: 10,230 letters, and enough for PAGES
+PAGES = 200
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
 EXAMPLES = """\
   python -m studies.kills --out results/scaling
@@ -127,17 +130,35 @@ def _worker(address: str) -> subprocess.Popen[bytes]:
 
 
 def killed_workers(kills: int, folder: Path) -> dict[str, Any]:
-    """Kill workers in turn while a cluster reads letters, as often as they can read them again."""
-    pictures = make_folder(folder / "pictures")
-    for number, image in enumerate(generate(LETTERS)[0]):
-        cv2.imwrite(str(pictures / f"{number:05}.png"), image)
-    command = [sys.executable, "-m", "lenet_xp", "predict", str(pictures), "--json"]
-    plain = subprocess.run(command, capture_output=True, check=True, env=ENVIRONMENT)
-    wanted, done, lost = json.loads(plain.stdout)["results"], 0, 0
+    """Kill workers in turn while a cluster reads letters and pages, and read those again."""
+    images, labels = generate(LETTERS)
+    alone = _written(folder / "letters", images)
+    given = Letters(images, labels, np.zeros(len(labels), np.int64))
+    pages = _written(folder / "pages", (page for page, *_ in draw_pages(given, PAGES, 0)))
     with _cluster(folder) as (address, workers):
-        while done < kills:
-            out = folder / f"out-{done}"
-            own = [*command, "--cluster", address, "--out", str(out)]
+        return {
+            "letters": _read_again(kills, [str(alone)], address, workers),
+            "pages": _read_again(kills, ["--page", str(pages)], address, workers),
+        }
+
+
+def _written(folder: Path, pictures: Iterable[np.ndarray]) -> Path:
+    make_folder(folder)
+    for number, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{number:05}.png"), picture)
+    return folder
+
+
+def _read_again(
+    kills: int, pictures: list[str], address: str, workers: list[subprocess.Popen[bytes]]
+) -> dict[str, Any]:
+    """Read pictures while workers are left to kill; how many runs differ from a plain one."""
+    command = [sys.executable, "-m", "lenet_xp", "predict", *pictures, "--json"]
+    plain = subprocess.run(command, capture_output=True, check=True, env=ENVIRONMENT)
+    wanted, done, runs, differ = json.loads(plain.stdout)["results"], 0, 0, 0
+    while done < kills:
+        with tempfile.TemporaryDirectory() as out:
+            own = [*command, "--cluster", address, "--out", out]
             process = subprocess.Popen(own, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
             while process.poll() is None:
                 time.sleep(BREAK)
@@ -148,9 +169,18 @@ def killed_workers(kills: int, folder: Path) -> dict[str, Any]:
                     workers[place] = _worker(address)
                     done += 1
                     print(f"worker killed {done} of {kills}", flush=True)
-            lines = (out / "readings.jsonl").read_text(encoding="utf-8").splitlines()
-            lost += [json.loads(line) for line in lines] != wanted
-    return {"killed": done, "files": len(wanted), "runs_that_differ": lost}
+            lines = (Path(out) / "readings.jsonl").read_text(encoding="utf-8").splitlines()
+        runs, differ = runs + 1, differ + (_as_plain(lines) != wanted)
+    return {"killed": done, "files": len(wanted), "runs": runs, "runs_that_differ": differ}
+
+
+def _as_plain(lines: list[str]) -> list[dict[str, Any]]:
+    """Lines of a cluster as the results of a plain command, which has one for each page."""
+    results = []
+    for line in map(json.loads, lines):
+        pages = line.pop("pages", [])
+        results += [line | {"pages": len(pages)} | page for page in pages] or [line]
+    return results
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -59,6 +59,7 @@ KEPT_OF_SERIES = {
     "command.txt",
 }
 VIEWS = 16  # readings of each image that are averaged
+TAUGHT = "--recipe", "distilled", "--beside", "synthetic:300"  # as studies.distillation chose
 SEEDS = range(5)
 WRITER_FOLDS = range(FOLDS["writer"])
 
@@ -98,10 +99,11 @@ class Making:
         command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
         _keep(self.work / name, self.out / name, command, left_out)
 
-    def series(self, name: str, runs: dict[str, list[str]]) -> None:
-        """Train several runs of `best`; keep the figures of each, and their mean and spread."""
+    def series(self, name: str, runs: dict[str, list[str]], *how: str) -> None:
+        """Train several runs, by default of `best`; keep the figures of each, mean and spread."""
+        how = how or ("--recipe", "best")
         jobs = [
-            delayed(Making.train)(self, f"{name}/{part}", *arguments, "--recipe", "best")
+            delayed(Making.train)(self, f"{name}/{part}", *arguments, *how)
             for part, arguments in runs.items()
         ]
         Parallel(n_jobs=1)(jobs)
@@ -178,7 +180,7 @@ def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -
     shutil.rmtree(target, ignore_errors=True)
     make_folder(target)
     for file in sorted(source.iterdir()):
-        if file.name not in left_out:
+        if file.is_file() and file.name not in left_out:  # a network's teachers are in a folder
             shutil.copy2(file, target / file.name)
     write_text(target / "command.txt", command + "\n")
 
@@ -229,6 +231,9 @@ def _steps(making: Making) -> dict[str, Callable[[str], None]]:
         "writers-amhcd": lambda name: making.series(name, folds),
         "seeds-amhcd": lambda name: making.series(name, seeds_amhcd),
         "seeds-mnist": lambda name: making.series(name, seeds_mnist),
+        "writers-distilled": lambda name: making.series(name, folds, *TAUGHT),
+        "seeds-distilled": lambda name: making.series(name, seeds_amhcd, *TAUGHT),
+        "mnist-distilled": lambda name: making.series(name, seeds_mnist, "--recipe", "distilled"),
         "best-synthetic": lambda name: making.train(name, "--recipe", "best", "--samples", "800"),
         "synthetic-to-amhcd": making.transfer,
         "averaged-writers": making.averaged_writers,

@@ -505,6 +505,23 @@ def _(ops, draw):
     return (y,)
 
 
+@case("reuse")
+def _(ops, draw):
+    """What was written elsewhere before its place is taken again stays, in repetitions, too."""
+    given, sums = [draw(6, 40) for _ in range(3)], [ops.zeros((6,)) for _ in range(3)]
+
+    def compute() -> None:
+        for x, out in zip(given, sums, strict=True):
+            ops.reuse()
+            ops.sum_columns(ops.activation("relu", ops.activation("tanh", x)), out=out)
+
+    repeat = ops.capture(compute)
+    for out in sums:
+        out[...] = out * 0.0
+    repeat()
+    return tuple(out * 1.0 for out in sums)
+
+
 @case("use_device")
 def _(ops, draw):
     for number in (0, 7):  # as many as there are, again from the first

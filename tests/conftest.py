@@ -12,6 +12,7 @@ from pathlib import Path
 import cuda_on_cpu
 import cupy_stand_in
 import pytest
+import stand_in_device
 
 from lenet_xp.ops import BackendUnavailable, Ops, get_ops
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
@@ -103,6 +104,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     if cuda_on_cpu.compiler() is None:
         pytest.skip("needs g++ on Linux to run the CUDA kernels on the CPU")
     monkeypatch.setitem(sys.modules, "cupy", cupy_stand_in.module())
+    monkeypatch.setattr("os.fork", stand_in_device.fork)
 
 
 @pytest.fixture

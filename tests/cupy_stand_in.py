@@ -309,7 +309,7 @@ def module() -> ModuleType:
     cupy.RawModule = RawModule
     cuda = cupy.cuda = ModuleType("cupy.cuda")
     cuda.Stream, cuda.Event, cuda.MemoryPool = Stream, Event, MemoryPool
-    cuda.using_allocator = using_allocator
+    cuda.using_allocator, cuda.set_allocator = using_allocator, lambda malloc: None
     cuda.alloc_pinned_memory = PinnedMemory
     default = Stream()
     cuda.get_current_stream = lambda: state.stream or default

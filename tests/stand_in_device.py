@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -75,6 +76,13 @@ state = State()
 
 class CUDARuntimeError(RuntimeError):
     pass
+
+
+def fork(real: Callable[[], int] = os.fork) -> int:
+    """As `os.fork`; refused once the device was used, for CUDA does not work in a copy."""
+    if state.allocations:
+        raise CUDARuntimeError("a fork after CUDA has started: start the processes before")
+    return real()
 
 
 class OutOfMemoryError(MemoryError):

@@ -29,6 +29,11 @@ class Changes(NamedTuple):
     widths: np.ndarray | None = None  # (N,) of `change_width`
     blurs: np.ndarray | None = None  # (N,), the shares of `blur`
 
+    def part(self, chosen: slice) -> "Changes":
+        """The changes of some of the images."""
+        widths, blurs = (None if each is None else each[chosen] for each in self[1:])
+        return Changes(self.coefficients[:, chosen], widths, blurs)
+
 
 @dataclass(frozen=True)
 class Distortion:
@@ -71,26 +76,31 @@ class Distortion:
         """Whether it only moves pixels: `Changes` then have coefficients only."""
         return not (self.pen or self.blur)
 
-    def draw(self, rng: np.random.Generator, count: int) -> Changes:
-        """Random changes of `count` images: geometry is drawn first, then pen, then blur."""
-        angle, slant, log_w, log_h, *move = rng.standard_normal((6, count)).astype(np.float32)
+    def draw(self, rng: np.random.Generator, *counts: int) -> Changes:
+        """Random changes of all images of batches of these sizes, drawn batch after batch."""
+        drawn = [self._numbers(rng, count) for count in counts]
+        moves, bumps, *more = (np.concatenate(each, axis=1) for each in zip(*drawn, strict=True))
+        angle, slant, log_w, log_h, *move = moves.astype(np.float32)
         angle, slant = np.deg2rad(self.rotation) * angle, self.shear * slant
         width, height = np.exp(self.scale * log_w), np.exp(self.scale * log_h)
         cos, sin = np.cos(angle), np.sin(angle)
-        coefficients = np.empty((2, count, 3 + self.grid**2), np.float32)
+        coefficients = np.empty((2, len(angle), 3 + self.grid**2), np.float32)
         from_x = self.shift * move[0], width * cos, width * (slant * cos - sin)
         from_y = self.shift * move[1], height * sin, height * (slant * sin + cos)
         coefficients[:, :, :3] = np.swapaxes([from_x, from_y], 1, 2)
-        bumps = rng.standard_normal((2, count, self.grid**2), dtype=np.float32)
         np.multiply(bumps, np.float32(self.elastic), out=coefficients[:, :, 3:])
         widths = blurs = None
         if self.pen:
-            widths = self.pen * rng.standard_normal(count, np.float32)
-            widths = np.clip(widths, MIN_WIDENING, MAX_WIDENING)
+            widths = np.clip(self.pen * more.pop(0)[0], MIN_WIDENING, MAX_WIDENING)
         if self.blur:
-            sigmas = self.blur * rng.standard_normal(count, np.float32)
-            blurs = np.minimum(2 * sigmas**2, np.float32(1))
+            blurs = np.minimum(2 * (self.blur * more.pop(0)[0]) ** 2, np.float32(1))
         return Changes(coefficients, widths, blurs)
+
+    def _numbers(self, rng: np.random.Generator, count: int) -> list[np.ndarray]:
+        """Normal numbers (., N, ...) of a batch: of its maps, its bumps, then of pen and blur."""
+        numbers = [rng.standard_normal((6, count))]
+        sizes = [(2, count, self.grid**2), *((1, count) for each in (self.pen, self.blur) if each)]
+        return numbers + [rng.standard_normal(size, np.float32) for size in sizes]
 
     def apply(self, images: np.ndarray, changes: Changes) -> np.ndarray:
         """Prepared images, changed: first the pen's width, then blur, then geometry."""

@@ -127,6 +127,9 @@ class Ops(Updates):
     def use_device(self, number: int) -> None:
         """Compute on the device of a number, counted round where there are fewer."""
 
+    def reuse(self) -> None:
+        """In a capture: nothing reads earlier results again, so later ones may take their place."""
+
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """x in another shape, in the same memory where possible."""
         return self.xp.reshape(x, shape)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from lenet_xp.data.augment import Distortion, basis
+from lenet_xp.data.augment import Changes, Distortion, basis
 from lenet_xp.data.stream import BLOCK, Made
 from lenet_xp.errors import WorkerFailed
 from lenet_xp.ops import Array, Ops
@@ -21,6 +21,7 @@ from lenet_xp.pictures.preprocess import Preprocessing
 
 T = TypeVar("T")
 
+TOGETHER = 1024  # images: whose changes are computed at once; arrays of more cost page faults
 PREFETCHED = 8  # batches that may wait: enough to ride out a pause, little memory
 _END: Any = object()
 
@@ -55,24 +56,30 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """One epoch of a fresh shuffle of prepared images; the last batch may be short.
 
-    Images of a stream are made some thousand at a time.
+    Images of a stream are made some thousand at a time, and changes are computed for some batches.
 
     Everything random is drawn here, on the host and in batch order, so that a seed gives the same
     batches to every backend. skip: the first so many batches are drawn but not made, for a run that
     goes on in mid-epoch. on_device: give indices and coefficients, for images on the device.
     """
     order = rng.permutation(len(labels))
-    span = batch_size * -(-BLOCK // batch_size)
-    block: np.ndarray | None = None  # of a stream's images, for the batches from `start` on
+    labels = labels[order]
+    span, together = (batch_size * -(-count // batch_size) for count in (BLOCK, TOGETHER))
+    drawn: Changes | None = None  # of the batches from the last multiple of `together` on
+    block: np.ndarray | None = None  # of a stream's images, likewise of `span`
     for start in range(0, len(order), batch_size):
-        chosen, place = order[start : start + batch_size], start % span
+        first, place = start % together, start % span
+        if distortion is not None and not first:
+            starts = range(start, min(start + together, len(order)), batch_size)
+            drawn = distortion.draw(rng, *(len(order[k : k + batch_size]) for k in starts))
         if not place:
             block = None
-        drawn = None if distortion is None else distortion.draw(rng, len(chosen))
         if start < skip * batch_size:
             continue
+        chosen, named = (each[start : start + batch_size] for each in (order, labels))
+        changes = drawn and drawn.part(slice(first, first + batch_size))
         if on_device:
-            yield Batch(chosen, labels[chosen], None if drawn is None else drawn.coefficients)
+            yield Batch(chosen, named, changes and changes.coefficients)
             continue
         if isinstance(images, Made):
             if block is None:
@@ -80,9 +87,9 @@ def epoch_batches(
             batch = block[place : place + batch_size]
         else:
             batch = images[chosen]
-        if distortion is not None and drawn is not None:
-            batch = distortion.apply(batch, drawn)
-        yield Batch(batch, labels[chosen])
+        if distortion is not None and changes is not None:
+            batch = distortion.apply(batch, changes)
+        yield Batch(batch, named)
 
 
 def in_groups(batches: Iterable[Batch], max_batches: int) -> Iterator[list[Batch]]:

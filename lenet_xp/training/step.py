@@ -69,6 +69,7 @@ class CapturedSteps:
     def _compute(self) -> None:
         vectors, ops, targets = (self.losses, self.hits), self._model.ops, None
         for batch, rates, start in zip(self._inputs, self._rates, self._starts, strict=True):
+            ops.reuse()  # a step's arrays stay in the cache of a GPU, those of all steps do not
             images = batch.images()
             if self._teachers:
                 targets = ops.mean([ops.softmax(each.forward(images)) for each in self._teachers])

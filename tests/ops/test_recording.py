@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from cases import CASES, Inputs
+from stand_in_device import fork, not_collecting
 
 from lenet_xp.commands.train import train
 from lenet_xp.data.augment import Distortion
@@ -19,7 +21,7 @@ from lenet_xp.layers import AvgPool2D, Conv2D, Flatten, Linear, Tanh
 from lenet_xp.model import LeNet5, Sequential
 from lenet_xp.model_file import load_model
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
-from lenet_xp.ops.cuda.recording import SLOTS, Staging
+from lenet_xp.ops.cuda.recording import ALIGNMENT, SLOTS, Staging, free_unused_pools
 from lenet_xp.ops.numpy_ops import NumpyOps
 from lenet_xp.ops.settings import StageSettings
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -130,6 +132,15 @@ def test_a_graph_keeps_alive_what_it_reads():
     gc.collect()
     expected = ForwardPass(LeNet5(ops=NumpyOps()), Preprocessing(), 2)(images)
     np.testing.assert_allclose(read(images), expected, rtol=1e-5)
+
+
+def test_a_fork_is_refused_once_the_device_was_used():
+    """So that no program passes here that would give its workers a copy of CUDA."""
+    ops = CupyOps()
+    assert fork(lambda: 7) == 7
+    ops.zeros((2,))
+    with pytest.raises(RuntimeError, match="a fork after CUDA has started"):
+        os.fork()
 
 
 def test_the_memory_of_a_graph_that_goes_is_freed():
@@ -323,6 +334,24 @@ def test_a_step_is_one_copy_and_one_graph():
     )
     assert (launches, allocations, copies, graphs) == (2 * 9, 0, 1, 1)
     assert np.all(ops.to_host(losses)[:6] > 0) and not ops.to_host(losses)[6:].any()
+
+
+def test_the_steps_of_a_launch_share_their_work_arrays():
+    """Only what the host sends is kept for each: places, labels, rates and where to begin."""
+    taken, some = [], [Batch(np.arange(k, k + 3), np.arange(3)) for k in (0, 3, 6)]
+    for times in (1, 3):
+        ops = CupyOps()
+        losses, hits = ops.zeros((9,)), ops.zeros((9,))
+        held = place_on_device(ops, batch(9)[0])
+        given = CLASSIC.with_options(batch_size=3), PREPROCESSING, WorkerThreads(1), 3, held
+        with Trainer(LeNet5(ops=ops), *given) as trainer:
+            gc.collect()
+            free_unused_pools(ops.xp)  # what was before does not count
+            with not_collecting():
+                before = sum(state.memory.values())
+                trainer.steps_on(some[:times], losses, hits)
+                taken.append(sum(state.memory.values()) - before)
+    assert taken[1] - taken[0] == 2 * 4 * ALIGNMENT
 
 
 @pytest.mark.parametrize("recipe", (CLASSIC, BEST))

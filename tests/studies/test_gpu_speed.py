@@ -29,14 +29,13 @@ def small(stand_in, monkeypatch):
     def run_small(batches, turns, seconds, **options):
         return whole((3,), 2, 0.0, epoch=4, **options)
 
-    def measure(source, ops):
-        race = replace(gpu_amhcd.RACE, epochs=1)
-        return gpu_amhcd_measure("synthetic", NumpyOps(), {"race": race})
-
-    gpu_amhcd_measure = gpu_amhcd.measure
+    race = replace(gpu_amhcd.RACE, epochs=1)
+    kept = []
+    found = gpu_amhcd.measure("synthetic", NumpyOps(), {"race": race}, kept.append)
+    assert kept == [found]
     monkeypatch.setattr(CupyOps, "images_per_launch", 6)
     monkeypatch.setattr(gpu_speed, "run_gpu_benchmark", run_small)
-    monkeypatch.setattr(gpu_amhcd, "measure", measure)
+    monkeypatch.setattr(gpu_amhcd, "measure", lambda source, ops: found)
     monkeypatch.setattr(
         gpu_amhcd,
         "cold_race",

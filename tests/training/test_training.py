@@ -150,16 +150,29 @@ def test_batches_hold_every_image_once_with_its_label():
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
 
 
-def test_distortions_are_drawn_batch_after_batch():
-    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48), dtype=np.uint8)
-    distortion = Distortion(rotation=5, pen=0.5, blur=0.4)
-    batches = epoch_batches(images, np.arange(6), 4, np.random.default_rng(5), distortion)
+@pytest.mark.parametrize("together", [1, 8, 1024])
+@pytest.mark.parametrize("skip", [0, 1, 3])
+def test_distortions_are_drawn_batch_after_batch(together, skip, monkeypatch):
+    monkeypatch.setattr("lenet_xp.training.batches.TOGETHER", together)
+    images = np.random.default_rng(0).integers(0, 256, (14, 48, 48), dtype=np.uint8)
+    distortion = Distortion(rotation=5, shear=0.1, scale=0.1, elastic=1, pen=0.5, blur=0.4)
     rng = np.random.default_rng(5)
-    order = rng.permutation(6)
-    for batch, chosen in zip(batches, (order[:4], order[4:]), strict=True):
-        expected = distortion.apply(images[chosen], distortion.draw(rng, len(chosen)))
-        np.testing.assert_array_equal(batch.images, expected)
-        np.testing.assert_array_equal(batch.labels, chosen)
+    order = rng.permutation(14)
+    chosen = [order[k : k + 4] for k in range(0, 14, 4)]
+    drawn = [distortion.draw(rng, len(each)) for each in chosen]
+    for on_device in (False, True):
+        batches = epoch_batches(
+            *(images, np.arange(14), 4, np.random.default_rng(5), distortion, skip, on_device)
+        )
+        expected = zip(chosen[skip:], drawn[skip:], strict=True)
+        for batch, (places, changes) in zip(batches, expected, strict=True):
+            np.testing.assert_array_equal(batch.labels, places)
+            if on_device:
+                np.testing.assert_array_equal(batch.images, places)
+                np.testing.assert_array_equal(batch.coefficients, changes.coefficients)
+            else:
+                moved = distortion.apply(images[places], changes)
+                np.testing.assert_array_equal(batch.images, moved)
 
 
 def alive(name: str) -> list[threading.Thread]:

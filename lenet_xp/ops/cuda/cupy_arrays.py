@@ -100,6 +100,10 @@ class CupyArrays(Ops):
     def use_device(self, number: int) -> None:
         self.xp.cuda.Device(number % self.xp.cuda.runtime.getDeviceCount()).use()
 
+    def reuse(self) -> None:
+        if self._recording is not None:
+            self._recording.reuse()
+
     def capture(self, compute: Callable[[], Any], frozen: bool = False) -> Callable[[], Any]:
         if self._recording is not None:
             raise RuntimeError("a capture is already running; captures do not nest")

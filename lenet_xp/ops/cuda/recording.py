@@ -87,11 +87,14 @@ class Recording:
         self._position = self._input = 0
         return self._staging
 
+    def reuse(self) -> None:
+        """Give out the arrays again, from the first on."""
+        self._position = 0
+
     def new(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """An array to write into: in later passes the one made at this point of the first."""
-        if self._staging is None:
+        if self._staging is None and self._position == len(self._arrays):
             self._arrays.append(self._cupy.empty(shape, dtype=dtype))
-            return self._arrays[-1]
         array = self._arrays[self._position]
         self._position += 1
         if array.shape != tuple(shape):
