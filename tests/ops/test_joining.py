@@ -55,6 +55,8 @@ NETWORKS = {
     ),
     # More images than the head is for
     "many": (plain(SMALL, (1, 6, 6), (5, 4, 3)), SGD, 257, {"dense_backward_below"}),
+    # More numbers than a block has room for
+    "wide": (plain(SMALL, (1, 6, 6), (5, 900, 3)), SGD, 3, {"dense_backward_below"}),
     "one stage": (plain(SMALL, (1, 9, 8), (5, 4, 3)), Adam, 6, {"head", "dense_gradients"}),
     "one dense layer": (
         plain(THREE, (1, 12, 12), (3,)),

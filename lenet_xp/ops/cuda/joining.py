@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lenet_xp.ops.cuda.kernels import NULL, Launch, ceil_div
-from lenet_xp.ops.cuda.plans import HEAD_IMAGES, MANY_IMAGES, SHARED_BYTES, head_numbers
+from lenet_xp.ops.cuda.plans import HEAD_IMAGES, MANY_IMAGES, SHARED_BYTES
 
-DENSE, BACK = "dense_forward", "dense_backward"
-HEAD = [DENSE, DENSE, "softmax_cross_entropy", BACK, BACK, BACK, "stage_gradient"]
+HEAD = (
+    ["dense_forward"] * 2 + ["softmax_cross_entropy"] + ["dense_backward"] * 3 + ["stage_gradient"]
+)
 DX = {"stage_backward": 4, "dense_backward": 6}  # its place among the arguments
 
 
@@ -27,6 +28,7 @@ def joined(launches: list[Launch]) -> list[Launch]:
 
 
 def _joint(file: str, name: str, parts: Sequence[Launch], blocks: int) -> Launch:
+    """The launch of a joint kernel, with the first part's threads."""
     defines: dict[str, int] = {}
     for k, part in enumerate(parts):
         defines |= {f"{n}{k}" if n in defines else n: v for n, v in part.defines.items()}
@@ -51,9 +53,9 @@ def _head(kept: list[Launch]) -> None:
     second, third, loss, back3, back2, back1, dz = (each.arguments for each in parts)
     links = [(second[3], third[1]), (third[3], loss[0]), (loss[5], back3[0]), (back3[6], back2[0])]
     links += [(back2[6], back1[0]), (back1[6], dz[0]), (third[0], back3[3]), (second[0], back2[3])]
-    classes, hidden = third[0].shape
-    size = head_numbers(second[0].shape[1], hidden, classes) * third[0].itemsize
-    count = second[4]
+    (classes, hidden), inputs, count = third[0].shape, second[0].shape[1], second[4]
+    numbers = inputs + hidden + 2 * classes + 8 * max(inputs, hidden, classes)  # in shared memory
+    size = HEAD_IMAGES * numbers * third[0].itemsize
     if size > SHARED_BYTES or count > MANY_IMAGES or not all(_same(a, b) for a, b in links):
         return
     blocks = parts[5].grid[0] + back3[7] + back2[7]

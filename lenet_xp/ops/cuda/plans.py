@@ -108,8 +108,3 @@ class DensePlan:
         """The macros of dense.cu."""
         sizes = {"OUTPUTS": self.outputs, "INPUTS": self.inputs, "TILE": self.tile}
         return {"ACTIVATION": activation, **sizes}
-
-
-def head_numbers(inputs: int, hidden: int, classes: int) -> int:
-    """The numbers that a block of head.cu keeps in shared memory."""
-    return HEAD_IMAGES * (inputs + hidden + 2 * classes + 8 * max(inputs, hidden, classes))
