@@ -23,8 +23,8 @@ def plain(layers, shape, sizes):
     def build(ops):
         inputs, *outputs = np.prod(Sequential([*layers, Flatten()], shape, ops).shapes[-1]), *sizes
         dense = []
-        for size in outputs:
-            dense += [Linear(int(inputs), size), Tanh()]
+        for size, activation in zip(outputs, (ScaledTanh, ReLU, Tanh), strict=False):
+            dense += [Linear(int(inputs), size), activation()]
             inputs = size
         return Sequential([*layers, Flatten(), *dense[:-1]], shape, ops)
 
