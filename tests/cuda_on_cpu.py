@@ -100,7 +100,8 @@ def _launcher(name: str, parameters: str) -> str:
 def _built(text: str, real: str, settings: tuple[str, ...]) -> ctypes.CDLL:
     """The compiled library, kept between runs in the temporary folder."""
     variables = [
-        f'static int {name};\nextern "C" void set_{name}(int value) {{ {name} = value; }}'
+        f'static int {name};\nextern "C" void set_{name}(int value) {{ {name} = value; }}\n'
+        f"#define {name} {name}"  # for #ifndef
         for name in settings
     ]
     launchers = [_launcher(*kernel) for kernel in KERNEL.findall(text)]

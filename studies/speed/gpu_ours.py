@@ -1,6 +1,6 @@
 """This project's contenders on a GPU, and the kernel launches of a step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from lenet_xp.inference import ForwardPass
 from lenet_xp.model import LeNet5
 from lenet_xp.ops import Ops
-from lenet_xp.ops.cuda.kernels import Kernels
+from lenet_xp.ops.cuda import kernels
 from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training.batches import Batch, place_on_device, steps_at_once
 from lenet_xp.training.loop import fit
@@ -32,26 +32,19 @@ class Launch:
     traffic: int
 
 
-class RecordedKernels(Kernels):
+class RecordedKernels(kernels.Kernels):
     """Kernels that record their launches."""
 
     def __init__(self, cupy: Any, dtype: str):
         super().__init__(cupy, dtype)
         self.launches: list[Launch] = []
 
-    def launch(
-        self,
-        file: str,
-        name: str,
-        grid: Sequence[int],
-        block: Sequence[int],
-        arguments: Sequence[Any],
-        **settings: int,
-    ) -> None:
-        again = partial(super().launch, file, name, grid, block, tuple(arguments), **settings)
-        arrays = [a for a in arguments if hasattr(a, "nbytes") and not isinstance(a, np.generic)]
-        traffic = sum(int(array.nbytes) for array in arrays)
-        self.launches.append(Launch(f"{name} {tuple(grid)} x {tuple(block)}", again, traffic))
+    def run(self, launch: kernels.Launch) -> None:
+        again, given = partial(super().run, launch), launch.arguments
+        arrays = [a for a in given if hasattr(a, "nbytes") and not isinstance(a, np.generic)]
+        traffic = sum({a.data.ptr: int(a.nbytes) for a in arrays}.values())
+        title = f"{launch.name} {tuple(launch.grid)} x {tuple(launch.block)}"
+        self.launches.append(Launch(title, again, traffic))
         again()
 
 

@@ -7,12 +7,13 @@ from importlib.resources import files
 import pytest
 
 from lenet_xp.ops.cuda.kernels import compiler_options, source
-from lenet_xp.ops.cuda.plans import stage_plan
+from lenet_xp.ops.cuda.plans import DensePlan, stage_plan
 from lenet_xp.ops.settings import StageSettings
 
 FOLDER = files("lenet_xp.ops") / "cuda"
 NAMES = {each.name for each in FOLDER.iterdir() if each.name.endswith(".cu")}
-FILES = sorted(name.removesuffix(".cu") for name in NAMES - {"common.cu", "stage.cu"})
+HEADERS = {"common.cu", "stage.cu", "pool.cu", "partials.cu"}
+FILES = sorted(name.removesuffix(".cu") for name in NAMES - HEADERS)
 
 # LeNet-5's two stages, and one with everything odd
 STAGES = (
@@ -20,7 +21,7 @@ STAGES = (
     stage_plan((6, 14, 14, 4096), StageSettings((16, 6, 5, 5), 1, 0, "relu", 2), 3),
     stage_plan((3, 11, 9, 7), StageSettings((4, 3, 3, 2), 2, 1, "scaled_tanh", 3), 2),
 )
-ARCHITECTURES = ("70", "80", "90")
+ARCHITECTURES = ("70", "80", "90", "100", "120")
 CUPYS_OWN = "-ftz=true", "--device-as-default-execution-space"
 DTYPES = ("float32", "float64")
 
@@ -29,9 +30,18 @@ def programs(file: str) -> list[dict[str, int]]:
     """The sets of macros that a file is compiled with."""
     if file.startswith("stage_forward"):
         return [stage.forward_defines for stage in STAGES]
-    if file.startswith("stage_backward"):
-        return [stage.backward_defines for stage in STAGES]
-    return [{"TILE": tile} for tile in (2, 8)] if file == "dense" else [{}]
+    if file == "stage_gradient":
+        return [stage.below for stage in STAGES]
+    if file == "stage_backward":
+        below = {}, STAGES[0].below, STAGES[2].below
+        return [s.backward_defines | b for s, b in zip(STAGES, below, strict=True)]
+    few, many = DensePlan((33, 84), 64).defines(0), DensePlan((120, 400), 4096).defines(2)
+    if file == "dense":
+        return [few, many | STAGES[1].below]
+    others = {f"{name}{k}": value for k in (1, 2) for name, value in few.items()}
+    if file in ("head", "dense_gradients"):
+        return [DensePlan((84, 120), 64).defines(1) | others | STAGES[0].below]
+    return [{}]
 
 
 def nvcc_architectures() -> list[str]:

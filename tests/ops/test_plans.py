@@ -75,7 +75,7 @@ def test_a_stage_fits_while_its_arrays_and_a_thread_do():
 @pytest.mark.parametrize("count", [1, 32, 33, 256, 257, 4096])
 @pytest.mark.parametrize(("outputs", "inputs"), [(10, 84), (33, 32), (120, 400), (1, 1)])
 def test_a_dense_layer_is_computed_wholly(outputs, inputs, count):
-    plan = DensePlan(outputs, inputs, count)
+    plan = DensePlan((outputs, inputs), count)
     rows = 2 if count <= 256 else 8
     assert plan.tile == rows
     assert plan.forward_grid == (fewest(outputs, rows), fewest(count, 32))

@@ -1,4 +1,4 @@
-// What all kernels share; this text is put in front of every other file.
+// What all kernels share.
 //
 // Names in capitals are macros, defined by a file or by the compiler's options (-DREAL=float
 // -DCHANNELS=6). The compiler unrolls every loop over them and keeps arrays of such sizes in

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lenet_xp.errors import InputError
+from lenet_xp.ops.cuda.joining import joined
 from lenet_xp.ops.cuda.kernels import LANES, MAX_SIZE, NULL, Kernels, ceil_div
 from lenet_xp.ops.cuda.recording import RecordedGraph, Recording, free_unused_pools
 from lenet_xp.ops.reference import Array, Ops
@@ -27,6 +28,23 @@ class CupyArrays(Ops):
         self._recording: Recording | None = None  # the running capture
 
     @property
+    def xp(self) -> Any:
+        """CuPy, for what it computes after the kernels that wait in a capture."""
+        self._settle()
+        return self._cupy
+
+    @xp.setter
+    def xp(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def _settle(self) -> None:
+        """Launch what waits."""
+        if self._kernels.held:
+            held, self._kernels.held = self._kernels.held, []
+            for launch in joined(held):
+                self._kernels.run(launch)
+
+    @property
     def device_name(self) -> str:
         runtime = self.xp.cuda.runtime
         return str(runtime.getDeviceProperties(runtime.getDevice())["name"], "utf-8")
@@ -39,7 +57,7 @@ class CupyArrays(Ops):
 
     def asarray(self, host: np.ndarray) -> Array:
         host = np.asarray(host)
-        dtype = self.xp.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype
+        dtype = np.int64 if np.issubdtype(host.dtype, np.integer) else self.dtype
         return self._on_device(host, dtype)
 
     def _on_device(self, host: np.ndarray, dtype: Any) -> Array:
@@ -93,11 +111,13 @@ class CupyArrays(Ops):
         recording = Recording(self.xp)
 
         def run() -> Any:
-            self._recording = recording
+            self._recording, self._kernels.held = recording, []
             try:
-                return compute()
+                result = compute()
+                self._settle()
+                return result
             finally:
-                self._recording = None
+                self._recording = self._kernels.held = None
 
         def rerun() -> Any:
             recording.rewind().send()
@@ -156,5 +176,5 @@ class CupyArrays(Ops):
     def _launch_on_tiles(
         self, name: str, arguments: tuple[Any, ...], pixels: int, count: int
     ) -> None:
-        grid = ceil_div(pixels, LANES), ceil_div(count, LANES)
+        grid = ceil_div(pixels, LANES), ceil_div(count, WARPS[1])
         self._kernels.launch("images", name, grid, WARPS, arguments)

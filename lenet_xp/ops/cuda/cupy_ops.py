@@ -1,7 +1,9 @@
 """The operations on CuPy arrays: own kernels for a training step, the reference for the rest."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import cache
+from inspect import getmembers, isfunction
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from lenet_xp.ops.cuda.cupy_arrays import WARPS, CupyArrays
 from lenet_xp.ops.cuda.kernels import LANES, NULL, ceil_div
 from lenet_xp.ops.cuda.plans import DensePlan, stage_fits, stage_plan
-from lenet_xp.ops.reference import ACTIVATIONS, Array, Place, activation_entry
+from lenet_xp.ops.reference import ACTIVATIONS, Array, Ops, Place, activation_entry
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
 
 MATMUL_EDGE = 16  # entries: EDGE in matmul.cu, the side of a tile
@@ -27,6 +29,9 @@ class CupyOps(CupyArrays):
     steps_per_launch = 16  # launching a step can take longer than the step
     captures_slowly = True
     fuses_dense = True
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return (x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)).reshape(shape)
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         return self._multiply(a, b, NULL, out)
@@ -52,11 +57,11 @@ class CupyOps(CupyArrays):
         return out
 
     def dense(self, weight: Array, x: Array, bias: Array, activation: str | None) -> Array:
-        sizes = *weight.shape, x.shape[1]
-        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(*sizes)
-        arguments = *map(self._input, (weight, x, bias)), y, _activation_number(activation), *sizes
+        y, plan = self._new(weight.shape[0], x.shape[1]), DensePlan(weight.shape, x.shape[1])
+        arguments = *map(self._input, (weight, x, bias)), y, x.shape[1]
+        defines = plan.defines(_activation_number(activation))
         self._kernels.launch(
-            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, TILE=plan.tile
+            "dense", "dense_forward", plan.forward_grid, WARPS, arguments, **defines
         )
         return y
 
@@ -72,14 +77,13 @@ class CupyOps(CupyArrays):
         activation: str | None,
         input_gradient: bool,
     ) -> Array | None:
-        sizes = *weight.shape, x.shape[1]
-        plan = DensePlan(*sizes)
+        plan = DensePlan(weight.shape, x.shape[1])
         dx = self._new(*x.shape) if input_gradient else None
         arrays = *map(self._input, (dy, y, x, weight)), *map(self._output, (dweight, dbias))
-        numbers = _activation_number(activation), plan.weight_blocks, *sizes
-        arguments = *arrays, _or_null(dx), *numbers
+        arguments = *arrays, _or_null(dx), plan.weight_blocks, x.shape[1]
         grid = (plan.weight_blocks + (plan.input_blocks if input_gradient else 0),)
-        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, TILE=plan.tile)
+        defines = plan.defines(_activation_number(activation))
+        self._kernels.launch("dense", "dense_backward", grid, WARPS, arguments, **defines)
         return dx
 
     def activation(self, kind: str, x: Array) -> Array:
@@ -119,12 +123,14 @@ class CupyOps(CupyArrays):
         input_gradient: bool,
     ) -> Array | None:
         plan, x, activated, y = saved
-        partial = self._new(*plan.partial_shape)
+        dz, partial = self._new(*plan.activated_shape), self._new(*plan.partial_shape)
+        given = self._input(dy), activated, y, dz, dy.size, dy.shape[3]
+        self._launch_per_element("stage_gradient", "stage_gradient", dy.size, given, **plan.below)
         dx = self._new(*x.shape) if input_gradient else None
-        arrays = *map(self._input, (dy, y, activated, x, weight)), partial, _or_null(dx)
-        arguments = *arrays, plan.weight_blocks, plan.chunks, x.shape[3]
-        blocks = plan.weight_blocks + (plan.input_blocks if input_gradient else 0)
-        self._launch_stage("stage_backward", (blocks,), plan.backward_defines, arguments)
+        blocks = plan.input_blocks if input_gradient else 0
+        arrays = dz, x, self._input(weight), partial, _or_null(dx)
+        grid, numbers = (blocks + plan.weight_blocks,), (blocks, plan.chunks, x.shape[3])
+        self._launch_stage("stage_backward", grid, plan.backward_defines, (*arrays, *numbers))
         sizes = plan.chunks, dweight.size, dbias.size
         grid = (ceil_div(plan.partial_shape[1], LANES),)
         arguments = partial, self._output(dweight), self._output(dbias), *sizes
@@ -153,7 +159,7 @@ class CupyOps(CupyArrays):
         else:
             losses, hits = map(self._output, into[:2])
             start = self._on_device(into[2], np.int64)
-        labels = self.xp.ascontiguousarray(labels)
+        labels = labels if labels.flags.c_contiguous else self.xp.ascontiguousarray(labels)
         soft = () if targets is None else (self._input(targets),)
         arrays = self._input(logits), *soft, labels, losses, hits, start, gradient
         arguments = *arrays, float(scale), int(compete), rivals or classes, classes, count
@@ -169,10 +175,10 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: SGDSettings,
     ) -> None:
-        vectors = self._output(value), self._input(gradient), _or_null(velocity)
+        vectors = *map(self._output, (value, gradient)), _or_null(velocity)
         numbers = float(settings.momentum), settings.nesterov, float(settings.weight_decay)
-        arguments = *vectors, self._rates(rates), *numbers, value.size
-        self._launch_per_element("updates", "sgd_update", value.size, arguments)
+        learning_rate = self._on_device(np.asarray(rates, np.float64), np.float64)
+        self._launch_update("sgd_update", (*vectors, learning_rate, *numbers))
 
     def adam_update(
         self,
@@ -183,19 +189,54 @@ class CupyOps(CupyArrays):
         rates: Sequence[float],
         settings: AdamSettings,
     ) -> None:
-        vectors = *map(self._output, (value, mean, square)), self._input(gradient)
+        vectors = map(self._output, (value, gradient, mean, square))
         numbers = *settings.betas, settings.epsilon, settings.weight_decay
-        arguments = *vectors, self._rates(rates), *map(float, numbers), settings.decoupled
-        self._launch_per_element("updates", "adam_update", value.size, (*arguments, value.size))
+        factors: Any = _Factors(rates, settings)
+        factors = self._on_device(factors, self.dtype)
+        arguments = *vectors, factors, *map(float, numbers), settings.decoupled
+        self._launch_update("adam_update", arguments)
+
+    def _launch_update(self, name: str, arguments: tuple[Any, ...]) -> None:
+        grid, size = (ceil_div(arguments[0].size, THREADS),), arguments[0].size
+        self._kernels.launch("updates", name, grid, WARPS, (*arguments, size))
 
     def _launch_per_element(
-        self, file: str, name: str, size: int, arguments: tuple[Any, ...]
+        self, file: str, name: str, size: int, arguments: tuple[Any, ...], **defines: int
     ) -> None:
         """Run a kernel with one thread for each of `size` elements."""
-        self._kernels.launch(file, name, (ceil_div(size, THREADS),), (THREADS,), arguments)
+        grid = (ceil_div(size, THREADS),)
+        self._kernels.launch(file, name, grid, (THREADS,), arguments, **defines)
 
-    def _rates(self, rates: Sequence[float]) -> Array:
-        return self._on_device(np.asarray(rates, np.float64), np.float64)
+
+def _after_kernels(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation that CuPy computes, after the kernels that wait in a capture."""
+
+    def run(self: CupyOps, *given: Any, **named: Any) -> Any:
+        self._settle()
+        return operation(self, *given, **named)
+
+    return run
+
+
+# What asarray makes, no kernel knows yet.
+for _name in {n for n, _ in getmembers(Ops, isfunction)} - vars(CupyOps).keys() - {"asarray"}:
+    if _name[0] != "_":
+        setattr(CupyOps, _name, _after_kernels(getattr(CupyOps, _name)))
+
+
+class _Factors:
+    """Adam's factors of a step, which the host computes from the rates each time it sends them."""
+
+    shape, size = (3,), 3
+
+    def __init__(self, rates: Sequence[float], settings: AdamSettings):
+        self._rates, self._betas, self._decay = rates, settings.betas, settings.weight_decay
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        learning_rate, step = map(float, self._rates)
+        first, second = (1.0 - beta**step for beta in self._betas)
+        factors = learning_rate / first, 1.0 / math.sqrt(second), 1.0 - learning_rate * self._decay
+        return np.array(factors, dtype)
 
 
 @cache

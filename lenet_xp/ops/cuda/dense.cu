@@ -1,6 +1,10 @@
 // Dense layers: y = f(W x + b) and all three gradients. W (outputs, inputs), x (inputs, N).
 //
-// Compiler option: TILE, rows per thread. block (LANES, SLICES)
+// Compiler options: OUTPUTS INPUTS, the sizes of W, ACTIVATION, TILE rows per thread.
+// block (LANES, SLICES)
+
+#include "common.cu"
+#include "pool.cu"
 
 #define SLICES 8
 #define EDGE 32  // side of a tile of dW
@@ -22,7 +26,8 @@ __device__ __forceinline__ void product(
         const REAL value = column(k);
 #pragma unroll
         for (int t = 0; t < TILE; t++)
-            if (first + t < rows) sums[t] += matrix[(first + t) * row_step + k * depth_step] * value;
+            if (rows % TILE == 0 || first + t < rows)
+                sums[t] += matrix[(first + t) * row_step + k * depth_step] * value;
     }
 #pragma unroll
     for (int t = 0; t < TILE; t++) parts[(slice * TILE + t) * LANES + lane] = sums[t];
@@ -52,15 +57,15 @@ struct Gradient {  // at the input of the activation
 // grid (tiles of outputs, groups of images)
 extern "C" __global__ void dense_forward(
     const REAL* __restrict__ weight, const REAL* __restrict__ x, const REAL* __restrict__ bias,
-    REAL* __restrict__ y, int activation, int outputs, int inputs, int count)
+    REAL* __restrict__ y, int count)
 {
     const int first = blockIdx.x * TILE, n = blockIdx.y * LANES + threadIdx.x;
     SHARED(REAL, parts, SLICES * TILE * LANES);
-    product(weight, inputs, 1, first, outputs, inputs, Input{x, n, count}, parts);
+    product(weight, INPUTS, 1, first, OUTPUTS, INPUTS, Input{x, n, count}, parts);
     for (int t = threadIdx.y; t < TILE; t += SLICES)
-        if (first + t < outputs && n < count)
+        if (first + t < OUTPUTS && n < count)
             y[(first + t) * count + n] =
-                activate(activation, parts[t * LANES + threadIdx.x] + bias[first + t]);
+                activate(ACTIVATION, parts[t * LANES + threadIdx.x] + bias[first + t]);
 }
 
 // A tile of dW = dz x^T. Blocks of the first column of tiles also sum the rows of dz to db.
@@ -101,24 +106,45 @@ __device__ __forceinline__ void dense_weights(
     if (k0 == 0 && slice == 0 && m0 + lane < outputs) dbias[m0 + lane] = bias;
 }
 
-// The first `weight_blocks` blocks compute tiles of dW, the others dx = W^T dz.
+// Rows of dx = W^T dz; below: the stage that computed x.
+__device__ __forceinline__ void dense_input(
+    int block, Gradient dz, const REAL* weight, REAL* dx, Below below)
+{
+    const int tiles = (INPUTS + TILE - 1) / TILE, first = block % tiles * TILE, count = dz.count;
+    dz.n = block / tiles * LANES + threadIdx.x;
+    SHARED(REAL, parts, SLICES * TILE * LANES);
+    product(weight, 1, INPUTS, first, INPUTS, OUTPUTS, dz, parts);
+    for (int t = threadIdx.y; t < TILE; t += SLICES)
+        if (first + t < INPUTS && dz.n < count) {
+            const REAL sum = parts[t * LANES + threadIdx.x];
+            dx[(first + t) * count + dz.n] = sum;
+            if (below.dz) spread(sum, below, first + t, dz.n, count);
+        }
+}
+
+// The first `weight_blocks` blocks compute tiles of dW, the others dx.
 extern "C" __global__ void dense_backward(
     const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
     const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
-    REAL* __restrict__ dx, int activation, int weight_blocks, int outputs, int inputs, int count)
+    REAL* __restrict__ dx, int weight_blocks, int count)
 {
-    int block = blockIdx.x;
-    Gradient dz = {dy, y, activation, 0, count};
-    if (block < weight_blocks) {
-        dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, outputs, inputs);
-        return;
-    }
-    block -= weight_blocks;
-    const int tiles = (inputs + TILE - 1) / TILE, first = block % tiles * TILE;
-    dz.n = block / tiles * LANES + threadIdx.x;
-    SHARED(REAL, parts, SLICES * TILE * LANES);
-    product(weight, 1, inputs, first, inputs, outputs, dz, parts);
-    for (int t = threadIdx.y; t < TILE; t += SLICES)
-        if (first + t < inputs && dz.n < count)
-            dx[(first + t) * count + dz.n] = parts[t * LANES + threadIdx.x];
+    const int block = blockIdx.x;
+    const Gradient dz = {dy, y, ACTIVATION, 0, count};
+    if (block >= weight_blocks) dense_input(block - weight_blocks, dz, weight, dx, Below{0, 0, 0});
+    else dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
+}
+
+// The same, and the work of `stage_gradient` for the stage that computed x.
+extern "C" __global__ void dense_backward_below(
+    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ x,
+    const REAL* __restrict__ weight, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
+    REAL* __restrict__ dx, int weight_blocks, int count, const REAL* __restrict__ below_dy,
+    const REAL* __restrict__ activated, const REAL* __restrict__ below_y,
+    REAL* __restrict__ below_dz, int below_size, int below_count)
+{
+    const int block = blockIdx.x;
+    const Gradient dz = {dy, y, ACTIVATION, 0, count};
+    const Below below = {activated, below_y, below_dz};
+    if (block >= weight_blocks) dense_input(block - weight_blocks, dz, weight, dx, below);
+    else dense_weights(block, dz, Input{x, 0, count}, dweight, dbias, OUTPUTS, INPUTS);
 }

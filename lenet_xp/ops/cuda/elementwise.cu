@@ -1,5 +1,7 @@
 // Activations that are not fused into another kernel.
 
+#include "common.cu"
+
 extern "C" __global__ void activation_forward(
     const REAL* __restrict__ x, REAL* __restrict__ y, int activation, long long size)
 {

@@ -3,33 +3,36 @@
 // images (any number, pixels) uint8; chosen (count,) the indices of the images of the batch, or null
 // for the first `count`. x (pixels, count) = scale * pixel + shift.
 // A tile of pixels x images is transposed in shared memory, so that both its reads and its writes
-// are coalesced. grid (tiles of pixels, groups of images), block (LANES, SLICES)
+// are coalesced: IMAGES floats are what memory is written by. Tiles are small, so that even a small
+// batch occupies all of the card. grid (tiles of pixels, groups of images), block (LANES, IMAGES)
 
-#define SLICES 8
+#include "common.cu"
+
+#define IMAGES 8  // of a tile
+#define PITCH (LANES + 4)  // of an image in a tile: for both accesses, each lane has its own bank
 
 // Store a tile that lies image by image in shared memory in x.
 __device__ __forceinline__ void store_tile(
     const REAL* tile, REAL* x, double scale, double shift, int pixels, int count)
 {
-    const int lane = threadIdx.x, pixel0 = blockIdx.x * LANES, n0 = blockIdx.y * LANES;
+    const int thread = threadIdx.y * LANES + threadIdx.x;
+    const int r = thread / IMAGES, image = thread % IMAGES;
+    const int pixel = blockIdx.x * LANES + r, n = blockIdx.y * IMAGES + image;
     __syncthreads();
-    for (int r = threadIdx.y; r < LANES; r += SLICES)
-        if (n0 + lane < count && pixel0 + r < pixels)
-            x[(long long)(pixel0 + r) * count + n0 + lane] =
-                tile[lane * (LANES + 1) + r] * (REAL)scale + (REAL)shift;
+    if (n < count && pixel < pixels)
+        x[(long long)pixel * count + n] = tile[image * PITCH + r] * (REAL)scale + (REAL)shift;
 }
 
 extern "C" __global__ void image_batch(
     const unsigned char* __restrict__ images, const long long* __restrict__ chosen,
     REAL* __restrict__ x, double scale, double shift, int pixels, int count)
 {
-    const int lane = threadIdx.x, pixel0 = blockIdx.x * LANES, n0 = blockIdx.y * LANES;
-    SHARED(REAL, tile, LANES * (LANES + 1));  // + 1 avoids bank conflicts
-    for (int r = threadIdx.y; r < LANES; r += SLICES)
-        if (n0 + r < count && pixel0 + lane < pixels) {
-            const long long image = chosen ? chosen[n0 + r] : n0 + r;
-            tile[r * (LANES + 1) + lane] = images[image * pixels + pixel0 + lane];
-        }
+    const int pixel = blockIdx.x * LANES + threadIdx.x, n = blockIdx.y * IMAGES + threadIdx.y;
+    SHARED(REAL, tile, IMAGES * PITCH);
+    if (n < count && pixel < pixels) {
+        const long long image = chosen ? chosen[n] : n;
+        tile[threadIdx.y * PITCH + threadIdx.x] = images[image * pixels + pixel];
+    }
     store_tile(tile, x, scale, shift, pixels, count);
 }
 
@@ -48,12 +51,10 @@ extern "C" __global__ void warped_batch(
     const REAL* __restrict__ coefficients, const REAL* __restrict__ basis, REAL* __restrict__ x,
     double scale, double shift, int size, int functions, int count)
 {
-    const int lane = threadIdx.x, pixels = size * size;
-    const int pixel = blockIdx.x * LANES + lane, n0 = blockIdx.y * LANES;
-    SHARED(REAL, tile, LANES * (LANES + 1));
-    for (int r = threadIdx.y; r < LANES; r += SLICES) {
-        const int n = n0 + r;
-        if (n >= count || pixel >= pixels) continue;
+    const int pixels = size * size;
+    const int pixel = blockIdx.x * LANES + threadIdx.x, n = blockIdx.y * IMAGES + threadIdx.y;
+    SHARED(REAL, tile, IMAGES * PITCH);
+    if (n < count && pixel < pixels) {
         REAL place[2];
         for (int axis = 0; axis < 2; axis++) {
             REAL sum = 0;
@@ -71,7 +72,8 @@ extern "C" __global__ void warped_batch(
             const REAL second = level(image, row + down, col + 1, size);
             mixed[down] = first + (place[0] - left) * (second - first);
         }
-        tile[r * (LANES + 1) + lane] = rint(mixed[0] + (place[1] - top) * (mixed[1] - mixed[0]));
+        tile[threadIdx.y * PITCH + threadIdx.x] =
+            rint(mixed[0] + (place[1] - top) * (mixed[1] - mixed[0]));
     }
     store_tile(tile, x, scale, shift, pixels, count);
 }

@@ -1,24 +1,23 @@
 """Compiles the CUDA sources of this package when they are first needed, and launches kernels."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 LANES = 32  # threads: size of a warp, in which each thread has an image of its own
 NULL = np.uintp(0)  # a null pointer
 MAX_SIZE = 2**31 - 1  # numbers in an array: kernels index with ints, twice as fast as longs
-HEADERS = {"stage_forward": ("common", "stage"), "stage_backward": ("common", "stage")}
 
 
 @cache
 def source(file: str) -> str:
-    """The text of cuda/`file`.cu with the text of its headers in front."""
-    folder = files("lenet_xp.ops") / "cuda"
-    names = () if file == "common" else HEADERS.get(file, ("common",))
-    return "\n".join((folder / f"{name}.cu").read_text(encoding="utf-8") for name in (*names, file))
+    """The text of cuda/`file`.cu with that of the files that it includes."""
+    text = (files("lenet_xp.ops") / "cuda" / f"{file}.cu").read_text(encoding="utf-8")
+    return re.sub(r'#include "(\w+)\.cu"', lambda found: source(found[1]), text)
 
 
 def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
@@ -27,27 +26,43 @@ def compiler_options(dtype: str, defines: dict[str, int]) -> tuple[str, ...]:
     return "--std=c++17", *(f"-D{name}={value}" for name, value in sorted(macros.items()))
 
 
+class Launch(NamedTuple):
+    """Kernel `name` of cuda/`file`.cu, compiled with some macros.
+
+    arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
+    kernel's type.
+    """
+
+    file: str
+    name: str
+    grid: Sequence[int]
+    block: Sequence[int]
+    arguments: tuple[Any, ...]
+    defines: dict[str, int]
+
+
 class Kernels:
-    """Launches kernels on the current stream, compiled by CuPy once for each set of macros."""
+    """Launches kernels on the current stream, compiled by CuPy once for each set of macros.
+
+    held: the launches that wait, while any are to.
+    """
 
     def __init__(self, cupy: Any, dtype: str):
         self._cupy, self._dtype = cupy, dtype
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self.held: list[Launch] | None = None
 
-    def launch(
-        self,
-        file: str,
-        name: str,
-        grid: Sequence[int],
-        block: Sequence[int],
-        arguments: Sequence[Any],
-        **defines: int,
-    ) -> None:
-        """Run kernel `name` of cuda/`file`.cu, compiled with some macros.
+    def launch(self, *what: Any, **defines: int) -> None:
+        """Run a kernel, or let it wait; what: a `Launch` without the macros."""
+        launch = Launch._make((*what, defines))
+        if self.held is None:
+            self.run(launch)
+        else:
+            self.held.append(launch)
 
-        arguments: device arrays, floats (double in C), ints (int in C), or NumPy scalars of the
-        kernel's type. An array of more than MAX_SIZE numbers raises ValueError.
-        """
+    def run(self, launch: Launch) -> None:
+        """Run it now. An array of more than MAX_SIZE numbers raises ValueError."""
+        file, name, grid, block, arguments, defines = launch
         key = file, name, *defines.values()
         if key not in self._functions:
             options = compiler_options(self._dtype, defines)

@@ -1,6 +1,8 @@
 // Softmax, alone and with the cross-entropy. Logits are (classes, N). A lane has one image; the warps
 // of a block divide its classes among them. grid (groups of images), block (LANES, SLICES)
 
+#include "common.cu"
+
 #define SLICES 8
 
 // The largest logit of this lane's image. A logit that is NaN makes the sum of exponentials NaN.

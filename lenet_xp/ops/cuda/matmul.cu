@@ -4,6 +4,8 @@
 // a (rows, depth), b (depth, cols); strides in elements; bias (rows,) or null.
 // grid (tiles of columns, tiles of rows), block (EDGE, EDGE)
 
+#include "common.cu"
+
 #define EDGE 16
 
 extern "C" __global__ void matmul(

@@ -21,6 +21,7 @@ BACKWARD_TILE = 2  # channels per thread of stage_backward
 INPUT_SIDE = 2  # pixels: SIDE in stage_backward.cu
 MAX_WEIGHT_BLOCKS = 2048  # blocks that sum the gradient of the weights
 WEIGHT_EDGE = 32  # entries: EDGE in dense.cu, the side of a tile of the weights' gradient
+HEAD_IMAGES = 4  # images: of a block of head.cu
 
 
 class StagePlan:
@@ -28,7 +29,7 @@ class StagePlan:
 
     activation, squash: their numbers in common.cu. chunks: parts of the sums for the gradient of
     the weights. partial_shape: of those sums. weight_blocks, input_blocks: blocks for the gradients
-    of the weights and of the input.
+    of the weights and of the input. below: macros of pool.cu for the kernel that computes dy.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class StagePlan:
             "ACTIVATION": activation,
             "SQUASH": squash,
         }
+        functions = {"BELOW_ACTIVATION": activation, "BELOW_SQUASH": squash}
+        self.below = {"BELOW_COLS": cols, "BELOW_POOL": pool, **functions}
         slices = min(channels, MAX_FORWARD_SLICES)
         self.forward_defines = macros | {"TILE": tile, "SLICES": slices}
         self.backward_defines = macros | {"TILE": BACKWARD_TILE, "SLICES": BACKWARD_SLICES}
@@ -94,8 +97,14 @@ def stage_fits(settings: StageSettings, itemsize: int) -> bool:
 class DensePlan:
     """The grids of a dense layer's kernels for weights (outputs, inputs) and `count` images."""
 
-    def __init__(self, outputs: int, inputs: int, count: int):
+    def __init__(self, shape: tuple[int, int], count: int):
+        self.outputs, self.inputs = outputs, inputs = shape
         groups, self.tile = ceil_div(count, LANES), 8 if count > MANY_IMAGES else 2  # rows a thread
         self.forward_grid = ceil_div(outputs, self.tile), groups
         self.weight_blocks = ceil_div(outputs, WEIGHT_EDGE) * ceil_div(inputs, WEIGHT_EDGE)
         self.input_blocks = ceil_div(inputs, self.tile) * groups
+
+    def defines(self, activation: int) -> dict[str, int]:
+        """The macros of dense.cu."""
+        sizes = {"OUTPUTS": self.outputs, "INPUTS": self.inputs, "TILE": self.tile}
+        return {"ACTIVATION": activation, **sizes}

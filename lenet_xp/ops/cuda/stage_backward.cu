@@ -1,21 +1,22 @@
-// All gradients of a stage in one launch. The first `weight_blocks` blocks sum the gradients of
-// weights and biases, the others compute dx. Neither waits for the other.
+// All gradients of a stage in one launch. The first `input_blocks` blocks compute dx, the others sum
+// the gradients of weights and biases. Neither waits for the other; the longer ones begin.
 //
-// dy and y (OUT_CHANNELS, ROWS, COLS, N); y and activated are the results of `stage_forward`, x its
-// input. block (LANES, SLICES)
+// dz (OUT_CHANNELS, ROWS * POOL, COLS * POOL, N), the gradient before the activation, see pool.cu.
+// x is the stage's input.
+// block (LANES, SLICES)
+
+#include "common.cu"
+#include "pool.cu"
+#include "stage.cu"
 
 #define SIDE 2  // a thread computes dx of SIDE x SIDE pixels
 #define NEAR_H ((SIDE + KERNEL_H - 2) / STRIDE + 1)  // rows of outputs that any of them feeds
 #define NEAR_W ((SIDE + KERNEL_W - 2) / STRIDE + 1)
 
-// The gradient at output (h, w) of the convolution, before the activation.
-__device__ __forceinline__ REAL output_gradient(
-    const REAL* dy, const REAL* y, const REAL* activated, int o, int h, int w, int n, int count)
+// dz at output (h, w) of channel o
+__device__ __forceinline__ REAL at(const REAL* dz, int o, int h, int w, int n, int count)
 {
-    const int at = ((o * ROWS + h / POOL) * COLS + w / POOL) * count + n;
-    const REAL share = SQUASH == IDENTITY ? dy[at] : dy[at] * slope(SQUASH, y[at]);
-    const REAL f = activated[((o * ROWS * POOL + h) * COLS * POOL + w) * count + n];
-    return share * ((REAL)1 / PHASES) * slope(ACTIVATION, f);
+    return dz[((o * ROWS * POOL + h) * COLS * POOL + w) * count + n];
 }
 
 // Sum the gradients for TILE output channels and one input channel over some windows and images. The
@@ -23,8 +24,7 @@ __device__ __forceinline__ REAL output_gradient(
 // sums depends on the sizes alone, so the sums are the same in every run and on every card.
 // partial (chunks, OUT_CHANNELS * CHANNELS * KERNEL + OUT_CHANNELS): weights, then biases
 __device__ __forceinline__ void weight_gradient(
-    int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* x, REAL* partial,
-    int chunks, int count)
+    int block, const REAL* dz, const REAL* x, REAL* partial, int chunks, int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int chunk = block % chunks, c = block / chunks % CHANNELS;
@@ -46,16 +46,15 @@ __device__ __forceinline__ void weight_gradient(
 #pragma unroll
                 for (int b = 0; b < POOL; b++) {
                     const bool there = n < count && first + t < OUT_CHANNELS;
-                    const REAL dz = there ? output_gradient(dy, y, activated, first + t, row * POOL + a,
-                                                            col * POOL + b, n, count)
-                                          : (REAL)0;
-                    sums[TILE * KERNEL + t] += dz;
+                    const REAL g = there ? at(dz, first + t, row * POOL + a, col * POOL + b, n, count)
+                                         : (REAL)0;
+                    sums[TILE * KERNEL + t] += g;
 #pragma unroll
                     for (int i = 0; i < KERNEL_H; i++)
 #pragma unroll
                         for (int j = 0; j < KERNEL_W; j++)
                             sums[t * KERNEL + i * KERNEL_W + j] +=
-                                dz * patch[(a * STRIDE + i) * PATCH_W + b * STRIDE + j];
+                                g * patch[(a * STRIDE + i) * PATCH_W + b * STRIDE + j];
                 }
     }
 
@@ -64,8 +63,8 @@ __device__ __forceinline__ void weight_gradient(
         if (slice == s)
 #pragma unroll
             for (int k = 0; k < TILE * KERNEL + TILE; k++) {
-                REAL* at = total + k * (LANES + 1) + lane;
-                *at = s ? *at + sums[k] : sums[k];
+                REAL* const so_far = total + k * (LANES + 1) + lane;
+                *so_far = s ? *so_far + sums[k] : sums[k];
             }
         __syncthreads();
     }
@@ -85,8 +84,7 @@ __device__ __forceinline__ void weight_gradient(
 // feeds, of the output's gradient times the weight between them. The warps divide the output channels
 // among them.
 __device__ __forceinline__ void input_gradient(
-    int block, const REAL* dy, const REAL* y, const REAL* activated, const REAL* weight, REAL* dx,
-    int count)
+    int block, const REAL* dz, const REAL* weight, REAL* dx, Below below, int count)
 {
     const int lane = threadIdx.x, slice = threadIdx.y;
     const int across = (WIDTH + SIDE - 1) / SIDE, squares = (HEIGHT + SIDE - 1) / SIDE * across;
@@ -102,11 +100,14 @@ __device__ __forceinline__ void input_gradient(
     }
     __syncthreads();
 
-    // The first output whose kernel reaches the square, and the square's offset in that kernel
+    // The first output whose kernel reaches the square, and the square's offset in that kernel. With
+    // stride 1 it may lie before all outputs, but then the offset is a constant, and the loop below
+    // becomes plain products.
     const int high = h0 + PADDING - KERNEL_H + 1, wide = w0 + PADDING - KERNEL_W + 1;
-    const int top = high > 0 ? (high + STRIDE - 1) / STRIDE : 0;
-    const int left = wide > 0 ? (wide + STRIDE - 1) / STRIDE : 0;
-    const int down = h0 + PADDING - top * STRIDE, right = w0 + PADDING - left * STRIDE;
+    const int top = STRIDE == 1 ? high : high > 0 ? (high + STRIDE - 1) / STRIDE : 0;
+    const int left = STRIDE == 1 ? wide : wide > 0 ? (wide + STRIDE - 1) / STRIDE : 0;
+    const int down = STRIDE == 1 ? KERNEL_H - 1 : h0 + PADDING - top * STRIDE;
+    const int right = STRIDE == 1 ? KERNEL_W - 1 : w0 + PADDING - left * STRIDE;
 
     REAL sums[TILE * SIDE * SIDE];
 #pragma unroll
@@ -118,9 +119,9 @@ __device__ __forceinline__ void input_gradient(
 #pragma unroll
             for (int j = 0; j < NEAR_W; j++) {
                 const int h = top + i, w = left + j;
-                const bool there = h < ROWS * POOL && w < COLS * POOL && n < count;
-                near[i * NEAR_W + j] =
-                    there ? output_gradient(dy, y, activated, o, h, w, n, count) : (REAL)0;
+                const bool there =
+                    h >= 0 && h < ROWS * POOL && w >= 0 && w < COLS * POOL && n < count;
+                near[i * NEAR_W + j] = there ? at(dz, o, h, w, n, count) : (REAL)0;
             }
 #pragma unroll
         for (int t = 0; t < TILE; t++)
@@ -153,16 +154,29 @@ __device__ __forceinline__ void input_gradient(
         REAL sum = 0;
         for (int s = 0; s < SLICES; s++)
             sum += parts[(s * TILE * SIDE * SIDE + k) * LANES + lane];
-        dx[((c * HEIGHT + h) * WIDTH + w) * count + n] = sum;
+        const int entry = (c * HEIGHT + h) * WIDTH + w;
+        dx[entry * count + n] = sum;
+        if (below.dz) spread(sum, below, entry, n, count);
     }
 }
 
 extern "C" __global__ void stage_backward(
-    const REAL* __restrict__ dy, const REAL* __restrict__ y, const REAL* __restrict__ activated,
-    const REAL* __restrict__ x, const REAL* __restrict__ weight, REAL* __restrict__ partial, REAL* __restrict__ dx,
-    int weight_blocks, int chunks, int count)
+    const REAL* __restrict__ dz, const REAL* __restrict__ x, const REAL* __restrict__ weight,
+    REAL* __restrict__ partial, REAL* __restrict__ dx, int input_blocks, int chunks, int count)
 {
     const int block = blockIdx.x;
-    if (block < weight_blocks) weight_gradient(block, dy, y, activated, x, partial, chunks, count);
-    else input_gradient(block - weight_blocks, dy, y, activated, weight, dx, count);
+    if (block >= input_blocks) weight_gradient(block - input_blocks, dz, x, partial, chunks, count);
+    else input_gradient(block, dz, weight, dx, Below{0, 0, 0}, count);
+}
+
+// The same, and the work of `stage_gradient` for the stage that computed x.
+extern "C" __global__ void stage_backward_below(
+    const REAL* __restrict__ dz, const REAL* __restrict__ x, const REAL* __restrict__ weight,
+    REAL* __restrict__ partial, REAL* __restrict__ dx, int input_blocks, int chunks, int count,
+    const REAL* __restrict__ below_dy, const REAL* __restrict__ activated,
+    const REAL* __restrict__ y, REAL* __restrict__ below_dz, int below_size, int below_count)
+{
+    const int block = blockIdx.x;
+    if (block >= input_blocks) weight_gradient(block - input_blocks, dz, x, partial, chunks, count);
+    else input_gradient(block, dz, weight, dx, Below{activated, y, below_dz}, count);
 }

@@ -8,6 +8,9 @@
 // activated (OUT_CHANNELS, ROWS * POOL, COLS * POOL, N)
 // grid (windows, tiles of output channels, groups of images), block (LANES, SLICES)
 
+#include "common.cu"
+#include "stage.cu"
+
 extern "C" __global__ void stage_forward(
     const REAL* __restrict__ x, const REAL* __restrict__ weight, const REAL* __restrict__ bias,
     REAL* __restrict__ activated, REAL* __restrict__ y, int count)

@@ -1,23 +1,16 @@
 // Sums in a fixed order.
 
-#define SLICES 8
+#include "common.cu"
+#include "partials.cu"
 
-// The sums over the chunks of `stage_backward`: partial (chunks, weights + biases) -> dweight, dbias.
-// A lane has one entry; the warps divide the chunks among them. block (LANES, SLICES)
+// partial (chunks, weights + biases) -> dweight, dbias. block (LANES, SLICES)
 extern "C" __global__ void sum_partials(
     const REAL* __restrict__ partial, REAL* __restrict__ dweight, REAL* __restrict__ dbias,
     int chunks, int weights, int biases)
 {
-    const int lane = threadIdx.x, slice = threadIdx.y;
-    const int size = weights + biases, entry = blockIdx.x * LANES + lane;
-    REAL sum = 0;
-    if (entry < size)
-        for (int chunk = slice; chunk < chunks; chunk += SLICES) sum += partial[chunk * size + entry];
-    SHARED(REAL, parts, SLICES * LANES);
-    parts[slice * LANES + lane] = sum;
-    __syncthreads();
-    if (slice > 0 || entry >= size) return;
-    for (int s = 1; s < SLICES; s++) sum += parts[s * LANES + lane];
+    const int size = weights + biases, entry = blockIdx.x * LANES + threadIdx.x;
+    const REAL sum = over_chunks(partial, entry, size, chunks);
+    if (threadIdx.y > 0 || entry >= size) return;
     if (entry < weights) dweight[entry] = sum;
     else dbias[entry - weights] = sum;
 }
