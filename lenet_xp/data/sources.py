@@ -19,7 +19,6 @@ from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import Folder
 from lenet_xp.data.idx import idx_files, open_idx
 from lenet_xp.data.label_table import TABLES, Table
-from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
 from lenet_xp.letters import print as printed
 from lenet_xp.letters import synthetic
@@ -197,7 +196,6 @@ SOURCES = (
     Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
     Source("a folder of class folders", lambda at: os.path.isdir(os.path.expanduser(at)), **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
-    Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
     Source(_TABLE, partial(_is_file, TABLES), **_FILES),
     Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
 )

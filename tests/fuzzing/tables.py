@@ -1,4 +1,4 @@
-"""Tables of labels and of pixels, and idx files, that lie, lead out or are damaged."""
+"""Tables of labels, and idx files, that lie, lead out or are damaged."""
 
 import gzip
 import struct
@@ -23,13 +23,6 @@ def labels(rng: Random) -> tuple[dict[str, bytes], str]:
     if header.startswith("label"):
         rows = [row[::-1] for row in rows]
     return files | {"x.csv": _text(rng, header, rows, mark)}, f"labels {header!r}"
-
-
-def pixels(rng: Random) -> tuple[dict[str, bytes], str]:
-    """A table of pixels, x.csv."""
-    rows = [[n % 2, *(rng.choice((0, 255)) for _ in range(16))] for n in range(40)]
-    header = rng.choice((",".join(["label", *map(str, range(16))]), ""))
-    return {"x.csv": _text(rng, header, rows, ",")}, f"pixels {header[:9]!r}"
 
 
 def idx(rng: Random) -> tuple[dict[str, bytes], str]:
