@@ -16,6 +16,7 @@ from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
 from lenet_xp.pictures.kinds import named_image
+from lenet_xp.pictures.levels import has_colours
 from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
 from lenet_xp.system.text import problem_with
 
@@ -78,7 +79,7 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
             admit(MAX_PIXELS)  # before its bytes are read
         image = ImageFile(source.read(path), path)
         pixels = image.page(0, bool if large else admit, colour)
-        if not colour and index in asked and image.has_colours(pixels):
+        if not colour and index in asked and has_colours(image.page(colour=True)):
             coloured.add(index)
         if image.pages > 1:
             several_pages.add(index)

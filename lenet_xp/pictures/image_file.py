@@ -8,7 +8,6 @@ A file that cannot be read raises InputError, one line with the file's name.
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ from lenet_xp.errors import InputError
 from lenet_xp.pictures import jpeg
 from lenet_xp.pictures.formats import KINDS, count_frames, name_of, open_picture
 from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
-from lenet_xp.pictures.levels import grey_levels, has_colours
+from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.system.opencv import cv2, stderr_muted
 
 MAX_PIXELS = 50_000_000  # pixels: width times height
@@ -119,15 +118,6 @@ class ImageFile:
     def grey(self, number: int = 0) -> np.ndarray:
         """The grey levels of a page, (H, W) uint8; see `page`."""
         return grey_levels(self.page(number))
-
-    def has_colours(self, pixels: np.ndarray) -> bool:
-        """Whether the first page, of which `page` has given the pixels, is in colour."""
-        if self._is_jpeg:  # whose pixels are grey already
-            how = cv2.IMREAD_REDUCED_COLOR_8
-            with stderr_muted, suppress(cv2.error):
-                small = cv2.imdecode(np.frombuffer(self.data, np.uint8), how)
-                return small is not None and has_colours(small)
-        return has_colours(pixels)
 
     @cached_property
     def _counted(self) -> tuple[int, int]:

@@ -178,7 +178,8 @@ class _Run:
         if not plan.stream:  # else no image is met twice, or all are in files that may go
             saved.notes["learned"] = sketch(dataset.images[split.train])
         result = self._fitted(saved, train, val, teachers)
-        tested, judged = (saved.plain(x, plan.threads) for x in (self.part(split.test)[0], val[0]))
+        tested = saved.plain(dataset.images[split.test], plan.threads)
+        judged = saved.plain(val[0], plan.threads)
         saved = replace(saved, temperature=max(self._temperatures(saved, judged, val[1])))
         if plan.outliers:
             saved = replace(saved, threshold=choose_threshold(saved.calibrated(judged).sum(1)))
