@@ -17,7 +17,7 @@ from lenet_xp import __version__
 from lenet_xp.export import IMAGES, OUTPUTS
 from lenet_xp.layers import Codes, Conv2D, Layer, Linear, MapAffine, Rubbish, ScaledTanh
 from lenet_xp.model_file import SavedModel
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
+from lenet_xp.ops.activations import AMPLITUDE, STEEPNESS
 
 OPSET = 17  # version: of ONNX's operators
 IR_VERSION = 8  # version: of ONNX's file format
