@@ -46,11 +46,10 @@ def name_of(data: bytes) -> str:
     return ""
 
 
-def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
+def count_frames(picture: Any, limit: int) -> tuple[int, int]:
     """The number of a picture's pages or frames, up to `limit`, and the pixels of all together."""
     if picture.format != "TIFF":
-        gif = picture.format == "GIF"
-        count = _gif_frames(data, limit) if gif else min(getattr(picture, "n_frames", 1), limit)
+        count = min(getattr(picture, "n_frames", 1), limit)
         return count, count * picture.width * picture.height
     count, pixels, now = 0, 0, picture.tell()
     try:
@@ -63,23 +62,3 @@ def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
         count += 1
     picture.seek(now)
     return count, pixels
-
-
-def _gif_frames(data: bytes, limit: int) -> int:
-    """The frames of a GIF; Pillow would decode each to count them up to a limit."""
-    count, at = 0, 13 + _table_size(data[10:11])
-    while count < limit and data[at : at + 1] in (b",", b"!"):
-        if data[at : at + 1] == b",":
-            count += 1
-            at += 11 + _table_size(data[at + 9 : at + 10])
-        else:
-            at += 2
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
-        at += 1
-    return max(count, 1)
-
-
-def _table_size(flags: bytes) -> int:
-    """The bytes of a GIF's table of colours, by the flags that announce it."""
-    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 128 else 0

@@ -124,7 +124,7 @@ class ImageFile:
         """The number of pages and the pixels of all."""
         if self._is_jpeg:
             return 1, 0
-        return self._guarded(lambda: count_frames(self._picture, self.data, MAX_PAGES + 1))
+        return self._guarded(lambda: count_frames(self._picture, MAX_PAGES + 1))
 
     @cached_property
     def _picture(self) -> Image.Image:
