@@ -19,7 +19,7 @@ from lenet_xp.pictures import jpeg
 from lenet_xp.pictures.formats import KINDS, count_frames, name_of, open_picture
 from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
 from lenet_xp.pictures.levels import grey_levels
-from lenet_xp.system.opencv import cv2, stderr_muted
+from lenet_xp.system.opencv import cv2
 
 MAX_PIXELS = 50_000_000  # pixels: width times height
 MAX_BYTES = 256 * 2**20  # bytes: size of a file
@@ -110,10 +110,9 @@ class ImageFile:
         admit: called with the number of pixels before they are decoded. colour: whether a JPEG
         keeps its colours.
         """
-        with stderr_muted:
-            if self._is_jpeg:
-                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
-            return self._guarded(lambda: self._decoded(number, admit))
+        if self._is_jpeg:
+            return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
+        return self._guarded(lambda: self._decoded(number, admit))
 
     def grey(self, number: int = 0) -> np.ndarray:
         """The grey levels of a page, (H, W) uint8; see `page`."""

@@ -11,7 +11,7 @@ import numpy as np
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.opencv import cv2, stderr_muted
+from lenet_xp.system.opencv import cv2
 from lenet_xp.system.own_process import is_owned, usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.workers import in_order
@@ -59,11 +59,7 @@ def prepare(
         return errors
 
     errors: dict[int, str] = {}
-    with (
-        stderr_muted,  # before the progress, which then keeps to the same descriptor
-        progress_bar(count, label, progress) as advance,
-        opencv_alone(),
-    ):
+    with progress_bar(count, label, progress) as advance, opencv_alone():
         starts = range(0, count, CHUNK)
         found = in_order(work, starts, min(MAX_WORKERS, usable_cores()))
         for start, problems in zip(starts, found, strict=True):
