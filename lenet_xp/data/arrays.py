@@ -1,8 +1,8 @@
-"""Arrays of pictures and of labels as a data set, whatever kind of file they stand in."""
+"""A .npz file of pictures and labels as a data set."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,7 @@ class Arrays:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def load_arrays(
-    opened: Callable[[Path], AbstractContextManager[Arrays]], request: Request
-) -> Dataset:
+def load_arrays(request: Request) -> Dataset:
     """The data set of arrays, training images first, then those of validation and of the test.
 
     Pictures: (N, H, W), (N, H, W, 1 | 3 | 4) or (N, S * S) of any numbers in 0..255, or in 0..1.
@@ -53,15 +51,15 @@ def load_arrays(
     """
     path = request.path
     try:
-        with opened(path) as arrays:
+        with _opened(path) as arrays:
             _check_sizes(arrays, path)
             labels, class_names = _classes(arrays, path)
             parts = [_pictures(x, path) for x, _ in arrays.parts]
     except (InputError, MemoryError):
         raise
     except Exception as error:  # damaged bytes have a dozen ways to go wrong
-        suffix, reason = path.suffix or "idx", reason_of(error, 200)
-        raise InputError(f"{path}: is no {suffix} file that can be read ({reason})") from error
+        reason = reason_of(error, 200)
+        raise InputError(f"{path}: is no .npz file that can be read ({reason})") from error
     pictures: list[np.ndarray] = [picture for part in parts for picture in part]
 
     def picture(index: int, admit: Admit) -> np.ndarray:
@@ -81,8 +79,7 @@ def load_arrays(
 
 
 @contextmanager
-def open_arrays(path: Path) -> Iterator[Arrays]:
-    """The arrays of a .npz file, for `load_arrays`."""
+def _opened(path: Path) -> Iterator[Arrays]:
     with open_npz(path, ()) as (_, members):
         held = {each.removesuffix(".npy") for each in members}
     pairs = [each for each in _KERAS if each != _KERAS[1] or held.issuperset(each)]

@@ -145,7 +145,7 @@ class NumpyOps(Ops):
         self._run(np.copyto, inside, x)
         return padded
 
-    # What few networks need is repeated as the reference computes it; the stage has LeNet-5's pools.
+    # What few networks need is repeated as the reference has it; LeNet-5's pools are in the stage.
     with_row = _repeated(Ops.with_row)
     mean = _repeated(Ops.mean)
     average_pool = _repeated(Ops.average_pool)

@@ -26,6 +26,7 @@ from lenet_xp.ops.windows import output_size as output_size
 Array = Any  # an array of whichever module the ops object carries
 Place = tuple[Array, Array, np.ndarray] | None  # vectors for losses and hits, where to begin
 
+
 def _into(out: Array | None, result: Array) -> Array:
     if out is None:
         return result

@@ -12,7 +12,6 @@ import math
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -50,33 +49,33 @@ class CappedReads(io.FileIO):
         return super().read(size)
 
 
-Header = Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]
-
-
 class LazyArray:
-    """The header of an array in a file: name, shape, dtype, nbytes; its values are not read yet.
+    """The header of an array in an archive: name, shape, dtype, nbytes; its values are not read.
 
-    opened: opens the file at its header. header: gives shape, whether in Fortran's order, dtype.
+    ValueError for a header that is unsafe, or declares more than the member has.
     """
 
-    def __init__(self, name: str, opened: Callable[[], IO[bytes]], header: Header):
-        self.name, self._open, self._header = name, opened, header
-        with opened() as file:
-            self.shape, self._fortran, self.dtype = header(file)
+    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
+        self.name = member.filename.removesuffix(".npy")
+        self._archive, self._member = archive, member
+        with archive.open(member) as file:
+            self.shape, self._fortran, self.dtype = _array_header(file)
         self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+        if self.nbytes > member.file_size:
+            raise ValueError(f"{self.name} declares {self.nbytes:,} bytes and holds fewer")
 
     def pieces(self) -> Iterator[np.ndarray]:
         """Yield the values as stored, flat, by PIECE bytes; ValueError for more or fewer."""
         step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
-        with self._open() as file:
-            self._header(file)
+        with self._archive.open(self._member) as file:
+            _array_header(file)
             for start in range(0, self.nbytes, step):
                 size = min(step, self.nbytes - start)
                 data = file.read(size)
                 if len(data) < size:
                     raise ValueError(f"{self.name} is cut short")
                 yield np.frombuffer(data, self.dtype)
-            if file.read(1):  # zipfile and gzip verify checksums at the end
+            if file.read(1):  # zipfile verifies the checksum at the end
                 raise ValueError(f"{self.name} holds more than it declares")
 
     def converted(
@@ -158,13 +157,7 @@ def read_container(
 def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> dict[str, LazyArray]:
     if any(each.compress_type not in UNPACKED for each in members):
         raise Damaged("it is compressed in another way than NumPy's")
-    arrays = {}
-    for each in members:
-        name = each.filename.removesuffix(".npy")
-        array = arrays[name] = LazyArray(name, partial(archive.open, each), _array_header)
-        if array.nbytes > each.file_size:
-            raise ValueError(f"{name} declares {array.nbytes:,} bytes and holds fewer")
-    return arrays
+    return {each.name: each for each in (LazyArray(archive, member) for member in members)}
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
