@@ -115,7 +115,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, str | None]]] = {
             **{"--model": MODEL, "--epochs": "1", "--out": "out", "--most": "3"},
         },
     ),
-    "export": ((MODEL, "--to", "out/x.safetensors"), {"--to": "out/y.onnx", "--int8": None}),
+    "export": ((MODEL, "--to", "out/x.safetensors"), {"--to": "out/y.onnx"}),
     "site": (("out", "--model", MODEL), {"--model": LETTERS}),
     "report": (("--results", "nowhere", "--out", "out/x.md"), {"--results": "../base/letters"}),
     "download": ((), {"--json": None}),
