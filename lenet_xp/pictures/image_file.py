@@ -33,9 +33,6 @@ MAX_SLOW_PIXELS = 2_000_000
 MAX_PAGES = 200  # pages or frames of a file
 MAX_ALL_PIXELS = 1_000_000_000  # pixels: over all pages of a file
 
-# pixels: converted at a time; Pillow's own conversion to an array holds a picture three times
-_STRIP_PIXELS = 2**20
-
 Result = TypeVar("Result")
 
 
@@ -191,16 +188,16 @@ def _unknown(data: bytes) -> str:
 
 def _pixels(picture: Image.Image) -> np.ndarray:
     """The pixels of a picture, as `ImageFile.page` returns them."""
-    if picture.mode == "F":
-        return _by_strips(picture, np.float32, np.asarray)
     if picture.mode == "I" and picture.format == "TIFF":  # as signed, whatever they are
         unsigned = 1 in np.atleast_1d(getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, 2))
-        return _by_strips(picture, np.int32, np.asarray).view(np.uint32 if unsigned else np.int32)
+        return np.asarray(picture).view(np.uint32 if unsigned else np.int32)
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
-        return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
+        return np.asarray(picture).clip(0, 65535).astype(np.uint16)
+    if picture.mode == "F":
+        return np.asarray(picture)
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
     mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
-    return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
+    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
 
 
 def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
@@ -212,23 +209,6 @@ def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
-
-
-def _by_strips(
-    picture: Image.Image, dtype: type, convert: Callable[[Image.Image], np.ndarray]
-) -> np.ndarray:
-    """The pixels of a picture, converted some rows at a time."""
-    width, height = picture.size
-    rows = max(1, _STRIP_PIXELS // width)
-    if rows >= height:
-        return convert(picture).astype(dtype)
-    result: np.ndarray = np.empty(0, dtype)
-    for top in range(0, height, rows):
-        strip = convert(picture.crop((0, top, width, min(top + rows, height))))
-        if top == 0:
-            result = np.empty((height, *strip.shape[1:]), dtype)
-        result[top : top + rows] = strip
-    return result
 
 
 def _check_size(width: int, height: int, name: str) -> None:
