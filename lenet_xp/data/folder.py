@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lenet_xp.data.account import ASIDE, DOTTED, LeftOut, is_aside, is_dotted, why_left_out
 from lenet_xp.data.class_folders import Tree, find_tree
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import MAX_BYTES, read_file
+from lenet_xp.pictures.image_file import read_file
 from lenet_xp.pictures.kinds import START
 from lenet_xp.pictures.many import CHUNK, MAX_WORKERS
 from lenet_xp.system.own_process import usable_cores
@@ -20,7 +20,6 @@ from lenet_xp.system.progress import search_report
 from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
-_PIECE = 2**20  # bytes: hashed at a time
 
 
 class Entry(NamedTuple):
@@ -76,17 +75,12 @@ class Folder:
             raise InputError(f"{name}: {_unread(error)}") from error
 
     def _digest(self, name: str) -> bytes:
-        """A hash of a file's content, as far as `read` reads it; the reason where it cannot."""
-        digest = hashlib.sha256()
+        """A hash of a file's content; of the reason where it cannot be read."""
         try:
-            with open(self.path / name, "rb", buffering=0) as file:
-                size = min(os.fstat(file.fileno()).st_size, MAX_BYTES + 1)
-                while size > 0 and (piece := file.read(min(size, _PIECE))):
-                    digest.update(piece)
-                    size -= len(piece)
+            with open(self.path / name, "rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            digest.update(_unread(error).encode())
-        return digest.digest()
+            return hashlib.sha256(_unread(error).encode()).digest()
 
 
 def pictures_in(folder: Path, most: int) -> tuple[list[str], list[LeftOut]]:
