@@ -1,7 +1,7 @@
 """A command owns its process; the library is a guest in somebody's.
 
 What all threads of a process share only its owner may change: the threads of the matrix library,
-file descriptor 2, filters of warnings, handlers of loggers, and copies of the process by fork.
+file descriptor 2, filters of warnings and handlers of loggers.
 """
 
 import logging
