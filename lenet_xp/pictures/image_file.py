@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
 from lenet_xp.pictures import jpeg
-from lenet_xp.pictures.formats import KINDS, count_frames, name_of, open_picture
+from lenet_xp.pictures.formats import count_frames, open_picture, why_unread
 from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
 from lenet_xp.pictures.levels import grey_levels
 from lenet_xp.system.opencv import cv2
@@ -166,24 +166,12 @@ class ImageFile:
         except (InputError, MemoryError):
             raise
         except UnidentifiedImageError as error:
-            raise InputError(f"{name}: {_unknown(self.data)}") from error
+            raise InputError(f"{name}: {why_unread(self.data)}") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise InputError(f"{name}: {_TOO_LARGE}") from error
         except Exception as error:  # each decoder has exceptions of its own for damaged data
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
-
-
-def _unknown(data: bytes) -> str:
-    """What is wrong with a file that is no picture that can be read, and what to do."""
-    kind = name_of(data)
-    if kind == "HEIC":
-        return "is a HEIC picture, which needs pip install pillow-heif; or save it as JPEG"
-    if kind == "AVIF":
-        return "is an AVIF picture, which needs pip install -U pillow; or save it as JPEG"
-    if kind == "PDF":
-        return "is a PDF, not an image; save its pages as PNG or TIFF"
-    return f"is {kind + ', ' if kind else ''}not an image that can be read; give {KINDS}"
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
