@@ -14,10 +14,7 @@ from lenet_xp.data.class_folders import Tree, find_tree
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import read_file
 from lenet_xp.pictures.kinds import START
-from lenet_xp.pictures.many import CHUNK, MAX_WORKERS
-from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import search_report
-from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
 
@@ -44,15 +41,10 @@ class Folder:
         """
         tree = self.tree()
         digest = hashlib.sha256(repr(tree).encode(errors="surrogateescape"))
-        parts = [tree.paths[i : i + CHUNK] for i in range(0, len(tree.paths), CHUNK)]
-
-        def digests(paths: tuple[str, ...]) -> bytes:
-            return b"".join(map(self._digest, paths))
-
         with search_report(f"reading {self.path}", self._progress) as advance:
-            for part in in_order(digests, parts, min(MAX_WORKERS, usable_cores())):
-                digest.update(part)
-                advance(CHUNK)
+            for path in tree.paths:
+                digest.update(self._digest(path))
+                advance(1)
         return f"folder {digest.hexdigest()}"
 
     def tree(self) -> Tree:
