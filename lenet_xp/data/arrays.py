@@ -13,7 +13,7 @@ from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import MAX_PIXELS, MIN_SIDE
 from lenet_xp.pictures.levels import has_colours
-from lenet_xp.pictures.many import Admit, prepare
+from lenet_xp.pictures.many import prepare
 from lenet_xp.system.npz_file import LazyArray, open_npz
 from lenet_xp.system.text import problem_with, reason_of
 
@@ -50,11 +50,8 @@ def load_arrays(request: Request) -> Dataset:
         raise InputError(f"{path}: is no .npz file that can be read ({reason})") from error
     pictures: list[np.ndarray] = [picture for part in parts for picture in part]
 
-    def picture(index: int, admit: Admit) -> np.ndarray:
-        admit(pictures[index].size)
-        return pictures[index]
-
-    images, _ = prepare(len(labels), picture, request.preprocessing, request.name, request.progress)
+    how = request.preprocessing, request.name, request.progress
+    images, _ = prepare(len(labels), pictures.__getitem__, *how)
     grey, starts = request.preprocessing.channels == 1, (x[:ASKED_FOR_COLOURS] for x in parts)
     named = zip(pairs, starts, strict=True)
     return Dataset(

@@ -54,12 +54,6 @@ class Folder:
         left_out = [(each.path, each.why) for each in self._entries if each.why is not None]
         return find_tree(str(self.path), images, folders, left_out, cache(self._digest))
 
-    def size(self, name: str) -> int:
-        try:
-            return os.stat(self.path / name).st_size
-        except OSError:
-            return 0  # `read` says why
-
     def read(self, name: str) -> bytes:
         try:
             return read_file(self.path / name)

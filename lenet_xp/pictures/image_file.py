@@ -95,21 +95,18 @@ class ImageFile:
             most = MAX_ALL_PIXELS // 1_000_000
             raise InputError(f"{self.name}: its pages have over {most:,} megapixels; split it")
 
-    def page(
-        self, number: int = 0, admit: Callable[[int], object] = bool, colour: bool = False
-    ) -> np.ndarray:
+    def page(self, number: int = 0, colour: bool = False) -> np.ndarray:
         """The pixels of a page, from 0: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
         The dtype is uint8, or that of the file's numbers: uint16, int32, uint32 or float32. EXIF
         rotation is applied, palettes are resolved. Later pages cost less in their order: frames of
         an animation build on one another. Bytes that are cut short or no image, and images under 4
         pixels a side or over 50 megapixels raise InputError.
-        admit: called with the number of pixels before they are decoded. colour: whether a JPEG
-        keeps its colours.
+        colour: whether a JPEG keeps its colours.
         """
         if self._is_jpeg:
-            return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
-        return self._guarded(lambda: self._decoded(number, admit))
+            return jpeg.decode_jpeg(self.data, self.name, _check_size, colour)
+        return self._guarded(lambda: self._decoded(number))
 
     def grey(self, number: int = 0) -> np.ndarray:
         """The grey levels of a page, (H, W) uint8; see `page`."""
@@ -128,17 +125,16 @@ class ImageFile:
             raise InputError(f"{self.name}: is empty; copy or download it again")
         return open_picture(self.data)  # reads the header only
 
-    def _decoded(self, number: int, admit: Callable[[int], object]) -> np.ndarray:
+    def _decoded(self, number: int) -> np.ndarray:
         picture, name = self._picture, self.name
         if number != picture.tell():
             picture.seek(number)
         width, height = picture.size
         _check_size(width, height, name)
-        tiles, admitted = getattr(picture, "tile", ()), width * height
-        if admitted > MAX_SLOW_PIXELS and any("ppm" in each[0] for each in tiles):
+        tiles = getattr(picture, "tile", ())
+        if width * height > MAX_SLOW_PIXELS and any("ppm" in each[0] for each in tiles):
             problem = "too large where levels are text or do not end at 255; save it as PNG"
             raise InputError(f"{name}: is {width}x{height} pixels, {problem}")
-        admit(admitted)
         # Of colours of 16 bits Pillow takes the upper eight.
         deep = picture.mode[0] in "RL" and any(";16" in str(each[3]) for each in tiles)
         picture.load()

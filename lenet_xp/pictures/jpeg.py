@@ -33,12 +33,11 @@ def decode_jpeg(
     data: bytes,
     name: str,
     check_size: Callable[[int, int, str], None],
-    admit: Callable[[int], object],
     colour: bool = False,
 ) -> np.ndarray:
     """The grey levels of a JPEG, (H, W) uint8, or in colour red, green and blue, (H, W, 3).
 
-    check_size, admit: called before it is decoded, with its sides, and with its pixels.
+    check_size: called with its sides before it is decoded.
     A JPEG that is damaged or cut short raises InputError; one without its end mark alone is read.
     """
     width = height = scans = 0
@@ -57,7 +56,6 @@ def decode_jpeg(
     limit = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
     if scans > limit:
         raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
-    admit(width * height)
     # OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey.
     image = _pixels(data if ended else data.rstrip(b"\xff") + b"\xff\xd9", colour)
     if not ended and not (len(exact) == 64 and image is not None and _is_whole(data)):

@@ -1,4 +1,4 @@
-"""Decoding: the pixels of the file, and a word before any is decoded."""
+"""Decoding: the pixels of the file."""
 
 from io import BytesIO
 
@@ -36,23 +36,6 @@ def test_a_palette_is_resolved():
     picture.save(file, "PNG")
     found = ImageFile(file.getvalue(), "a").page()
     np.testing.assert_array_equal(found, np.asarray(picture.convert("RGB")))
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
-def test_the_number_of_pixels_is_told_before_they_are_decoded(kind):
-    class Refused(MemoryError):
-        pass
-
-    def admit(pixels):
-        told.append(pixels)
-        raise Refused
-
-    told = []
-    with pytest.raises(Refused):
-        ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=admit)
-    assert told == [230]
-    assert ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=told.append).shape == (23, 10)
-    assert told == [230, 230]
 
 
 def test_a_jpeg_may_have_comments_and_fill_bytes_before_its_frame():
