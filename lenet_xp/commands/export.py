@@ -33,8 +33,8 @@ def export(arguments: list[str] | None = None) -> None:
     saved = load_model(options.model, get_ops("numpy", "float64"))  # float64 holds every float32
     if options.to.exists() and options.to.samefile(options.model):
         raise InputError(f"{options.to}: is the model itself; choose another --to")
-    done = export_model(saved, options.to)
+    difference = export_model(saved, options.to)
     tell(
-        f"{options.to}: {done.size:,} bytes, {len(saved.class_names)} classes, "
-        f"probabilities at most {done.difference:.2g} from the model's"
+        f"{options.to}: {options.to.stat().st_size:,} bytes, {len(saved.class_names)} classes, "
+        f"probabilities at most {difference:.2g} from the model's"
     )

@@ -7,7 +7,7 @@ describes the model, for runtimes that show no metadata.
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -31,14 +31,6 @@ FIRST, BATCH = (1, 8), 64  # images: where the first verified batches end, and i
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A file's size in bytes, and the largest error of a probability."""
-
-    size: int
-    difference: float
-
-
 # Logits (N, K), and probabilities (N, K) at the temperature, of images as the model takes them.
 Read = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -59,12 +51,13 @@ def check_format(path: FilePath) -> str:
     return suffix
 
 
-def export_model(saved: SavedModel, path: FilePath) -> Exported:
+def export_model(saved: SavedModel, path: FilePath) -> float:
     """Write the model in the format of the suffix, with float32 parameters, and a .json beside it.
 
-    Both files are whole and verified, or neither is written. Raises InputError as
-    `check_format` does, where a file cannot be written or would replace another's .json, and if it
-    does not give what the model gives; ValueError for a layer that is none of the package's.
+    Returns the largest error of a probability. Both files are whole and verified, or neither is
+    written. Raises InputError as `check_format` does, where a file cannot be written or would
+    replace another's .json, and if it does not give what the model gives; ValueError for a layer
+    that is none of the package's.
     """
     suffix, beside = check_format(path), Path(path).with_suffix(".json")
     encode, open_file = _FORMATS[suffix]
@@ -80,7 +73,7 @@ def export_model(saved: SavedModel, path: FilePath) -> Exported:
             told, read = open_file(Path(handle.name), saved)
             if told != description:
                 raise InputError("its description is not the model's")
-            done = Exported(len(content), _compared(saved, read, trial_images(saved)))
+            difference = _compared(saved, read, trial_images(saved))
         except OSError:  # of the disk: atomic_write finds the words
             raise
         except Exception as error:  # the packages' exceptions have no other common base
@@ -89,7 +82,7 @@ def export_model(saved: SavedModel, path: FilePath) -> Exported:
             raise InputError(f"{path}: not written, for {reason}; {update}") from error
         os.fsync(handle.fileno())  # so that only its new name can fail after the other file's
         write_json(beside, {name: json.loads(text) for name, text in description.items()})
-    return done
+    return difference
 
 
 def describe(saved: SavedModel) -> dict[str, str]:
@@ -113,7 +106,7 @@ def describe(saved: SavedModel) -> dict[str, str]:
 
 
 def _compared(saved: SavedModel, read: Read, images: np.ndarray) -> float:
-    """Return `difference` of `Exported`; InputError if it is not the model."""
+    """Return the largest error of a probability; InputError if it is not the model."""
     with np.errstate(over="ignore", invalid="ignore"):  # from diverged weights
         parts = np.split(images, [*FIRST, *range(FIRST[-1] + BATCH, len(images), BATCH)])
         actual, desired = (
