@@ -1,6 +1,7 @@
 """Images in, class probabilities out, on the host: forward passes that are captured once."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,11 @@ from lenet_xp.model import Sequential
 from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import one_blas_thread, usable_cores
+from lenet_xp.system.processes import Arrays, Serve, WorkerProcess, can_start, start_all
 from lenet_xp.system.workers import WorkerThreads, even_slices
 
 MIN_SHARE = 32  # images: smaller shares cost more to hand to a worker than they save
+MIN_IN_PROCESSES = 4096  # images: from here on processes save more time than they take to start
 TINY = 1e-30  # probability of all classes together: what one that underflowed to 0 counts as
 
 
@@ -23,14 +26,17 @@ def predict_probabilities(
     """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
     threads: cores to use on a CPU, by default all. Where NumPy's products use threads of their own,
-    the caller's reads. Raises ValueError for threads below 1.
+    the caller's reads fewer than MIN_IN_PROCESSES images, and processes more. Raises ValueError for
+    threads below 1.
     """
     count = worker_count(model.ops, threads)
-    alone = model.ops.uses_cores and not one_blas_thread()
+    crowded = model.ops.uses_cores and not one_blas_thread()
+    many = crowded and len(images) >= MIN_IN_PROCESSES
+    alone, capacity = crowded and not many, len(images) if many else 0
     with (
         np.errstate(over="ignore", invalid="ignore"),  # of weights that ran away
         WorkerThreads(1 if alone else count) as workers,
-        BatchReader(model, preprocessing, workers) as read,
+        BatchReader(model, preprocessing, workers, capacity) as read,
     ):
         return read(images)
 
@@ -46,8 +52,9 @@ def among(rows: np.ndarray, classes: int) -> np.ndarray:
 class BatchReader:
     """A context manager that reads any number of images on workers that stand ready.
 
-    frozen: whether it reads with the model's parameters at the context's begin, or else with those
-    at each call. processes: a training's (`step.py`), which read calls of up to `capacity` images.
+    capacity: processes read calls of up to so many images, where they can be had, threads larger
+    ones. frozen: whether it reads with the model's parameters at the context's begin; otherwise
+    only threads read, with those at each call. processes: started by others for so many images.
     """
 
     def __init__(
@@ -57,18 +64,32 @@ class BatchReader:
         workers: WorkerThreads,
         capacity: int = 0,
         frozen: bool = True,
-        processes: Sequence[Any] = (),
+        processes: Sequence["ReadingProcess"] = (),
     ):
         self._model, self._preprocessing, self._workers = model, preprocessing, workers
-        self._frozen, self._capacity, self._processes = frozen, capacity, processes
+        self._frozen = frozen
+        possible = frozen and model.ops.uses_cores and can_start()
+        self._capacity = capacity if possible else 0
         self._passes: dict[tuple[int, int], ForwardPass] = {}
+        self._processes, self._first = processes, 0  # shares that the caller's thread reads
+        self._open = ExitStack()
 
     def __enter__(self) -> "BatchReader":
         self._replicas = [self._model.replica() for _ in range(self._workers.count)]
+        if self._capacity and not self._processes:
+            self._first = int(one_blas_thread())
+            count = self._workers.count
+            share = largest_share(self._capacity, count)
+            shapes = reading_shapes(self._model, self._preprocessing, share)
+            job = partial(_readings, self._model, self._preprocessing)
+            processes = [ReadingProcess(job, shapes) for _ in range(count - self._first)]
+            if start_all(self._open, processes):
+                self._processes = processes
         return self
 
     def __exit__(self, *error: object) -> None:
         self._processes = ()
+        self._open.close()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, K) float64 of prepared images."""
@@ -78,14 +99,13 @@ class BatchReader:
             return probabilities
         shares = even_slices(count, min(self._workers.count, -(-count // MIN_SHARE)))
         pairs = [(images[share], probabilities[share]) for share in shares]
-        if self._processes and count <= self._capacity:
-            busy = list(zip(self._processes, pairs, strict=False))
-            for process, (given, _) in busy:
-                process.begin_read(given)
-            for process, (_, wanted) in busy:
-                process.finish_read(wanted)
-        else:
-            self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs)])
+        first = self._first if self._processes and count <= self._capacity else len(pairs)
+        busy = list(zip(self._processes, pairs[first:], strict=False))
+        for process, (given, _) in busy:
+            process.begin_read(given)
+        self._workers.run([partial(self._read, i, *pair) for i, pair in enumerate(pairs[:first])])
+        for process, (_, wanted) in busy:
+            process.finish_read(wanted)
         return probabilities
 
     def _read(self, worker: int, images: np.ndarray, probabilities: np.ndarray) -> None:
@@ -94,6 +114,38 @@ class BatchReader:
             how = self._replicas[worker], self._preprocessing, key[1], self._frozen
             self._passes[key] = ForwardPass(*how)
         self._passes[key].read_all(images, probabilities)
+
+
+class ReadingProcess(WorkerProcess):
+    """Another process that reads as many images at once as its shared arrays have room for."""
+
+    def begin_read(self, images: np.ndarray) -> None:
+        """Start to read prepared images."""
+        self.arrays["images"][: len(images)] = images
+        self.begin(-len(images))
+
+    def finish_read(self, probabilities: np.ndarray) -> None:
+        """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
+        self.finish()
+        probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
+
+
+def reading_shapes(model: Sequential, preprocessing: Preprocessing, count: int) -> dict[str, Any]:
+    """The arrays that a `ReadingProcess` shares, for up to `count` images."""
+    return {
+        "images": ((count, *preprocessing.shape), np.uint8),
+        "probabilities": ((count, model.num_classes), np.float64),
+    }
+
+
+def _readings(model: Sequential, preprocessing: Preprocessing, arrays: Arrays) -> Serve:
+    """What a `ReadingProcess` does for minus a number of images, with the parameters of now."""
+
+    def serve(count: int) -> None:
+        images = arrays["images"][:-count]
+        read_in_pieces(model.replica(), preprocessing, images, arrays["probabilities"])
+
+    return serve
 
 
 def read_in_pieces(

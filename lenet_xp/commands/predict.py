@@ -15,6 +15,7 @@ from lenet_xp.data.account import LeftOut, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES
 from lenet_xp.data.folder import MAX_ENTRIES, pictures_in
 from lenet_xp.errors import InputError
+from lenet_xp.inference import MIN_IN_PROCESSES
 from lenet_xp.letters.alternatives import Reading
 from lenet_xp.model_file import SHIPPED, load_model
 from lenet_xp.ops import get_ops
@@ -50,7 +51,6 @@ EXAMPLES = """\
       a great many, by workers of Dask: read/readings.jsonl; --resume goes on after a stop"""
 
 STANDARD_INPUT = Path("-")
-MIN_ON_GPU = 4096  # images: NumPy reads fewer before a GPU is ready
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -106,8 +106,8 @@ def predict(arguments: list[str] | None = None) -> None:
     if left_out:
         say(printable(told(left_out, len(files))))
     options.left_out = [{"file": file, "reason": why} for file, why in left_out]
-    if options.backend == "auto" and len(files) < MIN_ON_GPU:
-        options.backend = "numpy"
+    if options.backend == "auto" and len(files) < MIN_IN_PROCESSES:
+        options.backend = "numpy"  # NumPy reads them before a GPU is ready
     if options.cluster:
         _read_on_cluster(files, options)
         return

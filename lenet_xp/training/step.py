@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.inference import read_in_pieces
+from lenet_xp.inference import ReadingProcess, read_in_pieces, reading_shapes
 from lenet_xp.model import Sequential
 from lenet_xp.ops import Array
 from lenet_xp.pictures.preprocess import Preprocessing
-from lenet_xp.system.processes import Arrays, Serve, WorkerProcess
+from lenet_xp.system.processes import Arrays, Serve
 from lenet_xp.system.workers import even_slices
 from lenet_xp.training.batches import Batch, DeviceImages, InputBatch
 
@@ -126,7 +126,7 @@ class GradientWorker:
         return self._captured[count, scale]
 
 
-class GradientProcess(WorkerProcess):
+class GradientProcess(ReadingProcess):
     """A `GradientWorker` in another process, which reads images for validation, too.
 
     max_images: in the largest share of a batch. max_read: in the largest share to be read.
@@ -142,10 +142,7 @@ class GradientProcess(WorkerProcess):
     ):
         self._values = model.values
         vector, dtype = model.values.shape, model.values.dtype
-        count = max(max_images, max_read)
-        shapes: dict[str, Any] = {
-            "images": ((count, *preprocessing.shape), np.uint8),
-            "probabilities": ((count, model.num_classes), np.float64),
+        shapes = reading_shapes(model, preprocessing, max(max_images, max_read)) | {
             "values": (vector, dtype),
             "gradients": (vector, dtype),
             "labels": ((max_images,), np.int64),
@@ -176,13 +173,7 @@ class GradientProcess(WorkerProcess):
     def begin_read(self, images: np.ndarray) -> None:
         """Start to read prepared images with the model's values of now."""
         self.arrays["values"][...] = self._values
-        self.arrays["images"][: len(images)] = images
-        self.begin(-len(images))
-
-    def finish_read(self, probabilities: np.ndarray) -> None:
-        """Wait for the probabilities (N, K) and write them; WorkerFailed if it failed."""
-        self.finish()
-        probabilities[...] = self.arrays["probabilities"][: len(probabilities)]
+        super().begin_read(images)
 
 
 def _gradients(

@@ -86,7 +86,7 @@ def inference(stack: ExitStack, batch: int, threads: int) -> Contender:
         read_one = ForwardPass(model, PREPROCESSING)
         return Contender(partial(read_one, images), 1, partial(threadpool_limits, 1, "blas"))
     workers = WorkerThreads(min(threads, batch))
-    reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers))
+    reader = stack.enter_context(BatchReader(model, PREPROCESSING, workers, batch))
     return Contender(partial(reader, images), batch, _Standing(stack, workers))
 
 

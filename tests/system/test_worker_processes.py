@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -214,26 +215,38 @@ def test_where_a_process_cannot_be_had_none_is_left(place, error, stack, monkeyp
 # Inference
 
 
-def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, how, stack):
+@pytest.mark.parametrize("possible", (True, False))
+def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, how, possible, monkeypatch):
+    monkeypatch.setattr(inference, "can_start", lambda: possible)
     images, _ = batch
     model = LeNet5(ops=get_ops("numpy"))
-    processes = [GradientProcess(model, PREPROCESSING, 1, max_read=24) for _ in range(3)]
-    assert start_all(stack, processes)
-    expected = ForwardPass(model, PREPROCESSING, 70)(images)
-    for own in (processes, ()):
-        with (
-            WorkerThreads(3) as workers,
-            BatchReader(model, PREPROCESSING, workers, capacity=70, processes=own) as read,
-        ):
-            for count in (70, 1, 0, 33, 65):
-                np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
-            many = np.concatenate([images, images])  # more than the processes have room for
-            np.testing.assert_allclose(read(many), np.concatenate([expected, expected]), atol=1e-6)
+    with WorkerThreads(1) as alone:
+        expected = ForwardPass(model, PREPROCESSING, 70)(images)
+        with BatchReader(model, PREPROCESSING, alone) as read:
+            np.testing.assert_allclose(read(images), expected, atol=1e-6)
+    with (
+        WorkerThreads(3) as workers,
+        BatchReader(model, PREPROCESSING, workers, capacity=70) as read,
+    ):
+        assert len(read._processes) == {"command": 2, "library": 3}[how] * possible
+        for count in (70, 1, 0, 33, 65):
+            np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
+        many = np.concatenate([images, images])  # more than the processes have room for
+        np.testing.assert_allclose(read(many), np.concatenate([expected, expected]), atol=1e-6)
 
 
-def test_images_beyond_a_share_are_read_by_all_threads(rng, how):
+def test_many_images_are_read_in_processes_by_a_guest(rng, how, monkeypatch):
+    monkeypatch.setattr(inference, "MIN_IN_PROCESSES", 60)
+    started = []
+    monkeypatch.setattr(inference, "start_all", partial(_noted, started))
     images = rng.integers(0, 256, (70, 32, 32), dtype=np.uint8)
     model = LeNet5(ops=get_ops("numpy"))
     expected = ForwardPass(model, PREPROCESSING, 70)(images)
     got = inference.predict_probabilities(model, images, PREPROCESSING, threads=2)
     np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert len(started) == {"command": 0, "library": 2}[how]
+
+
+def _noted(started, stack, workers):
+    started += workers
+    return start_all(stack, workers)
