@@ -16,20 +16,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lenet_xp.architecture import describe, layers_of
-from lenet_xp.inference import among, predict_probabilities, worker_count
+from lenet_xp.inference import among, predict_probabilities
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.from_numbers import FeatureImages
 from lenet_xp.scores.refusal import choose_threshold
 from lenet_xp.system.files import FilePath
-from lenet_xp.system.workers import WorkerThreads
 from lenet_xp.training import loop
-from lenet_xp.training.batches import epoch_batches
-from lenet_xp.training.loop import LabelledImages, TrainingDiverged
+from lenet_xp.training.loop import LabelledImages
 from lenet_xp.training.recipes import Recipe, named_recipe
 from lenet_xp.training.start import Start, read_start
-from lenet_xp.training.trainer import Trainer
 from lenet_xp.training.transfer import begin_from
 
 MIN_VALIDATION = 100  # images: the accuracy on fewer is mostly chance
@@ -116,14 +113,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.history_, self.n_iter_ = result.history, result.epochs
         self._keep(model)
         self.threshold_ = choose_threshold(self._shares(val[0])) if self.outliers else 0.0
-        self._state: dict[str, np.ndarray] | None = None
         return self
 
     def partial_fit(
         self, X: np.ndarray, y: np.ndarray, classes: np.ndarray | None = None
     ) -> "LeNetClassifier":
-        """One pass over X and y at a constant learning rate, from where the last call ended.
+        """One pass over X and y at a constant learning rate, from the parameters of the last call.
 
+        The optimiser's moments begin anew.
         classes: all classes of this and later calls; the first call needs them, except after `fit`.
         The first call's X sets the ranges of levels for all. Raises what `fit` raises.
         """
@@ -133,15 +130,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         if not again and classes is None:
             raise ValueError("classes must be given in the first call of partial_fit")
         images, labels, recipe = self._checked(X, y, again, classes)
-        recipe = replace(recipe, schedule="constant")
+        recipe, seed = replace(recipe, epochs=1, schedule="constant"), self._seed()
         if not again:
             if self.start is None:
                 self.preprocessing_ = recipe.fitted(recipe.preprocessing(), images)
             self.history_, self.n_iter_, self.threshold_ = [], 0, 0.0
-        if getattr(self, "_state", None) is None:
-            self._state, self._steps, self._drawn = {}, 0, self._seed()
-        model = self._model(recipe, self._drawn, again)
-        self._pass(model, recipe, images, labels)
+        model, part = self._model(recipe, seed, again), (images, labels)
+        how = self.preprocessing_, seed + self.n_iter_, _threads(self.threads)
+        loop.fit(model, recipe, part, part, *how, on_doubt=lambda text: None)
         self.n_iter_ += 1
         self._keep(model)
         return self
@@ -278,32 +274,6 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             rows = [known.get(str(name), -1) for name in self.classes_]
             begin_from(model, start.saved.model, rows)
         return model
-
-    def _pass(
-        self, model: Sequential, recipe: Recipe, images: np.ndarray, labels: np.ndarray
-    ) -> None:
-        """One epoch; the optimiser continues from its last state."""
-        ops, count, size = model.ops, len(labels), recipe.batch_size
-        losses, hits = ops.zeros((count,)), ops.zeros((count,))
-        workers = WorkerThreads(worker_count(ops, _threads(self.threads)))
-        rng = np.random.default_rng([self._drawn, self._steps])
-        with (
-            np.errstate(over="ignore", invalid="ignore"),  # told below
-            workers,
-            Trainer(model, recipe, self.preprocessing_, workers, -(-count // size)) as trainer,
-        ):
-            if self._state:
-                trainer.restore(self._state, self._steps)
-            of_epoch = np.random.default_rng([self._drawn, self._steps, 1])
-            trainer.before_epoch((images, labels), of_epoch)
-            done = 0
-            for batch in epoch_batches(images, labels, size, rng, recipe.distortion):
-                trainer.steps_on([batch], losses, hits, done)
-                done += len(batch.labels)
-            state, steps = trainer.state(), trainer.steps
-        if not all(np.isfinite(each).all() for each in (ops.to_host(losses), *state.values())):
-            raise TrainingDiverged(f"the loss is not finite: {recipe.excess(recipe.learning_rate)}")
-        self._state, self._steps = state, steps
 
     def _keep(self, model: Sequential) -> None:
         self.network_, self.values_ = describe(model), model.ops.to_host(model.values)

@@ -28,12 +28,13 @@ def predict_probabilities(
     """Class probabilities (N, K) float64 of prepared images, (N, S, S) or (N, S, S, 3) uint8.
 
     threads: cores to use on a CPU, by default all. Where NumPy's products use threads of their own,
-    the caller's reads fewer than MIN_IN_PROCESSES images. Raises ValueError for threads below 1.
+    the caller's reads fewer than MIN_IN_PROCESSES images, and processes more. Raises ValueError for
+    threads below 1.
     """
     count = worker_count(model.ops, threads)
-    many = len(images) >= MIN_IN_PROCESSES
-    alone = model.ops.uses_cores and not many and not one_blas_thread()
-    capacity = len(images) if many else 0
+    crowded = model.ops.uses_cores and not one_blas_thread()
+    many = crowded and len(images) >= MIN_IN_PROCESSES
+    alone, capacity = crowded and not many, len(images) if many else 0
     with (
         np.errstate(over="ignore", invalid="ignore"),  # of weights that ran away
         WorkerThreads(1 if alone else count) as workers,

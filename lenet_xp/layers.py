@@ -26,7 +26,7 @@ from lenet_xp.layer import Layer as Layer
 from lenet_xp.layer import Param as Param
 from lenet_xp.layer import whole
 from lenet_xp.ops import Array, Ops
-from lenet_xp.ops.reference import output_size
+from lenet_xp.ops.windows import output_size
 from lenet_xp.outputs import Codes as Codes
 from lenet_xp.outputs import Rubbish as Rubbish
 

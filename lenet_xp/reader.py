@@ -3,8 +3,8 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +19,9 @@ from lenet_xp.ops import get_ops
 from lenet_xp.pages.output import PageReading
 from lenet_xp.pages.page import read_page
 from lenet_xp.pictures.frame import DATASET_SIDE
-from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.levels import colour_levels, grey_levels
-from lenet_xp.pictures.many import LARGE_FILE, Admit, prepare
+from lenet_xp.pictures.many import prepare
 from lenet_xp.system.files import FilePath
 
 # A file, whose first page is read, or pixels that `grey_levels` takes: (H, W) grey, (H, W, 3)
@@ -114,8 +114,8 @@ class Reader:
         """
         photos, pages = np.zeros(len(pictures), bool), np.ones(len(pictures), int)
 
-        def pixels(place: int, admit: Admit) -> np.ndarray:
-            image, pages[place] = self._pixels(pictures[place], admit)
+        def pixels(place: int) -> np.ndarray:
+            image, pages[place] = self._pixels(pictures[place])
             photos[place] = _is_photo(image)
             return image
 
@@ -147,22 +147,16 @@ class Reader:
             raise InputError(f"{self.saved.name}: {problem}")
         return PageReading(tuple(read_page(self._pixels(photo)[0], self.saved)))
 
-    def _pixels(
-        self, picture: Picture, admit: Callable[[int], object] = bool
-    ) -> tuple[np.ndarray, int]:
+    def _pixels(self, picture: Picture) -> tuple[np.ndarray, int]:
         """A picture's pixels, (H, W) uint8 or in colour (H, W, 3), and its file's number of pages.
 
-        Of several pages it is the first. admit: called with its pixels before a file is decoded.
+        Of several pages it is the first.
         """
         colour, pages = self.saved.preprocessing.channels == 3, 1
         if isinstance(picture, str | os.PathLike):
-            with suppress(OSError, ValueError):  # ImageFile.open says what is wrong
-                if os.stat(picture).st_size > LARGE_FILE:
-                    admit(MAX_PIXELS)  # before its bytes are read
-                    admit = bool
             picture = ImageFile.open(picture)
         if isinstance(picture, ImageFile):
-            pixels, pages = picture.page(0, admit, colour), picture.pages
+            pixels, pages = picture.page(colour=colour), picture.pages
         else:
             pixels = np.asarray(picture)
         return (colour_levels if colour else grey_levels)(pixels), pages

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lenet_xp.commands import audit, compare, evaluate, export, predict, terminal, train
+from lenet_xp.commands import audit, evaluate, export, predict, terminal, train
 from lenet_xp.system.opencv import cv2
-from studies import averaging
+from studies import averaging, compare
 from studies.report import __main__ as report
 from studies.search import __main__ as search
 
@@ -24,8 +24,8 @@ COMMANDS = {
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
     "audit": audit.audit,
-    "compare": compare.compare,
     "export": export.export,
+    "compare": compare.compare,
     "report": report.report,
     "search": search.search,
     "averaging": averaging.averaging,

@@ -16,7 +16,6 @@ COMMANDS = {
     "site": "write that page as files for any web host",
     "train": "train LeNet-5, test it, draw its learning curves and errors",
     "evaluate": "score a model on a data set",
-    "compare": "compare finished runs in one table",
     "export": "write a model as ONNX or safetensors",
     "download": "download AMHCD, 25,740 handwritten letters",
     "audit": "find duplicates, conflicts, leaks and doubtful labels in a data set",

@@ -61,10 +61,6 @@ class Archive(ExitStack):
         content = list(self._members), self._folders, self._left_out
         return find_tree(str(self.path), *content, lambda name: self._members[name].CRC)
 
-    def size(self, name: str) -> int:
-        """Bytes of a member, packed or unpacked, whichever is more."""
-        return max(self._members[name].file_size, self._members[name].compress_size)
-
     def read(self, name: str) -> bytes:
         """The content of a member; InputError names it where it is damaged."""
         try:

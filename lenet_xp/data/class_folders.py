@@ -14,9 +14,10 @@ import numpy as np
 from lenet_xp.data.account import LeftOut, is_aside, is_dotted, remarks_on, told
 from lenet_xp.data.dataset import MAX_IMAGES, Dataset, Request
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import MAX_PIXELS, ImageFile
+from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.pictures.kinds import named_image
-from lenet_xp.pictures.many import LARGE_FILE, Admit, first_problem, prepare
+from lenet_xp.pictures.levels import has_colours
+from lenet_xp.pictures.many import first_problem, prepare
 from lenet_xp.system.text import problem_with
 
 ASKED_FOR_COLOURS = 16  # pictures of a source: they tell whether it is in colour
@@ -54,10 +55,9 @@ class Tree:
 
 
 class Files(Protocol):
-    """A source of class folders; `size` is in bytes, `read` raises InputError for damaged files."""
+    """A source of class folders; `read` raises InputError for damaged files."""
 
     def tree(self) -> Tree: ...
-    def size(self, name: str) -> int: ...
     def read(self, name: str) -> bytes: ...
 
 
@@ -72,13 +72,11 @@ def load_class_folders(source: Files, request: Request) -> Dataset:
     colour = request.preprocessing.channels == 3
     coloured, several_pages = set[int](), set[int]()
 
-    def picture(index: int, admit: Admit) -> np.ndarray:
+    def picture(index: int) -> np.ndarray:
         path = tree.paths[index]
-        if large := source.size(path) > LARGE_FILE:
-            admit(MAX_PIXELS)  # before its bytes are read
         image = ImageFile(source.read(path), path)
-        pixels = image.page(0, bool if large else admit, colour)
-        if not colour and index in asked and image.has_colours(pixels):
+        pixels = image.page(colour=colour)
+        if not colour and index in asked and has_colours(image.page(colour=True)):
             coloured.add(index)
         if image.pages > 1:
             several_pages.add(index)

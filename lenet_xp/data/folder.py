@@ -12,15 +12,11 @@ from typing import NamedTuple
 from lenet_xp.data.account import ASIDE, DOTTED, LeftOut, is_aside, is_dotted, why_left_out
 from lenet_xp.data.class_folders import Tree, find_tree
 from lenet_xp.errors import InputError
-from lenet_xp.pictures.image_file import MAX_BYTES, read_file
+from lenet_xp.pictures.image_file import read_file
 from lenet_xp.pictures.kinds import START
-from lenet_xp.pictures.many import CHUNK, MAX_WORKERS
-from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import search_report
-from lenet_xp.system.workers import in_order
 
 MAX_ENTRIES = 1_000_000  # entries: files and folders that a searched folder may hold
-_PIECE = 2**20  # bytes: hashed at a time
 
 
 class Entry(NamedTuple):
@@ -45,15 +41,10 @@ class Folder:
         """
         tree = self.tree()
         digest = hashlib.sha256(repr(tree).encode(errors="surrogateescape"))
-        parts = [tree.paths[i : i + CHUNK] for i in range(0, len(tree.paths), CHUNK)]
-
-        def digests(paths: tuple[str, ...]) -> bytes:
-            return b"".join(map(self._digest, paths))
-
         with search_report(f"reading {self.path}", self._progress) as advance:
-            for part in in_order(digests, parts, min(MAX_WORKERS, usable_cores())):
-                digest.update(part)
-                advance(CHUNK)
+            for path in tree.paths:
+                digest.update(self._digest(path))
+                advance(1)
         return f"folder {digest.hexdigest()}"
 
     def tree(self) -> Tree:
@@ -63,12 +54,6 @@ class Folder:
         left_out = [(each.path, each.why) for each in self._entries if each.why is not None]
         return find_tree(str(self.path), images, folders, left_out, cache(self._digest))
 
-    def size(self, name: str) -> int:
-        try:
-            return os.stat(self.path / name).st_size
-        except OSError:
-            return 0  # `read` says why
-
     def read(self, name: str) -> bytes:
         try:
             return read_file(self.path / name)
@@ -76,17 +61,12 @@ class Folder:
             raise InputError(f"{name}: {_unread(error)}") from error
 
     def _digest(self, name: str) -> bytes:
-        """A hash of a file's content, as far as `read` reads it; the reason where it cannot."""
-        digest = hashlib.sha256()
+        """A hash of a file's content; of the reason where it cannot be read."""
         try:
-            with open(self.path / name, "rb", buffering=0) as file:
-                size = min(os.fstat(file.fileno()).st_size, MAX_BYTES + 1)
-                while size > 0 and (piece := file.read(min(size, _PIECE))):
-                    digest.update(piece)
-                    size -= len(piece)
+            with open(self.path / name, "rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
-            digest.update(_unread(error).encode())
-        return digest.digest()
+            return hashlib.sha256(_unread(error).encode()).digest()
 
 
 def pictures_in(folder: Path, most: int) -> tuple[list[str], list[LeftOut]]:

@@ -28,11 +28,6 @@ def folded(name: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name).casefold()))
 
 
-def separator(line: str) -> str:
-    """What separates the cells of a line: tabs, semicolons or commas, whichever are more."""
-    return max("\t;,", key=line.count)
-
-
 class Table(Folder):
     """A table and its folder, as a source of images and their classes."""
 
@@ -77,7 +72,7 @@ def _rows(path: Path, columns: str | None) -> Iterator[tuple[int, str, str]]:
         if len(data) > MAX_TABLE:
             raise csv.Error(f"it is over {MAX_TABLE >> 20} MiB")
         text = io.StringIO(data.decode("utf-8-sig"), newline="")
-        mark = separator(text.readline())
+        mark = max("\t;,", key=text.readline().count)  # of the header
         text.seek(0)
         reader = csv.reader(text, delimiter=mark, strict=True)
         places = _places(path, next(reader, []), columns)

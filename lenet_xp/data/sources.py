@@ -12,14 +12,12 @@ import numpy as np
 
 from lenet_xp.data import stream
 from lenet_xp.data.archive import load_archive
-from lenet_xp.data.arrays import load_arrays, open_arrays
+from lenet_xp.data.arrays import load_arrays
 from lenet_xp.data.cache import cache_path, read_cache, write_cache
 from lenet_xp.data.class_folders import load_class_folders
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.folder import Folder
-from lenet_xp.data.idx import idx_files, open_idx
 from lenet_xp.data.label_table import TABLES, Table
-from lenet_xp.data.pixel_table import is_pixel_table, open_pixels
 from lenet_xp.errors import InputError
 from lenet_xp.letters import print as printed
 from lenet_xp.letters import synthetic
@@ -162,15 +160,13 @@ def _opened(request: Request) -> Folder:
 
 
 def _file_fingerprint(request: Request) -> str:
-    """Suffix and hash of each file: a copy of it matches, a changed file does not."""
-    parts = []
+    """Suffix and hash of a file: a copy of it matches, a changed file does not."""
     try:
-        for path in idx_files(request.path) or [request.path]:
-            with path.open("rb") as file:
-                parts += [path.suffix.lower(), hashlib.file_digest(file, "sha256").hexdigest()]
+        with request.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{request.path}: cannot be read ({error.strerror})") from error
-    return " ".join(parts)
+    return f"{request.path.suffix.lower()} {digest}"
 
 
 GENERATORS: dict[str | Path, Callable[..., tuple[np.ndarray, np.ndarray]]] = {
@@ -183,7 +179,6 @@ _FILES: dict[str, Any] = {
     "read": lambda request: load_class_folders(_opened(request), request),
     "fingerprint": lambda request: _opened(request).fingerprint(),
 }
-_ARRAYS: dict[str, Any] = {"fingerprint": _file_fingerprint, "framing": "keep"}
 # The first row that matches is taken. A new source needs its reader and a row here.
 SOURCES = (
     Source(
@@ -194,10 +189,8 @@ SOURCES = (
     Source(
         "'amhcd' (fetched from Kaggle)", ["amhcd"].__contains__, locate=download_amhcd, **_FILES
     ),
-    Source("a folder of MNIST's idx files", idx_files, partial(load_arrays, open_idx), **_ARRAYS),
     Source("a folder of class folders", lambda at: os.path.isdir(os.path.expanduser(at)), **_FILES),
     Source("a .zip of class folders", partial(_is_file, ".zip"), load_archive, _file_fingerprint),
-    Source("a .csv of pixels", is_pixel_table, partial(load_arrays, open_pixels), **_ARRAYS),
     Source(_TABLE, partial(_is_file, TABLES), **_FILES),
-    Source("a .npz", partial(_is_file, ".npz"), partial(load_arrays, open_arrays), **_ARRAYS),
+    Source("a .npz", partial(_is_file, ".npz"), load_arrays, _file_fingerprint, framing="keep"),
 )

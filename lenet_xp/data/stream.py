@@ -11,7 +11,7 @@ from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.errors import InputError
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.pictures.image_file import ImageFile
-from lenet_xp.pictures.many import Admit, first_problem, prepare
+from lenet_xp.pictures.many import first_problem, prepare
 
 BLOCK = 8192  # images: made at a time, at least
 HELD = 10_000  # images: that validate and that test, at most, each
@@ -86,9 +86,9 @@ def files(source: Files, request: Request) -> Dataset:
     paths = [tree.paths[i] for i in order]
 
     def make(chosen: np.ndarray) -> np.ndarray:
-        def picture(place: int, admit: Admit) -> np.ndarray:
+        def picture(place: int) -> np.ndarray:
             path = paths[chosen[place]]
-            return ImageFile(source.read(path), path).page(0, admit, colour)
+            return ImageFile(source.read(path), path).page(colour=colour)
 
         images, errors = prepare(len(chosen), picture, request.preprocessing, request.name, False)
         if errors:

@@ -7,7 +7,7 @@ describes the model, for runtimes that show no metadata.
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -28,18 +28,7 @@ OURS = f'{{\n  "format": "{FORMAT}"'.encode()  # how the .json of an export begi
 TOLERANCE = 1e-5  # largest error: of probabilities; of logits, relative to the largest above 1
 IMAGES, OUTPUTS = "images", ("logits", "probabilities")
 FIRST, BATCH = (1, 8), 64  # images: where the first verified batches end, and in later ones
-CALIBRATION, TRIAL = (8, 1, 0), (10, 2, 0)  # letters for int8, as `trial_images` takes it
-LEAST_SAME = 0.95  # share: of the trial letters that int8 must read as the model does
 PACKAGES = {".onnx": ("onnx", "onnxruntime"), ".safetensors": ("safetensors",)}
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file's size in bytes, largest error of a probability, share of images read the same."""
-
-    size: int
-    difference: float
-    same: float
 
 
 # Logits (N, K), and probabilities (N, K) at the temperature, of images as the model takes them.
@@ -62,17 +51,15 @@ def check_format(path: FilePath) -> str:
     return suffix
 
 
-def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Exported:
+def export_model(saved: SavedModel, path: FilePath) -> float:
     """Write the model in the format of the suffix, with float32 parameters, and a .json beside it.
 
-    int8: write int8 parameters (ONNX only); the file must read LEAST_SAME of generated letters as
-    the model does. Both files are whole and verified, or neither is written. Raises InputError as
-    `check_format` does, where a file cannot be written or would replace another's .json, and if it
-    does not give what the model gives; ValueError for a layer that is none of the package's.
+    Returns the largest error of a probability. Both files are whole and verified, or neither is
+    written. Raises InputError as `check_format` does, where a file cannot be written or would
+    replace another's .json, and if it does not give what the model gives; ValueError for a layer
+    that is none of the package's.
     """
     suffix, beside = check_format(path), Path(path).with_suffix(".json")
-    if int8 and suffix != ".onnx":
-        raise InputError(f"{path}: only an .onnx file can have int8 parameters")
     encode, open_file = _FORMATS[suffix]
     description = describe(saved)
     with atomic_write(path) as handle:
@@ -80,23 +67,22 @@ def export_model(saved: SavedModel, path: FilePath, int8: bool = False) -> Expor
             raise InputError(f"{beside}: goes with {path}, but is another file; rename one of them")
         try:
             with np.errstate(over="ignore"):  # float64 as float32
-                content = encode(saved, description, int8)
+                content = encode(saved, description)
             handle.write(content)
             handle.flush()
-            images = trial_images(saved, *TRIAL) if int8 else trial_images(saved)
             told, read = open_file(Path(handle.name), saved)
             if told != description:
                 raise InputError("its description is not the model's")
-            done = Exported(len(content), *_compared(saved, read, images, int8))
+            difference = _compared(saved, read, trial_images(saved))
         except OSError:  # of the disk: atomic_write finds the words
             raise
         except Exception as error:  # the packages' exceptions have no other common base
             update = f"train the model again, or update {' and '.join(PACKAGES[suffix])}"
-            reason, way_on = reason_of(error, 200), "export it without int8" if int8 else update
-            raise InputError(f"{path}: not written, for {reason}; {way_on}") from error
+            reason = reason_of(error, 200)
+            raise InputError(f"{path}: not written, for {reason}; {update}") from error
         os.fsync(handle.fileno())  # so that only its new name can fail after the other file's
         write_json(beside, {name: json.loads(text) for name, text in description.items()})
-    return done
+    return difference
 
 
 def describe(saved: SavedModel) -> dict[str, str]:
@@ -119,8 +105,8 @@ def describe(saved: SavedModel) -> dict[str, str]:
     return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
 
 
-def _compared(saved: SavedModel, read: Read, images: np.ndarray, int8: bool) -> tuple[float, float]:
-    """Return `difference` and `same` of `Exported`; InputError if it is not the model."""
+def _compared(saved: SavedModel, read: Read, images: np.ndarray) -> float:
+    """Return the largest error of a probability; InputError if it is not the model."""
     with np.errstate(over="ignore", invalid="ignore"):  # from diverged weights
         parts = np.split(images, [*FIRST, *range(FIRST[-1] + BATCH, len(images), BATCH)])
         actual, desired = (
@@ -133,19 +119,16 @@ def _compared(saved: SavedModel, read: Read, images: np.ndarray, int8: bool) -> 
             raise InputError("the model's parameters overflow in float32")
         gaps = [float(np.abs(a - d).max()) for a, d in zip(actual, desired, strict=True)]
         gaps[0] /= max(1.0, float(np.abs(desired[0]).max()))
-    same = float((actual[1].argmax(1) == desired[1].argmax(1)).mean())
-    if int8 and not same >= LEAST_SAME:
-        raise InputError(f"int8 reads only {same:.0%} of generated letters as the model does")
     for what, gap in zip(OUTPUTS, gaps, strict=True):
-        if not gap <= (1.0 if int8 else TOLERANCE):  # NaN too
+        if not gap <= TOLERANCE:  # NaN too
             raise InputError(f"its {what} are off by {gap:.2g} from the model's")
-    return gaps[1], same
+    return gaps[1]
 
 
-def trial_images(saved: SavedModel, samples: int = 1, seed: int = 0, noise: int = 80) -> np.ndarray:
+def trial_images(saved: SavedModel) -> np.ndarray:
     """Return noise, its first two images empty and full, and letters, as the model takes them."""
-    letters = saved.preprocessing.apply_all(generate(samples, seed)[0])
-    images = np.random.default_rng(0).integers(0, 256, (noise, *letters.shape[1:]), dtype=np.uint8)
+    letters = saved.preprocessing.apply_all(generate(1)[0])
+    images = np.random.default_rng(0).integers(0, 256, (80, *letters.shape[1:]), dtype=np.uint8)
     images[:1], images[1:2] = 0, 255
     return np.concatenate([images, letters])
 
@@ -159,11 +142,10 @@ def _exact(saved: SavedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return ops.to_host(logits).T, apply_temperature(plain, saved.temperature)
 
 
-def _encode_onnx(saved: SavedModel, description: dict[str, str], int8: bool) -> bytes:
-    from lenet_xp.export.onnx_graph import encode_onnx, in_int8  # needs onnx
+def _encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
+    from lenet_xp.export.onnx_graph import encode_onnx  # needs onnx
 
-    content = encode_onnx(saved, description)
-    return in_int8(content, trial_images(saved, *CALIBRATION)) if int8 else content
+    return encode_onnx(saved, description)
 
 
 def _open_onnx(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
@@ -179,7 +161,7 @@ def _open_onnx(path: Path, saved: SavedModel) -> tuple[dict[str, str], Read]:
     return description, lambda images: tuple(session.run(list(OUTPUTS), {IMAGES: images}))
 
 
-def _encode_safetensors(saved: SavedModel, description: dict[str, str], int8: bool) -> bytes:
+def _encode_safetensors(saved: SavedModel, description: dict[str, str]) -> bytes:
     """Return the bytes: float32 arrays with PyTorch's layouts, and its order of C5's inputs."""
     from safetensors.numpy import save
 

@@ -1,12 +1,9 @@
-"""The network as an ONNX graph, in float32 and, by ONNX Runtime's quantiser, in int8.
+"""The network as an ONNX graph, in float32.
 
 Importing this module takes the package onnx. The graph standardises the uint8 images of
 `Preprocessing.apply` itself. Runtimes have supported its operators, set 17, since 2022.
 """
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,15 +14,12 @@ from lenet_xp import __version__
 from lenet_xp.export import IMAGES, OUTPUTS
 from lenet_xp.layers import Codes, Conv2D, Layer, Linear, MapAffine, Rubbish, ScaledTanh
 from lenet_xp.model_file import SavedModel
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS
+from lenet_xp.ops.activations import AMPLITUDE, STEEPNESS
 
 OPSET = 17  # version: of ONNX's operators
 IR_VERSION = 8  # version: of ONNX's file format
 OPERATORS = {"avgpool2d": "AveragePool", "maxpool2d": "MaxPool", "tanh": "Tanh", "relu": "Relu"}
 OPERATORS["flatten"] = "Flatten"  # in the order channels, rows, columns, which is ONNX's
-# What has parameters; int8 elsewhere saves nothing. Older quantisers measure Softmax in any case.
-IN_INT8 = {"op_types_to_quantize": ["Conv", "Gemm", "Softmax"], "nodes_to_exclude": ["softmax"]}
-PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # else the quantiser logs advice
 
 
 def encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
@@ -59,27 +53,6 @@ def encode_onnx(saved: SavedModel, description: dict[str, str]) -> bytes:
     )
     helper.set_model_props(model, description)
     onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
-
-
-def in_int8(content: bytes, images: np.ndarray) -> bytes:
-    """Return an ONNX file's bytes with int8 in place of float32 in convolutions and dense layers.
-
-    images: like the graph's input, to see the numbers between layers. Raises ONNX Runtime's errors.
-    """
-    from onnxruntime.quantization import quantize_static  # slow to import
-
-    model = onnx.load_from_string(content)
-    description = {each.key: each.value for each in model.metadata_props}
-    helper.set_model_props(model, PREPARED)
-    batches = iter([{IMAGES: images}])
-    reader = SimpleNamespace(get_next=lambda: next(batches, None))
-    with TemporaryDirectory() as folder:
-        before, after = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(model, before)  # older quantisers lose the arrays of a model that is no file
-        quantize_static(before, after, reader, **IN_INT8)
-        model = onnx.load(after)
-    helper.set_model_props(model, description)
     return bytes(model.SerializeToString())
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
-from lenet_xp.ops.reference import output_size
 from lenet_xp.ops.settings import StageSettings
+from lenet_xp.ops.windows import output_size
 
 ALIGNMENT = 64  # bytes: a cache line, and the width of an AVX-512 register
 

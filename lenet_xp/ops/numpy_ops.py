@@ -6,56 +6,18 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
+from lenet_xp.ops.activations import ACTIVATIONS, IN_PLACE, SLOPE, VALUE, activation_entry
 from lenet_xp.ops.blocked import BlockedStage, aligned_empty
-from lenet_xp.ops.reference import ACTIVATIONS as PORTABLE
-from lenet_xp.ops.reference import AMPLITUDE, STEEPNESS, Array, Ops, Place, activation_entry
+from lenet_xp.ops.reference import Array, Ops, Place
 from lenet_xp.ops.settings import AdamSettings, SGDSettings, StageSettings
-from lenet_xp.ops.windows import WindowOps
+from lenet_xp.ops.windows import every, output_size
 
 # NumPy copies operands that are not one run into buffers of this many elements, 8,192 unless told
 # otherwise. Ours are long runs already, and with short buffers it takes more of them as they are:
 # backward passes gain, forward ones less than the setting costs.
 BUFFER = 1024
-
-Run = Callable[..., Any]  # calls a NumPy function that writes into `out`
-
-
-def _scaled_tanh(run: Run, dtype: Any, x: Array, out: Array) -> Array:
-    run(np.multiply, x, dtype(STEEPNESS), out=out)
-    run(np.tanh, out, out=out)
-    return run(np.multiply, out, dtype(AMPLITUDE), out=out)
-
-
-def _slope_of_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
-    run(np.multiply, y, y, out=out)
-    return run(np.subtract, dtype(1.0), out, out=out)
-
-
-def _slope_of_scaled_tanh(run: Run, dtype: Any, y: Array, out: Array) -> Array:
-    run(np.multiply, y, y, out=out)
-    run(np.multiply, out, dtype(STEEPNESS / AMPLITUDE), out=out)
-    return run(np.subtract, dtype(STEEPNESS * AMPLITUDE), out, out=out)
-
-
-def _relu(run: Run, dtype: Any, x: Array, out: Array) -> Array:
-    # With a bare 0 np.maximum takes up to three times as long.
-    return run(np.maximum, x, np.zeros(x.shape[-2:], dtype), out=out)
-
-
-VALUE, SLOPE = 0, 1  # f and f' in an entry of a table
-
-# f and f' in place: entries of the reference's table that are worth their own. `out` may be the
-# input itself.
-ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[..., Array]]] = {
-    "tanh": (lambda run, dtype, x, out: run(np.tanh, x, out=out), _slope_of_tanh),
-    "scaled_tanh": (_scaled_tanh, _slope_of_scaled_tanh),
-    "relu": (
-        _relu,
-        lambda run, dtype, y, out: run(np.greater, y, dtype(0.0), out=out, casting="unsafe"),
-    ),
-}
-
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -75,7 +37,7 @@ def _repeated(method: Method) -> Method:
     return run  # type: ignore[return-value]
 
 
-class NumpyOps(WindowOps):
+class NumpyOps(Ops):
     """The operations on NumPy arrays; every override gives the reference's result.
 
     graph: whether captures repeat the calls that they noted; without, they compute anew each time.
@@ -141,6 +103,56 @@ class NumpyOps(WindowOps):
             return function(*arguments, **options)
         return self._run(function, *arguments, **options)
 
+    def im2col(self, x: Array, kernel: tuple[int, int], stride: int = 1, padding: int = 0) -> Array:
+        channels, height, width, count = x.shape
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
+        columns = self._new(channels * kernel[0] * kernel[1], rows * cols * count)
+        x = self._pad(x, padding)
+        c, h, w, n = x.strides
+        shape, steps = (channels, *kernel, rows, cols, count), (h * stride, w * stride, n)
+        view = as_strided(x, shape, (c, h, w, *steps), writeable=False)
+        self._run(np.copyto, columns.reshape(view.shape), view)
+        return columns
+
+    def col2im(
+        self,
+        columns: Array,
+        shape: tuple[int, int, int, int],
+        kernel: tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+    ) -> Array:
+        channels, height, width, count = shape
+        rows = output_size(height, kernel[0], stride, padding)
+        cols = output_size(width, kernel[1], stride, padding)
+        columns = columns.reshape(channels, *kernel, rows, cols, count)
+        x = self._new(channels, height + 2 * padding, width + 2 * padding, count)
+        self._run(x.fill, 0.0)
+        for i in range(kernel[0]):
+            for j in range(kernel[1]):
+                pixels = x[every(i, stride, rows, j, cols)]
+                self._run(np.add, pixels, columns[:, i, j], out=pixels)
+        return x[:, padding : padding + height, padding : padding + width]
+
+    def _pad(self, x: Array, padding: int) -> Array:
+        if padding == 0:
+            return x
+        channels, height, width, count = x.shape
+        padded = self._new(channels, height + 2 * padding, width + 2 * padding, count)
+        padded.fill(0.0)
+        inside = padded[:, padding : padding + height, padding : padding + width]
+        self._run(np.copyto, inside, x)
+        return padded
+
+    # What few networks need is repeated as the reference has it; LeNet-5's pools are in the stage.
+    with_row = _repeated(Ops.with_row)
+    mean = _repeated(Ops.mean)
+    average_pool = _repeated(Ops.average_pool)
+    average_pool_backward = _repeated(Ops.average_pool_backward)
+    max_pool = _repeated(Ops.max_pool)
+    max_pool_backward = _repeated(Ops.max_pool_backward)
+
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         if not x.flags.c_contiguous:
             x = self._run(_copy, x, out=self._new(*x.shape))
@@ -193,9 +205,9 @@ class NumpyOps(WindowOps):
 
     def _apply(self, which: int, kind: str, x: Array, out: Array) -> Array:
         """An entry of an activation, VALUE or SLOPE; out may be x itself."""
-        if kind in ACTIVATIONS:
-            return ACTIVATIONS[kind][which](self._run, self.dtype, x, out)
-        f = activation_entry(PORTABLE, kind)[which]
+        if kind in IN_PLACE:
+            return IN_PLACE[kind][which](self._run, self.dtype, x, out)
+        f = activation_entry(ACTIVATIONS, kind)[which]
         return self._run(lambda: _copy(f(self, x), out=out))
 
     def fuses_stage(self, settings: StageSettings) -> bool:
@@ -228,14 +240,6 @@ class NumpyOps(WindowOps):
         slope = partial(self._apply, SLOPE, settings.activation)
         blocked.backward(dy, dweight, dbias, slope, self._run)
         return blocked.input_gradient(self._run) if input_gradient else None
-
-    @_repeated
-    def with_row(self, x: Array, value: float) -> Array:
-        return super().with_row(x, value)
-
-    @_repeated
-    def mean(self, arrays: Sequence[Array]) -> Array:
-        return super().mean(arrays)
 
     def softmax(self, logits: Array) -> Array:
         p, sums = self._new(*logits.shape), self._new(logits.shape[1])

@@ -16,52 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.ops.activations import ACTIVATIONS as ACTIVATIONS
+from lenet_xp.ops.activations import activation_entry as activation_entry
 from lenet_xp.ops.settings import StageSettings
 from lenet_xp.ops.updates import Updates
+from lenet_xp.ops.windows import every, phases
+from lenet_xp.ops.windows import output_size as output_size
 
 Array = Any  # an array of whichever module the ops object carries
 Place = tuple[Array, Array, np.ndarray] | None  # vectors for losses and hits, where to begin
-
-AMPLITUDE, STEEPNESS = 1.7159, 2.0 / 3.0  # of the scaled tanh, LeCun et al. 1998, Appendix A
-
-# f(x), and f'(x) written in y = f(x), so that x need not be kept
-ACTIVATIONS: dict[str, tuple[Callable[["Ops", Array], Array], Callable[["Ops", Array], Array]]] = {
-    "tanh": (lambda ops, x: ops.xp.tanh(x), lambda ops, y: 1.0 - y * y),
-    "scaled_tanh": (
-        lambda ops, x: AMPLITUDE * ops.xp.tanh(STEEPNESS * x),
-        lambda ops, y: STEEPNESS * AMPLITUDE - (STEEPNESS / AMPLITUDE) * (y * y),
-    ),
-    "relu": (
-        lambda ops, x: ops.xp.maximum(x, ops.zeros(x.shape)),
-        lambda ops, y: ops.as_float(y > 0),
-    ),
-}
-
-
-def activation_entry(table: dict[str, Any], kind: str) -> Any:
-    """The entry of an activation in a backend's table; ValueError for one that no table has."""
-    if kind not in table:
-        raise ValueError(f"unknown activation {kind!r}: {', '.join(table)}")
-    return table[kind]
-
-
-def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """The number of positions of a window of `kernel` along an axis of `size`."""
-    return (size + 2 * padding - kernel) // stride + 1
-
-
-def every(top: int, stride: int, rows: int, left: int, cols: int) -> tuple[slice, ...]:
-    """The index of rows x cols pixels of (C, H, W, N), `stride` apart, from (top, left) on.
-
-    It ends at the last pixel: the standard leaves slices beyond an axis undefined.
-    """
-    bottom, right = top + stride * (rows - 1) + 1, left + stride * (cols - 1) + 1
-    return slice(None), slice(top, bottom, stride), slice(left, right, stride), slice(None)
-
-
-def phases(size: int, rows: int, cols: int) -> list[tuple[slice, ...]]:
-    """The indices of the first, second, ... pixels of rows x cols blocks, size x size each."""
-    return [every(i, size, rows, j, cols) for i in range(size) for j in range(size)]
 
 
 def _into(out: Array | None, result: Array) -> Array:

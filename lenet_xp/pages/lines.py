@@ -120,9 +120,8 @@ def typical_height(boxes: np.ndarray) -> float:
     """
     if not len(boxes):
         return 0.0
-    heights = np.sort((boxes[:, 3] - boxes[:, 1]).astype(float))
-    sums = np.cumsum(heights**2)
-    return float(heights[np.searchsorted(sums, sums[-1] / 2)])
+    heights = (boxes[:, 3] - boxes[:, 1]).astype(float)
+    return float(np.quantile(heights, 0.5, weights=heights**2, method="inverted_cdf"))
 
 
 def find_lines(boxes: np.ndarray) -> list[np.ndarray]:

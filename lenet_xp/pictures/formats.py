@@ -1,6 +1,5 @@
-"""The formats of image files: which are read, how many pages they hold, what the others are."""
+"""The formats of image files: which are read, how many pages they hold, why others are not."""
 
-from contextlib import suppress
 from importlib import import_module
 from io import BytesIO
 from typing import Any
@@ -13,6 +12,11 @@ from lenet_xp.pictures.kinds import START, kind_of
 # their pixels, or whose header does not tell their size.
 FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 KINDS = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF or PGM"
+UNREAD = {
+    "heic": "is a HEIC picture, which needs pip install pillow-heif; or save it as JPEG",
+    "avif": "is an AVIF picture, which needs pip install -U pillow; or save it as JPEG",
+    "pdf": "is a PDF, not an image; save its pages as PNG or TIFF",
+}
 
 
 def open_picture(data: bytes) -> Image.Image:
@@ -32,25 +36,16 @@ def open_picture(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=known)
 
 
-def name_of(data: bytes) -> str:
-    """The name of the format that a file seems to have; "" if neither we nor Pillow know it."""
-    kind = kind_of(data[:START])
-    if kind in ("avif", "heic") or data.startswith(b"%PDF"):
-        return (kind or "PDF").upper()
-    Image.init()
-    for each in Image.ID:
-        factory, accept = Image.OPEN[each]
-        with suppress(Exception):  # some look further than a short file goes
-            if accept is not None and accept(data[:16]) is True:
-                return str(getattr(factory, "format_description", None) or each)
-    return ""
+def why_unread(data: bytes) -> str:
+    """What is wrong with a file that is no picture that can be read, and what to do."""
+    kind = "pdf" if data.startswith(b"%PDF") else kind_of(data[:START])
+    return UNREAD.get(kind or "", f"is not an image that can be read; give {KINDS}")
 
 
-def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
+def count_frames(picture: Any, limit: int) -> tuple[int, int]:
     """The number of a picture's pages or frames, up to `limit`, and the pixels of all together."""
     if picture.format != "TIFF":
-        gif = picture.format == "GIF"
-        count = _gif_frames(data, limit) if gif else min(getattr(picture, "n_frames", 1), limit)
+        count = min(getattr(picture, "n_frames", 1), limit)
         return count, count * picture.width * picture.height
     count, pixels, now = 0, 0, picture.tell()
     try:
@@ -63,23 +58,3 @@ def count_frames(picture: Any, data: bytes, limit: int) -> tuple[int, int]:
         count += 1
     picture.seek(now)
     return count, pixels
-
-
-def _gif_frames(data: bytes, limit: int) -> int:
-    """The frames of a GIF; Pillow would decode each to count them up to a limit."""
-    count, at = 0, 13 + _table_size(data[10:11])
-    while count < limit and data[at : at + 1] in (b",", b"!"):
-        if data[at : at + 1] == b",":
-            count += 1
-            at += 11 + _table_size(data[at + 9 : at + 10])
-        else:
-            at += 2
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
-        at += 1
-    return max(count, 1)
-
-
-def _table_size(flags: bytes) -> int:
-    """The bytes of a GIF's table of colours, by the flags that announce it."""
-    return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 128 else 0

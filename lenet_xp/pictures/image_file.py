@@ -8,7 +8,6 @@ A file that cannot be read raises InputError, one line with the file's name.
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from typing import TypeVar
 
@@ -17,10 +16,10 @@ from PIL import Image, UnidentifiedImageError
 
 from lenet_xp.errors import InputError
 from lenet_xp.pictures import jpeg
-from lenet_xp.pictures.formats import KINDS, count_frames, name_of, open_picture
+from lenet_xp.pictures.formats import count_frames, open_picture, why_unread
 from lenet_xp.pictures.levels import MIN_SIDE as MIN_SIDE
-from lenet_xp.pictures.levels import grey_levels, has_colours
-from lenet_xp.system.opencv import cv2, stderr_muted
+from lenet_xp.pictures.levels import grey_levels
+from lenet_xp.system.opencv import cv2
 
 MAX_PIXELS = 50_000_000  # pixels: width times height
 MAX_BYTES = 256 * 2**20  # bytes: size of a file
@@ -33,9 +32,6 @@ MAX_SLOW_PIXELS = 2_000_000
 
 MAX_PAGES = 200  # pages or frames of a file
 MAX_ALL_PIXELS = 1_000_000_000  # pixels: over all pages of a file
-
-# pixels: converted at a time; Pillow's own conversion to an array holds a picture three times
-_STRIP_PIXELS = 2**20
 
 Result = TypeVar("Result")
 
@@ -99,42 +95,29 @@ class ImageFile:
             most = MAX_ALL_PIXELS // 1_000_000
             raise InputError(f"{self.name}: its pages have over {most:,} megapixels; split it")
 
-    def page(
-        self, number: int = 0, admit: Callable[[int], object] = bool, colour: bool = False
-    ) -> np.ndarray:
+    def page(self, number: int = 0, colour: bool = False) -> np.ndarray:
         """The pixels of a page, from 0: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGBA.
 
         The dtype is uint8, or that of the file's numbers: uint16, int32, uint32 or float32. EXIF
         rotation is applied, palettes are resolved. Later pages cost less in their order: frames of
         an animation build on one another. Bytes that are cut short or no image, and images under 4
         pixels a side or over 50 megapixels raise InputError.
-        admit: called with the number of pixels before they are decoded. colour: whether a JPEG
-        keeps its colours.
+        colour: whether a JPEG keeps its colours.
         """
-        with stderr_muted:
-            if self._is_jpeg:
-                return jpeg.decode_jpeg(self.data, self.name, _check_size, admit, colour)
-            return self._guarded(lambda: self._decoded(number, admit))
+        if self._is_jpeg:
+            return jpeg.decode_jpeg(self.data, self.name, _check_size, colour)
+        return self._guarded(lambda: self._decoded(number))
 
     def grey(self, number: int = 0) -> np.ndarray:
         """The grey levels of a page, (H, W) uint8; see `page`."""
         return grey_levels(self.page(number))
-
-    def has_colours(self, pixels: np.ndarray) -> bool:
-        """Whether the first page, of which `page` has given the pixels, is in colour."""
-        if self._is_jpeg:  # whose pixels are grey already
-            how = cv2.IMREAD_REDUCED_COLOR_8
-            with stderr_muted, suppress(cv2.error):
-                small = cv2.imdecode(np.frombuffer(self.data, np.uint8), how)
-                return small is not None and has_colours(small)
-        return has_colours(pixels)
 
     @cached_property
     def _counted(self) -> tuple[int, int]:
         """The number of pages and the pixels of all."""
         if self._is_jpeg:
             return 1, 0
-        return self._guarded(lambda: count_frames(self._picture, self.data, MAX_PAGES + 1))
+        return self._guarded(lambda: count_frames(self._picture, MAX_PAGES + 1))
 
     @cached_property
     def _picture(self) -> Image.Image:
@@ -142,17 +125,16 @@ class ImageFile:
             raise InputError(f"{self.name}: is empty; copy or download it again")
         return open_picture(self.data)  # reads the header only
 
-    def _decoded(self, number: int, admit: Callable[[int], object]) -> np.ndarray:
+    def _decoded(self, number: int) -> np.ndarray:
         picture, name = self._picture, self.name
         if number != picture.tell():
             picture.seek(number)
         width, height = picture.size
         _check_size(width, height, name)
-        tiles, admitted = getattr(picture, "tile", ()), width * height
-        if admitted > MAX_SLOW_PIXELS and any("ppm" in each[0] for each in tiles):
+        tiles = getattr(picture, "tile", ())
+        if width * height > MAX_SLOW_PIXELS and any("ppm" in each[0] for each in tiles):
             problem = "too large where levels are text or do not end at 255; save it as PNG"
             raise InputError(f"{name}: is {width}x{height} pixels, {problem}")
-        admit(admitted)
         # Of colours of 16 bits Pillow takes the upper eight.
         deep = picture.mode[0] in "RL" and any(";16" in str(each[3]) for each in tiles)
         picture.load()
@@ -180,7 +162,7 @@ class ImageFile:
         except (InputError, MemoryError):
             raise
         except UnidentifiedImageError as error:
-            raise InputError(f"{name}: {_unknown(self.data)}") from error
+            raise InputError(f"{name}: {why_unread(self.data)}") from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise InputError(f"{name}: {_TOO_LARGE}") from error
         except Exception as error:  # each decoder has exceptions of its own for damaged data
@@ -188,30 +170,18 @@ class ImageFile:
             raise InputError(f"{name}: is damaged ({reason}); copy or download it again") from error
 
 
-def _unknown(data: bytes) -> str:
-    """What is wrong with a file that is no picture that can be read, and what to do."""
-    kind = name_of(data)
-    if kind == "HEIC":
-        return "is a HEIC picture, which needs pip install pillow-heif; or save it as JPEG"
-    if kind == "AVIF":
-        return "is an AVIF picture, which needs pip install -U pillow; or save it as JPEG"
-    if kind == "PDF":
-        return "is a PDF, not an image; save its pages as PNG or TIFF"
-    return f"is {kind + ', ' if kind else ''}not an image that can be read; give {KINDS}"
-
-
 def _pixels(picture: Image.Image) -> np.ndarray:
     """The pixels of a picture, as `ImageFile.page` returns them."""
-    if picture.mode == "F":
-        return _by_strips(picture, np.float32, np.asarray)
     if picture.mode == "I" and picture.format == "TIFF":  # as signed, whatever they are
         unsigned = 1 in np.atleast_1d(getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, 2))
-        return _by_strips(picture, np.int32, np.asarray).view(np.uint32 if unsigned else np.int32)
+        return np.asarray(picture).view(np.uint32 if unsigned else np.int32)
     if picture.mode.startswith("I"):  # 16-bit grey, held in 16 or 32 bits
-        return _by_strips(picture, np.uint16, lambda strip: np.asarray(strip).clip(0, 65535))
+        return np.asarray(picture).clip(0, 65535).astype(np.uint16)
+    if picture.mode == "F":
+        return np.asarray(picture)
     transparent = picture.mode.endswith(("A", "a")) or "transparency" in picture.info
     mode = "RGBA" if transparent else "L" if picture.mode in ("1", "L") else "RGB"
-    return _by_strips(picture, np.uint8, lambda strip: np.asarray(strip.convert(mode)))
+    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
 
 
 def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
@@ -223,23 +193,6 @@ def _turned(pixels: np.ndarray, orientation: object) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels
-
-
-def _by_strips(
-    picture: Image.Image, dtype: type, convert: Callable[[Image.Image], np.ndarray]
-) -> np.ndarray:
-    """The pixels of a picture, converted some rows at a time."""
-    width, height = picture.size
-    rows = max(1, _STRIP_PIXELS // width)
-    if rows >= height:
-        return convert(picture).astype(dtype)
-    result: np.ndarray = np.empty(0, dtype)
-    for top in range(0, height, rows):
-        strip = convert(picture.crop((0, top, width, min(top + rows, height))))
-        if top == 0:
-            result = np.empty((height, *strip.shape[1:]), dtype)
-        result[top : top + rows] = strip
-    return result
 
 
 def _check_size(width: int, height: int, name: str) -> None:

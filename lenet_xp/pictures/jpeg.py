@@ -4,7 +4,7 @@ It tells a file that is cut short from one that lacks its end mark alone.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -23,8 +23,7 @@ MAX_SCANNED_PIXELS = 1_000_000_000  # pixels: over all scans of a JPEG
 MAX_LACKING_PIXELS = 256
 MAX_LACKING_SHARE = 0.001  # of all pixels
 
-_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
-_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+_SEGMENT = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")  # its marker; others have no segment
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers: start of frame
 _END, _SCAN = 0xD9, 0xDA  # markers: end of image, start of scan
 _RESTARTS = [bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)]
@@ -34,24 +33,32 @@ def decode_jpeg(
     data: bytes,
     name: str,
     check_size: Callable[[int, int, str], None],
-    admit: Callable[[int], object],
     colour: bool = False,
 ) -> np.ndarray:
     """The grey levels of a JPEG, (H, W) uint8, or in colour red, green and blue, (H, W, 3).
 
-    check_size, admit: called before it is decoded, with its sides, and with its pixels.
+    check_size: called with its sides before it is decoded.
     A JPEG that is damaged or cut short raises InputError; one without its end mark alone is read.
     """
-    width, height, position = _frame(data, name)
+    width = height = scans = 0
+    ended, exact = False, set[int]()  # exact: coefficients of the light that have their last bit
+    for marker, content in _segments(data):
+        if marker in _FRAMES and not scans:
+            height, width = int.from_bytes(content[1:3]), int.from_bytes(content[3:5])
+        elif marker == _SCAN:
+            scans += 1
+            if len(content) >= 6 and content[1] <= 1 and content[-1] & 15 == 0:
+                exact.update(range(content[-3], content[-2] + 1))
+        ended = marker == _END
+    if not width:
+        raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
     check_size(width, height, name)
-    scans, ended, whole = _scans(data, position)
     limit = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
     if scans > limit:
         raise InputError(f"{name}: has {scans:,} scans, at most {limit} are read; save it anew")
-    admit(width * height)
     # OpenCV decodes JPEG three times as fast as Pillow, but fills missing parts with grey.
     image = _pixels(data if ended else data.rstrip(b"\xff") + b"\xff\xd9", colour)
-    if not ended and not (whole and image is not None and _is_whole(data)):
+    if not ended and not (len(exact) == 64 and image is not None and _is_whole(data)):
         raise InputError(f"{name}: is cut short; copy or download it again")
     if image is None:
         raise InputError(f"{name}: its JPEG data are damaged; copy or download it again")
@@ -65,43 +72,14 @@ def _pixels(data: bytes, colour: bool = False) -> np.ndarray | None:
     return None
 
 
-def _frame(data: bytes, name: str) -> tuple[int, int, int]:
-    """Width, height and position of a JPEG's frame header."""
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker in _FRAMES:
-            height = int.from_bytes(data[position + 5 : position + 7])
-            width = int.from_bytes(data[position + 7 : position + 9])
-            return width, height, position
-        if marker == 0xFF:  # a fill byte
-            position += 1
-        elif marker in _NO_LENGTH:
-            position += 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4])
-    raise InputError(f"{name}: its JPEG header is damaged; copy or download it again")
-
-
-def _scans(data: bytes, position: int) -> tuple[int, bool, bool]:
-    """The number of scans from a position on, whether the end mark follows, whether all are there.
-
-    All are there if each coefficient of the first component, the light, has its last bit.
-    """
-    scans, exact = 0, set[int]()  # exact: the coefficients to whose last bit a header brings it
-    while found := _SEGMENT.search(data, position):
-        marker, position = data[found.end() - 1], found.end()
-        if marker == _END:
-            return scans, True, True
-        # The segment is skipped, for it may hold a thumbnail with scans and an end of its own.
-        length = int.from_bytes(data[position : position + 2])
-        if marker == _SCAN:
-            scans += 1
-            scan = data[position + 2 : position + length]
-            if len(scan) >= 6 and scan[1] <= 1 and scan[-1] & 15 == 0:
-                exact.update(range(scan[-3], scan[-2] + 1))
-        position += length
-    return scans, False, len(exact) == 64
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The marker and the content of each segment, up to the end mark."""
+    position = marker = 0
+    while marker != _END and (found := _SEGMENT.search(data, position)):
+        marker, start = data[found.end() - 1], found.end()
+        # Its content is passed over, for it may hold a thumbnail with an end of its own.
+        position = start + int.from_bytes(data[start : start + 2]) * (marker != _END)
+        yield marker, data[start + 2 : position]
 
 
 def _is_whole(data: bytes) -> bool:

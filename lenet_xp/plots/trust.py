@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from lenet_xp.plots import canvas
 from lenet_xp.plots.canvas import BLUE, GREEN, GREY, ORANGE, percent
@@ -21,29 +21,25 @@ MAX_NAMED = 80  # groups: with more, their names would overlap
 
 
 def reliability(curves: dict[str, Reliability]) -> Figure:
-    """Draw one or two reliability diagrams by name, with their counts.
+    """Draw one or two reliability diagrams by name.
 
-    Whiskers are 95 % intervals. On the diagonal, accuracy equals confidence.
+    Whiskers are 95 % intervals: long ones where a bin holds few images. On the diagonal, accuracy
+    equals confidence.
     """
-    figure = canvas.new_figure(6.9, 7.8)
-    upper = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
-    lower = canvas.add_axes(figure, 1.1, 5.8, 5.4, 1.3)
-    upper.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1)
+    figure = canvas.new_figure(6.9, 6.0)
+    axes = canvas.add_axes(figure, 1.1, 1.1, 5.4, 4.2)
+    axes.plot((0, 1), (0, 1), ":", color=GREY, linewidth=1)
     for (name, curve), style in zip(curves.items(), STYLES, strict=False):
         ece = percent(expected_calibration_error(curve), digits=2)
-        _draw_bins(upper, curve, style, f"{name} (calibration error {ece})")
-    upper.set_ylabel("accuracy")
+        _draw_bins(axes, curve, style, f"{name} (calibration error {ece})")
     heading: dict[str, Any] = {"title": "Is it right as often as it says?", "alignment": "left"}
     heading["title_fontproperties"] = {"weight": "bold", "size": 12}
-    upper.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), frameon=False, **heading)
-    _draw_counts(lower, list(curves.values()))
-    lower.set_xlabel("confidence: the probability of the reading")
-    for axes in (upper, lower):
-        canvas.style_axes(axes, "both")
-        axes.set_xlim(-0.02, 1.02)
-        axes.xaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
-    upper.yaxis.set_major_formatter(PercentFormatter(**IN_PERCENT))
-    upper.set_ylim(-0.03, 1.03)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), frameon=False, **heading)
+    canvas.style_axes(axes, "both")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), ylabel="accuracy")
+    axes.set_xlabel("confidence: the probability of the reading")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(**IN_PERCENT))
     return canvas.finished(figure)
 
 
@@ -111,19 +107,3 @@ def _draw_bins(axes: Axes, curve: Reliability, style: tuple[str, str, str], labe
     ends = [wilson_interval(h, n) for h, n in zip(hits.tolist(), counts.tolist(), strict=True)]
     axes.vlines(x, *np.reshape(ends, (-1, 2)).T, color=colour, linewidth=1, alpha=0.6)
     axes.plot(x, y, line, color=colour, marker=marker, markersize=5, label=label)
-
-
-def _draw_counts(axes: Axes, curves: Sequence[Reliability]) -> None:
-    """Draw the number of images in each bin, one bar per curve side by side."""
-    for number, (curve, (colour, *_)) in enumerate(zip(curves, STYLES, strict=False)):
-        width = np.diff(curve.edges) / len(curves)
-        left = curve.edges[:-1] + number * width
-        axes.bar(left, curve.counts, 0.9 * width, align="edge", color=colour)
-    # Most images are in the last bin, and a single image elsewhere must still be visible.
-    axes.set_yscale("symlog", linthresh=1)
-    largest = max(1, *(int(curve.counts.max()) for curve in curves))
-    ticks = [0, *(10**power for power in range(len(str(largest))))]
-    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(0, 1.5 * largest)
-    axes.set_ylabel("images")

@@ -4,8 +4,9 @@ Every function creates its files in an existing folder and raises InputError if 
 written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from lenet_xp.letters.alphabet import letter
 from lenet_xp.scores.calibration import BINS, errors_of
 from lenet_xp.scores.intervals import wilson_interval
 from lenet_xp.scores.metrics import GroupScore
-from lenet_xp.scores.predictions import write_predictions
 from lenet_xp.scores.rejection import RejectionCurve
 from lenet_xp.scores.summary import Scores
 from lenet_xp.system.files import FilePath, make_folder, write_csv, write_json, write_text
 from lenet_xp.system.text import text_table
 
+PREDICTIONS = "predictions.csv"
+FIRST, LAST = ("file", "true", "read"), ("writer",)  # its columns; between them one for each class
 MAX_THRESHOLDS = 200  # rows: of rejection.csv, because a point per image is too many
 
 
@@ -91,6 +93,23 @@ def write_rejection(folder: Path, curve: RejectionCurve) -> None:
         for i in places
     ]
     write_csv(folder / "rejection.csv", ("threshold", "coverage", "accuracy"), rows)
+
+
+def write_predictions(folder: Path, scores: Scores, files: Mapping[int, str]) -> None:
+    """Write a row for each image, with its probabilities at the temperature, in the set's order.
+
+    files: place in the data set and name of each image. The writer is empty where unknown.
+    """
+    names, places = scores.class_names, list(files)
+
+    def rows() -> Iterator[list[Any]]:
+        for i in np.argsort(places):
+            true, read = names[scores.labels[i]], names[scores.predictions[i]]
+            shares = (f"{each:.6g}" for each in scores.scaled[i])
+            writer = "" if scores.groups is None else scores.groups[i]
+            yield [files[places[i]], true, read, *shares, writer]
+
+    write_csv(folder / PREDICTIONS, (*FIRST, *names, *LAST), rows())
 
 
 def write_per_writer(folder: Path, scores: Sequence[GroupScore]) -> None:

@@ -1,7 +1,7 @@
 """The one reader of .npz files, which trusts nothing that a file declares; and containers.
 
 `numpy.load` allocates what an array's header declares, and unpacks any amount of data. Here shapes
-and dtypes are read first, values are read a piece at a time, and no pickle is ever opened.
+and dtypes are read first and compared with what is there, and no pickle is ever opened.
 A container is an .npz file whose array "header" is a JSON text with a checksum.
 """
 
@@ -10,17 +10,15 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from lenet_xp.system.files import FilePath, atomic_write
 
-PIECE = 4 * 2**20  # bytes: read at a time, of values and of the list of members
+PIECE = 4 * 2**20  # bytes: of a member read at a time, and of the list of members at most
 MAX_CONTAINER = 64 * 2**20  # bytes: of all arrays of a model file; a LeNet-5 takes far fewer
 MAX_ARRAYS = 1000  # arrays: in a container
 MAX_HEADER = 4 * 2**20  # bytes: of a container's JSON text, which takes up to 30 times as many
@@ -50,50 +48,30 @@ class CappedReads(io.FileIO):
         return super().read(size)
 
 
-Header = Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]
-
-
 class LazyArray:
-    """The header of an array in a file: name, shape, dtype, nbytes; its values are not read yet.
+    """The header of an array in an archive: name, shape, dtype, nbytes; its values are not read.
 
-    opened: opens the file at its header. header: gives shape, whether in Fortran's order, dtype.
+    ValueError for a header that is unsafe, or declares more than the member has.
     """
 
-    def __init__(self, name: str, opened: Callable[[], IO[bytes]], header: Header):
-        self.name, self._open, self._header = name, opened, header
-        with opened() as file:
-            self.shape, self._fortran, self.dtype = header(file)
+    def __init__(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
+        self.name = member.filename.removesuffix(".npy")
+        self._archive, self._member = archive, member
+        with archive.open(member) as file:
+            self.shape, self._fortran, self.dtype = _array_header(file)
         self.nbytes = math.prod(self.shape) * self.dtype.itemsize
-
-    def pieces(self) -> Iterator[np.ndarray]:
-        """Yield the values as stored, flat, by PIECE bytes; ValueError for more or fewer."""
-        step = PIECE // self.dtype.itemsize * self.dtype.itemsize or self.dtype.itemsize
-        with self._open() as file:
-            self._header(file)
-            for start in range(0, self.nbytes, step):
-                size = min(step, self.nbytes - start)
-                data = file.read(size)
-                if len(data) < size:
-                    raise ValueError(f"{self.name} is cut short")
-                yield np.frombuffer(data, self.dtype)
-            if file.read(1):  # zipfile and gzip verify checksums at the end
-                raise ValueError(f"{self.name} holds more than it declares")
-
-    def converted(
-        self, dtype: DTypeLike, convert: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Return the array with `convert` applied to each piece; ValueError as in `pieces`."""
-        flat, filled = np.empty(math.prod(self.shape), dtype), 0
-        for piece in self.pieces():
-            flat[filled : filled + len(piece)] = convert(piece)
-            filled += len(piece)
-        return flat.reshape(self.shape, order="F" if self._fortran else "C")
+        if self.nbytes > member.file_size:
+            raise ValueError(f"{self.name} declares {self.nbytes:,} bytes and holds fewer")
 
     def read(self, max_bytes: int) -> np.ndarray:
-        """Return the array; ValueError if it has more than `max_bytes`, and as in `pieces`."""
+        """Return the array; ValueError if it has more than `max_bytes`, or others than declared."""
         if self.nbytes > max_bytes:
             raise ValueError(f"{self.name} declares {self.nbytes:,} bytes")
-        return self.converted(self.dtype, np.asarray)
+        with self._archive.open(self._member) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):  # zipfile verifies the checksum at the end
+                raise ValueError(f"{self.name} holds more than it declares")
+        return np.asarray(array)
 
 
 @contextmanager
@@ -158,13 +136,7 @@ def read_container(
 def _lazy_arrays(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> dict[str, LazyArray]:
     if any(each.compress_type not in UNPACKED for each in members):
         raise Damaged("it is compressed in another way than NumPy's")
-    arrays = {}
-    for each in members:
-        name = each.filename.removesuffix(".npy")
-        array = arrays[name] = LazyArray(name, partial(archive.open, each), _array_header)
-        if array.nbytes > each.file_size:
-            raise ValueError(f"{name} declares {array.nbytes:,} bytes and holds fewer")
-    return arrays
+    return {each.name: each for each in (LazyArray(archive, member) for member in members)}
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

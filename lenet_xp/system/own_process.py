@@ -1,7 +1,7 @@
 """A command owns its process; the library is a guest in somebody's.
 
 What all threads of a process share only its owner may change: the threads of the matrix library,
-file descriptor 2, filters of warnings, handlers of loggers, and copies of the process by fork.
+file descriptor 2, filters of warnings and handlers of loggers.
 """
 
 import logging
@@ -21,13 +21,14 @@ _owners = 0  # blocks of `owned` that are open
 def owned() -> Iterator[None]:
     """While the block runs, this process is the package's: only a command says so.
 
-    Matrix products take one thread each, and Pillow and matplotlib neither warn nor log.
+    Matrix products take one thread each, Pillow and matplotlib neither warn nor log, and what C
+    libraries print of damaged files is dropped.
     """
     global _owners
     pillow, silent = logging.getLogger("PIL"), logging.NullHandler()
     matplotlib = logging.getLogger("matplotlib")
     level = matplotlib.level
-    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+    with _muted(), threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         pillow.addHandler(silent)  # else its errors go to standard error
         matplotlib.setLevel(logging.ERROR)  # it warns of its cache folder
@@ -38,6 +39,24 @@ def owned() -> Iterator[None]:
             _owners -= 1
             pillow.removeHandler(silent)
             matplotlib.setLevel(level)
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Drop what is written to descriptor 2; what a command says goes through another.
+
+    libjpeg, libtiff and others write there directly, lines that a hostile file can influence.
+    """
+    saved = None
+    with suppress(OSError), open(os.devnull, "wb") as devnull:  # it may be closed
+        saved = os.dup(2)
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        if saved is not None:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def is_owned() -> bool:

@@ -1,8 +1,8 @@
 """Worker processes, which share arrays with this one and do their matrix products in one thread.
 
-A command forks them. In a program with threads of its own a fork may wait for a lock that no thread
-of the copy will ever free. So the library asks a server for them: a fresh interpreter with a single
-thread, started at the first need, which forks them for as long as this process lives.
+A fork of a program with threads of its own, or with a GPU, may wait for a lock that no thread of
+the copy will ever free. So a server forks them: a fresh interpreter with a single thread, which
+starts at the first need and lives as long as this process.
 """
 
 import atexit
@@ -19,10 +19,10 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -40,7 +40,7 @@ MAX_MESSAGE = 4096  # bytes
 SUCCESS = b"ok"  # a worker process's answer; any other is an error message
 PROGRAM = (  # of the server
     "import json, sys; sys.path[:], *how = json.loads(sys.argv[1]); "
-    "from lenet_xp.system.worker_server import serve; serve(*how)"
+    "from lenet_xp.system.processes import serve; serve(*how)"
 )
 
 # Read by the matrix libraries when they are loaded, so they count for a fresh interpreter alone.
@@ -64,7 +64,6 @@ class WorkerProcess:
     def __init__(self, job: Job, shapes: Shapes):
         self._job, self._shapes = job, dict(shapes)
         self.pid = 0
-        self._child = False  # whether this process must wait for it
 
     def launch(self) -> None:
         """Begin to start it, which makes `arrays`. Raises WorkerFailed where it cannot be."""
@@ -73,13 +72,8 @@ class WorkerProcess:
                 self.arrays = _mapped(memory.fileno(), self._shapes)
                 self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 with other:
-                    daemon = multiprocessing.current_process().daemon
-                    main = threading.current_thread() is threading.main_thread()
-                    if is_owned() and main and not daemon:
-                        self._fork(other)
-                    else:
-                        files = [other.fileno(), memory.fileno()]
-                        _server(os.getpid()).start(self._job, self._shapes, files)
+                    files = [other.fileno(), memory.fileno()]
+                    _server(os.getpid()).start(self._job, self._shapes, files)
         except Exception as error:  # the system's, the host's, or that of a job with no pickle
             raise _cannot_start(error) from error
 
@@ -122,29 +116,6 @@ class WorkerProcess:
             while self._socket.recv(MAX_MESSAGE):
                 pass
         self._socket.close()
-        if self._child:
-            with suppress(ChildProcessError):  # the host waits for all its children
-                os.waitpid(self.pid, 0)
-            self._child = False
-
-    def _fork(self, other: socket.socket) -> None:
-        # The parent alone answers Ctrl-C and the like: the child inherits the blocked signals.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            with warnings.catch_warnings():
-                # Python warns of locks that other threads may hold; the child takes none of theirs.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                host = os.getpid()
-                self.pid = os.fork()
-            if self.pid == 0:
-                try:
-                    self._socket.close()
-                    live(other, lambda: self._job(self.arrays), host)
-                finally:
-                    os._exit(0)
-            self._child = True
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_all(stack: ExitStack, workers: Sequence[WorkerProcess]) -> bool:
@@ -173,10 +144,53 @@ def can_start() -> bool:
     return sys.platform == "linux" and not frozen and bool(multiprocessing.spawn.get_executable())
 
 
-def live(channel: socket.socket, make: Callable[[], Serve], host: int) -> None:
-    """Run in a worker process: answer numbers until the channel or the process `host` ends."""
+def serve(control: int, host: int) -> None:
+    """Run in the server: fork a worker process for each request on the socket `control`.
+
+    It ends when the socket's other end closes. host: the process that asks, which may die while a
+    copy of its end of the socket lives on.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the host alone answers Ctrl-C
+    channel = socket.socket(fileno=control)
+    waiting = _poller(channel)
+    while is_alive(host):
+        if not waiting.poll(1000 * HOST_CHECK):
+            continue
+        try:
+            module, files, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 3)
+        except OSError:
+            return
+        if not module:
+            return
+        with suppress(Exception):  # once for all workers; where it fails, the worker says so
+            import_module(module.decode())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            with socket.socket(fileno=files.pop(0)) as other:
+                other.send(f"{error.strerror}".encode())
+            pid = -1
+        if pid == 0:
+            try:
+                channel.close()
+                live(*files)
+            finally:
+                os._exit(0)
+        for each in files:
+            os.close(each)
+
+
+def live(channel_file: int, memory: int, request: int) -> None:
+    """Run in a process that the server has forked: do what `_Server.start` asks for.
+
+    It answers numbers until the channel or the host ends.
+    """
+    channel = socket.socket(fileno=channel_file)
     try:
-        serve = make()
+        with os.fdopen(request, "rb") as file:
+            host, shapes = pickle.load(file)
+            serve = pickle.load(file)(_mapped(memory, shapes))
     except BaseException as error:
         channel.send(f"{type(error).__name__}: {error}".encode()[:MAX_MESSAGE])
         return
@@ -199,14 +213,6 @@ def live(channel: socket.socket, make: Callable[[], Serve], host: int) -> None:
         channel.send(answer)
 
 
-def live_as_asked(channel: int, memory: int, request: int) -> None:
-    """Run in a process that the server has forked: do what `_Server.start` asks for."""
-    with os.fdopen(request, "rb") as file:
-        host, shapes = pickle.load(file)
-        arrays = _mapped(memory, shapes)
-        live(socket.socket(fileno=channel), lambda: pickle.load(file)(arrays), host)
-
-
 def is_alive(process: int) -> bool:
     """Whether a process lives. A socket does not tell while copies of its other end are open."""
     try:
@@ -221,13 +227,13 @@ def _receive(channel: socket.socket) -> bytes:
     # A process that sleeps on its socket takes some tenths of a millisecond to wake on a virtual
     # machine, a twentieth of a training step. While it polls, any other process may have its core.
     until = time.perf_counter() + POLLING_TIME
-    poll = poller(channel)
+    poll = _poller(channel)
     while not poll.poll(0) and time.perf_counter() < until:
         os.sched_yield()
     return channel.recv(MAX_MESSAGE)
 
 
-def poller(channel: socket.socket) -> "select.poll":
+def _poller(channel: socket.socket) -> "select.poll":
     """What tells whether a message waits; `select` knows no descriptors above 1,023."""
     poll = select.poll()
     poll.register(channel, select.POLLIN)

@@ -113,7 +113,7 @@ def _prepare() -> None:
         shut, sys.stdout = sys.stdout is None, _text(raw, sys.stdout)
         raw.shut = shut
     if sys.stderr is None or _is_own(sys.stderr, sys.__stderr__, 2):
-        # On a descriptor of its own: 2 is muted while C libraries decode pictures.
+        # On a descriptor of its own: 2 is muted while a command runs.
         sys.stderr = _text(_NeverFails(os.dup(2), "w"), sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # code points where Tifinagh cannot be shown

@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 import shlex
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,18 +61,11 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Seque
     """
     columns = []
     for index, column in enumerate(zip(header, *rows, strict=True)):
-        width = max(map(_width, column))
-        spaced = [(" " * (width - _width(text)), text) for text in column]
-        columns.append([text + space if index in left else space + text for space, text in spaced])
+        width = max(map(len, column))
+        columns.append(
+            [each.ljust(width) if index in left else each.rjust(width) for each in column]
+        )
     return "".join("  ".join(cells).rstrip() + "\n" for cells in zip(*columns, strict=True))
-
-
-def _width(text: str) -> int:
-    """The columns that `text` takes on a terminal: accents none, Chinese characters two."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
-    )
 
 
 def problem_with(class_names: Sequence[str]) -> str | None:

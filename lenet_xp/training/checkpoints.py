@@ -12,11 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -224,51 +224,28 @@ def stop_requests() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Lock a folder for this process; the lock ends with it. InputError if another one has it."""
-    path = Path(folder) / ".lock"
-    handle = _acquire(path)
-    try:
+    """Lock a folder for this process; the lock ends with it. InputError if another one has it.
+
+    Where a system cannot lock a folder, as on some network disks, nothing is locked.
+    """
+    with ExitStack() as stack:
+        if sys.platform != "win32":
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{folder}: another run is writing there; wait for its end, "
+                    "or choose another --out"
+                ) from error
+            except OSError:
+                pass
         yield
-    finally:
-        with suppress(OSError):  # gone already, or open on a system that minds
-            path.unlink()
-        handle.close()
-
-
-def _acquire(path: Path) -> BinaryIO:
-    while True:
-        try:
-            handle = path.open("ab")
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-        try:
-            _lock(handle)
-        except OSError as error:
-            handle.close()
-            raise InputError(
-                f"{path.parent}: another run is writing there; wait for its end, "
-                "or choose another --out"
-            ) from error
-        # Its last holder may have removed the file between our opening and our locking it.
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(handle.fileno()), path.stat()):
-                return handle
-        handle.close()
-
-
-def _lock(handle: BinaryIO) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class CheckpointTimer:

@@ -84,10 +84,9 @@ def _source(door: str, suffix: str, hostile: Callable[[Random], tuple[bytes, str
 
 
 def _table(rng: Random, base: Path) -> Case:
-    """A table or idx files in a folder of their own."""
-    kind = rng.choice((tables.labels, tables.pixels, tables.idx))
-    files, words = kind(rng)
-    command, arguments = _of_data(rng, "data" if kind is tables.idx else "data/x.csv")
+    """A table in a folder of its own."""
+    files, words = tables.labels(rng)
+    command, arguments = _of_data(rng, "data/x.csv")
     files = {f"data/{name}": data for name, data in files.items()}
     return Case("table", words, command, arguments, files, "out" if command == "train" else None)
 

@@ -1,10 +1,8 @@
-"""Tables of labels and of pixels, and idx files, that lie, lead out or are damaged."""
+"""Tables of labels that lie, lead out or are damaged."""
 
-import gzip
-import struct
 from random import Random
 
-from fuzzing import arrays, zips
+from fuzzing import zips
 from fuzzing.mutate import mutated
 
 CELLS = (
@@ -23,30 +21,6 @@ def labels(rng: Random) -> tuple[dict[str, bytes], str]:
     if header.startswith("label"):
         rows = [row[::-1] for row in rows]
     return files | {"x.csv": _text(rng, header, rows, mark)}, f"labels {header!r}"
-
-
-def pixels(rng: Random) -> tuple[dict[str, bytes], str]:
-    """A table of pixels, x.csv."""
-    rows = [[n % 2, *(rng.choice((0, 255)) for _ in range(16))] for n in range(40)]
-    header = rng.choice((",".join(["label", *map(str, range(16))]), ""))
-    return {"x.csv": _text(rng, header, rows, ",")}, f"pixels {header[:9]!r}"
-
-
-def idx(rng: Random) -> tuple[dict[str, bytes], str]:
-    """The four files of MNIST, one of them damaged or missing."""
-    files = {}
-    for part, name in (("train", "train"), ("test", "t10k")):
-        for what, key in (("images", "x"), ("labels", "y")):
-            array = arrays.honest()[f"{key}_{part}"].astype("u1")
-            head = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-            files[f"{name}-{what}-idx{array.ndim}-ubyte"] = head + array.tobytes()
-    name = rng.choice(list(files))
-    data, words = mutated(rng, files.pop(name)[: rng.choice((20, 10**6))])
-    if rng.random() < 0.4:
-        data = gzip.compress(data)
-        data, words = mutated(rng, data) if rng.random() < 0.5 else (data, words)
-        name += ".gz"
-    return files | {name: data} if rng.random() < 0.95 else files, f"idx {name}: {words}"
 
 
 def _text(rng: Random, header: str, rows: list, mark: str) -> bytes:

@@ -251,12 +251,10 @@ def test_avif_is_read_where_pillow_can(monkeypatch):
     "data, words",
     [
         (b"%PDF-1.7\n%...", "is a PDF, not an image; save its pages as PNG"),
-        (b"8BPS\0\1" + b"\0" * 40, "is Adobe Photoshop, not an image that can be read; give JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is Encapsulated Postscript, not an image"),
-        (b"\0\0\1\0\1\0" + b"\0" * 40, "is Windows Icon, not an image"),
+        (b"8BPS\0\1" + b"\0" * 40, "is not an image that can be read; give JPEG, PNG"),
     ],
 )
-def test_a_format_that_is_not_read_is_named(data, words):
+def test_a_format_that_is_not_read_is_told(data, words):
     with pytest.raises(InputError, match=words):
         ImageFile(data, "a").page()
 

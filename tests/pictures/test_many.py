@@ -1,8 +1,5 @@
-"""Many pictures at once: each as if alone, few of them in memory, large ones one after another."""
+"""Many pictures at once: each as if alone, few of them in memory."""
 
-import os
-import threading
-import time
 import weakref
 from contextlib import contextmanager
 
@@ -37,10 +34,9 @@ def advanced(monkeypatch):
 
 @pytest.mark.parametrize("count", [0, 1, 128, 129, 300])
 def test_each_picture_is_preprocessed_as_if_alone_and_counted_once(count, advanced):
-    def picture(index, admit):
+    def picture(index):
         if index % 50 == 7:
             raise InputError(f"{index}: is broken")
-        admit(32 * 32)
         return drawn(index)
 
     images, errors = prepare(count, picture, SAME, "name", True)
@@ -55,7 +51,7 @@ def test_each_picture_is_preprocessed_as_if_alone_and_counted_once(count, advanc
 
 
 def test_another_error_ends_it(advanced):
-    def picture(index, admit):
+    def picture(index):
         if index == 3:
             raise ZeroDivisionError
         return drawn(index)
@@ -64,16 +60,13 @@ def test_another_error_ends_it(advanced):
         prepare(300, picture, SAME, "name", False)
 
 
-@pytest.mark.parametrize("asked_first", [True, False])
-def test_a_task_holds_a_few_pictures_at_a_time(monkeypatch, asked_first):
+def test_a_task_holds_a_few_pictures_at_a_time(monkeypatch):
     """Of 1,024 pixels each where 3,500 may be held: three, and the one that is on its way."""
     monkeypatch.setattr(many, "MAX_HELD", 3500)
     monkeypatch.setattr(many, "MAX_WORKERS", 1)
     before, alive = [], []
 
-    def picture(index, admit):
-        if asked_first:
-            admit(32 * 32)
+    def picture(index):
         alive.append(sum(each() is not None for each in before))
         found = drawn(index)
         before.append(weakref.ref(found))
@@ -82,45 +75,6 @@ def test_a_task_holds_a_few_pictures_at_a_time(monkeypatch, asked_first):
     images, _ = prepare(40, picture, SAME, "name", False)
     assert 2 <= max(alive) <= 4
     np.testing.assert_array_equal(images[39], SAME.apply(drawn(39)))
-
-
-def large(monkeypatch, pixels, meet):
-    """Prepare four large pictures of so many pixels where 10,000 are free in all."""
-    monkeypatch.setattr(many, "MAX_HELD", 1000)
-    monkeypatch.setattr(many, "MAX_PIXELS", 10_000)
-    monkeypatch.setattr(many, "CHUNK", 1)
-
-    def picture(index, admit):
-        admit(pixels)
-        meet()
-        return drawn(index)
-
-    images, errors = prepare(4, picture, SAME, "name", False)
-    assert not errors
-    for index in range(4):
-        np.testing.assert_array_equal(images[index], SAME.apply(drawn(index)))
-
-
-def test_large_pictures_that_do_not_fit_together_wait_for_one_another(monkeypatch):
-    inside, most, lock = [0], [0], threading.Lock()
-
-    def meet():
-        with lock:
-            inside[0] += 1
-            most[0] = max(most[0], inside[0])
-        time.sleep(0.05)
-        with lock:
-            inside[0] -= 1
-
-    for pixels in (5001, 10_000):
-        large(monkeypatch, pixels, meet)
-    assert most == [1]
-
-
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two threads")
-def test_large_pictures_that_fit_together_do_not_wait(monkeypatch):
-    meeting = threading.Barrier(2, timeout=20)  # broken where one waits for the other
-    large(monkeypatch, 5000, meeting.wait)
 
 
 def test_the_first_problem_stands_for_all():

@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from lenet_xp.commands import terminal
 from lenet_xp.errors import InputError
 from lenet_xp.pictures.image_file import ImageFile
 from lenet_xp.system import streams
-from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system.own_process import owned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,14 +97,13 @@ def test_commands_are_silent_on_where_matplotlib_keeps_its_cache(run, tmp_path):
 PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {root!r})
-from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system import streams
 from lenet_xp.system.own_process import owned
 
 streams._prepare()
 before = sys.stderr
-with owned(), stderr_muted:
-    with stderr_muted:
+with owned():
+    with owned():
         os.write(2, b"a library\\n")
         print("we", file=sys.stderr)
     os.write(2, b"still a library\\n")
@@ -131,10 +128,9 @@ CLOSED = """
 import os, sys
 os.close(2)
 sys.path.insert(0, {root!r})
-from lenet_xp.system.opencv import stderr_muted
 from lenet_xp.system import streams
 from lenet_xp.system.own_process import owned
-with owned(), stderr_muted:
+with owned():
     pass
 print("through")
 """
@@ -145,22 +141,6 @@ def test_without_standard_error():
         [sys.executable, "-c", CLOSED.format(root=str(ROOT))], capture_output=True, text=True
     )
     assert done.stdout == "through\n"
-
-
-def test_many_threads_leave_it_as_it_was(capfd):
-    def work():
-        for _ in range(200):
-            with stderr_muted:
-                pass
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    with owned():
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    os.write(2, b"heard\n")
-    assert capfd.readouterr().err == "heard\n"
 
 
 def test_an_error_of_many_words_is_shortened(capsys):

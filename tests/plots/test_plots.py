@@ -319,8 +319,7 @@ def test_reliability_of_one_and_of_two(tmp_path, count):
     one, two = read(tmp_path / "one.png"), read(tmp_path / "two.png")
     assert one.shape == two.shape and (one != two).any()
     if count:
-        assert orange(one) > 100  # bars of the only curve are twice as wide
-        assert orange(two) < orange(one)
+        assert orange(one) > 50 and orange(two) > 50
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3000])

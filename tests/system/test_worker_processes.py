@@ -1,7 +1,6 @@
 """Work in processes: the same gradients and readings, and no process is left running.
 
-`how` runs a test twice: as a command, which forks its workers, and as a library in somebody's
-process, where a server starts them.
+`how` runs a test twice: as a command, and as a library in somebody's process.
 """
 
 import gc
@@ -38,9 +37,9 @@ PREPROCESSING = Preprocessing(mean=0.4, std=0.3)
 SOON = 10.0  # seconds: a process that has not ended by then never will
 
 
-@pytest.fixture(params=["forked", "served"])
+@pytest.fixture(params=["command", "library"])
 def how(request):
-    with owned() if request.param == "forked" else nullcontext():
+    with owned() if request.param == "command" else nullcontext():
         yield request.param
 
 
@@ -92,9 +91,7 @@ def test_another_process_gives_the_gradients_of_a_local_one(batch, how, stack):
 
 @pytest.mark.parametrize("threads", (1, 3))
 @pytest.mark.parametrize("recipe", (CLASSIC, BEST))
-def test_forked_and_served_processes_and_threads_train_to_the_same_bits(
-    batch, recipe, threads, monkeypatch
-):
+def test_processes_and_threads_train_to_the_same_bits(batch, recipe, threads, monkeypatch):
     recipe = replace(recipe, epochs=2, batch_size=32)  # the last batch is of 6
     results = []
     for possible, process in ((True, owned), (True, nullcontext), (False, owned)):
@@ -140,7 +137,7 @@ def test_a_failure_in_the_process_is_reported(how, stack):
 def test_a_process_that_cannot_begin(how, stack):
     """A command is told; the library does the work in another way."""
     workers = [WorkerProcess(working, SHAPES), WorkerProcess(unable, SHAPES)]
-    if how == "forked":
+    if how == "command":
         with pytest.raises(WorkerFailed, match="cannot work: ZeroDivisionError: from the start"):
             start_all(stack, workers)
     else:
@@ -192,16 +189,6 @@ def test_without_a_server_threads_do_the_work(batch, monkeypatch):
     assert result.epochs == 1 and np.isfinite(model.values).all()
 
 
-def test_a_fork_that_the_system_refuses_is_told_in_words(stack, monkeypatch):
-    def refuse():
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(os, "fork", refuse)
-    expected = r"cannot start a worker process \(Resource temp.*\); give fewer with --threads"
-    with owned(), pytest.raises(WorkerFailed, match=expected):
-        start_all(stack, [WorkerProcess(working, SHAPES)])
-
-
 @pytest.mark.parametrize(
     ("place", "error"),
     [
@@ -241,14 +228,14 @@ def test_a_batch_is_read_alike_in_processes_and_in_threads(batch, how, possible,
         WorkerThreads(3) as workers,
         BatchReader(model, PREPROCESSING, workers, capacity=70) as read,
     ):
-        assert len(read._processes) == {"forked": 2, "served": 3}[how] * possible
+        assert len(read._processes) == {"command": 2, "library": 3}[how] * possible
         for count in (70, 1, 0, 33, 65):
             np.testing.assert_allclose(read(images[:count]), expected[:count], atol=1e-6)
         many = np.concatenate([images, images])  # more than the processes have room for
         np.testing.assert_allclose(read(many), np.concatenate([expected, expected]), atol=1e-6)
 
 
-def test_many_images_are_read_in_processes(rng, how, monkeypatch):
+def test_many_images_are_read_in_processes_by_a_guest(rng, how, monkeypatch):
     monkeypatch.setattr(inference, "MIN_IN_PROCESSES", 60)
     started = []
     monkeypatch.setattr(inference, "start_all", partial(_noted, started))
@@ -257,7 +244,7 @@ def test_many_images_are_read_in_processes(rng, how, monkeypatch):
     expected = ForwardPass(model, PREPROCESSING, 70)(images)
     got = inference.predict_probabilities(model, images, PREPROCESSING, threads=2)
     np.testing.assert_allclose(got, expected, atol=1e-6)
-    assert len(started) == {"forked": 1, "served": 2}[how]
+    assert len(started) == {"command": 0, "library": 2}[how]
 
 
 def _noted(started, stack, workers):

@@ -1,4 +1,4 @@
-"""lenet-xp compare: finished runs in one table, and which differences may be chance."""
+"""Comparing runs: finished runs in one table, and which differences may be chance."""
 
 import csv
 import json
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from commandline import QUICK, call, files_in, letters_folder
 
-from lenet_xp.scores.predictions import write_predictions
 from lenet_xp.scores.summary import Scores
+from lenet_xp.scores.tables import write_predictions
 from lenet_xp.system.files import write_json
 
 __all__ = ["call"]  # the fixture

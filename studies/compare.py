@@ -1,17 +1,19 @@
-"""The command `compare`: finished runs in one table, and whether they differ by chance."""
+"""Compare finished runs in one table, and test whether they differ by chance."""
 
+import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lenet_xp.commands.terminal import parser, path, print_json
+from lenet_xp.commands.terminal import parser, path, print_json, run
 from lenet_xp.errors import InputError
-from lenet_xp.scores.predictions import PREDICTIONS, Readings, mcnemar, read_predictions
+from lenet_xp.scores.tables import FIRST, LAST, PREDICTIONS
 from lenet_xp.system.text import printable, reason_of, text_table
 from lenet_xp.training.checkpoints import resume_command
 
 EXAMPLES = """\
-  lenet-xp compare runs/classic-synthetic runs/best-synthetic
+  python -m studies.compare runs/classic-synthetic runs/best-synthetic
       both runs in one table, and whether the second differs from the first by chance
 A run is a folder that `lenet-xp train` or `lenet-xp evaluate --out` has written."""
 LEVEL = 0.05  # p value: below it, a difference is called hardly chance
@@ -24,6 +26,8 @@ COLUMNS = (  # title, name in the record, format
     *(("ECE", "ece_scaled", ".2%"), ("seconds", "train_seconds", ",.0f")),
     ("device", "device", "s"),
 )
+
+Readings = dict[tuple[str, str], bool]  # whether an image, by file and true class, was read right
 
 
 class Run(NamedTuple):
@@ -65,38 +69,70 @@ def _values(record: dict[str, Any], prefix: str) -> dict[str, Any]:
     return values | {"low": low, "high": high}
 
 
-def difference(run: Run, first: Run) -> dict[str, Any]:
+def read_predictions(folder: Path) -> Readings:
+    """Read what `write_predictions` wrote. Raises InputError for a damaged file."""
+    path, right = folder / PREDICTIONS, Readings()
+    try:
+        with path.open(encoding="utf-8", newline="") as text:
+            lines = csv.reader(text, strict=True)
+            header = next(lines, [])
+            if (*header[:3], *header[-1:]) != FIRST + LAST:
+                raise ValueError("it begins otherwise")
+            for line in lines:
+                if len(line) != len(header) or (line[0], line[1]) in right:
+                    raise ValueError(f"line {lines.line_num} is cut short or there twice")
+                right[line[0], line[1]] = line[1] == line[2]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({reason_of(error)}); score again") from error
+    return right
+
+
+def mcnemar(this: Readings, that: Readings) -> tuple[int, int, float]:
+    """Return how many images only this, and only that network reads right, and the two-sided p.
+
+    The exact test: were both equally good, such an image would be as likely one as the other. It
+    takes images for independent. Source: McNemar 1947, Psychometrika 12, 153-157.
+    """
+    from scipy.stats import binomtest
+
+    first, second = (sum(a[i] and not b[i] for i in a) for a, b in ((this, that), (that, this)))
+    p = float(binomtest(first, first + second).pvalue) if first or second else 1.0
+    return first, second, p
+
+
+def difference(this: Run, first: Run) -> dict[str, Any]:
     """Return McNemar's test of a run against the first, or why there is none."""
-    found = {"run": run.values["run"], "against": first.values["run"]}
-    if run.readings is None or first.readings is None:
-        without = first if first.readings is None else run
+    found = {"run": this.values["run"], "against": first.values["run"]}
+    if this.readings is None or first.readings is None:
+        without = first if first.readings is None else this
         return found | {"not_compared": f"{without.values['run']} has no {PREDICTIONS}"}
-    other_data = run.values["dataset"] != first.values["dataset"]
-    if other_data or run.readings.keys() != first.readings.keys():
+    other_data = this.values["dataset"] != first.values["dataset"]
+    if other_data or this.readings.keys() != first.readings.keys():
         return found | {"not_compared": "their test images are not the same"}
-    only_run, only_against, p = mcnemar(run.readings, first.readings)
+    only_run, only_against, p = mcnemar(this.readings, first.readings)
     return found | {"only_run": only_run, "only_against": only_against, "p": p}
 
 
 def compare(arguments: list[str] | None = None) -> None:
     """Run the command; see --help."""
-    p = parser("lenet-xp compare", "Compare finished runs in one table.", EXAMPLES)
+    p = parser("python -m studies.compare", "Compare finished runs in one table.", EXAMPLES)
     p.add_argument("runs", nargs="+", type=path, metavar="RUN", help="a finished run's folder")
     p.add_argument("--json", action="store_true", help="print the table and the tests as JSON")
     options = p.parse_args(arguments)
     runs = [finished_run(each) for each in options.runs]
-    tests = [difference(run, runs[0]) for run in runs[1:]]
+    tests = [difference(each, runs[0]) for each in runs[1:]]
     if options.json:
-        print_json({"runs": [run.values for run in runs], "tests": tests})
+        print_json({"runs": [each.values for each in runs], "tests": tests})
         return
-    best, titles = max(run.values["accuracy"] for run in runs), [title for title, *_ in COLUMNS]
-    for run in runs:
-        run.texts[1 + titles.index("accuracy")] += " *"[run.values["accuracy"] == best]
-    print(text_table(["run", *titles], [run.texts for run in runs], left=(0, 1, 2, 4, 14)), end="")
+    best, titles = max(each.values["accuracy"] for each in runs), [title for title, *_ in COLUMNS]
+    for each in runs:
+        each.texts[1 + titles.index("accuracy")] += " *"[each.values["accuracy"] == best]
+    rows = [each.texts for each in runs]
+    print(text_table(["run", *titles], rows, left=(0, 1, 2, 4, 14)), end="")
     print("* the best accuracy; from, to: its 95% interval; loss, ECE: at the run's temperature")
-    count = sum("p" in each for each in tests)
-    for each in tests:
-        print(printable(f"{each['run']} against {each['against']}: {_sentence(each, count)}"))
+    count = sum("p" in test for test in tests)
+    for test in tests:
+        print(printable(f"{test['run']} against {test['against']}: {_sentence(test, count)}"))
     if count:
         print(f"p: McNemar's exact test{f', p times {count} (Bonferroni)' * (count > 1)}")
 
@@ -111,3 +147,7 @@ def _sentence(test: dict[str, Any], count: int) -> str:
         f"{test['only_run']:,} images right by the former alone, {test['only_against']:,} by the "
         f"latter alone; the difference {chance}, {shown}"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(run(compare))

@@ -1,4 +1,4 @@
-"""Decoding in parts: the same pixels however large the parts, and a word before any is decoded."""
+"""Decoding: the pixels of the file."""
 
 from io import BytesIO
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lenet_xp.pictures import image_file
 from lenet_xp.pictures.image_file import ImageFile
 
 RNG = np.random.default_rng(0)
@@ -25,40 +24,18 @@ def encoded(pixels, kind="PNG"):
 
 
 @pytest.mark.parametrize("kind", PIXELS)
-@pytest.mark.parametrize("part", [1, 9, 10, 35, 229, 230, 231, 2**20])
-def test_pixels_are_the_same_in_parts_of_any_size(kind, part, monkeypatch):
-    monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
+def test_pixels_are_those_of_the_file(kind):
     found = ImageFile(encoded(PIXELS[kind]), "a.png").page()
     assert found.dtype == PIXELS[kind].dtype
     np.testing.assert_array_equal(found, PIXELS[kind])
 
 
-def test_a_palette_is_the_same_in_parts(monkeypatch):
+def test_a_palette_is_resolved():
     picture = Image.fromarray(PIXELS["rgb"]).quantize(16)
     file = BytesIO()
     picture.save(file, "PNG")
-    for part in (1, 35, 2**20):
-        monkeypatch.setattr(image_file, "_STRIP_PIXELS", part)
-        np.testing.assert_array_equal(
-            ImageFile(file.getvalue(), "a").page(), np.asarray(picture.convert("RGB"))
-        )
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])
-def test_the_number_of_pixels_is_told_before_they_are_decoded(kind):
-    class Refused(MemoryError):
-        pass
-
-    def admit(pixels):
-        told.append(pixels)
-        raise Refused
-
-    told = []
-    with pytest.raises(Refused):
-        ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=admit)
-    assert told == [230]
-    assert ImageFile(encoded(PIXELS["grey"], kind), "a").page(admit=told.append).shape == (23, 10)
-    assert told == [230, 230]
+    found = ImageFile(file.getvalue(), "a").page()
+    np.testing.assert_array_equal(found, np.asarray(picture.convert("RGB")))
 
 
 def test_a_jpeg_may_have_comments_and_fill_bytes_before_its_frame():
