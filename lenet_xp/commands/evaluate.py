@@ -14,7 +14,7 @@ from lenet_xp.commands import terminal
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import GENERATORS, load_dataset
-from lenet_xp.data.splits import SPLITS, Split, honest_split
+from lenet_xp.data.splits import SPLITS, Split, digests, honest_split
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError
 from lenet_xp.model_file import SavedModel, load_model
@@ -165,7 +165,12 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
     `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
-    recorded = notes.get("split")
+    recorded, learned = notes.get("split"), str(notes.get("learned")).split()
+    if recorded == "few" and np.isin(digests(dataset.images), learned).any():
+        raise InputError(
+            f"{options.data}: the model has learned from some of these images; give "
+            "others, or read its metrics.json for what networks that never saw them score"
+        )
     other = notes.get("data") != Path(options.data).name
     if recorded not in list(SPLITS) or (other and recorded in ("seed", "source")):
         recorded = None

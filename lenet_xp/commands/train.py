@@ -343,7 +343,7 @@ def _closing_words(record: dict[str, Any], out: Path) -> None:
         f"epochs on validation: {record['best_val_accuracy']:.2%}, epoch {record['best_epoch']})"
     )
     if record["split"] == "few":
-        words = f"never used before (95% interval {low:.2%} to {high:.2%})"
+        words = f"by networks that never saw them (95% interval {low:.2%} to {high:.2%})"
     tell(
         f"test accuracy {record['test_accuracy']:.2%} on {record['n_test']:,} images {words}",
         f"{record['images_per_second']:,.0f} images/s on {record['backend']} ({record['device']}); "

@@ -34,6 +34,7 @@ class Split:
     val: np.ndarray
     test: np.ndarray
     fold: int = 0
+    folds: np.ndarray | None = None  # of each test image, where networks of each fold judge them
 
 
 def make_split(dataset: Dataset, name: str | None = None, fold: int = 0) -> Split:
@@ -153,21 +154,31 @@ def _stratified(
 
 
 def few_split(dataset: Dataset) -> Split:
-    """The split of a data set that is too small for any other.
+    """The split of a data set that is too small for any other: each image trains.
 
-    Of each class with two different images or more, a fifth of these, at least one, tests. All
-    others train, and choose the epoch. Identical images stay together.
+    Test images are those of classes with two different images or more. They have FOLDS["kfold"]
+    folds; a network that learned from the other folds judges each. Identical images stay together.
     """
-    groups, test = image_groups(dataset.images), np.zeros(len(dataset), bool)
+    groups, folds = image_groups(dataset.images), np.full(len(dataset), -1)
     for label in range(len(dataset.class_names)):
-        own = dataset.labels == label
-        different = np.setdiff1d(groups[own], groups[~own])
-        if len(different) and len(np.unique(groups[own])) > 1:
-            count = max(1, int(TEST_SHARE * len(different)))
-            drawn = np.random.default_rng([SEED, label]).permutation(different)[:count]
-            test |= np.isin(groups, drawn)
-    train = np.flatnonzero(~test)
-    return Split("few", train, train, np.flatnonzero(test))
+        of_class = np.flatnonzero(dataset.labels == label)
+        different, places = np.unique(groups[of_class], return_inverse=True)
+        if len(different) > 1:
+            order = np.random.default_rng([SEED, label]).permutation(len(different))
+            folds[of_class] = order[places] % FOLDS["kfold"]
+    for part in repeated(groups):  # of several classes
+        folds[part] = folds[part].min()
+    test, everything = np.flatnonzero(folds >= 0), np.arange(len(dataset))
+    return Split("few", everything, everything, test, folds=folds[test])
+
+
+def by_folds(split: Split, judge: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The rows (n, ...) of a split's test images, `judge` asked for the images of each fold."""
+    folds = np.asarray(split.folds)
+    rows = np.concatenate([judge(split.test[folds == fold]) for fold in np.unique(folds)])
+    result = np.empty_like(rows)
+    result[np.argsort(folds, kind="stable")] = rows
+    return result
 
 
 class TooFew(InputError):

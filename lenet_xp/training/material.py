@@ -1,7 +1,7 @@
 """What a run learns from: the training letters, and what is laid beside them on request."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,21 +27,18 @@ def training_images(
     dataset: Dataset,
     chosen: np.ndarray,
     preprocessing: Preprocessing,
+    beside: Sequence[LabelledImages],
     check: Callable[[], None],
 ) -> LabelledImages:
     """The images that a run trains on, (N, *shape) uint8, and their labels (N,) int64.
 
-    chosen: the training letters among the data set's. check: called now and then; what it raises
-    ends the work. InputError for data that cannot be laid beside these.
+    chosen: the training letters among the data set's. beside: what `images_beside` gave. check:
+    called now and then; what it raises ends the work.
     """
     labels = dataset.labels[chosen]
     if isinstance(dataset.images, Made):
         return dataset.images.alone(), labels
-    images, beside = dataset.images[chosen], []
-    for word in plan.beside:
-        source, _, samples = word.rpartition(":")
-        beside.append(_beside(source, int(samples), plan, plan.seed, dataset, preprocessing))
-        check()
+    images = dataset.images[chosen]
     parts = [(images, labels)]
     if plan.photos:
         letters = [dataset.class_names[label] for label in labels]
@@ -65,6 +62,19 @@ def training_images(
         fresh, replayed = (sum(len(y) for _, y in side) for side in (own, parts[len(own) :]))
         parts += own * math.ceil(replayed * MIN_SHARE / (1 - MIN_SHARE) / fresh - 1)
     return np.concatenate([part[0] for part in parts]), np.concatenate([p[1] for p in parts])
+
+
+def images_beside(
+    plan: Plan, dataset: Dataset, preprocessing: Preprocessing, check: Callable[[], None]
+) -> Iterator[LabelledImages]:
+    """What each other source of a plan lays beside the data, in the data set's classes.
+
+    check: see `training_images`. InputError for data that cannot be laid beside these.
+    """
+    for word in plan.beside:
+        source, _, samples = word.rpartition(":")
+        yield _beside(source, int(samples), plan, plan.seed, dataset, preprocessing)
+        check()
 
 
 def unseen_beside(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 from lenet_xp.data.account import account_lines
 from lenet_xp.data.dataset import Dataset, Request
 from lenet_xp.data.sources import framing_of, load_dataset, load_stream
-from lenet_xp.data.splits import Overlap, Split, honest_split
+from lenet_xp.data.splits import Overlap, Split, by_folds, honest_split
 from lenet_xp.data.stream import BLOCK
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.inference import among, worker_count
 from lenet_xp.letters import outliers
+from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
 from lenet_xp.ops import BACKENDS, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
@@ -30,8 +31,8 @@ from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
 from lenet_xp.training.doubts import sketch
-from lenet_xp.training.loop import FitResult, LabelledImages, TrainingDiverged, fit
-from lenet_xp.training.material import UNSEEN, training_images, unseen_beside
+from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
+from lenet_xp.training.material import UNSEEN, images_beside, training_images, unseen_beside
 from lenet_xp.training.plan import MAX_THREADS, Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 from lenet_xp.training.reporter import Epochs, Reporter
@@ -90,7 +91,7 @@ def train_run(
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
         if overlap:
             reporter.say(_overlap_words(split, overlap))
-        if split.name == "few":
+        if split.folds is not None:
             reporter.say(_few_words(dataset, split))
         if start:
             dataset = start.relabelled(dataset)
@@ -152,16 +153,17 @@ class _Run:
     def trained(self) -> tuple[SavedModel, FitResult, np.ndarray]:
         """The trained model, its training, and `SavedModel.plain` of the test images.
 
-        Its temperature and threshold are fitted to the validation images.
+        Its temperature and threshold are fitted to the validation images, of few images to those
+        that other networks judged.
         """
         plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
         preprocessing = _preprocessing(plan, self.start)
         if self.start is None:
             some = dataset.images[split.train[:BLOCK] if plan.stream else split.train]
             preprocessing = plan.recipe.fitted(preprocessing, some)
-        model = new_network(plan, self.start, dataset.name, dataset.class_names, ops)
-        val = self.part(split.val)
-        train = training_images(plan, dataset, split.train, preprocessing, self._check)
+        model, val = self._network(), self.part(split.val)
+        beside = list(images_beside(plan, dataset, preprocessing, self._check))
+        train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
         if self.start:
             self.reporter.say(self.start.words(dataset.class_names, train))
         self.reporter.say(
@@ -178,12 +180,46 @@ class _Run:
         if not plan.stream:  # else no image is met twice, or all are in files that may go
             saved.notes["learned"] = sketch(dataset.images[split.train])
         result = self._fitted(saved, train, val, teachers)
-        tested = saved.plain(dataset.images[split.test], plan.threads)
-        judged = saved.plain(val[0], plan.threads)
-        saved = replace(saved, temperature=max(self._temperatures(saved, judged, val[1])))
+        if split.folds is None:
+            tested = saved.plain(dataset.images[split.test], plan.threads)
+            judged, labels = saved.plain(val[0], plan.threads), val[1]
+        else:
+            judged, labels = self._judged_by_folds(saved, beside), dataset.labels[split.test]
+            tested = judged
+        saved = replace(saved, temperature=max(self._temperatures(saved, judged, labels)))
         if plan.outliers:
             saved = replace(saved, threshold=choose_threshold(saved.calibrated(judged).sum(1)))
         return saved, result, tested
+
+    def _network(self) -> Sequential:
+        names = self.dataset.class_names
+        return new_network(self.plan, self.start, self.dataset.name, names, self.ops)
+
+    def _judged_by_folds(self, saved: SavedModel, beside: list[LabelledImages]) -> np.ndarray:
+        """What `SavedModel.plain` is of the test images, each from a network that never saw it."""
+        plan, split, dataset = self.plan, self.split, self.dataset
+        check = partial(self._check, _checkpoints(plan.out).way_on())
+
+        def after_part(progress: EpochProgress) -> None:
+            self.reporter.progress(progress)
+            check()
+
+        def judge(judged: np.ndarray) -> np.ndarray:
+            others, own = np.setdiff1d(split.train, judged), self._network()
+            train = training_images(plan, dataset, others, saved.preprocessing, beside, check)
+            fit(
+                *(own, plan.recipe, train, self.part(others), saved.preprocessing),
+                *(plan.seed, plan.threads, after_part),
+                on_doubt=lambda text: None,  # the run itself says it
+                freeze=plan.freeze,
+                comm=self.comm,
+            )
+            rows = replace(saved, model=own).plain(dataset.images[judged], plan.threads)
+            right = int((rows.argmax(1) == dataset.labels[judged]).sum())
+            self.reporter.say(f"{right} of {len(judged)} read right by a network without them")
+            return rows
+
+        return by_folds(split, judge)
 
     @cached_property
     def _unseen(self) -> list[LabelledImages]:
@@ -192,20 +228,18 @@ class _Run:
     def _temperatures(
         self, saved: SavedModel, plain: np.ndarray, labels: np.ndarray
     ) -> Iterator[float]:
-        """What fits validation images, and unseen letters of each generator beside them.
+        """What fits images that were judged, and unseen letters of each generator beside them.
 
         The highest makes no kind of letters look surer than it is.
         """
         yield fit_temperature(log_probabilities(among(plain, len(saved.class_names))), labels)
-        if self.split.name == "few":
-            yield 1.0  # what validates has trained, and looks surer than other images
         for images, unseen in self._unseen:
             rows = saved.as_trained(images, self.plan.threads)
             yield fit_temperature(log_probabilities(rows), unseen)
 
-    def _check(self) -> None:
+    def _check(self, then: str = " before the training began") -> None:
         if self.request.signum is not None:
-            raise saving.Stopped("stopped before the training began", self.request.signum)
+            raise saving.Stopped(f"stopped{then}", self.request.signum)
 
     def refusals(self, saved: SavedModel, plain: np.ndarray) -> dict[str, float] | None:
         """How the model refuses test letters, and generated pictures that it has not seen."""
@@ -346,8 +380,11 @@ def _absolute(data: str) -> str:
 def _few_words(dataset: Dataset, split: Split) -> str:
     judged = np.unique(dataset.labels[split.test])
     unjudged = [name for i, name in enumerate(dataset.class_names) if i not in judged]
-    none = f"; nobody can judge {', '.join(unjudged)}, of one image or copies" * bool(unjudged)
-    return f"few images: {len(split.test)} of {len(dataset)} test, the others train{none}"
+    none = f"; nobody can judge {', '.join(unjudged)}, of one image or its copies" * bool(unjudged)
+    return (
+        f"few images: all of them train, and networks that never saw them judge {len(split.test)} "
+        f"of {len(dataset)}{none}"
+    )
 
 
 def _overlap_words(split: Split, overlap: Overlap) -> str:

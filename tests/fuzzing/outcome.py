@@ -17,7 +17,7 @@ MAX_LINE = 4000  # characters of an error
 DESIGNED = re.compile(
     r".*: [\d,]+ images$|.* parameters; .*|epoch +\d+/\d+ .*|skipped .*|split .*|"
     r"left out .*|no ink in .*|none of the .* holds ink|colours are read as grey levels.*|"
-    r"few images: .*|the model knows .* classes; .*|"
+    r"few images: .*|.* read right by a network without them|the model knows .* classes; .*|"
     r"only the first page is read .*|not scored: .*|class .* has no test image|"
     r"(searching|reading) .* \.\.\.|"
     r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"

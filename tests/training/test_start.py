@@ -160,22 +160,22 @@ def test_the_command_learns_a_new_sign_and_says_what_is_kept(call, tmp_path):
         assert np.array_equal(host(second.model)[name], host(saved.model)[name])
 
 
-def test_of_few_images_a_fifth_judges(call, tmp_path):
+def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path):
     data = folder(tmp_path / "data", ("yab", "yaz", "box"), 6)
     shutil.copytree(folder(tmp_path / "one", ("yad",), 1) / "yad", data / "yad")
     out = tmp_path / "run"
     how = ("--data", data, "--from", "--out", out, "--epochs", 3, "--learning-rate", 0.002)
     outcome = call("train", *how, *QUICK[2:])
     assert outcome.status == 0, outcome.err
-    assert "few images: 3 of 19 test, the others train; nobody can judge yad, of " in outcome.err
-    assert "on 3 images never used before (95% interval " in outcome.out
+    assert "judge 18 of 19; nobody can judge yad, of one image or its copies" in outcome.err
+    assert "on 18 images by networks that never saw them (95% interval " in outcome.out
     record = json.loads((out / "metrics.json").read_text())
-    assert record["split"] == "few" and record["n_train"] == 16 and record["n_test"] == 3
+    assert record["split"] == "few" and record["n_train"] == 19 and record["n_test"] == 18
     low, high = record["test_accuracy_interval"]
     assert low < record["test_accuracy"] <= high and high - low > 0.1
-    assert record["temperature"] >= 1
-    again = json.loads(call("evaluate", out / "model.npz", "--data", data, "--json").out)
-    assert again["images"] == 3 and again["accuracy"] == record["test_accuracy"]
+    assert outcome.err.count("by a network without them") == 5
+    refused = call("evaluate", out / "model.npz", "--data", data)
+    refused.assert_refused("data", "learned from")
     others = folder(tmp_path / "others", ("yab", "yaz", "box"), 6, seed=1)
     assert call("evaluate", out / "model.npz", "--data", others).status == 0
 
@@ -214,6 +214,16 @@ def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch):
     model.unlink()
     call("train", "--resume", out).assert_refused("model.npz", "no such file")
     assert call("train", "--resume", out, "--from", MODELS["generated"]).status == 0
+
+
+def test_ctrl_c_while_networks_judge_says_how_to_go_on(call, tmp_path, monkeypatch):
+    data, out = folder(tmp_path / "data", ("yab", "yaz"), 2), tmp_path / "run"
+    from lenet_xp.training import run as module
+
+    monkeypatch.setattr(module._Run, "_judged_by_folds", interrupted(module._Run._judged_by_folds))
+    outcome = call("train", "--data", data, "--from", "--out", out, *QUICK)
+    assert outcome.status == 130
+    assert f"stopped; go on with: lenet-xp train --resume {out}" in outcome.err
 
 
 def interrupted(method):
