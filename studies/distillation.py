@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from joblib import Parallel, delayed
 from lenet_xp.commands.terminal import add_data_option, parser, run, whole_number
 from lenet_xp.data.dataset import Dataset
 from lenet_xp.data.sources import load_dataset
-from lenet_xp.data.splits import FOLDS, make_split
+from lenet_xp.data.splits import FOLDS, Split, make_split
 from lenet_xp.inference import predict_probabilities
 from lenet_xp.model import Sequential
 from lenet_xp.ops import get_ops
@@ -34,7 +33,7 @@ from lenet_xp.training.distilled import SEEDS
 from lenet_xp.training.loop import LabelledImages, fit
 from lenet_xp.training.plan import MAX_THREADS
 from lenet_xp.training.recipes import BEST, DISTILLED
-from studies.search.inner import inner_splits
+from studies.search.inner import Inner, inner_splits
 
 GENERATED = 300  # letters of each class beside AMHCD
 OUTER, INNER = (1, 3), (0, 2)  # folds by writer; inner folds
@@ -71,29 +70,21 @@ WAYS = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One split of the data, and a folder for the networks trained on it."""
+    """One split of the data, and a folder for the networks trained on it.
+
+    judged_in: the fold in which each validation image is a test image, (N,) int64.
+    """
 
     name: str
     dataset: Dataset
     train: np.ndarray
     val: np.ndarray
     work: Path
-
-    @cached_property
-    def judged_in(self) -> np.ndarray:
-        """The fold in which each validation image is a test image, (N,) int64."""
-        folds = np.empty(len(self.dataset), np.int64)
-        for fold in range(FOLDS["writer"]):
-            folds[make_split(self.dataset, "writer", fold).test] = fold
-        judged: np.ndarray = folds[self.val]
-        return judged
+    judged_in: np.ndarray
+    preprocessing: Preprocessing
 
     def part(self, chosen: np.ndarray) -> LabelledImages:
         return self.dataset.images[chosen], self.dataset.labels[chosen]
-
-    @cached_property
-    def preprocessing(self) -> Preprocessing:
-        return BEST.preprocessing().fitted(self.dataset.images[self.train])
 
     def material(self, way: Way) -> LabelledImages:
         """What the way learns from."""
@@ -151,12 +142,16 @@ class Trial:
 
 def trials(dataset: Dataset, work: Path) -> Iterable[Trial]:
     """The splits on which the ways are tried."""
-    for fold in OUTER:
-        split = make_split(dataset, "writer", fold)
-        yield Trial(f"fold-{fold}", dataset, split.train, split.val, work)
+    folds = np.empty(len(dataset), np.int64)
+    for fold in range(FOLDS["writer"]):
+        folds[make_split(dataset, "writer", fold).test] = fold
     inner = inner_splits(dataset)
-    for number in INNER:
-        yield Trial(f"inner-{number}", dataset, inner[number].train, inner[number].val, work)
+    chosen: dict[str, Split | Inner] = {}
+    chosen |= {f"fold-{fold}": make_split(dataset, "writer", fold) for fold in OUTER}
+    chosen |= {f"inner-{number}": inner[number] for number in INNER}
+    for name, split in chosen.items():
+        scaling = BEST.preprocessing().fitted(dataset.images[split.train])
+        yield Trial(name, dataset, split.train, split.val, work, folds[split.val], scaling)
 
 
 def share_of_errors(records: list[dict[str, Any]], way: Way, blind_to: int | None) -> float:
