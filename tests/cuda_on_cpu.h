@@ -3,7 +3,8 @@
 //
 // Stricter than a card where it can be: shared memory starts as not-a-number in every block, its
 // limit holds, all threads of a block must meet at the same barrier, and the order in which threads
-// take their turns can be reversed, which changes the result of a kernel that lacks a barrier.
+// and blocks take their turns can be reversed, which changes the result of a kernel that lacks a
+// barrier or whose blocks read what others write.
 
 #include <setjmp.h>
 #include <ucontext.h>
@@ -139,12 +140,13 @@ static int run(const unsigned* grid, const unsigned* block, void (*function)(voi
     body = function;
     arguments = given;
     fault = OK;
-    for (unsigned z = 0; z < grid[2]; z++)
-        for (unsigned y = 0; y < grid[1]; y++)
-            for (unsigned x = 0; x < grid[0] && !fault; x++) {
-                blockIdx = {x, y, z};
-                run_block(count);
-            }
+    const long blocks = (long)grid[0] * grid[1] * grid[2];
+    for (long k = 0; k < blocks && !fault; k++) {
+        const long b = reversed ? blocks - 1 - k : k;
+        const unsigned x = b % grid[0], y = b / grid[0] % grid[1], z = b / grid[0] / grid[1];
+        blockIdx = {x, y, z};
+        run_block(count);
+    }
     if (fault)
         for (Thread& thread : threads) thread.started = false;  // they stand in mid-kernel
     return fault;

@@ -222,6 +222,9 @@ class MemoryPointer:
         self.ptr = address
 
 
+MAX_GRID = 65_535  # blocks along a grid's second and third axis
+
+
 class RawModule:
     def __init__(self, code: str, options: tuple[str, ...] = ()):
         defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
@@ -232,7 +235,8 @@ class RawModule:
         return lambda grid, block, arguments: self._launch(name, grid, block, arguments)
 
     def _launch(self, name: str, grid: tuple, block: tuple, arguments: tuple) -> None:
-        assert min((*grid, *block)) > 0, "cudaErrorInvalidConfiguration"
+        fits = min((*grid, *block)) > 0 and max((0, *grid[1:])) <= MAX_GRID
+        assert fits, "cudaErrorInvalidConfiguration"
         addresses = [_value(a) for a in arguments]
         pointers = [
             int(a)

@@ -120,7 +120,7 @@ def steps(name: str) -> tuple[list[np.ndarray], list[str]]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_joined_launches_give_the_same_bits(name, monkeypatch):
     given, names = steps(name)
-    state.reversed = True  # a missing barrier would show
+    state.reversed = True  # a missing barrier would show, and a block that waits for another
     turned, _ = steps(name)
     state.reversed = False
     monkeypatch.setattr(cupy_arrays, "joined", lambda launches: launches)

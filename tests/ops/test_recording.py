@@ -165,8 +165,8 @@ def test_with_and_without_graphs_agree_to_the_bit():
         assert np.array_equal(one, other)
 
 
-def test_the_order_in_which_threads_run_changes_nothing():
-    """A missing barrier would show: threads would read what others have not written yet."""
+def test_the_order_in_which_threads_and_blocks_run_changes_nothing():
+    """A missing barrier would show, and a block that reads what another one writes."""
     batches = [batch(35)]
     forwards = differentiated(CupyOps(), batches)
     state.reversed = True
@@ -175,7 +175,7 @@ def test_the_order_in_which_threads_run_changes_nothing():
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_the_order_of_threads_changes_no_operation(name):
+def test_the_order_of_threads_and_blocks_changes_no_operation(name):
     for function in CASES[name]:
         given = []
         for state.reversed in (False, True):
