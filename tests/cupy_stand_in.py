@@ -227,6 +227,8 @@ MAX_GRID = 65_535  # blocks along a grid's second and third axis
 
 class RawModule:
     def __init__(self, code: str, options: tuple[str, ...] = ()):
+        if state.graph is not None:
+            raise CUDARuntimeError("a kernel is compiled and loaded while a stream is captured")
         defines = dict(o[2:].split("=") for o in options if o.startswith("-D"))
         self.library = Library(code, defines)
 
