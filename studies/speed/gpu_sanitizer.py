@@ -13,7 +13,7 @@ from typing import Any
 from lenet_xp.inference import ForwardPass
 from lenet_xp.model import LeNet5
 from lenet_xp.ops.cuda.cupy_ops import CupyOps
-from studies.speed.gpu import RECIPES, Sizes, patterns, trained
+from studies.speed.gpu import RECIPES, SingleLaunches, Sizes, patterns, trained
 from studies.speed.ours import PREPROCESSING, random_batch
 
 TOOLS = "memcheck", "racecheck", "synccheck"
@@ -49,12 +49,19 @@ def sanitizer(tool: str) -> Callable[[Sizes], dict[str, Any]]:
 
 
 def run_all() -> None:
-    """Train two steps of each recipe and read, each array in memory of its own."""
-    ops = CupyOps(graph=False)
+    """Train two steps of each recipe, joined and not, and read, each array in memory of its own."""
+    kinds = CupyOps(graph=False), SingleLaunches()
+    ops = kinds[0]
     ops.xp.cuda.set_allocator(None)  # a pool's blocks lie side by side, so that no end would show
     for recipe in RECIPES.values():
-        trained(ops, recipe.with_options(batch_size=IMAGES, epochs=1), *patterns(2 * IMAGES))
-    ForwardPass(LeNet5(ops=ops), PREPROCESSING, IMAGES)(random_batch(IMAGES)[0])
+        for each in kinds:
+            own = recipe.with_options(batch_size=IMAGES, epochs=1)
+            trained(each, own, *patterns(2 * IMAGES))
+    images = random_batch(IMAGES)[0]
+    ForwardPass(LeNet5(ops=ops), PREPROCESSING, IMAGES)(images)
+    plain = LeNet5(ops=ops, fused=False)
+    plain.backward(plain.forward(ops.image_batch(images, *PREPROCESSING.scale_and_shift())))
+    ops.synchronize()
     print(ENDED)
 
 
