@@ -160,6 +160,34 @@ def test_a_gradient_elsewhere_is_no_part_of_the_update(monkeypatch):
         assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("kind", ("tanh", "relu", None))
+def test_gradients_at_other_outputs_are_no_part_of_the_head(kind, monkeypatch):
+    """The backward pass of another network on the same weights, or as if F6 were linear."""
+
+    def gradients(ops):
+        images, labels = np.full((3, 32, 32), 90, np.uint8), np.arange(3)
+        model, update = LeNet5(ops=ops), np.array([0.1, 1.0])
+        twin = LeNet5(activation=kind, values=model.values, ops=ops) if kind else model
+        f6 = twin._running[-2]
+        optimiser, loss = SGD(ops, twin.values, twin.gradients), model.loss()
+
+        def step():
+            twin.forward(ops.image_batch(images, 1 / 255, -1.0))
+            logits = model.forward(ops.image_batch(images, -1 / 255, 0.5))
+            f6.kind = kind
+            twin.backward(loss(logits, ops.asarray(labels))[2])
+            f6.kind = kind or "tanh"
+            optimiser.update(update)
+
+        repeat = ops.capture(step)
+        repeat()
+        return ops.to_host(twin.gradients)
+
+    given = gradients(CupyOps())
+    monkeypatch.setattr(cupy_arrays, "joined", lambda launches: launches)
+    assert np.array_equal(given, gradients(CupyOps()))
+
+
 def test_outside_a_capture_nothing_waits():
     ops = Noted()
     model = LeNet5(ops=ops)

@@ -53,10 +53,13 @@ def _head(kept: list[Launch]) -> None:
     second, third, loss, back3, back2, back1, dz = (each.arguments for each in parts)
     links = [(second[3], third[1]), (third[3], loss[0]), (loss[5], back3[0]), (back3[6], back2[0])]
     links += [(back2[6], back1[0]), (back1[6], dz[0]), (third[0], back3[3]), (second[0], back2[3])]
+    links += [(third[3], back3[1]), (second[3], back2[1])]
+    layers = [parts[k].defines for k in (0, 1, 3, 4)]  # sizes and activations
     (classes, hidden), inputs, count = third[0].shape, second[0].shape[1], second[4]
     numbers = inputs + hidden + 2 * classes + 8 * max(inputs, hidden, classes)  # in shared memory
     size = HEAD_IMAGES * numbers * third[0].itemsize
-    if size > SHARED_BYTES or count > MANY_IMAGES or not all(_same(a, b) for a, b in links):
+    fits = size <= SHARED_BYTES and count <= MANY_IMAGES and layers == layers[::-1]
+    if not fits or not all(_same(a, b) for a, b in links):
         return
     blocks = parts[5].grid[0] + back3[7] + back2[7]
     kept[-7:] = [
