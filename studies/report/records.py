@@ -57,12 +57,6 @@ RECORDS = {
     "best-amhcd": _run("AMHCD with the recipe `best`, the seed split", "best-amhcd"),
     "seeds-amhcd": _series("AMHCD, the seed split, 5 seeds", "seeds-amhcd", "seed"),
     "writers-amhcd": _series("AMHCD, writers never seen, 5 folds", "writers-amhcd", "fold"),
-    "seeds-distilled": _series(
-        "AMHCD with `distilled`, the seed split, 5 seeds", "seeds-distilled", "seed"
-    ),
-    "writers-distilled": _series(
-        "AMHCD with `distilled`, writers never seen, 5 folds", "writers-distilled", "fold"
-    ),
     "transfer": Record(
         "AMHCD read after generated letters alone", "synthetic-to-amhcd/scores.json", TRANSFER
     ),
@@ -86,7 +80,6 @@ RECORDS = {
     "best-synthetic": _run("Generated letters with `best`", "best-synthetic"),
     "best-mnist": _run("MNIST with `best`", "best-mnist"),
     "seeds-mnist": _series("MNIST, 5 seeds", "seeds-mnist", "seed"),
-    "mnist-distilled": _series("MNIST with `distilled`, 5 seeds", "mnist-distilled", "seed"),
     "letters": Record(
         "How generated letters compare with real ones",
         "generated-letters/statistics.json",

@@ -57,15 +57,12 @@ EXPERIMENTS = (
     Experiment("AMHCD, seed split, `classic`", "classic-amhcd"),
     Experiment("AMHCD, seed split, `best`", "best-amhcd"),
     Experiment("AMHCD, seed split, `best`, 5 seeds", "seeds-amhcd"),
-    Experiment("AMHCD, seed split, `distilled`, 5 seeds", "seeds-distilled"),
     Experiment("AMHCD, writers never seen, `best`, 5 folds", "writers-amhcd", True),
-    Experiment("AMHCD, writers never seen, `distilled`, 5 folds", "writers-distilled", True),
     Experiment("AMHCD, all, after generated letters", "transfer", True, "accuracy", "images"),
     Experiment("Generated letters, `classic`", "classic-synthetic"),
     Experiment("Generated letters, `best`", "best-synthetic"),
     Experiment("MNIST, `best`", "best-mnist"),
     Experiment("MNIST, `best`, 5 seeds", "seeds-mnist"),
-    Experiment("MNIST, `distilled`, 5 seeds", "mnist-distilled"),
 )
 
 

@@ -13,6 +13,7 @@ from lenet_xp.layers import Codes, Conv2D
 from lenet_xp.letters.alphabet import letters
 from lenet_xp.letters.bitmaps import bitmaps, bitmaps_of
 from lenet_xp.ops import get_ops
+from lenet_xp.optim import SDLM
 from lenet_xp.outputs import MAX_SPREAD, spread_codes
 from lenet_xp.training.recipes import PUBLISHED
 
@@ -152,11 +153,20 @@ def test_levels_that_are_none_are_refused(levels):
         replace(PUBLISHED, levels=levels)
 
 
-def test_each_pass_measures_the_curvature():
+def test_each_pass_measures_the_curvature(monkeypatch):
     """partial_fit, too: after it 1 / (mu + h) is below 1 / mu = 50."""
+    inverses, measured = [], SDLM.measured
+
+    def noted(self, h):
+        measured(self, h)
+        inverses.append(self.inverse.copy())
+
+    monkeypatch.setattr(SDLM, "measured", noted)
     images = np.random.default_rng(0).integers(0, 256, (9, 32, 32), dtype=np.uint8)
     recipe = replace(PUBLISHED, network=None, levels=None)
     model = LeNetClassifier(recipe, threads=1, random_state=0, backend="numpy")
-    model.partial_fit(images, np.arange(9) % 3, classes=[0, 1, 2])
-    inverse = model._state["inverse"]
-    assert 0 < inverse.min() < 40 and inverse.max() <= 50
+    for _ in range(2):
+        model.partial_fit(images, np.arange(9) % 3, classes=[0, 1, 2])
+    assert len(inverses) == 2
+    for inverse in inverses:
+        assert 0 < inverse.min() < 40 and inverse.max() <= 50
