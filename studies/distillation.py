@@ -36,6 +36,7 @@ from lenet_xp.training.recipes import BEST, DISTILLED
 from studies.search.inner import Inner, inner_splits
 
 GENERATED = 300  # letters of each class beside AMHCD
+PATIENT = 200  # epochs: a student may need more than its teachers (Beyer et al. 2022)
 OUTER, INNER = (1, 3), (0, 2)  # folds by writer; inner folds
 SEEN = (
     "The folds 0, 2 and 4, their test writers too, were looked at once while these ways were "
@@ -51,11 +52,13 @@ class Way:
     """How a network is taught.
 
     generated: whether it sees generated letters, too. teachers: the way of its five teachers.
+    epochs: by default those of `best`.
     """
 
     name: str
     generated: bool = False
     teachers: "Way | None" = None
+    epochs: int = BEST.epochs
 
 
 LABELS = Way("best")
@@ -65,6 +68,8 @@ WAYS = (
     BESIDE,
     Way("distilled", teachers=LABELS),
     Way("distilled, generated letters beside", True, BESIDE),
+    Way("best, generated letters beside, 200 epochs", True, epochs=PATIENT),
+    Way("distilled, generated letters beside, 200 epochs", True, BESIDE, PATIENT),
 )
 
 
@@ -107,7 +112,8 @@ class Trial:
             return model
         teachers = [] if way.teachers is None else self.networks(way.teachers)
         how = (self.part(self.val), self.preprocessing, seed, 1)
-        fit(model, BEST, self.material(way), *how, teachers=teachers)
+        recipe = BEST.with_options(epochs=way.epochs)
+        fit(model, recipe, self.material(way), *how, teachers=teachers)
         np.save(make_folder(kept.parent) / kept.name, model.values)
         print(f"{self.name}: {way.name}, seed {seed}", flush=True)
         return model
