@@ -3,9 +3,9 @@
 Times kernels, steps beside PyTorch, and AMHCD; compares gradients and whole runs with NumPy;
 repeats runs; runs NVIDIA's compute-sanitizer and the backend tests. Each part is a process of its
 own with a time limit, so that a part that fails or hangs hides no other; the most telling come
-first. A table of what should be reached ends the report. gpu_check.json and gpu_check.log are
-written after every part. The exit status is 2, with the reason in one line, where CuPy cannot
-compute, and 1 if a part failed. What the time did not suffice for is left out, and named.
+first. A table of targets ends the report. gpu_check.json and gpu_check.log are written after every
+part. The exit status is 2, with the reason in one line, where CuPy cannot compute, and 1 if a part
+failed. What the time did not suffice for is left out, and named.
 """
 
 import argparse

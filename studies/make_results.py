@@ -59,7 +59,6 @@ KEPT_OF_SERIES = {
     "command.txt",
 }
 VIEWS = 16  # readings of each image that are averaged
-TAUGHT = "--recipe", "distilled", "--beside", "synthetic:300"  # as studies.distillation chose
 SEEDS = range(5)
 WRITER_FOLDS = range(FOLDS["writer"])
 
@@ -99,11 +98,10 @@ class Making:
         command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
         _keep(self.work / name, self.out / name, command, left_out)
 
-    def series(self, name: str, runs: dict[str, list[str]], *how: str) -> None:
-        """Train several runs, by default of `best`; keep the figures of each, mean and spread."""
-        how = how or ("--recipe", "best")
+    def series(self, name: str, runs: dict[str, list[str]]) -> None:
+        """Train several runs of `best`; keep the figures of each, and their mean and spread."""
         jobs = [
-            delayed(Making.train)(self, f"{name}/{part}", *arguments, *how)
+            delayed(Making.train)(self, f"{name}/{part}", *arguments, "--recipe", "best")
             for part, arguments in runs.items()
         ]
         Parallel(n_jobs=1)(jobs)
@@ -180,7 +178,7 @@ def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -
     shutil.rmtree(target, ignore_errors=True)
     make_folder(target)
     for file in sorted(source.iterdir()):
-        if file.is_file() and file.name not in left_out:  # a network's teachers are in a folder
+        if file.name not in left_out:
             shutil.copy2(file, target / file.name)
     write_text(target / "command.txt", command + "\n")
 
@@ -231,9 +229,6 @@ def _steps(making: Making) -> dict[str, Callable[[str], None]]:
         "writers-amhcd": lambda name: making.series(name, folds),
         "seeds-amhcd": lambda name: making.series(name, seeds_amhcd),
         "seeds-mnist": lambda name: making.series(name, seeds_mnist),
-        "writers-distilled": lambda name: making.series(name, folds, *TAUGHT),
-        "seeds-distilled": lambda name: making.series(name, seeds_amhcd, *TAUGHT),
-        "mnist-distilled": lambda name: making.series(name, seeds_mnist, "--recipe", "distilled"),
         "best-synthetic": lambda name: making.train(name, "--recipe", "best", "--samples", "800"),
         "synthetic-to-amhcd": making.transfer,
         "averaged-writers": making.averaged_writers,

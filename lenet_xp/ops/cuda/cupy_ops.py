@@ -218,7 +218,7 @@ def _after_kernels(operation: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# What asarray makes, no kernel knows yet.
+# asarray makes a new array, which no waiting kernel can know.
 for _name in {n for n, _ in getmembers(Ops, isfunction)} - vars(CupyOps).keys() - {"asarray"}:
     if _name[0] != "_":
         setattr(CupyOps, _name, _after_kernels(getattr(CupyOps, _name)))
