@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from lenet_xp.ops import get_ops
 from lenet_xp.system.environment import git_commit, versions
 from lenet_xp.system.files import make_folder, write_json, write_text
 from lenet_xp.system.text import nearest
+from lenet_xp.training.checkpoints import Checkpoints
 from lenet_xp.training.plan import MAX_THREADS
 from studies import few_writers
 from studies.aggregate import aggregate, spread
@@ -47,7 +48,9 @@ EXAMPLES = """\
   python -m studies.make_results --amhcd amhcd_64.zip --mnist mnist.npz
       everything
   python -m studies.make_results --amhcd amhcd_64.zip --mnist mnist.npz --only audit classic-amhcd
-      some of it, beside what is there"""
+      some of it, beside what is there
+  python -m studies.make_results --amhcd amhcd_64.zip --mnist mnist.npz --work /tmp/runs
+      the same command goes on where it was stopped"""
 
 SHOWS_DATA = {"misclassified.png"}  # and, of MNIST, its feature maps
 NOT_KEPT = {"model.npz", "predictions.csv"}
@@ -59,6 +62,8 @@ KEPT_OF_SERIES = {
     "command.txt",
 }
 VIEWS = 16  # readings of each image that are averaged
+BEST = "--recipe", "best"
+TAUGHT = "--recipe", "distilled", "--beside", "synthetic:300"  # as studies.distillation chose
 SEEDS = range(5)
 WRITER_FOLDS = range(FOLDS["writer"])
 
@@ -86,22 +91,29 @@ class Making:
         return ["--threads", str(self.threads)] if self.threads else []
 
     def train(self, name: str, *arguments: str) -> None:
-        """Train with a command and keep its files and its text in the folder `name`."""
+        """Train with a command and keep its files and its text in the folder `name`.
+
+        A finished run in `work` is taken as it is, an interrupted one goes on.
+        """
         left_out = NOT_KEPT if "--data" not in arguments else NOT_KEPT | SHOWS_DATA
         if self.mnist in arguments:
             left_out = left_out | {"feature_maps.png"}
         words = [*arguments, *self.threads_option]
         print(f"\n{name}: train {shlex.join(words)}", flush=True)
-        train([*words, "--out", str(self.work / name)])
+        out = self.work / name
+        if Checkpoints(out / "checkpoints").any():
+            train(["--resume", str(out)])
+        elif not (out / "metrics.json").exists():
+            train([*words, "--out", str(out)])
         # The record names the data by its file, without the folders of this machine.
         shown = [Path(word).name if Path(word).exists() else word for word in words]
         command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
         _keep(self.work / name, self.out / name, command, left_out)
 
-    def series(self, name: str, runs: dict[str, list[str]]) -> None:
-        """Train several runs of `best`; keep the figures of each, and their mean and spread."""
+    def series(self, name: str, runs: dict[str, list[str]], how: Sequence[str] = BEST) -> None:
+        """Train several runs; keep the figures of each, and their mean and spread."""
         jobs = [
-            delayed(Making.train)(self, f"{name}/{part}", *arguments, "--recipe", "best")
+            delayed(Making.train)(self, f"{name}/{part}", *arguments, *how)
             for part, arguments in runs.items()
         ]
         Parallel(n_jobs=1)(jobs)
@@ -178,7 +190,7 @@ def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -
     shutil.rmtree(target, ignore_errors=True)
     make_folder(target)
     for file in sorted(source.iterdir()):
-        if file.name not in left_out:
+        if file.is_file() and file.name not in left_out:
             shutil.copy2(file, target / file.name)
     write_text(target / "command.txt", command + "\n")
 
@@ -229,6 +241,9 @@ def _steps(making: Making) -> dict[str, Callable[[str], None]]:
         "writers-amhcd": lambda name: making.series(name, folds),
         "seeds-amhcd": lambda name: making.series(name, seeds_amhcd),
         "seeds-mnist": lambda name: making.series(name, seeds_mnist),
+        "writers-distilled": lambda name: making.series(name, folds, TAUGHT),
+        "seeds-distilled": lambda name: making.series(name, seeds_amhcd, TAUGHT),
+        "mnist-distilled": lambda name: making.series(name, seeds_mnist, TAUGHT[:2]),
         "best-synthetic": lambda name: making.train(name, "--recipe", "best", "--samples", "800"),
         "synthetic-to-amhcd": making.transfer,
         "averaged-writers": making.averaged_writers,
@@ -243,7 +258,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     shared = make_folder(options.out) if options.cluster else None  # which all workers see
     with trainings_on(options.cluster), tempfile.TemporaryDirectory(dir=shared) as folder:
-        making = Making(options.amhcd, options.mnist, options.out, options.threads, Path(folder))
+        work = options.work or Path(folder)
+        making = Making(options.amhcd, options.mnist, options.out, options.threads, work)
         steps = _steps(making)
         for name in options.only or ():
             if name not in steps:
@@ -259,6 +275,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     p.add_argument("--mnist", required=True, metavar="FILE", help="mnist.npz in Keras' layout")
     p.add_argument(
         "--out", type=Path, default=Path("results"), metavar="FOLDER", help="(default: results)"
+    )
+    p.add_argument(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="where the runs go, with their models, and stay (default: a temporary folder)",
     )
     add_cluster_option(p)
     p.add_argument("--only", nargs="+", metavar="NAME", help="make only these results")

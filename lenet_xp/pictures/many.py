@@ -1,8 +1,10 @@
 """Many pictures through one preprocessing, on several threads and in bounded memory."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from multiprocessing import parent_process
 
 import numpy as np
@@ -17,6 +19,8 @@ from lenet_xp.system.workers import in_order
 MAX_PREPARED = 2**30  # bytes: of all images together
 CHUNK = 128  # pictures to a task: a task for each would cost as much as the work in it
 MAX_HELD = 2_000_000  # pixels: decoded by a task before it preprocesses them
+FIRST = 16  # pictures: tell whether threads are worth it
+SHORT = 2e-3  # seconds: a picture that takes less is Python's work, and one thread is the fastest
 MAX_WORKERS = 4  # threads: each may hold a picture of 50 megapixels
 
 
@@ -31,34 +35,36 @@ def prepare(
 
     picture: gives the picture of an index, in several threads at once; it may raise InputError.
     label, progress: the name in the report on standard error, and whether to report.
-    Pictures are decoded, preprocessed and dropped, a few at a time. Threads suffice, for OpenCV
-    releases the interpreter's lock.
+    Pictures are decoded, preprocessed and dropped, a few at a time. Threads suffice for large ones,
+    for OpenCV releases the interpreter's lock.
     """
     if count * math.prod(preprocessing.shape) > MAX_PREPARED:
         sides = " x ".join(map(str, preprocessing.shape))
         raise InputError(f"{label}: {count:,} images of {sides} need over a gigabyte; give fewer")
     images = np.zeros((count, *preprocessing.shape), np.uint8)
 
-    def work(start: int) -> dict[int, str]:
+    def work(span: tuple[int, int]) -> dict[int, str]:
         errors, held = dict[int, str](), dict[int, np.ndarray]()
-        end = min(start + CHUNK, count)
-        for index in range(start, end):
+        for index in range(*span):
             try:
                 held[index] = picture(index)
             except InputError as error:
                 errors[index] = str(error)  # the error itself would keep the file's bytes
-            if held and (index + 1 == end or sum(e.size for e in held.values()) > MAX_HELD):
+            if held and (index + 1 == span[1] or sum(e.size for e in held.values()) > MAX_HELD):
                 images[list(held)] = preprocessing.apply_all(held.values())
                 held.clear()
         return errors
 
-    errors: dict[int, str] = {}
+    spans = list(pairwise(sorted({0, *range(FIRST, count, CHUNK), count})))
+    errors, threads = dict[int, str](), 1
     with progress_bar(count, label, progress) as advance, opencv_alone():
-        starts = range(0, count, CHUNK)
-        found = in_order(work, starts, min(MAX_WORKERS, usable_cores()))
-        for start, problems in zip(starts, found, strict=True):
-            errors.update(problems)
-            advance(min(CHUNK, count - start))
+        for part in spans[:1], spans[1:]:
+            begun = time.perf_counter()
+            for (start, end), problems in zip(part, in_order(work, part, threads), strict=True):
+                errors.update(problems)
+                advance(end - start)
+            if time.perf_counter() - begun > SHORT * FIRST:
+                threads = min(MAX_WORKERS, usable_cores())
     return images, errors
 
 

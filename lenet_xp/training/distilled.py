@@ -34,7 +34,7 @@ def train_distilled(
     for number, out in enumerate(folders, start=1):
         one = replace(
             plan,
-            recipe=replace(plan.recipe, teachers=0),
+            recipe=plan.recipe.of_teachers(),
             out=out,
             seed=SEEDS * (plan.seed + 1) + number,
             plots=False,

@@ -46,6 +46,7 @@ class Recipe:
     grey images of 32 x 32; activation and squash_pools are options of LeNet-5 alone.
     size: side of the images in pixels. channels: 3 keeps their colours, 1 makes grey levels.
     teachers: networks that are trained first, for one that learns from their mean answer.
+    teacher_share: each of them trains for this share of the epochs.
     levels: what paper and full ink are to the network; by default the training pixels get the mean
     0 and the deviation 1.
     learning_rate is the schedule's peak; momentum counts for `momentum` and `nesterov` only.
@@ -68,6 +69,7 @@ class Recipe:
     schedule: str = "constant"
     distortion: Distortion | None = None
     teachers: int = 0
+    teacher_share: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -84,6 +86,8 @@ class Recipe:
         for name, (lowest, highest) in whole.items():
             if type(getattr(self, name)) is not int or not lowest <= getattr(self, name) <= highest:
                 raise ValueError(f"{name} must be a whole number from {lowest} to {highest:,}")
+        if not 0.0 < self.teacher_share <= 1.0:
+            raise ValueError("teacher_share must lie in (0, 1]")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError("learning_rate must be a positive number")
         if not 0.0 <= self.momentum < 1.0:
@@ -132,6 +136,11 @@ class Recipe:
         if rate * self.weight_decay > OVERSHOOT and self.weight_decay > rate:
             return f"weight_decay {self.weight_decay:g} is too high; try a tenth of it"
         return f"the learning rate {rate:g} is too high; try a tenth of it"
+
+    def of_teachers(self) -> "Recipe":
+        """How its teachers are trained."""
+        epochs = max(1, round(self.teacher_share * self.epochs))
+        return replace(self, epochs=epochs, teachers=0, teacher_share=1.0)
 
     def preprocessing(self) -> Preprocessing:
         """What makes pictures into images for its network."""

@@ -71,7 +71,8 @@ def test_any_network_is_a_recipe(name, tmp_path):
 
 def test_the_packages_recipes_are_such_files():
     assert [*RECIPES.values()] == [CLASSIC, BEST, FINE_TUNE, DISTILLED, PUBLISHED]
-    assert replace(BEST, name="distilled", teachers=5) == DISTILLED
+    assert DISTILLED.of_teachers() == replace(BEST, name="distilled")
+    assert (DISTILLED.epochs, DISTILLED.teachers) == (200, 5)
     assert replace(BEST, name="fine-tune", epochs=10, learning_rate=0.0005) == FINE_TUNE
     assert (CLASSIC.epochs, CLASSIC.batch_size, CLASSIC.activation) == (10, 64, "tanh")
     assert (CLASSIC.optimiser, CLASSIC.learning_rate, CLASSIC.distortion) == ("sgd", 0.1, None)

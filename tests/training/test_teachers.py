@@ -120,7 +120,7 @@ def test_the_command_names_its_teachers_and_refuses_others(call, tmp_path):
 
 def test_a_recipe_with_teachers_trains_them_first(call, tmp_path):
     data, recipe = letters_folder(tmp_path / "data", 15), tmp_path / "two.toml"
-    recipe.write_text("epochs = 1\nteachers = 2\n")
+    recipe.write_text("epochs = 2\nteachers = 2\nteacher_share = 0.5\n")
     out = tmp_path / "run"
     how = ("--data", data, "--recipe", recipe, "--out", out, *QUICK[2:])
     outcome = call("train", *how)
@@ -130,6 +130,9 @@ def test_a_recipe_with_teachers_trains_them_first(call, tmp_path):
         "1/model.npz",
         "2/model.npz",
     ]
+    epochs = len((out / "history.csv").read_text().splitlines()) - 1
+    taught = json.loads((out / "teachers" / "1" / "metrics.json").read_text())["config"]
+    assert (epochs, taught["recipe"]["epochs"]) == (2, 1)
     first = (out / "teachers" / "1" / "model.npz").read_bytes()
     (out / "metrics.json").unlink()
     (out / "teachers" / "2" / "metrics.json").unlink()
@@ -137,6 +140,6 @@ def test_a_recipe_with_teachers_trains_them_first(call, tmp_path):
     assert again.status == 0 and "teacher 1 of" not in again.err and "teacher 2 of" in again.err
     assert (out / "teachers" / "1" / "model.npz").read_bytes() == first
     (out / "metrics.json").unlink()
-    call("train", *how, "--seed", 0, "--epochs", 2).assert_refused("teachers", "another run")
+    call("train", *how, "--seed", 0, "--epochs", 4).assert_refused("teachers", "another run")
     with pytest.raises(ValueError, match="needs teachers"):
         fit(LeNet5(3, ops=get_ops("numpy")), "distilled", bars(), bars(12), Preprocessing())

@@ -286,7 +286,8 @@ def test_recipes_on_record_can_be_trained_again(path):
         names = told.keys() | strengths.keys()
         assert dict.fromkeys(names, 0.0) | told == dict.fromkeys(names, 0.0) | strengths
     assert all(recorded.pop(name, 0.0) == 0.0 for name in FORMER)
-    added = {"network": None, "size": 32, "channels": 1, "levels": None, "teachers": 0}
+    added = {"network": None, "size": 32, "channels": 1, "levels": None}
+    added |= {"teachers": 0, "teacher_share": 1.0}
     assert now == added | recorded
 
 
