@@ -178,8 +178,9 @@ def _as_plain(lines: list[str]) -> list[dict[str, Any]]:
     """Lines of a cluster as the results of a plain command, which has one for each page."""
     results = []
     for line in map(json.loads, lines):
-        pages = line.pop("pages", [])
-        results += [line | {"pages": len(pages)} | page for page in pages] or [line]
+        pages = line["pages"]  # of a letter's file, their number
+        own = pages if isinstance(pages, list) else [{"pages": pages}]
+        results += [line | {"pages": len(own)} | page for page in own]
     return results
 
 
