@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from lenet_xp.commands.cluster import READINGS
 from lenet_xp.commands.terminal import parser, run, whole_number
 from lenet_xp.errors import InputError
 from lenet_xp.letters.synthetic import generate
@@ -31,7 +32,6 @@ from studies.page_check.lines import draw_pages
 
 RANKS = 2, 3, 4  # on which a killed training goes on, in turn
 PATIENCE = 120  # seconds: for a training to write a checkpoint, and to end
-BREAK = 2.0  # seconds: from one killed worker to the next
 LETTERS = 310  # of each class: 10,230 letters, and enough for PAGES
 PAGES = 200
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
@@ -152,26 +152,48 @@ def _written(folder: Path, pictures: Iterable[np.ndarray]) -> Path:
 def _read_again(
     kills: int, pictures: list[str], address: str, workers: list[subprocess.Popen[bytes]]
 ) -> dict[str, Any]:
-    """Read pictures while workers are left to kill; how many runs differ from a plain one."""
+    """Read pictures while workers are left to kill; how many readings differ from a plain one.
+
+    A run that gives up, for the same part met four killed workers, is resumed.
+    """
     command = [sys.executable, "-m", "lenet_xp", "predict", *pictures, "--json"]
     plain = subprocess.run(command, capture_output=True, check=True, env=ENVIRONMENT)
-    wanted, done, runs, differ = json.loads(plain.stdout)["results"], 0, 0, 0
-    while done < kills:
+    wanted, found = json.loads(plain.stdout)["results"], {"killed": 0, "readings": 0, "resumed": 0}
+    differ = 0
+    while found["killed"] < kills:
         with tempfile.TemporaryDirectory() as out:
-            own = [*command, "--cluster", address, "--out", out]
-            process = subprocess.Popen(own, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
-            while process.poll() is None:
-                time.sleep(BREAK)
-                if process.poll() is None and done < kills:
-                    place = done % 2
-                    workers[place].kill()
-                    workers[place].wait()
-                    workers[place] = _worker(address)
-                    done += 1
-                    print(f"worker killed {done} of {kills}", flush=True)
-            lines = (Path(out) / "readings.jsonl").read_text(encoding="utf-8").splitlines()
-        runs, differ = runs + 1, differ + (_as_plain(lines) != wanted)
-    return {"killed": done, "files": len(wanted), "runs": runs, "runs_that_differ": differ}
+            own = [*command, "--cluster", address, "--out", out, "--resume"]
+            while _stopped(own, Path(out) / READINGS, workers, found, kills):
+                found["resumed"] += 1
+            lines = (Path(out) / READINGS).read_text(encoding="utf-8").splitlines()
+        found["readings"] += 1
+        differ += _as_plain(lines) != wanted
+    return found | {"files": len(wanted), "readings_that_differ": differ}
+
+
+def _stopped(
+    command: list[str],
+    lines: Path,
+    workers: list[subprocess.Popen[bytes]],
+    found: dict[str, int],
+    kills: int,
+) -> bool:
+    """Run a reading, and kill a worker whenever it has got further; whether it gave up."""
+    before = seen = lines.stat().st_size if lines.exists() else 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+    while process.poll() is None:
+        time.sleep(0.05)
+        size = lines.stat().st_size if lines.exists() else 0
+        if size > seen and found["killed"] < kills:
+            seen, place = size, found["killed"] % 2
+            workers[place].kill()
+            workers[place].wait()
+            workers[place] = _worker(command[command.index("--cluster") + 1])
+            found["killed"] += 1
+            print(f"worker killed {found['killed']} of {kills}", flush=True)
+    if process.returncode and seen == before:
+        raise InputError(f"{' '.join(command)}: failed; run it to see why")
+    return process.returncode != 0
 
 
 def _as_plain(lines: list[str]) -> list[dict[str, Any]]:
