@@ -43,7 +43,7 @@ def connected(address: str) -> Iterator[Any]:
         raise InputError("--cluster needs Dask: pip install distributed") from error
     dask: Any = distributed  # which has no types
     if address == LOCAL:
-        how = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
+        how: Any = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
         how["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}  # any port, not a taken one
         with dask.LocalCluster(**how) as cluster, dask.Client(cluster) as client:
             yield client
