@@ -100,11 +100,7 @@ class Making:
             left_out = left_out | {"feature_maps.png"}
         words = [*arguments, *self.threads_option]
         print(f"\n{name}: train {shlex.join(words)}", flush=True)
-        out = self.work / name
-        if Checkpoints(out / "checkpoints").any():
-            train(["--resume", str(out)])
-        elif not (out / "metrics.json").exists():
-            train([*words, "--out", str(out)])
+        _trained(self.work / name, words)
         # The record names the data by its file, without the folders of this machine.
         shown = [Path(word).name if Path(word).exists() else word for word in words]
         command = shlex.join(["lenet-xp", "train", *shown, "--out", f"runs/{name}"])
@@ -130,8 +126,7 @@ class Making:
         for fold in WRITER_FOLDS:
             out = self.work / name / str(fold)
             data = [*self.on_amhcd, "--split", "writer", "--fold", str(fold)]
-            own = ["--recipe", "best", "--no-plots", "--out", str(out), *self.threads_option]
-            train([*data, *own])
+            _trained(out, [*data, "--recipe", "best", "--no-plots", *self.threads_option])
             scores = out / "scores.json"
             averaging([str(out / "model.npz"), *data, "--views", str(VIEWS), "--out", str(scores)])
             folds.append(json.loads(scores.read_text(encoding="utf-8")))
@@ -183,6 +178,14 @@ class Making:
     def letters(self, name: str) -> None:
         """Draw generated letters, effects and statistics."""
         effects.main([*self.on_amhcd, "--out", str(self.out / name)])
+
+
+def _trained(out: Path, words: Sequence[str]) -> None:
+    """Train with these options, unless it is done; an interrupted run goes on."""
+    if Checkpoints(out / "checkpoints").any():
+        train(["--resume", str(out)])
+    elif not (out / "metrics.json").exists():
+        train([*words, "--out", str(out)])
 
 
 def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -> None:

@@ -17,7 +17,7 @@ from lenet_xp.commands.predict import pages_of
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SavedModel
 from lenet_xp.reader import Reader
-from lenet_xp.system.files import make_folder, write_json
+from lenet_xp.system.files import write_json
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import in_shell, reason_of
@@ -43,7 +43,8 @@ def connected(address: str) -> Iterator[Any]:
         raise InputError("--cluster needs Dask: pip install distributed") from error
     dask: Any = distributed  # which has no types
     if address == LOCAL:
-        how = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
+        how: Any = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
+        how["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}  # any port, not a taken one
         with dask.LocalCluster(**how) as cluster, dask.Client(cluster) as client:
             yield client
         return
@@ -64,7 +65,7 @@ def read_on_cluster(files: Sequence[Path], saved: SavedModel, options: Any) -> d
     A line is as a result of --json; with --page a line has the pages of its file.
     InputError where OUT holds lines of other files or another model, or lines without --resume.
     """
-    out, names = make_folder(options.out), [str(file) for file in files]
+    out, names = options.out, [str(file) for file in files]
     done = _begin(out, names, options)
     size = PAGES if options.page else LETTERS
     # Of nearly equal size: one image by itself is read with other last digits.
@@ -84,7 +85,8 @@ def read_on_cluster(files: Sequence[Path], saved: SavedModel, options: Any) -> d
 
         try:
             for lines in _in_order(client, ask, parts):
-                file.write("".join(f"{line}\n" for line in lines).encode())
+                # A name that is no UTF-8 becomes JSON's own escapes.
+                file.write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
                 file.flush()
                 advance(len(lines))
         except KeyboardInterrupt as error:

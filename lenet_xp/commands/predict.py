@@ -26,6 +26,7 @@ from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
+from lenet_xp.training.checkpoints import locked
 
 JSON_VERSION = 1
 JSON_FIELDS = """\
@@ -120,7 +121,9 @@ def _read_on_cluster(files: list[Path], options: argparse.Namespace) -> None:
 
     if STANDARD_INPUT in files:
         raise InputError("standard input cannot be read on a cluster; give files")
-    counts = read_on_cluster(files, load_model(options.model, get_ops("numpy")), options)
+    saved = load_model(options.model, get_ops("numpy"))
+    with locked(make_folder(options.out)):  # two runs would write every line twice
+        counts = read_on_cluster(files, saved, options)
     if options.json:
         terminal.print_json(counts)
     else:

@@ -13,9 +13,10 @@ from lenet_xp.training.checkpoints import Checkpoints, Stopped
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import Finished
 from lenet_xp.training.reporter import Reporter
-from lenet_xp.training.run import train_run
+from lenet_xp.training.run import interrupted_run, train_run
 
 SEEDS = 1000  # from one student's seed to the next: no two share a teacher
+SETTING = "recipe", "seed", "fold", "photos", "beside", "outliers", "stream"  # of a run's record
 
 
 def train_distilled(
@@ -37,12 +38,14 @@ def train_distilled(
             recipe=plan.recipe.of_teachers(),
             out=out,
             seed=SEEDS * (plan.seed + 1) + number,
+            data_seed=plan.seed,
             plots=False,
             overwrite=False,
             resume=Checkpoints(out / "checkpoints").any(),
         )
-        if (out / "metrics.json").exists():
-            _check_setting(out, one)
+        if (finished := (out / "metrics.json").exists()) or one.resume:
+            _check_setting(out, one, finished)
+        if finished:
             continue
         reporter.say(f"teacher {number} of {len(folders)}, seed {one.seed}")
         try:
@@ -55,9 +58,13 @@ def train_distilled(
     return train_run(taught, ops, reporter, draw, comm)
 
 
-def _check_setting(out: Path, plan: Plan) -> None:
-    """InputError where a finished teacher is of another recipe, seed or split than planned."""
-    found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["config"]
-    wanted = {"recipe": plan.recipe.to_dict(), "seed": plan.seed, "fold": plan.fold}
-    if {name: found.get(name) for name in wanted} != json.loads(json.dumps(wanted)):
-        raise InputError(f"{out}: holds a teacher of another run; choose another --out")
+def _check_setting(out: Path, plan: Plan, finished: bool) -> None:
+    """InputError where a teacher that was trained, or begun, is another one than planned."""
+    if finished:
+        found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["config"]
+    else:
+        found = interrupted_run(out)[0].to_dict()
+    wanted = plan.to_dict()
+    for name in SETTING:
+        if len({json.dumps(each[name], sort_keys=True) for each in (found, wanted)}) > 1:
+            raise InputError(f"{out}: holds a teacher of another run ({name}); give another --out")

@@ -25,6 +25,7 @@ def check_beside(word: str) -> str:
 class Plan:
     """What to train on what, and where to put it.
 
+    data_seed: of generated letters, where it is not `seed`: a student and its teachers share them.
     stream: whether the training images are made anew in each epoch, and not held.
     beside: other sources to learn from as well, with samples of each class, as in "print:200".
     outliers: generated pictures of none of the classes, for a network that is to refuse such.
@@ -40,6 +41,7 @@ class Plan:
     out: Path
     columns: str | None = None
     seed: int = 0
+    data_seed: int | None = None
     samples_per_class: int = 400
     stream: bool = False
     photos: int = 0

@@ -32,19 +32,22 @@ Node = tuple[int, int]  # the pieces from the first to before the second, a part
 def world() -> Any:
     """MPI's communicator of all ranks, or None in a process that was not started as a rank.
 
-    InputError for several ranks without mpi4py.
+    InputError for several ranks without mpi4py, or with one that is not of their MPI.
     """
     size = max((int(os.environ.get(name, 0)) for name in SIZES), default=0)
     if not size:
         return None
     try:
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # the latter: it finds no MPI library
         if size == 1:
             return None
         raise InputError(
-            f"{size} ranks were started, but mpi4py is missing; pip install mpi4py"
+            f"{size} ranks were started, but mpi4py is missing, or an MPI for it; "
+            "pip install mpi4py mpich"
         ) from error
+    if MPI.COMM_WORLD.size == 1 < size:  # each would lead a training of its own
+        raise InputError(f"{size} ranks were started, but not by mpi4py's MPI; use its mpiexec")
     return MPI.COMM_WORLD
 
 

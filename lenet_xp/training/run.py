@@ -108,7 +108,8 @@ def train_run(
 
 def _loaded(plan: Plan, preprocessing: Preprocessing) -> Dataset:
     how: dict[str, Any] = {"columns": plan.columns, "samples_per_class": plan.samples_per_class}
-    how |= {"seed": plan.seed, "skip_bad": plan.skip_bad}
+    how |= {"seed": plan.seed if plan.data_seed is None else plan.data_seed}
+    how |= {"skip_bad": plan.skip_bad}
     if not plan.stream:
         return load_dataset(plan.data, preprocessing, cache=plan.cache, **how)
     path = Path(plan.data)

@@ -1,6 +1,7 @@
 """Reading on a cluster: the plain command's results in order, and nothing lost or read twice."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from commandline import call
 from lenet_xp.commands import cluster
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.system.opencv import cv2
+from lenet_xp.training.checkpoints import locked
 
 __all__ = ["call"]  # the fixture
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own parts
@@ -90,6 +92,17 @@ def test_a_stopped_run_goes_on_behind_its_last_line(call, pictures, scheduler, t
     assert readings.read_text().startswith("".join(lines[:left]))
 
 
+def test_a_name_that_is_no_utf8_is_in_its_line(call, pictures, scheduler, tmp_path):
+    name = os.fsencode(pictures) + b"/\xff.png"
+    try:
+        os.rename(pictures / "001.png", name)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    done = call("predict", pictures, "--cluster", scheduler, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert name in [os.fsencode(line["file"]) for line in lines_of(tmp_path / "out")]
+
+
 def test_other_readings_are_not_mixed_in(call, pictures, scheduler, tmp_path):
     options = ["--cluster", scheduler, "--out", tmp_path / "out"]
     assert call("predict", pictures, *options).status == 0
@@ -100,6 +113,14 @@ def test_other_readings_are_not_mixed_in(call, pictures, scheduler, tmp_path):
     (pictures / "999.png").write_bytes((pictures / "000.png").read_bytes())
     assert call("predict", pictures, *options, "--resume").status == 2
     assert (tmp_path / "out" / "readings.jsonl").read_bytes() == before
+
+
+def test_two_runs_do_not_write_into_one_folder(call, pictures, tmp_path):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"):
+        done = call("predict", pictures, "--cluster", "local", "--out", tmp_path / "out")
+    assert done.status == 2 and "another run is writing there" in done.err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_cannot_be_is_said_in_one_line(call, pictures, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,8 +190,23 @@ def test_a_process_that_is_no_rank_needs_no_mpi(monkeypatch):
     monkeypatch.setenv(ranks.SIZES[0], "1")
     assert ranks.world() is None
     monkeypatch.setenv(ranks.SIZES[0], "4")
-    with pytest.raises(InputError, match=r"4 ranks .* mpi4py is missing; pip install"):
+    with pytest.raises(InputError, match=r"4 ranks .* mpi4py is missing.*; pip install"):
         ranks.world()
+    alone = SimpleNamespace(MPI=SimpleNamespace(COMM_WORLD=SimpleNamespace(size=1)))
+    monkeypatch.setitem(sys.modules, "mpi4py", alone)
+    with pytest.raises(InputError, match=r"4 ranks .* not by mpi4py's MPI"):
+        ranks.world()  # a starter of another MPI
+    monkeypatch.setitem(sys.modules, "mpi4py", WithoutLibrary())
+    with pytest.raises(InputError, match=r"4 ranks .* an MPI for it"):
+        ranks.world()
+
+
+class WithoutLibrary:
+    """mpi4py on a machine without an MPI library."""
+
+    @property
+    def MPI(self):
+        raise RuntimeError("cannot load MPI library")
 
 
 # Real ranks, where MPI is installed

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.training.batches import Batch
+from lenet_xp.training.checkpoints import Checkpoints, State
 from lenet_xp.training.loop import fit
+from lenet_xp.training.plan import Plan
+from lenet_xp.training.recipes import read_recipe
 from lenet_xp.training.step import GradientWorker
 
 __all__ = ["call"]  # the fixture
@@ -141,5 +145,26 @@ def test_a_recipe_with_teachers_trains_them_first(call, tmp_path):
     assert (out / "teachers" / "1" / "model.npz").read_bytes() == first
     (out / "metrics.json").unlink()
     call("train", *how, "--seed", 0, "--epochs", 4).assert_refused("teachers", "another run")
+    call("train", *how, "--beside", "print:15").assert_refused("teachers", "another run", "beside")
+    (out / "teachers" / "1" / "metrics.json").unlink()
+    begun = replace(Plan(str(data), read_recipe(recipe).of_teachers(), out), seed=9).to_dict()
+    description = {"plan": begun, "backend": "numpy", "dtype": "float32", "threads": 1}
+    Checkpoints(out / "teachers" / "1" / "checkpoints").save(State(1, {}, {}), description)
+    call("train", *how).assert_refused("teachers", "another run", "seed")
     with pytest.raises(ValueError, match="needs teachers"):
         fit(LeNet5(3, ops=get_ops("numpy")), "distilled", bars(), bars(12), Preprocessing())
+
+
+@pytest.mark.parametrize("stream", ((), ("--stream",)), ids=("held", "stream"))
+def test_teachers_and_student_learn_the_same_generated_letters(call, tmp_path, stream):
+    recipe = tmp_path / "two.toml"
+    recipe.write_text("epochs = 1\nteachers = 2\n")
+    how = "--samples", 15, "--recipe", recipe, "--seed", 3, "--out", tmp_path / "run", "--no-plots"
+    outcome = call("train", *how, *stream)
+    assert outcome.status == 0, outcome.err
+    student, *teachers = (
+        load_model(tmp_path / "run" / each / "model.npz", get_ops("numpy"))
+        for each in ("", "teachers/1", "teachers/2")
+    )
+    assert len({each.preprocessing for each in (student, *teachers)}) == 1
+    assert not np.array_equal(*(each.model.values for each in teachers))
