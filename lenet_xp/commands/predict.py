@@ -121,6 +121,11 @@ def _read_on_cluster(files: list[Path], options: argparse.Namespace) -> None:
 
     if STANDARD_INPUT in files:
         raise InputError("standard input cannot be read on a cluster; give files")
+    if options.backend not in ("auto", "numpy") or options.dtype != "float32" or options.threads:
+        raise InputError(
+            "--cluster: a worker reads with NumPy in float32 on one core; leave out --backend, "
+            "--dtype and --threads"
+        )
     saved = load_model(options.model, get_ops("numpy"))
     with locked(make_folder(options.out)):  # two runs would write every line twice
         counts = read_on_cluster(files, saved, options)

@@ -66,5 +66,5 @@ def _check_setting(out: Path, plan: Plan, finished: bool) -> None:
         found = interrupted_run(out)[0].to_dict()
     wanted = plan.to_dict()
     for name in SETTING:
-        if len({json.dumps(each[name], sort_keys=True) for each in (found, wanted)}) > 1:
+        if len({json.dumps(each.get(name), sort_keys=True) for each in (found, wanted)}) > 1:
             raise InputError(f"{out}: holds a teacher of another run ({name}); give another --out")

@@ -129,6 +129,8 @@ def test_what_cannot_be_is_said_in_one_line(call, pictures, tmp_path, monkeypatc
         (["--cluster", "local"], "--cluster needs --out"),
         (["--resume", "--page", *out], "--resume goes with --cluster"),
         (out, "--out goes with --page or --cluster"),
+        (["--cluster", "local", "--dtype", "float64", *out], "leave out --backend, --dtype"),
+        (["--cluster", "local", "--threads", "2", *out], "leave out --backend, --dtype"),
     ):
         done = call("predict", pictures, *options)
         assert done.status == 2 and words in done.err
