@@ -193,7 +193,7 @@ def _keep(source: Path, target: Path, command: str, left_out: Collection[str]) -
     shutil.rmtree(target, ignore_errors=True)
     make_folder(target)
     for file in sorted(source.iterdir()):
-        if file.is_file() and file.name not in left_out:
+        if file.is_file() and file.name not in left_out:  # teachers are in a folder
             shutil.copy2(file, target / file.name)
     write_text(target / "command.txt", command + "\n")
 

@@ -17,12 +17,12 @@ from lenet_xp.commands.predict import pages_of
 from lenet_xp.errors import InputError, WorkerFailed
 from lenet_xp.model_file import SavedModel
 from lenet_xp.reader import Reader
-from lenet_xp.system.files import write_json
+from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.text import in_shell, reason_of
 from lenet_xp.system.workers import even_slices
-from lenet_xp.training.checkpoints import Stopped
+from lenet_xp.training.checkpoints import Stopped, locked
 
 LETTERS, PAGES = 256, 8  # files: what a task reads
 AHEAD = 3  # tasks for each thread of the cluster that are asked for before their turn
@@ -63,9 +63,16 @@ def read_on_cluster(files: Sequence[Path], saved: SavedModel, options: Any) -> d
     """Write OUT/readings.jsonl; return how many files it has, and how many pictures were read.
 
     A line is as a result of --json; with --page a line has the pages of its file.
-    InputError where OUT holds lines of other files or another model, or lines without --resume.
+    InputError where OUT holds lines of other files or another model, or lines without --resume, and
+    where another run writes there.
     """
-    out, names = options.out, [str(file) for file in files]
+    with locked(make_folder(options.out)):
+        return _read_behind([str(file) for file in files], saved, options)
+
+
+def _read_behind(names: list[str], saved: SavedModel, options: Any) -> dict[str, int]:
+    """Write the lines of these files behind those that OUT has."""
+    out: Path = options.out
     done = _begin(out, names, options)
     size = PAGES if options.page else LETTERS
     # Of nearly equal size: one image by itself is read with other last digits.

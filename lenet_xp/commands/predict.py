@@ -26,7 +26,6 @@ from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.system.progress import progress_bar
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable
-from lenet_xp.training.checkpoints import locked
 
 JSON_VERSION = 1
 JSON_FIELDS = """\
@@ -126,9 +125,7 @@ def _read_on_cluster(files: list[Path], options: argparse.Namespace) -> None:
             "--cluster: a worker reads with NumPy in float32 on one core; leave out --backend, "
             "--dtype and --threads"
         )
-    saved = load_model(options.model, get_ops("numpy"))
-    with locked(make_folder(options.out)):  # two runs would write every line twice
-        counts = read_on_cluster(files, saved, options)
+    counts = read_on_cluster(files, load_model(options.model, get_ops("numpy")), options)
     if options.json:
         terminal.print_json(counts)
     else:

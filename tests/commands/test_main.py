@@ -86,6 +86,17 @@ def test_help_imports_neither_numpy_nor_the_commands():
     assert done.stdout.endswith("[]\n")
 
 
+def test_reading_waits_for_nothing_of_training():
+    program = (
+        "import sys, lenet_xp.commands.predict;"
+        "print([name for name in sys.modules if name.startswith('lenet_xp.training')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_the_module_runs(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "lenet_xp", "predict", "--help"],
