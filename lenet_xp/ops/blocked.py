@@ -148,9 +148,12 @@ class BlockedStage:
         pixels = self.columns[1:-1].reshape(-1, x.shape[-1])
         run(x.reshape(-1, x.shape[-1]).take, self._places(), axis=0, out=pixels, mode="clip")
         turns = self._turns(max(self.matrix[slab].size for slab in self.slabs))
-        columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
-        for slab, rows in self.slabs:
-            run(np.matmul, self.matrix[slab, rows].T, columns[:, slab], out=a[:, rows])
+        if turns == len(self.slabs) == 1:  # np.dot begins sooner
+            run(np.dot, self.matrix[:-1].T, self.columns[:-1], self.a)
+        else:
+            columns, a = (self._in_turns(each, turns) for each in (self.columns, self.a))
+            for slab, rows in self.slabs:
+                run(np.matmul, self.matrix[slab, rows].T, columns[:, slab], out=a[:, rows])
         activate(self.a, out=self.a)
         run(np.dot, self.means, self.a.reshape(len(self.means), -1), self.y.reshape(-1))
         return self.y

@@ -146,7 +146,6 @@ class NumpyOps(Ops):
         return padded
 
     # What few networks need is repeated as the reference has it; LeNet-5's pools are in the stage.
-    with_row = _repeated(Ops.with_row)
     mean = _repeated(Ops.mean)
     average_pool = _repeated(Ops.average_pool)
     average_pool_backward = _repeated(Ops.average_pool_backward)
@@ -184,6 +183,12 @@ class NumpyOps(Ops):
     def affine(self, weight: Array, x: Array, bias: Array) -> Array:
         y = self.matmul(weight, x)
         return self._run(np.add, y, bias[:, None], out=y)
+
+    def with_row(self, x: Array, value: float) -> Array:
+        y = self._new(len(x) + 1, x.shape[1])
+        y[-1] = value
+        self._run(np.copyto, y[:-1], x)
+        return y
 
     def sum_columns(self, x: Array, out: Array | None = None) -> Array:
         out = self._new(x.shape[0]) if out is None else out
@@ -242,12 +247,13 @@ class NumpyOps(Ops):
         return blocked.input_gradient(self._run) if input_gradient else None
 
     def softmax(self, logits: Array) -> Array:
-        p, sums = self._new(*logits.shape), self._new(logits.shape[1])
-        self._run(np.maximum.reduce, logits, axis=0, out=sums)
-        self._run(np.subtract, logits, sums, out=p)
+        p, row = self._new(*logits.shape), self._new(logits.shape[1])
+        each = row if len(row) > 1 else row.reshape(())  # with a number NumPy has less to do
+        self._run(np.maximum.reduce, logits, axis=0, out=row)
+        self._run(np.subtract, logits, each, out=p)
         self._run(np.exp, p, out=p)
-        self._run(np.dot, np.ones(len(p), p.dtype), p, sums)
-        return self._run(np.divide, p, sums, out=p)
+        self._run(np.dot, np.ones(len(p), p.dtype), p, row)
+        return self._run(np.divide, p, each, out=p)
 
     def softmax_cross_entropy(
         self, logits: Array, labels: Array, scale: float, into: Place = None, targets: Array = None,
