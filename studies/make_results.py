@@ -181,7 +181,15 @@ class Making:
 
 
 def _trained(out: Path, words: Sequence[str]) -> None:
-    """Train with these options, unless it is done; an interrupted run goes on."""
+    """Train with these options, unless it is done; an interrupted run goes on.
+
+    InputError where a run of other options is there, for it would be taken for this one.
+    """
+    note, options = out.with_name(f"{out.name}.txt"), shlex.join(words) + "\n"
+    if note.is_file() and note.read_text(encoding="utf-8") != options:
+        raise InputError(f"{out}: is a run of other options, see {note}; give another --work")
+    make_folder(note.parent)
+    write_text(note, options)
     if Checkpoints(out / "checkpoints").any():
         train(["--resume", str(out)])
     elif not (out / "metrics.json").exists():
