@@ -15,6 +15,7 @@ from studies.report.records import RECORDS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 COPIED = ("audit/amhcd.json", "benchmarks/cpu.json", "generated-letters/statistics.json")
+COPIED += ("distillation/ways.json",)
 PICTURES = ("learning_curves", "feature_maps", "filters", "confusion_matrix", "confused_pairs")
 NAMES = [letter.name for letter in letters()]
 IMAGES = 1200  # of a made-up test set

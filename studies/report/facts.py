@@ -14,14 +14,14 @@ from studies.report.formats import count, interval, percent, points
 from studies.report.records import RECORDS, Missing, Records
 
 PEERS = ("numpy", "torch", "onnxruntime")
-SEED_SPLIT = ("classic-amhcd", "best-amhcd", "seeds-amhcd")
+SEED_SPLIT = ("classic-amhcd", "best-amhcd", "seeds-amhcd", "seeds-distilled")
 
 
-def pooled_writers(records: Records) -> list[GroupScore]:
+def pooled_writers(records: Records, series: str = "writers-distilled") -> list[GroupScore]:
     """Return each writer's score by the network that never saw the writer, the worst first."""
     scores = [
         GroupScore(int(row["writer"]), int(row["images"]), int(row["images"]) - int(row["errors"]))
-        for fold in records.rows("writers-amhcd", "per_writer.csv")
+        for fold in records.rows(series, "per_writer.csv")
         for row in fold
     ]
     return sorted(scores, key=lambda each: (each.accuracy, each.group))
@@ -32,9 +32,9 @@ def _pooled_accuracy(records: Records) -> str:
     return percent(sum(each.hits for each in scores) / sum(each.images for each in scores))
 
 
-def pooled_interval(records: Records) -> tuple[float, float]:
+def pooled_interval(records: Records, series: str = "writers-distilled") -> tuple[float, float]:
     """Return the interval of the accuracy over all writers; the bootstrap draws whole writers."""
-    scores = pooled_writers(records)
+    scores = pooled_writers(records, series)
     correct = np.concatenate([np.arange(each.images) < each.hits for each in scores])
     groups = np.repeat([each.group for each in scores], [each.images for each in scores])
     return bootstrap_interval(correct, groups)
@@ -46,7 +46,8 @@ def _median_writer(records: Records) -> str:
 
 def _split_gap(records: Records) -> str:
     seen, unseen = (
-        records.value(name, "test_accuracy")["mean"] for name in ("seeds-amhcd", "writers-amhcd")
+        records.value(name, "test_accuracy")["mean"]
+        for name in ("seeds-distilled", "writers-distilled")
     )
     return points(unseen - seen)
 
@@ -131,7 +132,7 @@ def _gpu(records: Records) -> str:
 
 def _mnist_epochs(records: Records) -> str:
     """The epochs on MNIST, compared in steps with the recipe's epochs on AMHCD."""
-    runs, amhcd = records.runs("seeds-mnist"), records.runs("best-amhcd")[0]
+    runs, amhcd = records.runs("mnist-distilled"), records.runs("seeds-distilled")[0]
     seen, own = (run["epochs"] * run["n_train"] for run in (runs[0], amhcd))
     return (
         f"{runs[0]['epochs']} epochs of {count(runs[0]['n_train'])} images are "
@@ -160,7 +161,7 @@ FACTS: dict[str, Callable[[Records], str]] = {
     "perfect-writers": lambda records: count(
         sum(each.hits == each.images for each in pooled_writers(records))
     ),
-    "writers-command": lambda records: f"`{records.command('writers-amhcd')}`",
+    "writers-command": lambda records: f"`{records.command('writers-distilled')}`",
     "best-errors": _best_errors,
     "machine": _machine,
     "mnist-epochs": _mnist_epochs,

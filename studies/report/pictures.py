@@ -56,7 +56,9 @@ def _row(records: Records, each: Experiment) -> Accuracy:
     if not isinstance(found, dict):
         return Accuracy(name, found, interval_of(records, each), (), each.new_hands)
     runs = tuple(run[each.field] for run in records.runs(each.record))
-    ends = pooled_interval(records) if each.new_hands else (found["min"], found["max"])
+    ends = found["min"], found["max"]
+    if each.new_hands:
+        ends = pooled_interval(records, each.record)
     return Accuracy(name, found["mean"], ends, runs, each.new_hands)
 
 
@@ -72,7 +74,7 @@ def per_writer(records: Records) -> Draw:
 
 
 def reliability(records: Records) -> Draw:
-    folds = records.json("writers-amhcd", "calibration.json")
+    folds = records.json("writers-distilled", "calibration.json")
     curves = {
         "as trained": pooled([fold["before"]["bins"] for fold in folds]),
         "at each network's temperature": pooled([fold["after"]["bins"] for fold in folds]),

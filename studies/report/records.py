@@ -55,8 +55,14 @@ TRANSFER = "best-synthetic synthetic-to-amhcd"
 RECORDS = {
     "classic-amhcd": _run("AMHCD with the recipe `classic`, the seed split", "classic-amhcd"),
     "best-amhcd": _run("AMHCD with the recipe `best`, the seed split", "best-amhcd"),
-    "seeds-amhcd": _series("AMHCD, the seed split, 5 seeds", "seeds-amhcd", "seed"),
-    "writers-amhcd": _series("AMHCD, writers never seen, 5 folds", "writers-amhcd", "fold"),
+    "seeds-amhcd": _series("AMHCD, the seed split, `best`, 5 seeds", "seeds-amhcd", "seed"),
+    "writers-amhcd": _series("AMHCD, writers never seen, `best`, 5 folds", "writers-amhcd", "fold"),
+    "seeds-distilled": _series(
+        "AMHCD, the seed split, `distilled`, 5 seeds", "seeds-distilled", "seed"
+    ),
+    "writers-distilled": _series(
+        "AMHCD, writers never seen, `distilled`, 5 folds", "writers-distilled", "fold"
+    ),
     "transfer": Record(
         "AMHCD read after generated letters alone", "synthetic-to-amhcd/scores.json", TRANSFER
     ),
@@ -76,10 +82,17 @@ RECORDS = {
         "search/search.json",
         "python -m studies.search --data amhcd_64.zip --out results/search",
     ),
+    "ways": Record(
+        "The choice of how to teach",
+        "distillation/ways.json",
+        "python -m studies.distillation --data amhcd_64.zip --out results/distillation "
+        "--work taught",
+    ),
     "classic-synthetic": _run("Generated letters with `classic`", "classic-synthetic"),
     "best-synthetic": _run("Generated letters with `best`", "best-synthetic"),
     "best-mnist": _run("MNIST with `best`", "best-mnist"),
-    "seeds-mnist": _series("MNIST, 5 seeds", "seeds-mnist", "seed"),
+    "seeds-mnist": _series("MNIST, `best`, 5 seeds", "seeds-mnist", "seed"),
+    "mnist-distilled": _series("MNIST, `distilled`, 5 seeds", "mnist-distilled", "seed"),
     "letters": Record(
         "How generated letters compare with real ones",
         "generated-letters/statistics.json",

@@ -95,6 +95,23 @@ def search(records: Records) -> str:
     return grid(header, [*rows, ("standard error", *errors, "")], "lrrrrrrl")
 
 
+def ways(records: Records) -> str:
+    """Return the validation errors of each way to teach, blind to each fold and to none."""
+    errors, chosen = records.value("ways", "errors"), records.value("ways", "chosen")
+    rows = [
+        (
+            way,
+            *(
+                f"{each[way]:.2f}{' *' if chosen[blind] == way else ''}"
+                for blind, each in errors.items()
+            ),
+        )
+        for way in errors["none"]
+    ]
+    header = ("way", *(f"blind to {'fold ' if blind != 'none' else ''}{blind}" for blind in errors))
+    return grid(header, rows, "l" + len(errors) * "r")
+
+
 def speed(records: Records, kind: str) -> str:
     rows = records.value("cpu", kind)
     peers = [name for name in rows[0]["contenders"] if name != "lenet_xp"]

@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[Records], str]] = {
     "targets": scores.targets,
     "training-speed": partial(setting.speed, kind="training"),
     "unseen-pairs": scores.unseen_pairs,
+    "ways": setting.ways,
 }
 
 

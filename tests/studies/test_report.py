@@ -76,15 +76,15 @@ def test_a_whole_set_of_records_leaves_nothing_to_say_of_missing_ones(made):
     assert "@{" not in text and "nan" not in text.split()
 
 
-@pytest.mark.parametrize("record", ["seeds-amhcd", "writers-amhcd", "seeds-mnist"])
+@pytest.mark.parametrize("record", ["seeds-distilled", "writers-distilled", "mnist-distilled"])
 def test_a_series_stands_with_mean_deviation_and_number(made, record):
     found = accuracies(made, record)
     mean, deviation = 100 * statistics.mean(found), 100 * statistics.stdev(found)
     spread = f"{mean:.2f} ± {deviation:.2f} %"
     aim = {
-        "seeds-amhcd": "AMHCD, seed split, mean",
-        "writers-amhcd": "AMHCD, writers never seen, mean",
-        "seeds-mnist": "MNIST, mean",
+        "seeds-distilled": "AMHCD, seed split, mean",
+        "writers-distilled": "AMHCD, writers never seen, mean",
+        "mnist-distilled": "MNIST, mean",
     }[record]
     text = text_of(made)
     target = row(text, aim)
@@ -100,19 +100,33 @@ def test_a_single_run_stands_with_its_interval(made):
 
 
 def test_targets_are_compared_with_the_mean(made):
-    for number, accuracy in enumerate((0.9949, 0.9952, 0.995, 0.995, 0.995)):
-        path = made / f"seeds-amhcd/seed-{number}/metrics.json"
+    for number, accuracy in enumerate((0.9964, 0.9967, 0.9965, 0.9965, 0.9965)):
+        path = made / f"seeds-distilled/seed-{number}/metrics.json"
         report_records.edit(path, test_accuracy=accuracy)
-    (made / "seeds-amhcd" / "summary.json").unlink()
+    (made / "seeds-distilled" / "summary.json").unlink()
     assert row(text_of(made), "AMHCD, seed split, mean")[4] == "yes"
-    report_records.edit(made / "seeds-amhcd/seed-4/metrics.json", test_accuracy=0.99)
+    report_records.edit(made / "seeds-distilled/seed-4/metrics.json", test_accuracy=0.99)
     assert row(text_of(made), "AMHCD, seed split, mean")[4] == "no"
     report_records.edit(made / "synthetic-to-amhcd" / "scores.json", accuracy=0.9199)
     assert row(text_of(made), "AMHCD after generated letters")[4] == "no"
 
 
+def test_the_worst_writer_is_the_worst_of_all_folds(made):
+    for number, accuracy in enumerate((0.99, 0.9599, 0.99, 0.99, 0.99)):
+        path = made / f"writers-distilled/fold-{number}/metrics.json"
+        report_records.edit(path, test_worst_writer_accuracy=accuracy)
+    (made / "writers-distilled" / "summary.json").unlink()
+    shown = row(text_of(made), "AMHCD, writers never seen, the worst writer")
+    assert shown[1:5] == ["≥ 96.00 %", "95.99 %", "5", "no"]
+
+
+def test_the_choice_of_how_to_teach_is_a_table(made):
+    shown = row(text_of(made), "distilled, generated letters beside, 200 epochs")
+    assert shown[1:] == ["0.48 *", "0.51 *", "0.47 *", "0.49 *", "0.52 *", "0.50 *"]
+
+
 def test_each_fold_has_its_row(made):
-    run = json.loads((made / "writers-amhcd/fold-3/metrics.json").read_text())
+    run = json.loads((made / "writers-distilled/fold-3/metrics.json").read_text())
     low, high = run["test_writer_accuracy_interval"]
     cells = row(text_of(made), "3 | 12 |")
     assert cells[2:5] == [
@@ -145,10 +159,11 @@ def test_averages_of_readings_stand_apart(made):
 
 
 def test_the_epochs_of_mnist_are_told_beside_those_of_amhcd(made):
-    for run in RECORDS["seeds-mnist"].runs:
+    for run in RECORDS["mnist-distilled"].runs:
         report_records.edit(made / run / "metrics.json", epochs=20, n_train=54_000)
-    report_records.edit(made / "best-amhcd" / "metrics.json", epochs=60, n_train=18_000)
-    (made / "seeds-mnist" / "summary.json").unlink()
+    report_records.edit(made / "seeds-distilled/seed-0/metrics.json", epochs=60, n_train=18_000)
+    for name in ("mnist-distilled", "seeds-distilled"):
+        (made / name / "summary.json").unlink()
     assert "20 epochs of 54,000 images are 1.00 times the steps of 60 epochs" in text_of(made)
 
 
@@ -172,19 +187,19 @@ def test_without_any_record_the_report_is_still_whole(tmp_path):
 
 
 def test_a_series_with_a_missing_run_is_not_measured(made):
-    (made / "writers-amhcd" / "fold-2" / "metrics.json").unlink()
+    (made / "writers-distilled" / "fold-2" / "metrics.json").unlink()
     text = text_of(made)
-    assert f"{RECORDS['writers-amhcd'].title}: {ABSENT}" in text
+    assert f"{RECORDS['writers-distilled'].title}: {ABSENT}" in text
     assert row(text, "AMHCD, writers never seen, mean")[2] == ABSENT
 
 
 def test_a_record_of_an_older_version_is_told_from_a_missing_one(made):
-    for run in RECORDS["writers-amhcd"].runs:
+    for run in RECORDS["writers-distilled"].runs:
         report_records.edit(made / run / "metrics.json", test_ece_scaled=None)
-    (made / "writers-amhcd" / "summary.json").unlink()
+    (made / "writers-distilled" / "summary.json").unlink()
     text = text_of(made)
     assert "the record has no `test_ece_scaled` yet" in text
-    assert f"{RECORDS['writers-amhcd'].title}: {ABSENT}" not in text
+    assert f"{RECORDS['writers-distilled'].title}: {ABSENT}" not in text
 
 
 def test_the_same_records_give_the_same_bytes(made, tmp_path):
@@ -267,8 +282,16 @@ def test_the_writers_of_all_folds_are_pooled(made):
     assert pooled_interval(records) == expected
 
 
+def test_each_series_of_writers_has_an_interval_of_its_own():
+    records = Records(RESULTS)
+    taught, labelled = (
+        np.array(pooled_interval(records, each)) for each in ("writers-distilled", "writers-amhcd")
+    )
+    assert (taught > labelled).all() and (taught == np.array(pooled_interval(records))).all()
+
+
 def test_the_bins_of_all_folds_are_those_of_all_images(made):
-    files = [made / run / "calibration.json" for run in RECORDS["writers-amhcd"].runs]
+    files = [made / run / "calibration.json" for run in RECORDS["writers-distilled"].runs]
     found = pooled([json.loads(file.read_text())["after"]["bins"] for file in files])
     labels, probabilities, _ = map(
         np.concatenate, zip(*map(report_records.answers, range(report_records.FOLDS)), strict=True)
@@ -293,7 +316,7 @@ def test_the_command_writes_text_and_pictures(made, call):
 def test_a_picture_that_can_no_longer_be_drawn_goes(made, call):
     arguments = ("report", "--results", made, "--out", made / "report.md")
     call(*arguments)
-    shutil.rmtree(made / "writers-amhcd")
+    shutil.rmtree(made / "writers-distilled")
     assert call(*arguments).status == 0
     assert files_in(made / "report") == ["accuracy.png", "im2col.png", "product.png"]
 
