@@ -7,9 +7,10 @@ import numpy as np
 from lenet_xp.data.augment import Distortion
 from lenet_xp.ops import get_ops
 from lenet_xp.training.checkpoints import Checkpoints
+from lenet_xp.training.interrupted import interrupted_run
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.recipes import Recipe
-from lenet_xp.training.run import interrupted_run, train_run
+from lenet_xp.training.run import train_run
 
 SGD = Recipe("sgd", epochs=2, batch_size=16, optimiser="nesterov", learning_rate=0.02)
 ADAM = SGD.with_options(

@@ -23,6 +23,7 @@ from lenet_xp.scores.tables import write_tables
 from lenet_xp.system.files import write_json
 from lenet_xp.system.streams import say
 from lenet_xp.system.text import printable, reason_of
+from lenet_xp.training.doubts import learned_by
 from lenet_xp.training.plan import MAX_SAMPLES
 from lenet_xp.training.record import check_writable
 
@@ -165,8 +166,8 @@ def _split(options: argparse.Namespace, notes: dict[str, Any], dataset: Dataset)
 
     `seed` and `source` are defaults of training, so on other data they are not a choice.
     """
-    recorded, learned = notes.get("split"), str(notes.get("learned")).split()
-    if recorded == "few" and np.isin(digests(dataset.images), learned).any():
+    recorded = notes.get("split")
+    if recorded == "few" and not learned_by(notes).isdisjoint(digests(dataset.images)):
         raise InputError(
             f"{options.data}: the model has learned from some of these images; give "
             "others, or read its metrics.json for what networks that never saw them score"

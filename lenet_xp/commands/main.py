@@ -37,7 +37,7 @@ first steps:
   lenet-xp train
       train on letters that the package draws itself: no download, a minute on a laptop
   lenet-xp train --data amhcd --recipe best
-      train on real handwriting, downloaded from Kaggle, with the most accurate recipe
+      train on real handwriting, downloaded from Kaggle, with an accurate recipe
 
 lenet-xp COMMAND --help shows a command's options and examples, --version the version."""
 

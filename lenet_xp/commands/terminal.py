@@ -15,7 +15,6 @@ from lenet_xp.ops import BACKENDS, BackendUnavailable, Ops, get_ops
 from lenet_xp.system.files import json_text, make_folder
 from lenet_xp.system.own_process import owned
 from lenet_xp.system.streams import failed, say, with_streams
-from lenet_xp.system.text import printable
 from lenet_xp.system.workers import MAX_THREADS
 
 
@@ -47,10 +46,10 @@ def _status(command: Callable[[list[str] | None], None], arguments: list[str] | 
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that escapes control characters in the arguments that it repeats."""
+    """An ArgumentParser whose errors are one line, as those of commands are."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        self.exit(failed(f"{message}; see {self.prog} --help"))
 
 
 def parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from lenet_xp.data.dataset import Dataset
+from lenet_xp.data.splits import Overlap, Split
 from lenet_xp.pictures.kinds import kind_of, named_image
 
 LeftOut = tuple[str, str]  # the path of a file in its source, and why it is left out
@@ -83,4 +86,26 @@ def account_lines(dataset: Dataset) -> list[str]:
     if blank := dataset.blank:
         count = f"{len(blank):,} of {len(dataset):,}"
         lines.append(f"no ink in {count} pictures, which stay in the data: {blank[0]}")
+    return lines
+
+
+def split_lines(dataset: Dataset, split: Split, overlap: Overlap) -> list[str]:
+    """What a user is told of a split: images that stand on two sides, too few images for sides."""
+    lines = []
+    if overlap:
+        shared = (
+            f"split {split.name}: {overlap.train_test:,} training and {overlap.val_test:,} "
+            f"validation images are identical to test images, {overlap.train_val:,} training to "
+            "validation images"
+        )
+        kept = f"{overlap.dropped:,} left out" if overlap.dropped else "all kept"
+        lines.append(f"{shared}; {kept}")
+    if split.folds is not None:
+        judged = np.unique(dataset.labels[split.test])
+        unjudged = [name for i, name in enumerate(dataset.class_names) if i not in judged]
+        none = f"; nobody can judge {', '.join(unjudged)}, of one image or its copies"
+        lines.append(
+            "few images: all of them train, and networks that never saw them judge "
+            f"{len(split.test)} of {len(dataset)}{none * bool(unjudged)}"
+        )
     return lines

@@ -1,9 +1,10 @@
 """Doubtful labels: how networks that have not learned from a data set's images read them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,17 @@ LEAST = 300  # images of an epoch: fewer do not teach a new class to a model to 
 MODEL, NONE = "model", "none of these"  # a judge, a reading
 
 
-def sketch(images: np.ndarray) -> str:
+def sketch(images: np.ndarray) -> set[str]:
     """The lowest digests of what a model learns from, for its notes: a random sample of the images.
 
     It does not depend on their files, order and labels. Source: Broder 1997, MinHash.
     """
-    return " ".join(sorted(set(digests(images)))[:SKETCHED])
+    return set(sorted(set(digests(images)))[:SKETCHED])
+
+
+def learned_by(notes: Mapping[str, Any]) -> set[str]:
+    """The sketches that a model's notes have of what it learned from; none where they are lost."""
+    return set(str(notes.get("learned", "")).split())
 
 
 def judged(
@@ -37,7 +43,8 @@ def judged(
     """How each image is read by a network that has not learned from it, and this judge's name (N,).
 
     The model judges what is new to it. Each fold of the rest is judged by a network that its recipe
-    trains on the other folds, without what lay beside. Probabilities are at the temperature.
+    trains on the other folds, without what lay beside and without teachers. Probabilities are at
+    the temperature.
     Raises InputError for classes that it does not know and where none can be trained.
     """
     labels, images = check_class_names(saved.class_names, dataset), dataset.images
@@ -46,7 +53,7 @@ def judged(
     rows = np.empty((len(labels), len(saved.class_names) + 1))
     by = np.full(len(labels), MODEL, object)
     rows[own, :-1] = saved.probabilities(images[own])
-    start = None if own.all() else _start(saved)
+    start = None if own.all() else _start(saved, images)
     for fold in range(0 if own.all() else FOLDS[name]):
         split = make_split(dataset, name, fold)
         if len(left := split.test[~own[split.test]]):
@@ -56,7 +63,8 @@ def judged(
             fitted, names = saved.preprocessing, saved.class_names
             tell(f"{judge}: training on {len(split.train):,} other images")
             try:
-                recipe = Recipe.from_dict(saved.notes["recipe"]).with_options(epochs=epochs)
+                recipe = replace(Recipe.from_dict(saved.notes["recipe"]), teachers=0)
+                recipe = recipe.with_options(epochs=epochs)
                 fitted = fitted if start else recipe.fitted(fitted, train[0])
                 model = recipe.make_network(len(names), saved.model.ops, class_names=names)
                 best = fit(model, recipe, train, val, fitted, on_doubt=tell, start=start)
@@ -72,17 +80,23 @@ def judged(
     return Scores(labels, rows, (*saved.class_names, NONE)), by
 
 
-def _start(saved: SavedModel) -> Sequential | None:
+def _start(saved: SavedModel, images: np.ndarray) -> Sequential | None:
     """The package's model that the model's training began from; None if it began from new weights.
 
-    InputError where it began from any other model.
+    InputError where it began from any other model, or from one that has learned from the images.
     """
     if not (start := saved.notes.get("start")):
         return None
     for path in MODELS.values():
         found = read_start(path, saved.model.ops)
-        if found.digest == start["sha256"]:
+        if found.digest != start["sha256"]:
+            continue
+        if learned_by(found.saved.notes).isdisjoint(digests(images)):
             return found.saved.model
+        raise InputError(
+            f"{saved.name}: the model that it started from has learned from these images; give a "
+            "model that is new to them"
+        )
     raise InputError(
         f"{saved.name}: it may have learned from these images, and the model that it started from "
         f"is not there ({start['model']}); give a model that is new to them"
@@ -95,8 +109,8 @@ def _new_to(saved: SavedModel, dataset: Dataset, by_writers: bool) -> np.ndarray
     They are all where no digest of its sketch is met; without a sketch, where the data have another
     name and are not AMHCD. Else they are the test images of its split, if it can be made again.
     """
-    notes, learned = saved.notes, str(saved.notes.get("learned", "")).split()
-    met, source = np.isin(digests(dataset.images), learned), Path(str(notes.get("data")))
+    notes, learned = saved.notes, learned_by(saved.notes)
+    met, source = np.isin(digests(dataset.images), [*learned]), Path(str(notes.get("data")))
     same = by_writers or dataset.name in (source.name, source.stem)
     new = np.full(len(dataset), not (met.any() if learned else same))
     if not new.any() and notes.get("allow_overlap") is False:

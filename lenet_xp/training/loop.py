@@ -135,6 +135,7 @@ def fit(
     frozen = convolution_parameters(model) if freeze else 0
     if start is not None:
         begin_from(model, start)
+    teachers = tuple(teachers)
     _check_teachers(teachers, model, recipe)
     # A loss that overflows raises TrainingDiverged below; NumPy's warnings would only precede it.
     with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
@@ -316,11 +317,15 @@ class _Loop:
 
 def _check_teachers(teachers: Sequence[Sequential], model: Sequential, recipe: Recipe) -> None:
     if recipe.teachers and not teachers:
-        raise ValueError(f"recipe {recipe.name} needs teachers: give trained networks as such")
+        raise ValueError(
+            f"recipe {recipe.name} needs teachers: `lenet-xp train` trains them, `fit` takes "
+            "trained networks as teachers=[...]; or take another recipe"
+        )
     shape, classes = model.input_shape, model.num_classes
     for teacher in teachers:
-        ours = (teacher.input_shape, teacher.num_classes) == (shape, classes)
-        if not ours or not all(map(is_ours, teacher.layers)):
+        if not isinstance(teacher, Sequential) or not all(map(is_ours, teacher.layers)):
+            raise ValueError("a teacher is a Sequential of the package's own layers")
+        if (teacher.input_shape, teacher.num_classes) != (shape, classes):
             raise ValueError(f"a teacher needs the input {shape}, {classes} outputs")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from lenet_xp.data.dataset import Dataset, check_class_names
 from lenet_xp.data.sources import GENERATORS, load_dataset
+from lenet_xp.data.splits import digests
 from lenet_xp.data.stream import Made
 from lenet_xp.errors import InputError
 from lenet_xp.letters import outliers
@@ -65,15 +66,25 @@ def training_images(
 
 
 def images_beside(
-    plan: Plan, dataset: Dataset, preprocessing: Preprocessing, check: Callable[[], None]
+    plan: Plan,
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    tested: set[str],
+    say: Callable[[str], None],
+    check: Callable[[], None],
 ) -> Iterator[LabelledImages]:
     """What each other source of a plan lays beside the data, in the data set's classes.
 
+    tested: digests of images that validate or test the run; those are left out, and a line says so.
     check: see `training_images`. InputError for data that cannot be laid beside these.
     """
     for word in plan.beside:
         source, _, samples = word.rpartition(":")
-        yield _beside(source, int(samples), plan, plan.seed, dataset, preprocessing)
+        images, labels = _beside(source, int(samples), plan, plan.seed, dataset, preprocessing)
+        new = ~np.isin(digests(images), [*tested])
+        if count := len(new) - np.count_nonzero(new):
+            say(f"--beside {word}: {count:,} images validate or test this run; left out")
+        yield images[new], labels[new]
         check()
 
 

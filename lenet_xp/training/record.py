@@ -66,6 +66,7 @@ def config_of(
         "data": Path(plan.data).name,
         "recipe": plan.recipe.to_dict(),
         "seed": plan.seed,
+        "data_seed": plan.data_seed,
         "split": split.name,
         "fold": split.fold,
         "allow_overlap": plan.allow_overlap,

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from lenet_xp.data.account import account_lines
+from lenet_xp.data.account import account_lines, split_lines
 from lenet_xp.data.dataset import Dataset, Request
-from lenet_xp.data.sources import framing_of, load_dataset, load_stream
-from lenet_xp.data.splits import Overlap, Split, by_folds, honest_split
+from lenet_xp.data.sources import GENERATORS, framing_of, load_dataset, load_stream
+from lenet_xp.data.splits import Overlap, Split, by_folds, digests, honest_split
 from lenet_xp.data.stream import BLOCK
 from lenet_xp.data.writers import known_writers
 from lenet_xp.errors import InputError, WorkerFailed
-from lenet_xp.inference import among, worker_count
+from lenet_xp.inference import among
 from lenet_xp.letters import outliers
 from lenet_xp.model import Sequential
 from lenet_xp.model_file import SavedModel, save_model
-from lenet_xp.ops import BACKENDS, Ops
+from lenet_xp.ops import Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.scores.calibration import fit_temperature, log_probabilities
 from lenet_xp.scores.refusal import choose_threshold, refusal
@@ -30,33 +30,15 @@ from lenet_xp.system.files import remove_leftovers, write_csv, write_json, write
 from lenet_xp.system.text import reason_of
 from lenet_xp.training import checkpoints as saving
 from lenet_xp.training.checkpoints import Checkpoints, CheckpointTimer, State, StopRequest
-from lenet_xp.training.doubts import sketch
+from lenet_xp.training.doubts import learned_by, sketch
+from lenet_xp.training.interrupted import described
 from lenet_xp.training.loop import EpochProgress, FitResult, LabelledImages, TrainingDiverged, fit
 from lenet_xp.training.material import UNSEEN, images_beside, training_images, unseen_beside
-from lenet_xp.training.plan import MAX_THREADS, Plan
+from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import Finished, check_writable, config_of, record_of, remove_results
 from lenet_xp.training.reporter import Epochs, Reporter
 from lenet_xp.training.start import Start, new_network, read_start
-from lenet_xp.training.teachers import read_teachers
-
-
-def interrupted_run(out: Path) -> tuple[Plan, str, str]:
-    """The plan of the run whose checkpoints a folder holds, its backend and its dtype.
-
-    Raises InputError for a folder without any, and for a run that is finished.
-    """
-    if (out / "metrics.json").exists() and not _checkpoints(out).any():
-        raise InputError(f"{out}: the run is finished; there is nothing to resume")
-    _, description = _checkpoints(out).latest(lambda text: None)
-    try:
-        plan = replace(Plan.from_dict(description["plan"]), out=out, resume=True)
-        backend, dtype, threads = (description[name] for name in ("backend", "dtype", "threads"))
-        known = backend in BACKENDS and dtype in ("float32", "float64")
-        if not known or type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-            raise ValueError("its backend, dtype or threads are unknown")
-        return plan, backend, dtype
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{out}: its checkpoints are of another version; start again") from error
+from lenet_xp.training.teachers import check_teachers, read_teachers
 
 
 def train_run(
@@ -79,23 +61,23 @@ def train_run(
         for folder in (plan.out, _checkpoints(plan.out).folder):
             remove_leftovers(folder)
         check_writable(plan.out)
-        if _checkpoints(plan.out).any() and not (plan.resume or plan.overwrite):
-            raise InputError(
-                f"{plan.out}: holds an unfinished run; choose another --out, add --overwrite, or "
-                f"go on with: {saving.resume_command(plan.out)}"
-            )
+        check_free(plan)
         start = read_start(plan.start, ops) if plan.start else None
+        teachers = read_teachers(plan.teachers, ops)
         dataset = _loaded(plan, _preprocessing(plan, start))
         for line in account_lines(dataset):
             reporter.say(line)
         split, overlap = honest_split(dataset, plan.split, plan.fold, plan.allow_overlap)
-        if overlap:
-            reporter.say(_overlap_words(split, overlap))
-        if split.folds is not None:
-            reporter.say(_few_words(dataset, split))
+        for line in split_lines(dataset, split, overlap):
+            reporter.say(line)
+        if split.folds is not None and (teachers or plan.data_seed is not None):
+            raise InputError(
+                f"{plan.data}: too few images for teachers, which know those that networks must "
+                "judge that never saw them; give more, or take a recipe without teachers"
+            )
         if start:
             dataset = start.relabelled(dataset)
-        run = _Run(plan, ops, dataset, split, reporter, request, start, comm)
+        run = _Run(plan, ops, dataset, split, reporter, request, start, teachers, comm)
         saved, result, plain = run.trained()
         try:
             record, finished = run.write_results(saved, overlap, result, plain)
@@ -104,6 +86,15 @@ def train_run(
         if not plan.plots or run.drawn(draw, finished):
             _checkpoints(plan.out).clear()
         return record
+
+
+def check_free(plan: Plan) -> None:
+    """InputError where an unfinished run stands in the folder of another."""
+    if _checkpoints(plan.out).any() and not (plan.resume or plan.overwrite):
+        raise InputError(
+            f"{plan.out}: holds an unfinished run; choose another --out, add --overwrite, or "
+            f"go on with: {saving.resume_command(plan.out)}"
+        )
 
 
 def _loaded(plan: Plan, preprocessing: Preprocessing) -> Dataset:
@@ -145,6 +136,7 @@ class _Run:
     reporter: Reporter
     request: StopRequest
     start: Start | None
+    teachers: Sequence[Start]
     comm: Any = None
 
     def part(self, chosen: np.ndarray) -> LabelledImages:
@@ -163,24 +155,29 @@ class _Run:
             some = dataset.images[split.train[:BLOCK] if plan.stream else split.train]
             preprocessing = plan.recipe.fitted(preprocessing, some)
         model, val = self._network(), self.part(split.val)
-        beside = list(images_beside(plan, dataset, preprocessing, self._check))
+        held = self._tested if plan.beside else set()
+        how = preprocessing, held, self.reporter.say, self._check
+        beside = list(images_beside(plan, dataset, *how))
         train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
         if self.start:
             self.reporter.say(self.start.words(dataset.class_names, train))
+        if self.start and self._met:
+            self.reporter.say(
+                f"WARNING: {self.start.saved.name} has learned from images that this run validates "
+                "or tests with: the accuracy is not that on new images"
+            )
         self.reporter.say(
             f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
             f"{len(split.val):,} validation, {len(split.test):,} test images; "
             f"{model.num_parameters:,} parameters; {ops.name} on {ops.device_name}"
         )
         saved = SavedModel(model, preprocessing, dataset.class_names, {})
-        teachers: list[Start] = []
-        if plan.teachers:
-            unseen = dataset.images[np.concatenate([split.val, split.test])]
-            teachers = read_teachers(plan.teachers, ops, saved, unseen)
-        saved.notes.update(config_of(plan, split, self.start, teachers))
-        if not plan.stream:  # else no image is met twice, or all are in files that may go
-            saved.notes["learned"] = sketch(dataset.images[split.train])
-        result = self._fitted(saved, train, val, teachers)
+        known = self.teachers and not plan.allow_overlap
+        check_teachers(self.teachers, saved, self._tested if known else set())
+        saved.notes.update(config_of(plan, split, self.start, self.teachers))
+        if learned := " ".join(sorted(self._learned(beside))):
+            saved.notes["learned"] = learned
+        result = self._fitted(saved, train, val)
         if split.folds is None:
             tested = saved.plain(dataset.images[split.test], plan.threads)
             judged, labels = saved.plain(val[0], plan.threads), val[1]
@@ -191,6 +188,29 @@ class _Run:
         if plan.outliers:
             saved = replace(saved, threshold=choose_threshold(saved.calibrated(judged).sum(1)))
         return saved, result, tested
+
+    @cached_property
+    def _tested(self) -> set[str]:
+        """Digests of the validation and test images."""
+        return set(digests(self.dataset.images[np.concatenate([self.split.val, self.split.test])]))
+
+    def _learned(self, beside: Sequence[LabelledImages]) -> set[str]:
+        """Digests of some images that the network knows: its own, and through other models.
+
+        None of a stream's own: no image is met twice, or all are in files that may go.
+        """
+        own = [] if self.plan.stream else [self.dataset.images[self.split.train]]
+        sources = (word.rpartition(":")[0] for word in self.plan.beside)
+        pairs = zip(sources, beside, strict=True)
+        own += [images for source, (images, _) in pairs if source not in GENERATORS]
+        others = [*self.teachers, *([self.start] if self.start else [])]
+        return set().union(*map(sketch, own), *(learned_by(each.saved.notes) for each in others))
+
+    @cached_property
+    def _met(self) -> bool:
+        """Whether the model to start from knows images that validate or test this run."""
+        known = learned_by(self.start.saved.notes) if self.start else set()
+        return bool(known) and not self._tested.isdisjoint(known)
 
     def _network(self) -> Sequential:
         names = self.dataset.class_names
@@ -258,11 +278,10 @@ class _Run:
         saved: SavedModel,
         train: LabelledImages,
         val: LabelledImages,
-        teachers: Sequence[Start],
     ) -> FitResult:
         """Fit the model of `saved`, from a checkpoint if there is one, and save checkpoints."""
         plan, reporter, checkpoints = self.plan, self.reporter, _checkpoints(self.plan.out)
-        state, description = self._start(checkpoints, teachers)
+        state, description = self._start(checkpoints)
         timer = CheckpointTimer(
             checkpoints, description, state, plan.checkpoint_every, self.request, reporter.say
         )
@@ -279,7 +298,7 @@ class _Run:
                 checkpointer=timer,
                 on_doubt=lambda text: reporter.say(f"WARNING: {text}"),
                 freeze=plan.freeze,
-                teachers=[teacher.saved.model for teacher in teachers],
+                teachers=[teacher.saved.model for teacher in self.teachers],
                 comm=self.comm,
             )
         except TrainingDiverged as error:
@@ -287,22 +306,15 @@ class _Run:
         except WorkerFailed as error:
             raise WorkerFailed(f"{error}{checkpoints.way_on()}") from error
 
-    def _start(
-        self, checkpoints: Checkpoints, teachers: Sequence[Start]
-    ) -> tuple[State | None, dict[str, Any]]:
+    def _start(self, checkpoints: Checkpoints) -> tuple[State | None, dict[str, Any]]:
         """The state to go on from, if there is one, and the description of its run."""
         plan, ops = self.plan, self.ops
         description = {
-            "plan": plan.to_dict()
-            | {"data": _absolute(plan.data), "start": plan.start and _absolute(plan.start)}
-            | {"teachers": [*map(_absolute, plan.teachers)]},
-            "backend": ops.name,
-            "dtype": ops.dtype_name,
-            "threads": worker_count(ops, plan.threads),  # sums of floats depend on it
-            "ranks": self.comm is not None,  # and on this
+            **described(plan, ops),
+            "ranks": self.comm is not None,  # sums of floats depend on it, as on threads
             "images": self._fingerprint(),
             "start": self.start and self.start.digest,
-            "teachers": [teacher.digest for teacher in teachers],
+            "teachers": [teacher.digest for teacher in self.teachers],
         }
         if not plan.resume:
             checkpoints.clear()
@@ -353,7 +365,8 @@ class _Run:
         groups = None if writers is None else writers[split.test]
         scores = Scores(labels, probabilities, dataset.class_names, saved.temperature, groups)
         finished = Finished(out, saved, dataset, split, result.history, scores)
-        kept = self.start.kept(saved, self._unseen, plan.threads) if self.start else None
+        known = saved, self._unseen, self._met, plan.threads
+        kept = self.start.kept(*known) if self.start else None
         record = record_of(plan, finished, overlap, result, self.refusals(saved, plain), kept)
         write_json(out / "metrics.json", record)
         if plan.plots:
@@ -371,26 +384,3 @@ class _Run:
             self.reporter.say(f"WARNING: {problem}{checkpoints.way_on('draw them later')}")
             return False
         return True
-
-
-def _absolute(data: str) -> str:
-    """A data source as a path that is valid in every working directory."""
-    return str(Path(data).absolute()) if Path(data).exists() else data
-
-
-def _few_words(dataset: Dataset, split: Split) -> str:
-    judged = np.unique(dataset.labels[split.test])
-    unjudged = [name for i, name in enumerate(dataset.class_names) if i not in judged]
-    none = f"; nobody can judge {', '.join(unjudged)}, of one image or its copies" * bool(unjudged)
-    return (
-        f"few images: all of them train, and networks that never saw them judge {len(split.test)} "
-        f"of {len(dataset)}{none}"
-    )
-
-
-def _overlap_words(split: Split, overlap: Overlap) -> str:
-    shared = (
-        f"split {split.name}: {overlap.train_test:,} training and {overlap.val_test:,} validation "
-        f"images are identical to test images, {overlap.train_val:,} training to validation images"
-    )
-    return f"{shared}; {overlap.dropped:,} left out" if overlap.dropped else f"{shared}; all kept"

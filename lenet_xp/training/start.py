@@ -76,11 +76,12 @@ class Start:
         return replace(own, network=tuple(tables))
 
     def kept(
-        self, saved: SavedModel, unseen: Sequence[LabelledImages], threads: int | None
+        self, saved: SavedModel, unseen: Sequence[LabelledImages], met: bool, threads: int | None
     ) -> dict[str, Any]:
         """What a run started from, and how both models read unseen images of known classes.
 
-        saved: the run's model. unseen: such images for each generator.
+        saved: the run's model. unseen: such images for each generator. met: whether the model to
+        start from knows images that validate or test the run.
         """
         before, after = (
             [float((each.as_trained(x, threads).argmax(1) == y).mean()) for x, y in unseen]
@@ -90,6 +91,7 @@ class Start:
         count = sum(len(y) for _, y in unseen)
         return {
             **self.source,
+            "met_tested": met,
             "new_classes": list(saved.class_names[known:]),
             "generated_images": count,
             "accuracy_before": before,

@@ -12,7 +12,7 @@ import numpy as np
 
 from lenet_xp.inference import ReadingProcess, read_in_pieces, reading_shapes
 from lenet_xp.model import Sequential
-from lenet_xp.ops import Array
+from lenet_xp.ops import Array, Ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.processes import Arrays, Serve
 from lenet_xp.system.workers import even_slices
@@ -94,7 +94,7 @@ class GradientWorker:
         teachers: Sequence[Sequential] = (),
     ):
         self.model, self.preprocessing, self.on_device = model, preprocessing, on_device
-        self.teachers = [teacher.replica(ops=model.ops) for teacher in teachers]
+        self.teachers = [_copied(teacher, model.ops) for teacher in teachers]
         self._total = model.ops.zeros(model.values.shape)
         self._captured: dict[tuple[int, float], CapturedSteps] = {}
 
@@ -175,6 +175,11 @@ class GradientProcess(ReadingProcess):
         """Start to read prepared images with the model's values of now."""
         self.arrays["values"][...] = self._values
         super().begin_read(images)
+
+
+def _copied(teacher: Sequential, ops: Ops) -> Sequential:
+    """A network on other ops, with values of their kind and dtype."""
+    return teacher.replica(values=ops.asarray(teacher.ops.to_host(teacher.values)), ops=ops)
 
 
 def _gradients(

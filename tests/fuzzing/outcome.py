@@ -26,7 +26,6 @@ DESIGNED = re.compile(
     r"AMHCD from https://.*|It is free .*|.* academic .*"
 )
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_USAGE = re.compile(r"usage: |\s")
 
 
 @dataclass
@@ -64,8 +63,6 @@ def _words(case: Case, outcome: Outcome) -> list[str]:
     lines = outcome.err.splitlines()
     errors = [line for line in lines if re.match(r"error: |[\w. /-]+: error: ", line)]
     others = [line for line in lines if line not in errors and not DESIGNED.fullmatch(line)]
-    if others and _USAGE.match(others[0]) and errors:  # argparse shows the options first
-        others = [line for line in others if not _USAGE.match(line)]
     found = [f"on standard error: {line[:200]}" for line in others]
     if outcome.status == 2 and (len(errors) != 1 or lines[-1] != errors[0]):
         found.append(f"{len(errors)} lines of error, not one at the end")

@@ -23,8 +23,9 @@ from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.npz_file import read_container
 from lenet_xp.system.processes import WorkerProcess, can_start
 from lenet_xp.training.checkpoints import KEPT_CHECKPOINTS, Checkpoints, State, locked
+from lenet_xp.training.interrupted import interrupted_run
 from lenet_xp.training.loop import fit
-from lenet_xp.training.run import interrupted_run, train_run
+from lenet_xp.training.run import train_run
 
 KILLS = 100
 CLASSES = 15

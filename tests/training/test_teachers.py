@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,10 +18,7 @@ from lenet_xp.model_file import load_model
 from lenet_xp.ops import get_ops
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.training.batches import Batch
-from lenet_xp.training.checkpoints import Checkpoints, State
 from lenet_xp.training.loop import fit
-from lenet_xp.training.plan import Plan
-from lenet_xp.training.recipes import read_recipe
 from lenet_xp.training.step import GradientWorker
 
 __all__ = ["call"]  # the fixture
@@ -89,8 +85,28 @@ def test_teachers_that_do_not_fit():
             return x
 
     layers = [*LeNet5(3, ops=ops).layers, Mine()]
-    with pytest.raises(ValueError, match="a teacher needs"):
-        fit(LeNet5(3, ops=ops), *how, teachers=[Sequential(layers, (1, 32, 32), ops)])
+    for other in (Sequential(layers, (1, 32, 32), ops), "model.npz"):
+        with pytest.raises(ValueError, match="a teacher is a Sequential of the package's own"):
+            fit(LeNet5(3, ops=ops), *how, teachers=[other])
+    with pytest.raises(ValueError, match="needs teachers"):
+        fit(LeNet5(3, ops=ops), "distilled", bars(), bars(12), Preprocessing())
+
+
+@pytest.mark.parametrize("given", (iter, list), ids=("once", "list"))
+def test_teachers_may_be_of_another_dtype_and_come_only_once(given):
+    wide, ops, how = get_ops("numpy", "float64"), get_ops("numpy"), (bars(), bars(12))
+    found = []
+    for kind in (wide, ops):
+        teacher = LeNet5(3, ops=kind, seed=5)
+        before = teacher.values.copy()
+        student = LeNet5(3, ops=ops, seed=9)
+        fit(student, ADAM, *how, Preprocessing(), 0, 1, teachers=given([teacher]))
+        found.append(student.values.copy())
+        assert np.array_equal(teacher.values, before)
+    plain = LeNet5(3, ops=ops, seed=9)
+    fit(plain, ADAM, *how, Preprocessing(), 0, 1)
+    assert_close(ops, found[0], found[1], NETWORK)
+    assert not np.allclose(plain.values, found[1], atol=1e-4)
 
 
 def test_the_command_names_its_teachers_and_refuses_others(call, tmp_path):
@@ -114,57 +130,15 @@ def test_the_command_names_its_teachers_and_refuses_others(call, tmp_path):
     first, second = (load_model(each / "model.npz", get_ops("numpy")) for each in (out, plain))
     assert not np.array_equal(first.model.values, second.model.values)
     other = ("train", *base, "--out", tmp_path / "no", *both)
-    call(*other, "--split", "kfold", "--fold", 1).assert_refused("teacher-1", "preprocessing")
-    call(*other, "--split", "kfold", "--outliers", 20).assert_refused("teacher-1", "outputs")
-    call("train", *base, "--out", tmp_path / "no", "--teachers", "letters").assert_refused(
-        "letters", "classes"
-    )
+    fold = call(*other, "--split", "kfold", "--fold", 1)
+    fold.assert_refused("teacher-1", "other preprocessing", "(mean 0.")
+    refusing = call(*other, "--split", "kfold", "--outliers", 20)
+    refusing.assert_refused("other outputs", "(3, not 4)", "--outliers")
+    letters = call("train", *base, "--out", tmp_path / "no", "--teachers", "letters")
+    letters.assert_refused("letters", "other classes", "(yab, not yan)")
+    lost = call("train", *base, "--out", tmp_path / "no", "--teachers", tmp_path / "lost")
+    lost.assert_refused("lost", "no such file")
+    assert "images" not in lost.err  # it is told before the data are read
+    same = call(*other[:-2], out, *both, "--overwrite", "--out", tmp_path / "teacher-1")
+    same.assert_refused("teacher-1", "holds the model to learn from")
     assert not (tmp_path / "no").exists()
-
-
-def test_a_recipe_with_teachers_trains_them_first(call, tmp_path):
-    data, recipe = letters_folder(tmp_path / "data", 15), tmp_path / "two.toml"
-    recipe.write_text("epochs = 2\nteachers = 2\nteacher_share = 0.5\n")
-    out = tmp_path / "run"
-    how = ("--data", data, "--recipe", recipe, "--out", out, *QUICK[2:])
-    outcome = call("train", *how)
-    assert outcome.status == 0 and "teacher 2 of 2, seed 1002" in outcome.err, outcome.err
-    record = json.loads((out / "metrics.json").read_text())
-    assert [each["model"] for each in record["config"]["teachers"]] == [
-        "1/model.npz",
-        "2/model.npz",
-    ]
-    epochs = len((out / "history.csv").read_text().splitlines()) - 1
-    taught = json.loads((out / "teachers" / "1" / "metrics.json").read_text())["config"]
-    assert (epochs, taught["recipe"]["epochs"]) == (2, 1)
-    first = (out / "teachers" / "1" / "model.npz").read_bytes()
-    (out / "metrics.json").unlink()
-    (out / "teachers" / "2" / "metrics.json").unlink()
-    again = call("train", *how)
-    assert again.status == 0 and "teacher 1 of" not in again.err and "teacher 2 of" in again.err
-    assert (out / "teachers" / "1" / "model.npz").read_bytes() == first
-    (out / "metrics.json").unlink()
-    call("train", *how, "--seed", 0, "--epochs", 4).assert_refused("teachers", "another run")
-    call("train", *how, "--beside", "print:15").assert_refused("teachers", "another run", "beside")
-    (out / "teachers" / "1" / "metrics.json").unlink()
-    begun = replace(Plan(str(data), read_recipe(recipe).of_teachers(), out), seed=9).to_dict()
-    description = {"plan": begun, "backend": "numpy", "dtype": "float32", "threads": 1}
-    Checkpoints(out / "teachers" / "1" / "checkpoints").save(State(1, {}, {}), description)
-    call("train", *how).assert_refused("teachers", "another run", "seed")
-    with pytest.raises(ValueError, match="needs teachers"):
-        fit(LeNet5(3, ops=get_ops("numpy")), "distilled", bars(), bars(12), Preprocessing())
-
-
-@pytest.mark.parametrize("stream", ((), ("--stream",)), ids=("held", "stream"))
-def test_teachers_and_student_learn_the_same_generated_letters(call, tmp_path, stream):
-    recipe = tmp_path / "two.toml"
-    recipe.write_text("epochs = 1\nteachers = 2\n")
-    how = "--samples", 15, "--recipe", recipe, "--seed", 3, "--out", tmp_path / "run", "--no-plots"
-    outcome = call("train", *how, *stream)
-    assert outcome.status == 0, outcome.err
-    student, *teachers = (
-        load_model(tmp_path / "run" / each / "model.npz", get_ops("numpy"))
-        for each in ("", "teachers/1", "teachers/2")
-    )
-    assert len({each.preprocessing for each in (student, *teachers)}) == 1
-    assert not np.array_equal(*(each.model.values for each in teachers))
