@@ -22,7 +22,7 @@ from studies.report.tables import grid
 from studies.report.template import fill
 
 HEAD = "<!-- Made by studies.make_model from the model's record: change that, or the text. -->"
-FOLDS = "writers-amhcd"
+FOLDS = "writers-distilled"
 LISTED = 6  # letters: those of lowest F1
 _FORMATS: dict[str, Callable[[Any], str]] = FORMATS | {
     "interval": interval,

@@ -23,6 +23,7 @@ DESIGNED = re.compile(
     r"going on after step .*|checkpoint .* is damaged \(.*\); falling back to the one before|"
     r"WARNING: (running on NumPy|validation accuracy fell|training goes on|the training ran away|"
     r"hardly anything was learned|not all pictures could be drawn).*|"
+    r"WARNING: .* has learned from images .*|--beside .*; left out|"
     r"AMHCD from https://.*|It is free .*|.* academic .*"
 )
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
