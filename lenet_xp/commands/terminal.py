@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line, as those of commands are."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(failed(f"{message}; see {self.prog} --help"))
+        raise InputError(f"{message}; see {self.prog} --help")
 
 
 def parser(program: str, description: str, examples: str) -> argparse.ArgumentParser:
