@@ -149,28 +149,17 @@ class _Run:
         Its temperature and threshold are fitted to the validation images, of few images to those
         that other networks judged.
         """
-        plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
+        plan, dataset, split = self.plan, self.dataset, self.split
         preprocessing = _preprocessing(plan, self.start)
         if self.start is None:
             some = dataset.images[split.train[:BLOCK] if plan.stream else split.train]
             preprocessing = plan.recipe.fitted(preprocessing, some)
         model, val = self._network(), self.part(split.val)
-        held = self._tested if plan.beside else set()
-        how = preprocessing, held, self.reporter.say, self._check
+        kept_out = self._tested if plan.beside else set()
+        how = preprocessing, kept_out, self.reporter.say, self._check
         beside = list(images_beside(plan, dataset, *how))
         train = training_images(plan, dataset, split.train, preprocessing, beside, self._check)
-        if self.start:
-            self.reporter.say(self.start.words(dataset.class_names, train))
-        if self.start and self._met:
-            self.reporter.say(
-                f"WARNING: {self.start.saved.name} has learned from images that this run validates "
-                "or tests with: the accuracy is not that on new images"
-            )
-        self.reporter.say(
-            f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
-            f"{len(split.val):,} validation, {len(split.test):,} test images; "
-            f"{model.num_parameters:,} parameters; {ops.name} on {ops.device_name}"
-        )
+        self._announce(model, train)
         saved = SavedModel(model, preprocessing, dataset.class_names, {})
         known = self.teachers and not plan.allow_overlap
         check_teachers(self.teachers, saved, self._tested if known else set())
@@ -188,6 +177,22 @@ class _Run:
         if plan.outliers:
             saved = replace(saved, threshold=choose_threshold(saved.calibrated(judged).sum(1)))
         return saved, result, tested
+
+    def _announce(self, model: Sequential, train: LabelledImages) -> None:
+        """Tell what a network is trained from and with, before the first epoch."""
+        plan, ops, dataset, split = self.plan, self.ops, self.dataset, self.split
+        if self.start:
+            self.reporter.say(self.start.words(dataset.class_names, train))
+        if self.start and self._met:
+            self.reporter.say(
+                f"WARNING: {self.start.saved.name} has learned from images that this run validates "
+                "or tests with: the accuracy is not that on new images"
+            )
+        self.reporter.say(
+            f"{plan.recipe.name} on {dataset.name}: {len(train[1]):,} training, "
+            f"{len(split.val):,} validation, {len(split.test):,} test images; "
+            f"{model.num_parameters:,} parameters; {ops.name} on {ops.device_name}"
+        )
 
     @cached_property
     def _tested(self) -> set[str]:
