@@ -19,9 +19,16 @@ __all__ = ["call"]  # the fixture
 KNOWN = "learned from images that this run validates or tests with"
 
 
+def signs(folder, count, side=48):
+    """Class folders of names that are no letters: beside those, no letters are generated."""
+    for path in letters_folder(folder, count, side).iterdir():
+        path.rename(folder / f"sign {path.name}")
+    return folder
+
+
 @pytest.fixture
 def data(tmp_path):
-    return letters_folder(tmp_path / "data", 20)
+    return signs(tmp_path / "data", 20)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def test_images_beside_that_test_the_run_are_left_out_and_a_line_says_so(tmp_pat
 
 @pytest.mark.parametrize("way", ("beside", "through its start", "through its teacher"))
 def test_a_teacher_that_knows_test_images_by_any_way_is_refused(train, tmp_path, data, way):
-    other = letters_folder(tmp_path / "others" / "data", 24, 40)
+    other = signs(tmp_path / "others" / "data", 24, 40)
     if way == "beside":
         options = "--beside", f"{data}:20"
     else:

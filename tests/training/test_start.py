@@ -26,6 +26,12 @@ __all__ = ["call"]  # the fixture
 NAMES = [letter.name for letter in letters()]
 
 
+@pytest.fixture
+def little(monkeypatch):
+    """Few letters are learned again, where a test is about something else."""
+    monkeypatch.setattr("lenet_xp.training.start.REPLAYED", ("synthetic:4", "print:2"))
+
+
 def folder(root, names, count, seed=0):
     """Class folders of generated letters; "box" is a sign of nobody: a square with a dot."""
     images, labels = generate(count, seed)
@@ -160,7 +166,7 @@ def test_the_command_learns_a_new_sign_and_says_what_is_kept(call, tmp_path):
         assert np.array_equal(host(second.model)[name], host(saved.model)[name])
 
 
-def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path):
+def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path, little):
     data = folder(tmp_path / "data", ("yab", "yaz", "box"), 6)
     shutil.copytree(folder(tmp_path / "one", ("yad",), 1) / "yad", data / "yad")
     out = tmp_path / "run"
@@ -180,7 +186,9 @@ def test_few_images_are_judged_by_networks_that_never_saw_them(call, tmp_path):
     assert call("evaluate", out / "model.npz", "--data", others).status == 0
 
 
-def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(call, tmp_path, monkeypatch):
+def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(
+    call, tmp_path, monkeypatch, little
+):
     data, out = folder(tmp_path / "data", ("yab", "yaz"), 20), tmp_path / "run"
     model = tmp_path / "model.npz"
     shutil.copy(MODELS["letters"], model)
@@ -200,7 +208,7 @@ def test_a_run_that_starts_from_a_model_resumes_with_that_model_only(call, tmp_p
     assert call("train", "--resume", out).status == 0
 
 
-def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch):
+def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch, little):
     data, out = folder(tmp_path / "data", ("yab", "yaz"), 20), tmp_path / "run"
     model = tmp_path / "model.npz"
     shutil.copy(MODELS["generated"], model)
@@ -216,7 +224,7 @@ def test_a_model_that_has_moved_is_given_again(call, tmp_path, monkeypatch):
     assert call("train", "--resume", out, "--from", MODELS["generated"]).status == 0
 
 
-def test_ctrl_c_while_networks_judge_says_how_to_go_on(call, tmp_path, monkeypatch):
+def test_ctrl_c_while_networks_judge_says_how_to_go_on(call, tmp_path, monkeypatch, little):
     data, out = folder(tmp_path / "data", ("yab", "yaz"), 2), tmp_path / "run"
     from lenet_xp.training import run as module
 
@@ -271,7 +279,7 @@ def test_a_model_of_colours_that_refuses_goes_on_without_grey_outliers(call, tmp
     assert outcome.status == 0, outcome.err
 
 
-def test_new_classes_and_those_that_may_be_forgotten_are_told(call, tmp_path):
+def test_new_classes_and_those_that_may_be_forgotten_are_told(call, tmp_path, little):
     data = folder(tmp_path / "data", ("yab", "yaz", "box"), 15)
     layers = [Flatten(), Linear(1024, 4)]
     model = saved_as(tmp_path / "own.npz", layers, ("kite", "yab", "Box", "ya"))
