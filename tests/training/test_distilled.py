@@ -84,21 +84,26 @@ def test_teachers_of_another_run_are_refused_or_replaced(call, tmp_path, how):
     assert "teacher 2 of 2" in call(*how).err
 
 
+def stop_after_an_epoch(monkeypatch, folder):
+    """Have the run that writes into a folder of that name asked to stop after its first epoch."""
+    after_epoch = Epochs.__call__
+
+    def stop(self, row, model):
+        after_epoch(self, row, model)
+        if self.plan.out.name == folder and row["epoch"] == 1:
+            self.timer._request.signum = signal.SIGTERM
+            self.timer.after_step(self.timer._latest)
+
+    monkeypatch.setattr(Epochs, "__call__", stop)
+
+
 @pytest.mark.parametrize("where", ("teacher", "student"))
 def test_a_stopped_run_goes_on_by_resume_where_its_folder_now_is(
     call, tmp_path, how, recipe, where, monkeypatch
 ):
     assert call(*how[:6], tmp_path / "whole", *how[7:]).status == 0
-    out, after_epoch = tmp_path / "run", Epochs.__call__
-
-    def stop(self, row, model):
-        after_epoch(self, row, model)
-        name = "2" if where == "teacher" else "run"
-        if self.plan.out.name == name and row["epoch"] == 1:
-            self.timer._request.signum = signal.SIGTERM
-            self.timer.after_step(self.timer._latest)
-
-    monkeypatch.setattr(Epochs, "__call__", stop)
+    out = tmp_path / "run"
+    stop_after_an_epoch(monkeypatch, "2" if where == "teacher" else "run")
     run = Plan(str(how[2]), read_recipe(recipe), out, threads=1, plots=False)
     out.mkdir()
     with pytest.raises(Stopped, match=f"go on with: lenet-xp train --resume {out}"):
@@ -115,6 +120,23 @@ def test_a_stopped_run_goes_on_by_resume_where_its_folder_now_is(
     ]
     assert np.array_equal(*values)
     call("train", "--resume", moved).assert_refused("finished")
+
+
+def test_teachers_that_have_moved_are_given_again(call, tmp_path, how, monkeypatch):
+    names = "one", "two"
+    for seed, name in enumerate(names):
+        out = "--seed", seed, "--out", tmp_path / name
+        assert call("train", "--data", how[2], "--split", "kfold", *QUICK, *out).status == 0
+    student = "train", "--data", how[2], "--split", "kfold", "--epochs", 2, *QUICK[2:]
+    student += "--out", tmp_path / "run", "--teachers", *(tmp_path / name for name in names)
+    stop_after_an_epoch(monkeypatch, "run")
+    assert call(*student).status == 143
+    monkeypatch.undo()
+    (tmp_path / "one").rename(tmp_path / "moved")
+    call("train", "--resume", tmp_path / "run").assert_refused("one", "no such file")
+    again = "train", "--resume", tmp_path / "run", "--teachers", tmp_path / "two"
+    call(*again).assert_refused("two", "not the model that the run began with")
+    assert call(*again[:-1], tmp_path / "moved", tmp_path / "two").status == 0
 
 
 def test_what_cannot_be_is_told_before_the_teachers_are_trained(call, tmp_path, how, monkeypatch):

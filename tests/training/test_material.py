@@ -99,3 +99,14 @@ def test_labels_are_judged_without_teachers(call, train, tmp_path, data):
     outcome = call("audit", "--data", data, "--model", tmp_path / "run" / "model.npz")
     assert outcome.status == 0, outcome.err
     assert "kfold fold 4: trained" in outcome.err
+
+
+def test_labels_are_not_judged_from_a_start_that_knows_them(
+    call, train, tmp_path, data, monkeypatch
+):
+    assert train("first").status == 0
+    first = tmp_path / "first" / "model.npz"
+    monkeypatch.setattr("lenet_xp.training.doubts.MODELS", {"first": first})
+    assert train("second", "--from", first).status == 0
+    outcome = call("audit", "--data", data, "--model", tmp_path / "second" / "model.npz")
+    outcome.assert_refused("second/model.npz", "started from has learned from these images")
