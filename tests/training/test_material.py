@@ -70,9 +70,7 @@ def test_a_teacher_that_knows_test_images_by_any_way_is_refused(train, tmp_path,
         assert train("first", "--fold", 1).status == 0
         word = "--from" if way == "through its start" else "--teachers"
         options = word, tmp_path / "first" / "model.npz"
-    source = data if way == "through its teacher" else other
-    fold = ("--fold", 1) if way == "through its teacher" else ()
-    assert train("teacher", *options, *fold, source=source).status == 0
+    assert train("teacher", *options, source=other).status == 0
     refused = train("student", "--teachers", tmp_path / "teacher")
     assert refused.status == 2 and f"cannot teach, for it has {KNOWN}" in refused.err, refused.err
 
