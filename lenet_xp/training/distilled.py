@@ -8,9 +8,9 @@ from typing import Any
 
 from lenet_xp.errors import InputError
 from lenet_xp.ops import Ops
-from lenet_xp.system.files import make_folder
+from lenet_xp.system.files import make_folder, write_json
 from lenet_xp.training.checkpoints import Checkpoints, Stopped, locked, resume_command
-from lenet_xp.training.interrupted import described, read_begun, write_begun
+from lenet_xp.training.interrupted import BEGUN, described, read_begun
 from lenet_xp.training.plan import Plan
 from lenet_xp.training.record import Finished, remove_results
 from lenet_xp.training.reporter import Reporter
@@ -39,7 +39,7 @@ def train_distilled(
     """
     folders = [plan.out / "teachers" / str(k + 1) for k in range(plan.recipe.teachers)]
     with locked(plan.out):
-        check_free(replace(plan, resume=False))
+        check_free(plan)
         _begin(plan, ops)
         done = [each for each in folders if _is_finished(each)]
         read_teachers([*map(str, done)], ops)  # a damaged one is told of before the others' work
@@ -84,10 +84,11 @@ def _is_finished(teacher: Path) -> bool:
 def _begin(plan: Plan, ops: Ops) -> None:
     """Write the plan down, or find it there; InputError for teachers of another one."""
     begun, place = read_begun(plan.out), plan.out / "teachers"
+    wanted = json.loads(json.dumps(described(plan, ops)))  # lists for tuples, as it is read back
     teachers = [path for path in place.glob("*") if path.is_dir()]
     if not begun and not teachers:
         make_folder(place)
-    elif name := _difference(plan, begun, json.loads(json.dumps(described(plan, ops)))):
+    elif name := _difference(plan, begun, wanted):
         if not plan.overwrite:
             raise InputError(
                 f"{place}: holds teachers of another run ({name}); choose another --out, or add "
@@ -98,7 +99,7 @@ def _begin(plan: Plan, ops: Ops) -> None:
             Checkpoints(path / "checkpoints").clear()
     else:
         return
-    write_begun(plan, ops)
+    write_json(plan.out / BEGUN, wanted)
 
 
 def _difference(plan: Plan, begun: dict[str, Any], wanted: dict[str, Any]) -> str:

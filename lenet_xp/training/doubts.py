@@ -33,7 +33,7 @@ def sketch(images: np.ndarray) -> set[str]:
 
 
 def learned_by(notes: Mapping[str, Any]) -> set[str]:
-    """The sketches that a model's notes have of what it learned from; none where they are lost."""
+    """The digests of images that a model learned from, by its notes; none where they tell none."""
     return set(str(notes.get("learned", "")).split())
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from lenet_xp.errors import InputError
 from lenet_xp.inference import worker_count
 from lenet_xp.ops import BACKENDS, Ops
-from lenet_xp.system.files import write_json
 from lenet_xp.training.checkpoints import Checkpoints
 from lenet_xp.training.plan import MAX_THREADS, Plan
 
@@ -58,11 +57,6 @@ def read_begun(out: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def write_begun(plan: Plan, ops: Ops) -> None:
-    """Write down what a run is begun with that trains its teachers first."""
-    write_json(plan.out / BEGUN, described(plan, ops))
 
 
 def _absolute(data: str) -> str:
