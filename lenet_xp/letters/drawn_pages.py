@@ -1,30 +1,19 @@
 """Pages whose every letter is known: letters laid on paper, and photos taken of them.
 
 A page is a cover, the share of each point that ink hides (0 to 1), until a `Photo` turns it into
-grey levels. The page reader is tested and measured on such pages, and training can take its letters
-from them, so that a network knows what a camera and the finding of letters do to their images.
+grey levels. The page reader is tested and measured on such pages.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lenet_xp.pictures.frame import Box
-from lenet_xp.pictures.many import opencv_alone
-from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.opencv import cv2
-from lenet_xp.system.workers import in_order
 
 PAPERS = ("plain", "ruled", "squared", "grained")
 UNSTRETCHED = ("yan", "yagw", "yakw")  # letters that AMHCD's frames keep wide: a bar, two signs
 INK_SHARE = 0.35  # of a letter's darkest point: a fainter point is not part of its box
-
-LETTER_HEIGHTS = 24, 100  # pixels: larger letters lose little
-PAGE_SIDES = 1.8, 4.0  # letter heights: a page with one letter
-MIN_PAGE_SIDE = 140  # pixels
-RULE_SPACINGS = 30, 120  # pixels: from one ruled line to the next
-PART = 64  # images: photographed by a core in one go
 
 
 def lay(cover: np.ndarray, image: np.ndarray, frame: Box) -> Box:
@@ -141,45 +130,3 @@ class Photo:
         beyond = np.cos(turn) * (x - 0.5) + np.sin(turn) * (y - 0.5) - rng.uniform(-0.2, 0.2)
         shade = self.shadow / (1 + np.exp(np.clip(-beyond / soft, -30, 30)))
         return np.asarray(light * (1 - shade))
-
-
-def photograph(
-    images: np.ndarray,
-    names: Sequence[str],
-    preprocessing: Preprocessing,
-    copies: int = 1,
-    seed: int = 0,
-    cores: int = 1,
-    progress: Callable[[int], None] = lambda count: None,
-) -> np.ndarray:
-    """Each letter as `preprocessing` finds it on `copies` photos, each of a page of its own.
-
-    images: (N, S, S) uint8, preprocessed: ink bright on 0. names: (N,) of their classes. Returns
-    (copies * N, S, S) uint8, copy after copy: the same bytes for the same arguments, whatever the
-    number of cores. progress: called with the number of images just done.
-    """
-    count = copies * len(images)
-
-    def part(start: int) -> np.ndarray:
-        letters = []
-        for number in range(start, min(start + PART, count)):
-            letter, rng = number % len(images), np.random.default_rng([seed, number])
-            page = _page(images[letter], names[letter], rng)
-            letters.append(preprocessing.apply(page, inked=True))
-        return np.stack(letters)
-
-    found, starts = np.empty((count, *images.shape[1:]), np.uint8), range(0, count, PART)
-    with opencv_alone():
-        for start, letters in zip(starts, in_order(part, starts, cores), strict=True):
-            found[start : start + PART] = letters
-            progress(len(letters))
-    return found
-
-
-def _page(image: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    """A random photo (H, W) uint8 of a random page with one preprocessed letter (S, S)."""
-    height = int(np.exp(rng.uniform(*np.log(LETTER_HEIGHTS))))
-    high, wide = (int(max(MIN_PAGE_SIDE, height * rng.uniform(*PAGE_SIDES))) for _ in range(2))
-    cover, _ = lay_alone(255 - image, name, height, (high, wide), rng)
-    spacing = int(np.clip(height * rng.uniform(0.5, 1.5), *RULE_SPACINGS))
-    return Photo.drawn(rng, spacing).take(cover, rng)

@@ -3,7 +3,7 @@
 NumPy releases the interpreter lock while it computes, so threads run side by side.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import TypeVar
@@ -56,7 +56,7 @@ class WorkerThreads(ThreadPoolExecutor):
 
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield work(item) of each item, in their order, computed on so many threads.
 
     Raises what `work` raises, and WorkerFailed where the system cannot start a thread.

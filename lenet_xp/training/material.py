@@ -11,7 +11,7 @@ from lenet_xp.data.splits import digests
 from lenet_xp.data.stream import Made
 from lenet_xp.errors import InputError
 from lenet_xp.letters import outliers
-from lenet_xp.letters.drawn_pages import photograph
+from lenet_xp.letters.photographs import photograph
 from lenet_xp.pictures.preprocess import Preprocessing
 from lenet_xp.system.own_process import usable_cores
 from lenet_xp.system.progress import progress_bar

@@ -220,7 +220,7 @@ assert np.geterr() == handling and not clones
 def test_importing_changes_nothing():
     program = """
 import lenet_xp.classifier, lenet_xp.reader, lenet_xp.plots, lenet_xp.export, lenet_xp.pages.page
-import lenet_xp.training.run, lenet_xp.letters.drawn_pages
+import lenet_xp.training.run, lenet_xp.letters.photographs
 import cv2
 """
     state = SHARED.replace('"threads"', '"_"').replace('"filters"', '"_filters"')

@@ -1,17 +1,20 @@
 """Letters as they are read off drawn pages, and training with them."""
 
 import json
+import os
 import signal
 
 import numpy as np
 import pytest
 from commandline import call, finish, letters_folder, start
 
-from lenet_xp.letters import drawn_pages as module
+from lenet_xp.errors import WorkerFailed
+from lenet_xp.letters import photographs as module
 from lenet_xp.letters.alphabet import letters
-from lenet_xp.letters.drawn_pages import photograph
+from lenet_xp.letters.photographs import photograph
 from lenet_xp.letters.synthetic import generate
 from lenet_xp.pictures.preprocess import Preprocessing
+from lenet_xp.system.processes import can_start, start_all
 
 __all__ = ["call"]  # the fixture
 
@@ -56,6 +59,41 @@ def test_the_number_of_cores_and_of_images_beside_it_change_no_letter(images, na
     assert np.array_equal(alone, shared) and np.array_equal(alone[:5], first)
     assert sum(done) == 21 and len(done) == 6
     assert not np.array_equal(alone, photograph(images[:21], names[:21], Preprocessing(), seed=4))
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """The processes that photographed, of which few letters have some, too."""
+    found = []
+
+    def started(stack, workers):
+        found.extend(workers)
+        return start_all(stack, workers)
+
+    monkeypatch.setattr(module, "PART", 4)
+    monkeypatch.setattr(module, "MIN_IN_PROCESSES", 20)
+    monkeypatch.setattr(module, "start_all", started)
+    return found
+
+
+@pytest.mark.skipif(not can_start(), reason="worker processes need Linux")
+def test_processes_give_the_letters_that_threads_give(images, names, processes):
+    done = []
+    shared = photograph(images[:11], names[:11], Preprocessing(), 2, 3, 3, done.append)
+    assert len(processes) == 3 and done == [4] * 5 + [2]
+    assert np.array_equal(shared, photograph(images[:11], names[:11], Preprocessing(), 2, 3, 1))
+    photograph(images[:19], names[:19], Preprocessing(), cores=2)
+    assert len(processes) == 3  # fewer than 20
+
+
+@pytest.mark.skipif(not can_start(), reason="worker processes need Linux")
+def test_a_process_that_dies_is_told_of(images, names, processes):
+    def kill(count):
+        for process in processes:
+            os.kill(process.pid, signal.SIGKILL)
+
+    with pytest.raises(WorkerFailed, match="a worker process failed: it died"):
+        photograph(images, names, Preprocessing(), 1, 3, 2, kill)
 
 
 def test_no_two_pages_are_alike(images, names):
