@@ -49,7 +49,7 @@ class Client:
 
     def __init__(self, port: int):
         self.port = port
-        self.socket = socket.create_connection((HOST, port), timeout=20)
+        self.socket = socket.create_connection((HOST, port), timeout=60)
         self._left = b""  # of the next answer
 
     def __enter__(self) -> "Client":
