@@ -22,6 +22,7 @@ FORWARD = 6 * 25 * 784 + 16 * 150 * 100 + 400 * 120 + 120 * 84 + 84 * 33
 TRAINING_FLOPS = 2 * (3 * FORWARD - 6 * 25 * 784)
 INFERENCE_FLOPS = 2 * FORWARD
 SPIN_SECONDS = 0.5  # longer than OpenBLAS's threads spin before they sleep
+REST = 0.2  # seconds: after a turn; ONNX Runtime's threads spin for some hundredths of a second
 MATRIX = 1024  # rows and columns of the matrices whose product measures the peak
 
 
@@ -129,7 +130,7 @@ def _one(
     with ExitStack() as stack:
         contenders = make(stack, batch, threads, absent)
         contenders["sgemm peak"] = _peak(threads)
-        timings = take_turns(contenders, turns, seconds)
+        timings = take_turns(contenders, turns, seconds, min(REST, seconds))
     peak = timings.pop("sgemm peak").rate
     flops = TRAINING_FLOPS if make is _training else INFERENCE_FLOPS
     first = timings["lenet_xp"]

@@ -57,10 +57,11 @@ class Timing:
 
 
 def take_turns(
-    contenders: Mapping[str, Contender], turns: int, seconds: float
+    contenders: Mapping[str, Contender], turns: int, seconds: float, rest: float = 0.0
 ) -> dict[str, Timing]:
     """Time each contender in `turns` rounds, in turns of about `seconds`.
 
+    rest: seconds after each turn, in which threads that still spin for more work fall asleep.
     Every round starts with another contender, so that none always runs on a hot or a cold machine.
     """
     repeats = {name: _warm_up(each, seconds) for name, each in contenders.items()}
@@ -73,6 +74,7 @@ def take_turns(
             with each.setting():
                 each.call()  # brings its data back into the cache
                 times[name].append(each.clock(each.call, repeats[name]))
+            time.sleep(rest)
     return {name: Timing(tuple(times[name]), contenders[name].items) for name in names}
 
 
