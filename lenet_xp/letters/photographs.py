@@ -53,6 +53,7 @@ def photograph(
         return draw(images[numbers % len(images)], start)
 
     found, starts = np.empty((count, *shape), np.uint8), range(0, count, PART)
+    cores = max(1, min(cores, len(starts)))
     with opencv_alone(), ExitStack() as stack:
         if cores > 1 and count >= MIN_IN_PROCESSES and can_start():
             shapes = dict.fromkeys(("letters", "found"), ((PART, *shape), np.uint8))

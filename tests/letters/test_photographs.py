@@ -84,6 +84,8 @@ def test_processes_give_the_letters_that_threads_give(images, names, processes):
     assert np.array_equal(shared, photograph(images[:11], names[:11], Preprocessing(), 2, 3, 1))
     photograph(images[:19], names[:19], Preprocessing(), cores=2)
     assert len(processes) == 3  # fewer than 20
+    photograph(images[:21], names[:21], Preprocessing(), cores=99)
+    assert len(processes) == 3 + 6  # no more than parts
 
 
 @pytest.mark.skipif(not can_start(), reason="worker processes need Linux")
