@@ -1,7 +1,7 @@
 """Make the model that learned from generated letters alone, its record and its card.
 
 Trains the recipe `distilled` on letters, print and pages that the package draws (about an hour on
-2 cores), and reads all of AMHCD with it, of which it has seen nothing. Writes
+2 cores). The model sees nothing of AMHCD; then it reads all of it. Writes
 lenet_xp/models/generated.npz, generated.json beside it and docs/generated_model_card.md.
 """
 

@@ -8,7 +8,6 @@ share it.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from queue import SimpleQueue
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def photograph(
             job = partial(_photographer, draw, count)
             workers = [WorkerProcess(job, shapes) for _ in range(cores)]
             if start_all(stack, workers):
-                draw = partial(_by_the_next, _queue(workers))
+                draw = partial(_by_a_process, list(workers))
         parts = stack.enter_context(closing(in_order(part, starts, cores)))  # ends before workers
         for start, letters in zip(starts, parts, strict=True):
             found[start : start + PART] = letters
@@ -71,7 +70,7 @@ def photograph(
 def _photographed(
     names: Sequence[str], preprocessing: Preprocessing, seed: int, images: np.ndarray, start: int
 ) -> np.ndarray:
-    """Photos of images (N, S, S), the first of which has the number `start` among all."""
+    """Photos of images (N, S, S). `start`: the number of the first image among all."""
     found = []
     for number, image in enumerate(images, start):
         rng = np.random.default_rng([seed, number])
@@ -100,20 +99,13 @@ def _photographer(draw: Draw, count: int, arrays: Arrays) -> Serve:
     return serve
 
 
-def _queue(workers: Sequence[WorkerProcess]) -> "SimpleQueue[WorkerProcess]":
-    free = SimpleQueue[WorkerProcess]()
-    for worker in workers:
-        free.put(worker)
-    return free
-
-
-def _by_the_next(free: "SimpleQueue[WorkerProcess]", images: np.ndarray, start: int) -> np.ndarray:
-    """`_photographed` by the next process that is free."""
-    worker = free.get()
+def _by_a_process(free: list[WorkerProcess], images: np.ndarray, start: int) -> np.ndarray:
+    """`_photographed` by a process that is free: there are as many as threads that ask."""
+    worker = free.pop()
     try:
         worker.arrays["letters"][: len(images)] = images
         worker.begin(start)
         worker.finish()
         return worker.arrays["found"][: len(images)].copy()
     finally:
-        free.put(worker)
+        free.append(worker)

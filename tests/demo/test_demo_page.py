@@ -304,13 +304,13 @@ def test_a_photo_is_chosen_dropped_or_refused(page, tmp_path):
     page.wait(f"{TROUBLE}.includes('not an image')")
     told = []  # by Chromium of the server's two refusals, if perhaps a little later
 
-    def noted(driver):
+    def refused_twice(driver):
         told.extend(each["message"] for each in driver.get_log("browser"))
         return sum("status of 422" in each for each in told) == 2  # the port may hold a 422, too
 
     with suppress(TimeoutException):
-        WebDriverWait(page.driver, 30, 0.02).until(noted)
-    assert sum("status of 422" in each for each in told) == 2, told
+        WebDriverWait(page.driver, 30, 0.02).until(refused_twice)
+    assert refused_twice(page.driver), told
     page.draw(CROSS)
     page.reading("yat")
     assert not page.find("#trouble").text

@@ -63,7 +63,7 @@ def test_the_number_of_cores_and_of_images_beside_it_change_no_letter(images, na
 
 @pytest.fixture
 def processes(monkeypatch):
-    """The processes that photographed, of which few letters have some, too."""
+    """The processes that were started. Few letters are enough to start some."""
     found = []
 
     def started(stack, workers):
